@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Makes this folder ready to work in, and does nothing at all when it already is.
+#
+#   scripts/setup.sh run           .venv with the `outgate` command, to use it
+#   scripts/setup.sh dev           the same, and what the checks and tests need
+#   scripts/setup.sh run --kernel  also the programs `nft` and `ip`, which the lab drives
+#
+# Python packages come from requirements/*.txt, pinned and hashed, and from nowhere else. Debian packages are installed
+# only as root, and only those that are missing; for anybody else this says what to install and stops. It never calls
+# sudo: whether to become root is the reader's decision. A stamp in .venv holds a digest of everything the environment
+# was made from, so a second run costs milliseconds and no network.
+set -euo pipefail
+
+cd -P "$(dirname "$0")/.."
+# A plain user's PATH on Debian leaves out the folder that nft and ip live in.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# Debian packages: one update, one install, whatever the number of packages.
+install_debian_packages() {
+    say "Installing Debian packages: $*"
+    apt-get update -q >&2 || die "apt-get update failed (above). Is there a network?"
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2 ||
+        die "apt-get could not install: $*"
+}
+
+# The Debian packages of the programs that the lab drives and that are missing here.
+missing_kernel_packages() {
+    command -v nft >/dev/null || printf '%s\n' nftables
+    command -v ip >/dev/null || printf '%s\n' iproute2
+}
+
+usable_python() {
+    # A version manager may leave a `python3.13` on the path that only prints an error: run it, do not only look for it.
+    command -v "$1" >/dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+can_make_environments() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+# Prints the first Python that is new enough and can make an environment, else the first that is new enough.
+find_python() {
+    local candidate incomplete=""
+    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
+        usable_python "$candidate" || continue
+        if can_make_environments "$candidate"; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+        [ -n "$incomplete" ] || incomplete="$candidate"
+    done
+    printf '%s\n' "$incomplete"
+}
+
+missing_python_packages() {
+    local python
+    python="$(find_python)"
+    if [ -z "$python" ]; then
+        printf '%s\n' python3 python3-venv
+    elif ! can_make_environments "$python"; then
+        printf '%s\n' python3-venv
+    fi
+}
+
+# Installs the named packages, or says how to and stops.
+require_packages() {
+    [ "$#" -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        die "Missing: $*" \
+            $'\n'"These are the Debian names. Install what your distribution calls them, then run this again."
+    elif ! is_root; then
+        die "Missing: $*"$'\n'"Install as root, then run this again:"$'\n\n'"    apt-get update && apt-get install -y $*"$'\n'
+    fi
+    install_debian_packages "$@"
+}
+
+# Everything that .venv is made from. The folder is part of it: the scripts in .venv/bin name it in their first line.
+digest() { { printf '%s\n' "$PWD"; cat "requirements/$1.txt" pyproject.toml; } | sha256sum; }
+
+environment_is_ours() {
+    [ -x .venv/bin/python ] && usable_python .venv/bin/python && grep -qsF "$PWD/.venv" .venv/bin/activate &&
+        .venv/bin/python -c 'import pip' >/dev/null 2>&1
+}
+
+make_environment() {
+    local python
+    environment_is_ours && return
+    python="$(find_python)"
+    [ -n "$python" ] || die "Outgate needs Python 3.11 or newer, and none was found." \
+        $'\n'"Install python3.11 (or later) with its venv module, or name one: make demo PYTHON=/path/to/python3.12"
+    say "Making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+}
+
+install_python_packages() {
+    local profile="$1" stamp=".venv/outgate-$1.stamp" wanted
+    wanted="$(digest "$profile")"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -x .venv/bin/python ]; then
+        return
+    fi
+    make_environment
+    say "Installing Python packages from requirements/$profile.txt"
+    # The project itself is built with the locked build backend: nothing outside the lock is fetched.
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "requirements/$profile.txt"
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --editable .
+    printf '%s\n' "$wanted" >"$stamp"
+    # What `dev` installs contains what `run` installs.
+    [ "$profile" != dev ] || digest run >.venv/outgate-run.stamp
+}
+
+main() {
+    local profile="${1:-}" packages
+    case "$profile" in
+        run | dev) ;;
+        *) die "usage: scripts/setup.sh run|dev [--kernel]" ;;
+    esac
+    packages="$(missing_python_packages)"
+    if [ "${2:-}" = "--kernel" ]; then
+        packages="$packages $(missing_kernel_packages)"
+    fi
+    # shellcheck disable=SC2086  # package names, split on purpose
+    require_packages $packages
+    install_python_packages "$profile"
+}
+
+main "$@"

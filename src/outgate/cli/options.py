@@ -1,0 +1,135 @@
+"""Options that mean the same in every verb, so that they are learnt once.
+
+Each decorator adds one family of options, and the verb receives them as arguments of these names:
+
+    @input_options                   filename: tuple[str, ...]; namespace: str | None; all_namespaces, strict: bool
+    @output_options("text", "json")  output: str, the first choice unless told; quiet: bool; verbose: int
+
+`output_options` also adds `--color`, which the verb does not receive: a verb writes its colours (`click.style`) through
+`click.echo`, which takes them out again where they are not wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["CONTEXT_SETTINGS", "color_choice", "input_options", "output_options", "wants_color"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+"""What the topmost command is made with; the verbs inherit it."""
+
+
+def input_options(function: Function) -> Function:
+    """Add where the manifests come from and which namespaces are meant: `-f`, `-n`, `-A`, `--strict`.
+
+    Without `-f` the verb receives an empty tuple and decides itself what that means.
+    """
+    for option in reversed(
+        (
+            click.option(
+                "-f",
+                "--filename",
+                multiple=True,
+                type=click.Path(allow_dash=True),
+                metavar="PATH",
+                help="Manifests to read: a file, a folder with all below it, or - for standard input. May be repeated.",
+            ),
+            click.option(
+                "-n",
+                "--namespace",
+                metavar="NAME",
+                callback=_excludes("all_namespaces"),
+                help="Only this namespace; also the one for names given without any.",
+            ),
+            click.option(
+                "-A",
+                "--all-namespaces",
+                is_flag=True,
+                callback=_excludes("namespace"),
+                help="Every namespace of the input.",
+            ),
+            click.option(
+                "--strict",
+                is_flag=True,
+                help="Stop at the first object that cannot be used, instead of setting it apart and going on.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def output_options(*formats: str) -> Callable[[Function], Function]:
+    """Add how the answer is shown: `-o` with these formats (the first is the default), `-q`, `-v`, `--color`."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(
+            (
+                click.option(
+                    "-o",
+                    "--output",
+                    type=click.Choice(formats),
+                    default=formats[0],
+                    show_default=True,
+                    help="The format of the answer on standard output.",
+                ),
+                click.option("-q", "--quiet", is_flag=True, callback=_excludes("verbose"), help="Only the answer."),
+                click.option(
+                    "-v", "--verbose", count=True, callback=_excludes("quiet"), help="More notes; -vv for all."
+                ),
+                click.option(
+                    "--color",
+                    type=click.Choice(("auto", "always", "never")),
+                    default="auto",
+                    expose_value=False,
+                    callback=_choose_color,
+                    help="Colours: auto means on a terminal, unless NO_COLOR or FORCE_COLOR says otherwise.",
+                ),
+            )
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def color_choice(option: str, environment: Mapping[str, str]) -> bool | None:
+    """Say if colours are wanted: yes, no, or None for "where the output is a terminal".
+
+    What was typed wins over the environment. "When present and not an empty string (regardless of its value)", says
+    no-color.org of NO_COLOR; it wins over FORCE_COLOR, as it does in Python itself.
+    """
+    if option != "auto":
+        return option == "always"
+    if environment.get("NO_COLOR"):
+        return False
+    return True if environment.get("FORCE_COLOR") else None
+
+
+def wants_color(context: click.Context) -> bool:
+    """Say if standard output gets colours; for the rare output that differs by more than its escape sequences."""
+    return sys.stdout.isatty() if context.color is None else context.color
+
+
+def _choose_color(context: click.Context, _parameter: click.Parameter, value: str) -> None:
+    context.color = color_choice(value, os.environ)
+
+
+def _excludes(other: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Refuse an option beside the option `other`, which would contradict it."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        # click handles the options in the order they were typed, so whichever comes second sees the first.
+        if value and context.params.get(other):
+            opposite = next(each for each in context.command.params if each.name == other)
+            raise click.UsageError(f"{parameter.opts[-1]} and {opposite.opts[-1]} contradict each other.", context)
+        return value
+
+    return check

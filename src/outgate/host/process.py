@@ -1,0 +1,198 @@
+"""The one place that starts a process.
+
+A command is a list of words, never a line for a shell, so text from a manifest cannot become a
+command. It runs in the C locale (its messages are read here), its output is bounded, it has a time
+limit, and it inherits the namespaces of the calling *thread*: enter a network namespace, then run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, NoReturn
+
+from outgate.errors import KernelError, NotPermitted
+
+__all__ = ["OUTPUT_LIMIT", "PACKAGES", "Completed", "fork", "replace", "run"]
+
+OUTPUT_LIMIT = 256 * 1024 * 1024
+"""Bytes of output that are read before a command is ended. Listing 100 000 set elements takes about 20 MiB."""
+
+PACKAGES: Mapping[str, str] = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack"}
+"""The Debian package that has each command."""
+
+_SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
+"""Searched after ``PATH``: on Debian an ordinary user's ``PATH`` has no ``sbin``, where `nft` lives."""
+
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that has ended. `code` is negative where a signal ended it."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    input: str | None = None,
+    timeout: float = 60,
+    check: bool = True,
+    limit: int = OUTPUT_LIMIT,
+) -> Completed:
+    """Runs a command to its end and returns what it said.
+
+    `timeout` is in seconds and `limit` in bytes, for both outputs together; past either the command is
+    killed. With `check`, an exit code other than 0 is an error.
+
+    Raises:
+        NotPermitted: the command reports EPERM.
+        KernelError: it is not installed, failed, took too long or said too much.
+    """
+    path = _find(argv[0])
+    with _started(argv, path, with_input=input is not None) as child:
+        stdout, stderr = _converse(child, argv[0], (input or "").encode(), timeout, limit)
+        code = child.wait()
+    done = Completed(tuple(argv), code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    if check and code != 0:
+        raise _failure(done)
+    return done
+
+
+def fork(entry: Callable[[], int]) -> int:
+    """Starts `entry` in a copy of this process and returns the copy's pid.
+
+    The copy ends with the code that `entry` returns and never comes back to the caller's code: no
+    handler, buffer or `finally` of the parent runs twice. An exception in `entry` is a bug; its
+    traceback goes to standard error and the code is 70 (``EX_SOFTWARE`` of sysexits.h).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        code = entry()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def replace(argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Becomes the command. The environment is the command's own: it is a person's shell, read by nobody here.
+
+    Raises:
+        KernelError: the command is not installed or cannot be started.
+    """
+    path = shutil.which(argv[0], path=_search_path(environment.get("PATH", "")))
+    if path is None:
+        raise _missing(argv[0])
+    try:
+        os.execve(path, list(argv), dict(environment))
+    except OSError as error:
+        raise KernelError(f"{argv[0]} cannot be started: {error.strerror}") from error
+
+
+def _find(name: str) -> str:
+    path = shutil.which(name, path=_search_path(os.environ.get("PATH", "")))
+    if path is None:
+        raise _missing(name)
+    return path
+
+
+def _search_path(path: str) -> str:
+    return os.pathsep.join((*filter(None, path.split(os.pathsep)), *_SYSTEM_PATH))
+
+
+def _missing(name: str) -> KernelError:
+    package = PACKAGES.get(name)
+    hint = f"install the package {package} (Debian, Ubuntu: apt install {package})" if package else ""
+    return KernelError(f"the command {name} is not installed", hint=hint)
+
+
+def _started(argv: Sequence[str], path: str, *, with_input: bool) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            executable=path,
+            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C", "PATH": _search_path(os.environ.get("PATH", ""))},
+        )
+    except OSError as error:
+        raise KernelError(f"{argv[0]} cannot be started: {error.strerror}") from error
+
+
+def _converse(
+    child: subprocess.Popen[bytes], name: str, text: bytes, timeout: float, limit: int
+) -> tuple[bytes, bytes]:
+    """Feeds and reads a command until it closes its outputs; kills it when a bound is passed."""
+    deadline = time.monotonic() + timeout
+    said: dict[object, bytearray] = {child.stdout: bytearray(), child.stderr: bytearray()}
+    rest = memoryview(text)
+    with selectors.DefaultSelector() as selector:
+        for stream in filter(None, (child.stdout, child.stderr)):
+            selector.register(stream, selectors.EVENT_READ)
+        if child.stdin is not None:
+            os.set_blocking(child.stdin.fileno(), False)
+            selector.register(child.stdin, selectors.EVENT_WRITE)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready and time.monotonic() >= deadline:
+                child.kill()
+                raise KernelError(f"{name} did not end within {timeout:g} s and was stopped")
+            for key, _ in ready:
+                stream = key.fileobj
+                if stream is child.stdin:
+                    rest = _feed(child.stdin, rest)
+                    open_still = bool(rest)
+                else:
+                    chunk = os.read(key.fd, _CHUNK)
+                    said[stream] += chunk
+                    open_still = bool(chunk)
+                if not open_still:
+                    selector.unregister(stream)
+                    if stream is child.stdin:
+                        child.stdin.close()
+            if sum(map(len, said.values())) > limit:
+                child.kill()
+                raise KernelError(f"{name} wrote more than {limit} bytes and was stopped")
+    return bytes(said[child.stdout]), bytes(said[child.stderr])
+
+
+def _feed(stdin: IO[bytes] | None, rest: memoryview) -> memoryview:
+    """Writes what the pipe takes. A reader that has gone ends the feeding; its exit code tells the rest."""
+    try:
+        return rest[os.write(stdin.fileno(), rest[:_CHUNK]) :] if stdin is not None else rest[:0]
+    except BlockingIOError:
+        return rest
+    except BrokenPipeError:
+        return rest[:0]
+
+
+def _failure(done: Completed) -> KernelError:
+    words = " ".join(done.argv)
+    ending = f"was ended by signal {-done.code}" if done.code < 0 else f"failed with code {done.code}"
+    said = done.stderr.strip() or done.stdout.strip() or "it said nothing"
+    if "Operation not permitted" in said or "you must be root" in said:
+        return NotPermitted(f"{words} {ending}: {said}", hint="run as root, or inside a user namespace")
+    return KernelError(f"{words} {ending}: {said}")

@@ -1,0 +1,274 @@
+"""The lines of one policy class: what stands in the chain that its pods share.
+
+A class is a set of policies that select the same pods in one direction. Its chain asks, in this order,
+
+    1. the rules whose peers are pods (or anybody): one line for each peer, the port first because it is
+       the cheaper look, then the peer set, which is shared by every rule that has the same selector;
+    2. the rules whose peers are address blocks, all of them at once: one lookup in a map from
+       (address, protocol, port) and one in a map from (address, protocol), whose disjoint elements lead to
+       the rule that they come from;
+    3. the default deny of the class.
+
+Each line leads to the chain of its rule, which counts and returns: so no merging loses the rule. The
+mirrored chain asks the same of a reply packet: source for destination, source port for destination port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from outgate.model import Direction
+from outgate.nft.names import named
+from outgate.nft.objects import (
+    RETURN,
+    Chain,
+    ChainRule,
+    Compare,
+    Counter,
+    Field,
+    Judgement,
+    KeyType,
+    Lookup,
+    NftSet,
+    SetKey,
+    Statement,
+    VerdictMap,
+    goto,
+)
+from outgate.packets import AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.packets.transport import PORTS
+from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
+from outgate.policy.rules import PeerMatch
+from outgate.policy.selection import resolve
+
+__all__ = ["Registry", "View", "class_lines"]
+
+_ADDRESS_TYPE = {4: KeyType.IPV4_ADDR, 6: KeyType.IPV6_ADDR}
+_PORT_FIELDS = {
+    (Protocol.TCP, False): Field.TCP_DPORT,
+    (Protocol.TCP, True): Field.TCP_SPORT,
+    (Protocol.UDP, False): Field.UDP_DPORT,
+    (Protocol.UDP, True): Field.UDP_SPORT,
+    (Protocol.SCTP, False): Field.SCTP_DPORT,
+    (Protocol.SCTP, True): Field.SCTP_SPORT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a chain looks at a packet: which family, which end is the peer, which port is the destination's."""
+
+    direction: Direction
+    family: int
+    mirrored: bool = False
+
+    @property
+    def peer(self) -> Field:
+        """The address of the other side."""
+        destination = (self.direction is Direction.EGRESS) != self.mirrored
+        if self.family == 4:
+            return Field.IP_DADDR if destination else Field.IP_SADDR
+        return Field.IP6_DADDR if destination else Field.IP6_SADDR
+
+    @property
+    def port(self) -> Field:
+        """The destination port of the connection."""
+        return Field.TH_SPORT if self.mirrored else Field.TH_DPORT
+
+    def port_of(self, protocol: Protocol) -> Field:
+        """The same, for one protocol."""
+        return _PORT_FIELDS[protocol, self.mirrored]
+
+    @property
+    def letter(self) -> str:
+        """The beginning of the chain's name: e4, e6, i4, i6, and an r for the mirrored one."""
+        return f"{self.direction.value[0].lower()}{self.family}{'r' if self.mirrored else ''}"
+
+
+@dataclass(slots=True)
+class Registry:
+    """The objects made so far, by name. The same name with another content is refused: it cannot happen."""
+
+    chains: dict[str, Chain] = field(default_factory=dict)
+    sets: dict[str, NftSet] = field(default_factory=dict)
+
+    def add_set(self, one: NftSet) -> str:
+        """Keep a set and give its name back."""
+        if self.sets.setdefault(one.name, one).elements != one.elements:
+            raise AssertionError(f"two sets share the name {one.name}")
+        return one.name
+
+    def add_chain(self, prefix: str, rules: tuple[ChainRule, ...]) -> str:
+        """Keep a chain under a name made of its content."""
+        name = named(prefix, (repr(rule) for rule in rules))
+        self.chains[name] = Chain(name, rules)
+        return name
+
+    def rule_chain(self, rule: Rule) -> Judgement:
+        """The way to the chain that stands for one policy rule: count, and go back to be judged further."""
+        origin = rule.origin
+        identity = (origin.kind, origin.namespace, origin.name, origin.direction.value, str(origin.rule))
+        name = named("r", identity)
+        if name not in self.chains:
+            self.chains[name] = Chain(name, (ChainRule((Counter(), RETURN), f"{origin.kind} {origin}"),))
+        return goto(name)
+
+
+def class_lines(
+    policies: Policies,
+    rules: Iterable[Rule],
+    meanings: Mapping[NamedPort, TransportSet],
+    view: View,
+    registry: Registry,
+) -> Iterator[ChainRule]:
+    """All lines of a class chain but the last, the default deny."""
+    many = tuple(rules)
+    for rule in many:
+        target = registry.rule_chain(rule)
+        for statements in _selector_lines(policies, rule, meanings, view, registry):
+            yield ChainRule((*statements, target))
+    yield from _block_lines(many, meanings, view, registry)
+
+
+def _selector_lines(
+    policies: Policies, rule: Rule, meanings: Mapping[NamedPort, TransportSet], view: View, registry: Registry
+) -> Iterator[tuple[Statement, ...]]:
+    numbers = _numbers(rule, meanings)
+    ports = list(_port_statements(numbers, view, registry))
+    if rule.peers is None:
+        yield from ports
+    for peer in rule.peers or ():
+        if isinstance(peer, PodMatch) and ports:
+            look = Lookup((view.peer,), peer_set(policies, peer, view.family, registry))
+            for statements in ports:
+                yield (*statements, look)
+    if rule.ports is not None and rule.direction is Direction.EGRESS:
+        for name in rule.ports.names:
+            among: tuple[PeerMatch | None, ...] = (None,) if rule.peers is None else rule.peers
+            for one in among:
+                fields = (view.peer, Field.L4PROTO, view.port)
+                yield (Lookup(fields, _named_port_set(policies, one, name, view.family, registry)),)
+
+
+def _numbers(rule: Rule, meanings: Mapping[NamedPort, TransportSet]) -> TransportSet | None:
+    """The port numbers of a rule, with what its names mean where that is already known; None for any."""
+    if rule.ports is None:
+        return None
+    numbers = rule.ports.numbers
+    for name in rule.ports.names:
+        numbers |= meanings.get(name, TransportSet())
+    return numbers
+
+
+def _port_statements(numbers: TransportSet | None, view: View, registry: Registry) -> Iterator[tuple[Statement, ...]]:
+    """The ways to say "one of these ports": nothing for any, a comparison for one range, else a set."""
+    if numbers is None:
+        yield ()
+        return
+    points = [(protocol, span) for protocol, spans in numbers.items() for span in spans]
+    if len(points) == 1:
+        protocol, (low, high) = points[0]
+        if (low, high) == PORTS.spans[0]:
+            yield (Compare(Field.L4PROTO, int(protocol), int(protocol)),)
+        else:
+            yield (Compare(view.port_of(protocol), low, high),)
+    elif points:
+        yield (Lookup((Field.L4PROTO, view.port), _port_set(numbers, registry)),)
+
+
+def _port_set(numbers: TransportSet, registry: Registry) -> str:
+    elements: dict[SetKey, Judgement | None] = {
+        ((int(protocol), int(protocol)), span): None for protocol, spans in numbers.items() for span in spans
+    }
+    ranges = any(span[0] != span[1] for _, spans in numbers.items() for span in spans)
+    name = named("t", (repr(sorted(elements, key=repr)),))
+    key = (KeyType.INET_PROTO, KeyType.INET_SERVICE)
+    return registry.add_set(NftSet(name, key, elements, interval=ranges))
+
+
+def peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registry) -> str:
+    """The set of the addresses that a selector covers now; one for each selector, whoever uses it."""
+    name = named(f"p{family}", ("pods", repr(peer)))
+    if name not in registry.sets:
+        # A stand-in address (Pod.addressed) is nobody's: it has no business in a kernel.
+        pods = (pod for pod in policies.selection.pods(peer) if pod.addressed)
+        values = sorted(int(one) for pod in pods for one in pod.addresses if one.version == family)
+        elements: dict[SetKey, Judgement | None] = {((value, value),): None for value in values}
+        registry.add_set(NftSet(name, (_ADDRESS_TYPE[family],), elements, comment=str(peer)))
+    return name
+
+
+def _named_port_set(
+    policies: Policies, peer: PeerMatch | None, port: NamedPort, family: int, registry: Registry
+) -> str:
+    """The (address, protocol, port) of each pod that has such a port name, among the peers."""
+    name = named(f"n{family}", ("named port", repr(peer), repr(port)))
+    if name not in registry.sets:
+        among = AddressSet.any() if peer is None else policies.selection.addresses(peer)
+        elements: dict[SetKey, Judgement | None] = {}
+        for pod in policies.selection.pods_with_port_name.get(port, ()):
+            if not pod.addressed:
+                continue
+            for protocol, spans in resolve((port,), pod).items():
+                for value in (int(one) for one in pod.addresses if one.version == family and one in among):
+                    for number, _ in _singles(spans):
+                        elements[(value, value), (int(protocol), int(protocol)), (number, number)] = None
+        key = (_ADDRESS_TYPE[family], KeyType.INET_PROTO, KeyType.INET_SERVICE)
+        comment = f"port {port.name}/{port.protocol.name} of {peer if peer is not None else 'any pod'}"
+        registry.add_set(NftSet(name, key, elements, comment=comment))
+    return name
+
+
+def _singles(spans: IntervalSet) -> Iterator[tuple[int, int]]:
+    for low, high in spans:
+        for value in range(low, high + 1):
+            yield value, value
+
+
+def _block_lines(
+    rules: tuple[Rule, ...], meanings: Mapping[NamedPort, TransportSet], view: View, registry: Registry
+) -> Iterator[ChainRule]:
+    """All address blocks of a class in two maps; each packet belongs to the first rule that covers it."""
+    covered = PacketSet.none()
+    with_ports: dict[SetKey, Judgement | None] = {}
+    without: dict[SetKey, Judgement | None] = {}
+    for rule in rules:
+        blocks = AddressSet.union_of(peer.addresses for peer in rule.peers or () if isinstance(peer, BlockMatch))
+        numbers = _numbers(rule, meanings)
+        whole = PacketSet.cube(blocks.only(view.family), TransportSet.any() if numbers is None else numbers)
+        for addresses, transports in whole - covered:
+            target = registry.rule_chain(rule)
+            for span in addresses.family(view.family):
+                for protocols in _whole_protocols(transports):
+                    without[span, protocols] = target
+                for protocol, ports in _some_ports(transports):
+                    with_ports[span, (protocol, protocol), ports] = target
+        covered |= whole
+    address = _ADDRESS_TYPE[view.family]
+    if with_ports:
+        key: tuple[KeyType, ...] = (address, KeyType.INET_PROTO, KeyType.INET_SERVICE)
+        fields: tuple[Field, ...] = (view.peer, Field.L4PROTO, view.port)
+        yield ChainRule((VerdictMap(fields, _block_map("b", key, with_ports, view, registry)),))
+    if without:
+        fields = (view.peer, Field.L4PROTO)
+        yield ChainRule((VerdictMap(fields, _block_map("a", (address, KeyType.INET_PROTO), without, view, registry)),))
+
+
+def _block_map(
+    prefix: str, key: tuple[KeyType, ...], elements: dict[SetKey, Judgement | None], view: View, registry: Registry
+) -> str:
+    name = named(f"{prefix}{view.family}", (repr(sorted(elements.items(), key=repr)),))
+    return registry.add_set(NftSet(name, key, elements, interval=True, is_map=True))
+
+
+def _whole_protocols(transports: TransportSet) -> Iterator[tuple[int, int]]:
+    whole = [(int(one), int(one)) for one, spans in transports.items() if spans == PORTS]
+    yield from IntervalSet.of(*transports.other.spans, *whole)
+
+
+def _some_ports(transports: TransportSet) -> Iterator[tuple[int, tuple[int, int]]]:
+    for protocol, spans in transports.items():
+        if spans != PORTS:
+            for span in spans:
+                yield int(protocol), span

@@ -1,0 +1,255 @@
+"""The part of nftables that Outgate uses, as values.
+
+One table, ``inet outgate``. Its objects fall in two kinds, and the whole way of changing a ruleset
+without a leak rests on the difference:
+
+    fixed    chains, block maps and port sets whose *name is made of their content*. They never change:
+             another content is another name, created and filled before anything refers to it.
+    moving   dispatch maps, peer sets and the epoch chains, whose names stay and whose elements come and
+             go. They are hash sets (an element is in the old generation or in the new one, never
+             half), so one transaction flips all of them at once.
+
+Names are hashes and carry no text of a manifest; that stands in comments, escaped (`text`).
+Terms are nft(8)'s own: a *set* holds keys, a *map* here always a verdict for each key.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "ACCEPT",
+    "DROP",
+    "RETURN",
+    "Chain",
+    "ChainRule",
+    "Compare",
+    "Counter",
+    "CtState",
+    "Field",
+    "Hook",
+    "Judgement",
+    "KeyPart",
+    "KeyType",
+    "Limit",
+    "Log",
+    "Lookup",
+    "NftSet",
+    "Reject",
+    "Ruleset",
+    "SetKey",
+    "StampMark",
+    "Statement",
+    "VerdictMap",
+    "goto",
+    "jump",
+]
+
+
+class Field(enum.Enum):
+    """What a rule can look at. The value is nft's own spelling."""
+
+    IP_SADDR = "ip saddr"
+    IP_DADDR = "ip daddr"
+    IP6_SADDR = "ip6 saddr"
+    IP6_DADDR = "ip6 daddr"
+    NFPROTO = "meta nfproto"
+    L4PROTO = "meta l4proto"
+    TH_SPORT = "th sport"
+    TH_DPORT = "th dport"
+    TCP_SPORT = "tcp sport"
+    TCP_DPORT = "tcp dport"
+    UDP_SPORT = "udp sport"
+    UDP_DPORT = "udp dport"
+    SCTP_SPORT = "sctp sport"
+    SCTP_DPORT = "sctp dport"
+    ICMPV6_TYPE = "icmpv6 type"
+    IP6_HOPLIMIT = "ip6 hoplimit"
+    IIFNAME = "iifname"
+    OIFNAME = "oifname"
+    CT_STATE = "ct state"
+    CT_DIRECTION = "ct direction"
+    CT_MARK = "ct mark"
+
+
+class KeyType(enum.Enum):
+    """Data types of set keys."""
+
+    IPV4_ADDR = "ipv4_addr"
+    IPV6_ADDR = "ipv6_addr"
+    INET_PROTO = "inet_proto"
+    INET_SERVICE = "inet_service"
+    IFNAME = "ifname"
+
+
+class CtState(enum.IntFlag):
+    """Connection tracking states, with the kernel's bits (nf_conntrack_common.h, NF_CT_STATE_BIT)."""
+
+    INVALID = 1
+    ESTABLISHED = 2
+    RELATED = 4
+    NEW = 8
+    UNTRACKED = 64
+
+
+KeyPart = tuple[int, int] | str
+"""A closed range of integers (one value: low == high), or an interface name."""
+SetKey = tuple[KeyPart, ...]
+"""One part for each type of the set's key."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Judgement:
+    """A verdict statement, also the value of a map element. `chain` is set for jump and goto alone."""
+
+    act: str
+    """accept, drop, return, jump or goto."""
+    chain: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.chain}" if self.chain else self.act
+
+
+ACCEPT = Judgement("accept")
+DROP = Judgement("drop")
+RETURN = Judgement("return")
+
+
+def jump(chain: str) -> Judgement:
+    """Call a chain; `return` comes back behind this rule."""
+    return Judgement("jump", chain)
+
+
+def goto(chain: str) -> Judgement:
+    """Go on in a chain; `return` there goes back to where this chain was called from."""
+    return Judgement("goto", chain)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """``tcp dport 8000-9000``, ``iifname "ogp*"``, ``ct direction reply``, ``ct mark & M == V``.
+
+    `low`..`high` is a closed range of integers; `text` is an interface name, where a last ``*`` matches any
+    rest; `mask` applies to CT_MARK and CT_STATE (there: any of the bits). Port fields named after a
+    protocol (``tcp dport``) hold for packets of that protocol only, address fields for their family.
+    """
+
+    field: Field
+    low: int = 0
+    high: int = 0
+    text: str = ""
+    mask: int = 0
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """``ip daddr . meta l4proto . th dport @set``: go on if the key is in the set (or, negated, is not)."""
+
+    fields: tuple[Field, ...]
+    set: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMap:
+    """``ip daddr vmap @map``: take the verdict of the element, or go on where there is none."""
+
+    fields: tuple[Field, ...]
+    map: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Counts packets and bytes. The numbers are read with `listing`; two counters are always equal."""
+
+    packets: int = field(default=0, compare=False)
+    bytes: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """``log prefix "..." group N snaplen S``: a copy of the packet to user space through nflog."""
+
+    prefix: str
+    group: int
+    snaplen: int = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``limit rate N/second burst B packets``. Ends the *rule* when over the rate, so never put it before a drop."""
+
+    rate: int
+    burst: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """``reject with ...``: `tcp reset`, or `icmpx admin-prohibited`."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class StampMark:
+    """``ct mark set ct mark & ~mask | value``: write `value` into our bits of the connection mark alone."""
+
+    mask: int
+    value: int
+
+
+Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRule:
+    """One line of a chain: statements from left to right, and a comment (at most 128 bytes once escaped)."""
+
+    statements: tuple[Statement, ...]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a base chain hangs. Type `filter`, default verdict accept, always."""
+
+    hook: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain; a base chain where `hook` is given."""
+
+    name: str
+    rules: tuple[ChainRule, ...] = ()
+    hook: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NftSet:
+    """A named set, or a map to verdicts where `is_map`.
+
+    `elements` maps keys to the verdict (None for a set). With `interval`, parts may be ranges, and the
+    elements are disjoint: the kernel refuses overlaps only sometimes and deletes by the start alone.
+    """
+
+    name: str
+    key: tuple[KeyType, ...]
+    elements: Mapping[SetKey, Judgement | None] = field(default_factory=dict)
+    interval: bool = False
+    is_map: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """Everything in our one table."""
+
+    chains: Mapping[str, Chain] = field(default_factory=dict)
+    sets: Mapping[str, NftSet] = field(default_factory=dict)
+    family: str = "inet"
+    table: str = "outgate"

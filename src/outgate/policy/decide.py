@@ -1,0 +1,154 @@
+"""What may pass: for one pod and one direction, a partition of all packets.
+
+    A pod is isolated for a direction when at least one policy selects it and names the direction.
+    Isolated: allowed is the union of what the rules of those policies allow; all the rest is denied.
+    Not isolated: everything is allowed.
+
+There is no order among NetworkPolicies; where several rules allow a packet, the first by policy name and
+rule index is named. Pods selected by the same policies share one decision (and, for ingress, the numbers
+that their port names stand for).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
+from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets.packetset import Cube
+from outgate.policy.profile import OUTGATE, Profile
+from outgate.policy.rules import NamedPort, Origin, Rule, Verdict, origin_of
+from outgate.policy.selection import Selection, resolve
+
+__all__ = ["ClassKey", "Decision", "Part", "Policies", "decide"]
+
+ClassKey = tuple[Direction, tuple[tuple[str, str], ...], tuple[tuple[NamedPort, TransportSet], ...]]
+"""What a decision depends on: direction, names of the selecting policies, meanings of the port names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some packets, what happens to them, and who says so (None: nobody, the pod is not isolated)."""
+
+    packets: PacketSet
+    verdict: Verdict
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A partition of all packets: the parts are disjoint and together make `PacketSet.any()`.
+
+    Addresses are those of the other side; ports are destination ports in both directions.
+    """
+
+    direction: Direction
+    isolated_by: tuple[Origin, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def isolated(self) -> bool:
+        """Whether any policy selects the pod in this direction."""
+        return bool(self.isolated_by)
+
+    def allowed(self) -> PacketSet:
+        """Everything that may pass."""
+        found = PacketSet.none()
+        for part in self.parts:
+            if part.verdict.allows:
+                found |= part.packets
+        return found
+
+
+class Policies:
+    """The policies of one snapshot, ready to be asked. Keep it for as long as the snapshot."""
+
+    def __init__(self, snapshot: Snapshot, profile: Profile = OUTGATE) -> None:
+        self.snapshot = snapshot
+        self.profile = profile
+        self.selection = Selection(snapshot, profile)
+        self._decisions: dict[ClassKey, Decision] = {}
+
+    def class_of(self, pod: Pod, direction: Direction) -> ClassKey:
+        """The policy class of a pod: pods with equal keys are treated alike, so they share a kernel chain."""
+        policies = self.selection.selecting(pod, direction)
+        names: dict[NamedPort, TransportSet] = {}
+        if direction is Direction.INGRESS:
+            # K/types: on ingress a port name is resolved on the selected pod itself.
+            for rule in self.rules(policies, direction):
+                for name in rule.ports.names if rule.ports else ():
+                    names[name] = resolve((name,), pod)
+        meanings = tuple(sorted(names.items(), key=lambda item: (item[0].protocol, item[0].name)))
+        return direction, tuple((one.namespace, one.name) for one in policies), meanings
+
+    def rules(self, policies: tuple[NetworkPolicy, ...], direction: Direction) -> Iterator[Rule]:
+        """All rules of some policies in a direction, in the order in which they are named."""
+        for policy in policies:
+            yield from self.selection.rules(policy, direction)
+
+    def decision(self, pod: Pod, direction: Direction) -> Decision:
+        """The decision for a pod, before the two exemptions that hang on the pod alone (see `decide`)."""
+        key = self.class_of(pod, direction)
+        found = self._decisions.get(key)
+        if found is None:
+            found = self._decisions[key] = self._decide(self.selection.selecting(pod, direction), key, direction)
+        return found
+
+    def _decide(self, policies: tuple[NetworkPolicy, ...], key: ClassKey, direction: Direction) -> Decision:
+        if not policies:
+            return Decision(direction, (), (Part(PacketSet.any(), Verdict.ALLOW, None),))
+        meanings = dict(key[2])
+        rest, parts = PacketSet.any(), []
+        for rule in self.rules(policies, direction):
+            new = self.packets_of(rule, meanings) & rest
+            if new:
+                parts.append(Part(new, Verdict.ALLOW, rule.origin))
+                rest = rest - new
+        isolating = tuple(origin_of(policy, direction) for policy in policies)
+        if rest:
+            parts.append(Part(rest, Verdict.DENY, isolating[0]))
+        return Decision(direction, isolating, tuple(parts))
+
+    def packets_of(self, rule: Rule, meanings: dict[NamedPort, TransportSet] | None = None) -> PacketSet:
+        """Exactly the packets that a rule matches. `meanings`: of port names, for ingress."""
+        addresses = (
+            AddressSet.any()
+            if rule.peers is None
+            else AddressSet.union_of(self.selection.addresses(peer) for peer in rule.peers)
+        )
+        if rule.ports is None:
+            return PacketSet.cube(addresses, TransportSet.any())
+        cubes: list[Cube] = [(addresses, rule.ports.numbers)]
+        for name in rule.ports.names:
+            if rule.direction is Direction.INGRESS:
+                cubes.append((addresses, (meanings or {}).get(name, TransportSet())))
+            else:
+                cubes.extend(self._named(name, addresses))
+        return PacketSet.union_of(cubes)
+
+    def _named(self, name: NamedPort, addresses: AddressSet) -> Iterator[Cube]:
+        """Where a port name leads: each destination pod among `addresses` says for itself."""
+        for pod in self.selection.pods_with_port_name.get(name, ()):
+            mine = AddressSet.of(pod.addresses) & addresses
+            if mine:
+                yield mine, resolve((name,), pod)
+
+
+def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:
+    """A pod's decision with its own exemptions in front.
+
+    concept page: "a Pod cannot block access to itself"; types.go, NetworkPolicySpec.ingress: traffic is allowed
+    "if the traffic source is the pod's local node".
+    """
+    shared = policies.decision(pod, direction)
+    exempt = AddressSet.of(pod.addresses)
+    node = policies.snapshot.nodes.get(pod.node)
+    if node is not None and (direction is Direction.INGRESS or policies.profile.own_node_exempt):
+        exempt |= AddressSet.of(node.addresses)
+    if not shared.isolated:
+        return shared
+    free = PacketSet.cube(exempt, TransportSet.any())
+    rest = tuple(Part(part.packets - free, part.verdict, part.origin) for part in shared.parts)
+    kept = (Part(free, Verdict.ALLOW, None), *(part for part in rest if part.packets))
+    return Decision(direction, shared.isolated_by, kept)

@@ -1,0 +1,58 @@
+"""Who talks: pods, nodes, and addresses outside.
+
+An `Endpoint` is one end of one flow: an address, and what the cluster knows of it. The same address is
+a pod's or a node's only while the snapshot says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outgate.model import Node, Pod, Snapshot
+from outgate.packets import Address
+
+__all__ = ["Endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One end of a flow. `pod` and `node` are both None for an address outside the cluster."""
+
+    address: Address
+    pod: Pod | None = None
+    node: Node | None = None
+
+    @classmethod
+    def at(cls, snapshot: Snapshot, address: Address) -> Endpoint:
+        """Whoever holds an address now.
+
+        A node's address stays the node's, also where host-network pods share it: which of them
+        listens is not the network's to know.
+        """
+        node = snapshot.node_of(address)
+        holders = snapshot.owners_of(address)
+        if node is not None and not any(not pod.host_network for pod in holders):
+            return cls(address, None, node)
+        return cls(address, holders[0] if holders else None, node)
+
+    @classmethod
+    def of_pod(cls, pod: Pod, family: int = 4) -> Endpoint | None:
+        """A pod by its address of one family; None where it has none."""
+        address = next((one for one in pod.addresses if one.version == family), None)
+        return None if address is None else cls(address, pod)
+
+    @classmethod
+    def of_node(cls, node: Node, family: int = 4) -> Endpoint | None:
+        """A node by its address of one family; None where it has none."""
+        address = next((one for one in node.addresses if one.version == family), None)
+        return None if address is None else cls(address, None, node)
+
+    @property
+    def isolatable(self) -> bool:
+        """Whether NetworkPolicies can select this end: a pod with an address of its own."""
+        return self.pod is not None and not self.pod.host_network
+
+    def __str__(self) -> str:
+        if self.pod is not None:
+            return str(self.pod)
+        return f"node {self.node.name}" if self.node is not None else str(self.address)

@@ -1,0 +1,202 @@
+"""Rules: what every policy kind is brought into, with the place it came from.
+
+A policy becomes tiered `Rule`s. A rule has a direction, a tier, an action, peers and ports, and an
+`Origin` that is never dropped: not by merging, not by compiling, not in the kernel's counters.
+Verdicts are what evaluation yields (Allow, Deny); actions are what rules say (Accept, Deny, Pass).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from outgate.model import NOWHERE, BlockPeer, Direction, NetworkPolicy, Place, PodPeer, PolicyPort
+from outgate.model.labels import LabelSelector
+from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.packets.transport import PORTS
+
+__all__ = [
+    "Action",
+    "BlockMatch",
+    "NamedPort",
+    "Origin",
+    "PeerMatch",
+    "PodMatch",
+    "PortMatch",
+    "Rule",
+    "Tier",
+    "Verdict",
+    "origin_of",
+    "rules_of",
+]
+
+
+class Verdict(enum.Enum):
+    """What evaluation yields."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+    @property
+    def allows(self) -> bool:
+        """Whether the packet may pass."""
+        return self is Verdict.ALLOW
+
+
+class Action(enum.Enum):
+    """What a rule says (network-policy-api, ClusterNetworkPolicyRuleAction)."""
+
+    ACCEPT = "Accept"
+    DENY = "Deny"
+    PASS = "Pass"
+
+
+class Tier(enum.IntEnum):
+    """The order in which tiers are asked (network-policy-api, "Tiers")."""
+
+    ADMIN = 1
+    NETWORK_POLICY = 2
+    BASELINE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The policy, and where there is one the rule, that a verdict comes from.
+
+    `rule` counts from 0 as the API's paths do; None means the policy as a whole: its selecting a pod
+    is what isolates the pod.
+    """
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    direction: Direction
+    rule: int | None = None
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def file(self) -> str:
+        """The file that the policy or rule stands in."""
+        return self.place.file
+
+    @property
+    def line(self) -> int:
+        """Its line; 0 where it is not known."""
+        return self.place.line
+
+    def __str__(self) -> str:
+        section = "" if self.rule is None else f" {self.direction.value.lower()}[{self.rule}]"
+        return f"{self.namespace}/{self.name}{section}"
+
+
+@dataclass(frozen=True, slots=True)
+class PodMatch:
+    """Peers by selector, with the policy's own namespace filled in.
+
+    Exactly one of `namespace` (the policy's own) and `namespaces` (a selector) is given. `pods` is the selector
+    that matches everything where the API has none. Equal matches select the same pods, whoever wrote them.
+    """
+
+    namespace: str | None
+    namespaces: LabelSelector | None
+    pods: LabelSelector
+
+    def __str__(self) -> str:
+        where = f"namespace {self.namespace}" if self.namespaces is None else f"namespaces {self.namespaces}"
+        return f"pods {self.pods} in {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMatch:
+    """Peers by address: a block less its own exceptions."""
+
+    addresses: AddressSet
+
+    def __str__(self) -> str:
+        return "addresses " + ", ".join(self.addresses.cidrs()[:4])
+
+
+PeerMatch = PodMatch | BlockMatch
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPort:
+    """A port name, resolved on the destination pod: name and protocol must both be the container port's."""
+
+    protocol: Protocol
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortMatch:
+    """The ports of a rule: a set of numbers, and names that each destination pod resolves for itself."""
+
+    numbers: TransportSet
+    names: tuple[NamedPort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of one tier. `peers` None: any peer, pods or not. `ports` None: any protocol, any port.
+
+    An empty tuple of peers is not "any": it is a rule that matches nobody.
+    """
+
+    direction: Direction
+    tier: Tier
+    action: Action
+    peers: tuple[PeerMatch, ...] | None
+    ports: PortMatch | None
+    origin: Origin
+
+
+def origin_of(policy: NetworkPolicy, direction: Direction, rule: int | None = None) -> Origin:
+    """The origin of a policy, or of one of its rules."""
+    place = policy.place if rule is None else policy.rules(direction)[rule].place
+    return Origin(policy.api_version, policy.kind, policy.namespace, policy.name, direction, rule, place)
+
+
+def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[Rule]:
+    """The rules of one NetworkPolicy in one direction; none where ``policyTypes`` does not name it.
+
+    types.go, NetworkPolicySpec: "If this field is empty [...] traffic is allowed to any destination"
+    (`to`), "matches all [...] not restricted by port" (`ports`).
+    """
+    if direction not in policy.types:
+        return
+    for index, rule in enumerate(policy.rules(direction)):
+        peers = tuple(_peer(policy.namespace, peer) for peer in rule.peers) or None
+        yield Rule(
+            direction,
+            Tier.NETWORK_POLICY,
+            Action.ACCEPT,
+            peers,
+            _ports(rule.ports) if rule.ports else None,
+            origin_of(policy, direction, index),
+        )
+
+
+def _peer(namespace: str, peer: PodPeer | BlockPeer) -> PeerMatch:
+    if isinstance(peer, BlockPeer):
+        holes = AddressSet.union_of(AddressSet.network(one) for one in peer.excepts)
+        return BlockMatch(AddressSet.network(peer.cidr) - holes)
+    # types.go, NetworkPolicyPeer.podSelector: "Otherwise it selects the Pods matching PodSelector in the
+    # policy's own Namespace."
+    own = namespace if peer.namespaces is None else None
+    return PodMatch(own, peer.namespaces, peer.pods if peer.pods is not None else LabelSelector())
+
+
+def _ports(entries: tuple[PolicyPort, ...]) -> PortMatch:
+    numbers = TransportSet()
+    names: list[NamedPort] = []
+    for entry in entries:
+        protocol = Protocol[entry.protocol]
+        if entry.port is None:
+            numbers |= TransportSet.ports(protocol, PORTS)
+        elif isinstance(entry.port, str):
+            names.append(NamedPort(protocol, entry.port))
+        else:
+            numbers |= TransportSet.ports(protocol, entry.port, entry.end_port)
+    return PortMatch(numbers, tuple(dict.fromkeys(names)))

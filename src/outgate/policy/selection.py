@@ -1,0 +1,142 @@
+"""Who is selected: subjects of policies and peers of rules, resolved against one snapshot.
+
+Pods that no selector can tell apart are treated alike: results are kept by the labels and the
+namespace that a selector looks at, never computed again for each pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
+from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.policy.profile import OUTGATE, Profile
+from outgate.policy.rules import BlockMatch, NamedPort, PeerMatch, PodMatch, Rule, rules_of
+
+__all__ = ["Selection"]
+
+_LabelKey = frozenset[tuple[str, str]]
+
+
+class Selection:
+    """The answers to "which pods?" for one snapshot under one profile. Computed once, then remembered."""
+
+    def __init__(self, snapshot: Snapshot, profile: Profile = OUTGATE) -> None:
+        self.snapshot = snapshot
+        self.profile = profile
+        self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
+        self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
+        self._addresses: dict[PodMatch, AddressSet] = {}
+        self._rules: dict[tuple[str, str, Direction], tuple[Rule, ...]] = {}
+
+    def selecting(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
+        """The policies that isolate a pod in a direction, by name.
+
+        types.go, NetworkPolicySpec.podSelector: policies select pods of their own namespace alone.
+        """
+        if pod.host_network and not self.profile.host_network_isolated:
+            return ()
+        candidates = self.snapshot.policies_by_namespace.get(pod.namespace)
+        if not candidates:
+            return ()
+        key = (pod.namespace, frozenset(pod.labels.items()), direction)
+        found = self._selecting.get(key)
+        if found is None:
+            found = tuple(one for one in candidates if direction in one.types and one.pods.matches(pod.labels))
+            self._selecting[key] = found
+        return found
+
+    def rules(self, policy: NetworkPolicy, direction: Direction) -> tuple[Rule, ...]:
+        """The rules of a policy in one direction."""
+        key = (policy.namespace, policy.name, direction)
+        found = self._rules.get(key)
+        if found is None:
+            found = self._rules[key] = tuple(rules_of(policy, direction))
+        return found
+
+    def is_peer(self, match: PeerMatch, pod: Pod | None, inside: bool) -> bool:
+        """Whether a peer matches an end. `inside` says whether its address is in the block, for a block."""
+        if isinstance(match, BlockMatch):
+            if pod is not None and not pod.host_network:
+                if self.profile.stand_ins_in_blocks and not pod.addressed:
+                    return True
+                return inside and self.profile.blocks_match_pods
+            return inside
+        if pod is None or (pod.host_network and not self.profile.host_network_selected):
+            return False
+        return self._selects(match, pod)
+
+    def _selects(self, match: PodMatch, pod: Pod) -> bool:
+        if match.namespaces is None:
+            if pod.namespace != match.namespace:
+                return False
+        elif not match.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
+            return False
+        return match.pods.matches(pod.labels)
+
+    def pods(self, match: PodMatch) -> tuple[Pod, ...]:
+        """The endpoints that a peer selects; host-network pods only where the profile says so."""
+        found = self._pods.get(match)
+        if found is None:
+            found = self._pods[match] = tuple(self._find(match))
+        return found
+
+    def _find(self, match: PodMatch) -> list[Pod]:
+        verdicts: dict[_LabelKey, bool] = {}
+        found = []
+        for name, pods in self.snapshot.pods_by_namespace.items():
+            if match.namespaces is None:
+                if name != match.namespace:
+                    continue
+            elif not match.namespaces.matches(self.snapshot.namespace(name).labels):
+                continue
+            for pod in pods:
+                if pod.host_network and not self.profile.host_network_selected:
+                    continue
+                key = frozenset(pod.labels.items())
+                if key not in verdicts:
+                    verdicts[key] = match.pods.matches(pod.labels)
+                if verdicts[key]:
+                    found.append(pod)
+        return found
+
+    def addresses(self, match: PeerMatch) -> AddressSet:
+        """The addresses that a peer covers now."""
+        if isinstance(match, BlockMatch):
+            if self.profile.blocks_match_pods:
+                return match.addresses
+            return match.addresses - self._pod_addresses
+        found = self._addresses.get(match)
+        if found is None:
+            found = AddressSet.of(address for pod in self.pods(match) for address in pod.addresses)
+            self._addresses[match] = found
+        return found
+
+    @cached_property
+    def _pod_addresses(self) -> AddressSet:
+        return AddressSet.of(a for pod in self.snapshot.endpoints if not pod.host_network for a in pod.addresses)
+
+    @cached_property
+    def pods_with_port_name(self) -> Mapping[NamedPort, tuple[Pod, ...]]:
+        """For each port name and protocol, the pods that have such a container port."""
+        named: dict[NamedPort, list[Pod]] = {}
+        for pod in self.snapshot.endpoints:
+            if pod.host_network:
+                continue
+            for port in {NamedPort(Protocol[p.protocol], p.name) for p in pod.ports if p.name}:
+                named.setdefault(port, []).append(pod)
+        return {port: tuple(pods) for port, pods in named.items()}
+
+
+def resolve(names: tuple[NamedPort, ...], pod: Pod) -> TransportSet:
+    """The port numbers that a destination pod gives to names.
+
+    concept page, "Targeting a port by name" and types.go, NetworkPolicyPort.port: "a named port on a pod".
+    """
+    found = TransportSet()
+    for wanted in names:
+        for port in pod.ports:
+            if port.name == wanted.name and port.protocol == wanted.protocol.name:
+                found |= TransportSet.ports(wanted.protocol, port.port)
+    return found

@@ -1,0 +1,221 @@
+"""One packet through the policies, with reasons.
+
+`judge` answers a flow on both ends, egress first, by asking each rule in turn: an independent reading of
+the same rules that `decide` turns into sets, and much cheaper for one question. A test holds the two
+against each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from outgate.model import Direction, NetworkPolicy
+from outgate.packets import Address, Protocol
+from outgate.policy.decide import Policies
+from outgate.policy.endpoints import Endpoint
+from outgate.policy.profile import Profile
+from outgate.policy.rules import BlockMatch, Origin, Rule, Verdict, origin_of
+from outgate.policy.selection import resolve
+
+__all__ = ["Flow", "Side", "Trace", "judge"]
+
+_GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A new connection, as policy sees it: after service translation.
+
+    `coordinate` is a destination port, or ``type * 256 + code`` for ICMP. `dialled` is the address and port that
+    the client used where that was a Service's; open points of the API hang on it.
+    """
+
+    source: Endpoint
+    destination: Endpoint
+    protocol: int
+    coordinate: int = 0
+    dialled: tuple[Address, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The verdict of one end."""
+
+    direction: Direction
+    verdict: Verdict
+    isolated: bool
+    decided_by: Origin | None
+    reason: str
+    isolated_by: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The verdict of a flow. `specified` is False where the API leaves it to the network plugin."""
+
+    flow: Flow
+    egress: Side
+    ingress: Side
+    specified: bool
+    open_points: tuple[str, ...] = ()
+    """What the verdict would depend on, in words; empty where it is specified."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Allowed only if both ends allow it."""
+        both = self.egress.verdict.allows and self.ingress.verdict.allows
+        return Verdict.ALLOW if both else Verdict.DENY
+
+
+class Judge:
+    """Answers flows for one snapshot, under its profile and, where a flow touches them, the open points."""
+
+    def __init__(self, policies: Policies) -> None:
+        self.policies = policies
+        self._readings: dict[Profile, Policies] = {policies.profile: policies}
+
+    def judge(self, flow: Flow) -> Trace:
+        """The verdict on both ends, and whether the API specifies it."""
+        egress, ingress = _side(self.policies, flow, Direction.EGRESS), _side(self.policies, flow, Direction.INGRESS)
+        verdict = egress.verdict.allows and ingress.verdict.allows
+        points = tuple(point for point in self._open_points(flow, egress, ingress, verdict))
+        return Trace(flow, egress, ingress, not points, points)
+
+    def _open_points(self, flow: Flow, egress: Side, ingress: Side, verdict: bool) -> Iterator[str]:
+        if flow.protocol not in _GOVERNED and (egress.isolated or ingress.isolated):
+            # concept page: "[...] for other protocols (such as ARP or ICMP) is undefined"
+            yield "NetworkPolicy defines TCP, UDP and SCTP alone; other protocols are up to the network plugin"
+        for profile, words in _readings_touched(self.policies.profile, flow):
+            other = self._readings.get(profile)
+            if other is None:
+                other = self._readings[profile] = Policies(self.policies.snapshot, profile)
+            sides = (_side(other, flow, direction) for direction in Direction)
+            if all(side.verdict.allows for side in sides) != verdict:
+                yield words
+
+
+def judge(policies: Policies, flow: Flow) -> Trace:
+    """One flow. Keep a `Judge` to ask many."""
+    return Judge(policies).judge(flow)
+
+
+def _readings_touched(profile: Profile, flow: Flow) -> Iterator[tuple[Profile, str]]:
+    """The other readings of the open points that this flow touches, with the words for each."""
+    turn = dataclasses.replace
+    source, destination = flow.source, flow.destination
+    if flow.dialled is not None:
+        yield (
+            turn(profile, blocks_see_service=not profile.blocks_see_service),
+            "whether address blocks see the service address or the endpoint behind it is up to the network plugin",
+        )
+        if source.pod is not None and source.pod == destination.pod:
+            yield (
+                turn(profile, hairpin_exempt=not profile.hairpin_exempt),
+                "whether policy applies to a pod that reaches itself through a Service is up to the network plugin",
+            )
+    if _is_own_node(source, destination):
+        yield (
+            turn(profile, own_node_exempt=not profile.own_node_exempt),
+            "whether a pod may always reach its own node is read both ways by network plugins",
+        )
+    hosts = [end.pod for end in (source, destination) if end.pod is not None and end.pod.host_network]
+    if hosts:
+        yield (
+            turn(profile, host_network_isolated=not profile.host_network_isolated),
+            "whether policies apply to host-network pods is up to the network plugin",
+        )
+        yield (
+            turn(profile, host_network_selected=not profile.host_network_selected),
+            "whether selectors match host-network pods is up to the network plugin",
+        )
+    if any(end.pod is not None and not end.pod.addressed for end in (source, destination)):
+        yield (
+            turn(profile, stand_ins_in_blocks=not profile.stand_ins_in_blocks),
+            "the input gives the pod no address, so whether an address block covers it is not known",
+        )
+
+
+def _is_own_node(source: Endpoint, destination: Endpoint) -> bool:
+    if source.pod is None or (destination.pod is not None and not destination.pod.host_network):
+        return False
+    node = destination.node.name if destination.node is not None else ""
+    if destination.pod is not None:
+        node = destination.pod.node
+    return bool(node) and node == source.pod.node
+
+
+def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
+    subject, peer = (
+        (flow.source, flow.destination) if direction is Direction.EGRESS else (flow.destination, flow.source)
+    )
+    allow = Verdict.ALLOW
+    pod = subject.pod
+    if pod is None:
+        return Side(direction, allow, False, None, f"{subject} is not a pod: no NetworkPolicy applies to it")
+    selecting = policies.selection.selecting(pod, direction)
+    word = direction.value.lower()
+    if not selecting:
+        what = "is on the host network, where policies do not apply" if pod.host_network else ""
+        reason = f"{pod} {what}" if what else f"no policy selects {pod} for {word}"
+        return Side(direction, allow, False, None, reason)
+    isolating = tuple(origin_of(policy, direction) for policy in selecting)
+    exemption = _exemption(policies, subject, peer, flow.dialled is not None, direction)
+    if exemption:
+        return Side(direction, allow, True, None, exemption, isolating)
+    for rule in policies.rules(selecting, direction):
+        if _matches(policies, rule, peer, flow):
+            return Side(direction, allow, True, rule.origin, f"allowed by {_cite(rule.origin)}", isolating)
+    return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, selecting, word), isolating)
+
+
+def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated: bool, direction: Direction) -> str:
+    """Why policy does not stand between these two at all; empty where it does."""
+    pod = subject.pod
+    itself = pod is not None and peer.address in pod.addresses and not pod.host_network
+    if itself and (not translated or policies.profile.hairpin_exempt):
+        return "a pod always reaches itself"
+    if direction is Direction.INGRESS and _is_own_node(subject, peer):
+        return f"{peer} is the node of {pod}, which may always reach it"
+    if policies.profile.own_node_exempt and direction is Direction.EGRESS and _is_own_node(subject, peer):
+        return f"{peer} is the node of {pod}, which it may always reach"
+    return ""
+
+
+def _matches(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool:
+    address, coordinate = peer.address, flow.coordinate
+    translated = flow.dialled is not None and rule.direction is Direction.EGRESS
+    seen = flow.dialled if translated and policies.profile.blocks_see_service else None
+    if rule.peers is None:
+        return _ports_match(rule, flow, coordinate)
+    for match in rule.peers:
+        if isinstance(match, BlockMatch) and seen is not None:
+            if seen[0] in match.addresses and _ports_match(rule, flow, seen[1]):
+                return True
+            continue
+        inside = isinstance(match, BlockMatch) and address in match.addresses
+        if policies.selection.is_peer(match, peer.pod, inside) and _ports_match(rule, flow, coordinate):
+            return True
+    return False
+
+
+def _ports_match(rule: Rule, flow: Flow, coordinate: int) -> bool:
+    if rule.ports is None:
+        return True
+    if rule.ports.numbers.contains(flow.protocol, coordinate):
+        return True
+    pod = flow.destination.pod
+    if pod is None or pod.host_network or not rule.ports.names:
+        return False
+    return resolve(rule.ports.names, pod).contains(flow.protocol, coordinate)
+
+
+def _cite(origin: Origin) -> str:
+    place = str(origin.place)
+    return f"{origin}" + (f" ({place})" if place else "")
+
+
+def _refusal(subject: object, selecting: tuple[NetworkPolicy, ...], word: str) -> str:
+    names = ", ".join(policy.name for policy in selecting[:4]) + (", …" if len(selecting) > 4 else "")
+    return f"{subject} is isolated for {word} by {names}, and no rule there allows it"
