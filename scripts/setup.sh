@@ -34,6 +34,17 @@ missing_kernel_packages() {
     command -v ip >/dev/null || printf '%s\n' iproute2
 }
 
+# Everything that .venv is made from. The folder is part of it: the scripts in .venv/bin name it in their first line.
+digest() { { printf '%s\n' "$PWD"; cat "requirements/$1.txt" pyproject.toml; } | sha256sum; }
+
+is_up_to_date() { [ -x .venv/bin/python ] && [ "$(cat ".venv/outgate-$1.stamp" 2>/dev/null)" = "$(digest "$1")" ]; }
+
+# True for an environment that was made here, works, and so can be completed instead of made anew.
+environment_is_ours() {
+    [ -x .venv/bin/python ] && usable_python .venv/bin/python && grep -qsF "$PWD/.venv" .venv/bin/activate &&
+        .venv/bin/python -c 'import pip' >/dev/null 2>&1
+}
+
 usable_python() {
     # A version manager may leave a `python3.13` on the path that only prints an error: run it, do not only look for it.
     command -v "$1" >/dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
@@ -41,10 +52,12 @@ usable_python() {
 
 can_make_environments() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
+python_candidates() { printf '%s\n' "${PYTHON:-python3.13 python3.12 python3.11 python3}"; }
+
 # Prints the first Python that is new enough and can make an environment, else the first that is new enough.
 find_python() {
     local candidate incomplete=""
-    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
+    for candidate in $(python_candidates); do
         usable_python "$candidate" || continue
         if can_make_environments "$candidate"; then
             printf '%s\n' "$candidate"
@@ -55,11 +68,14 @@ find_python() {
     printf '%s\n' "$incomplete"
 }
 
+# The Debian packages without which no environment can be made here.
 missing_python_packages() {
     local python
+    environment_is_ours && return
     python="$(find_python)"
     if [ -z "$python" ]; then
-        printf '%s\n' python3 python3-venv
+        # A Python that was named and does not work is for its owner to mend.
+        [ -n "${PYTHON:-}" ] || printf '%s\n' python3 python3-venv
     elif ! can_make_environments "$python"; then
         printf '%s\n' python3-venv
     fi
@@ -69,46 +85,33 @@ missing_python_packages() {
 require_packages() {
     [ "$#" -gt 0 ] || return 0
     if ! command -v apt-get >/dev/null; then
-        die "Missing: $*" \
-            $'\n'"These are the Debian names. Install what your distribution calls them, then run this again."
+        die "Missing: $*"$'\n'"These are the Debian names. Install what your distribution calls them, then run this again."
     elif ! is_root; then
         die "Missing: $*"$'\n'"Install as root, then run this again:"$'\n\n'"    apt-get update && apt-get install -y $*"$'\n'
     fi
     install_debian_packages "$@"
 }
 
-# Everything that .venv is made from. The folder is part of it: the scripts in .venv/bin name it in their first line.
-digest() { { printf '%s\n' "$PWD"; cat "requirements/$1.txt" pyproject.toml; } | sha256sum; }
-
-environment_is_ours() {
-    [ -x .venv/bin/python ] && usable_python .venv/bin/python && grep -qsF "$PWD/.venv" .venv/bin/activate &&
-        .venv/bin/python -c 'import pip' >/dev/null 2>&1
-}
-
 make_environment() {
     local python
     environment_is_ours && return
     python="$(find_python)"
-    [ -n "$python" ] || die "Outgate needs Python 3.11 or newer, and none was found." \
-        $'\n'"Install python3.11 (or later) with its venv module, or name one: make demo PYTHON=/path/to/python3.12"
+    [ -n "$python" ] || die "Outgate needs Python 3.11 or newer; found none among: $(python_candidates)"\
+$'\n'"Install one, with its venv module, or name one: make demo PYTHON=/path/to/python3.12"
     say "Making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
 }
 
 install_python_packages() {
-    local profile="$1" stamp=".venv/outgate-$1.stamp" wanted
-    wanted="$(digest "$profile")"
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -x .venv/bin/python ]; then
-        return
-    fi
+    local profile="$1"
     make_environment
     say "Installing Python packages from requirements/$profile.txt"
     # The project itself is built with the locked build backend: nothing outside the lock is fetched.
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "requirements/$profile.txt"
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps --editable .
-    printf '%s\n' "$wanted" >"$stamp"
-    # What `dev` installs contains what `run` installs.
-    [ "$profile" != dev ] || digest run >.venv/outgate-run.stamp
+    # The stamps come last, so that an interrupted run is repeated. What `dev` installs contains what `run` installs.
+    digest run >.venv/outgate-run.stamp
+    [ "$profile" = run ] || digest "$profile" >".venv/outgate-$profile.stamp"
 }
 
 main() {
@@ -117,13 +120,14 @@ main() {
         run | dev) ;;
         *) die "usage: scripts/setup.sh run|dev [--kernel]" ;;
     esac
-    packages="$(missing_python_packages)"
+    packages=""
+    is_up_to_date "$profile" || packages="$(missing_python_packages)"
     if [ "${2:-}" = "--kernel" ]; then
         packages="$packages $(missing_kernel_packages)"
     fi
     # shellcheck disable=SC2086  # package names, split on purpose
     require_packages $packages
-    install_python_packages "$profile"
+    is_up_to_date "$profile" || install_python_packages "$profile"
 }
 
 main "$@"

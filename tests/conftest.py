@@ -24,13 +24,21 @@ settings.register_profile("ci", _UNTIMED, max_examples=100, derandomize=True, da
 settings.register_profile("laws", _UNTIMED, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
+# Some systems let an ordinary user make a namespace and then deny every right inside it, so one is exercised: to set
+# the loopback interface of the new namespace up.
 _TRY_NAMESPACE = """
-import ctypes, os, sys
+import ctypes, fcntl, os, socket, struct, sys
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 flags = CLONE_NEWNET if sys.argv[1] == "root" else CLONE_NEWUSER | CLONE_NEWNET
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.unshare(flags) != 0:
     sys.exit(os.strerror(ctypes.get_errno()))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+    try:
+        fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+    except OSError as error:
+        sys.exit(f"a namespace, but no rights in it: {error.strerror}")
 """
 
 

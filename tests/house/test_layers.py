@@ -10,7 +10,7 @@ import pytest
 
 from tests.house.sources import ROOT, SOURCE, modules
 
-# docs/design.md marks these as pure: no clock, no files, no sockets.
+# Rooms that touch no clock, no file and no socket, so that a test needs none of them either.
 PURE = {"errors", "packets", "model", "policy", "analysis", "checks", "nft", "proxy", "report"}
 
 

@@ -12,8 +12,8 @@ from tests.house.sources import ROOT, SOURCE, functions, modules, repository_fil
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 80
 
-# Files that no person writes or reads from top to bottom.
-GENERATED = {"LICENSE", "requirements/dev.txt", "requirements/run.txt"}
+# What no person writes, or reads from top to bottom.
+GENERATED = {"requirements/dev.txt", "requirements/run.txt"}
 PROSE = {".md", ".json", ".jsonl", ".svg", ".png", ".html"}
 
 

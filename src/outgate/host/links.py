@@ -6,19 +6,24 @@ dozen processes, not thousands. A line that fails is named in the error, as type
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 
 from outgate.errors import KernelError, NotPermitted
 from outgate.host import process
+from outgate.host.namespaces import NetworkNamespace
 
 __all__ = ["batch"]
 
 _FAILED_LINE = re.compile(r"^Command failed -:(\d+)\s*$", re.MULTILINE)
 
 
-def batch(lines: Iterable[str], *, namespace: str = "") -> None:
-    """Runs lines of ``ip -batch`` in a named network namespace, or in the thread's own without a name.
+def batch(lines: Iterable[str], *, inside: NetworkNamespace | None = None) -> None:
+    """Runs lines of ``ip -batch`` in a network namespace, or where the calling thread is.
+
+    The thread itself enters, and not ``ip -n``: that mounts a sysfs as well (iproute2, `netns_switch`), which costs time
+    and is refused to a user namespace inside a container.
 
     The first line that fails ends the batch; the lines before it have been done.
 
@@ -29,13 +34,13 @@ def batch(lines: Iterable[str], *, namespace: str = "") -> None:
     typed = tuple(lines)
     if not typed:
         return
-    place = ("-n", namespace) if namespace else ()
-    done = process.run(("ip", *place, "-batch", "-"), input="\n".join(typed) + "\n", check=False)
+    with inside.enter() if inside else contextlib.nullcontext():
+        done = process.run(("ip", "-batch", "-"), input="\n".join(typed) + "\n", check=False)
     if done.code == 0:
         return
     failed = _FAILED_LINE.search(done.stderr)
     line = typed[int(failed[1]) - 1] if failed and 0 < int(failed[1]) <= len(typed) else "a batch"
     said = _FAILED_LINE.sub("", done.stderr).strip() or f"code {done.code}"
-    where = f" in the network namespace {namespace}" if namespace else ""
+    where = f" in the network namespace {inside.name}" if inside else ""
     kind = NotPermitted if "Operation not permitted" in said else KernelError
     raise kind(f"ip {line}{where}: {said}")

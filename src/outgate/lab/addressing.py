@@ -12,9 +12,9 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, cycle
 
-from outgate.errors import InputError, InvalidInput
+from outgate.errors import InputError, InvalidInput, TooComplex
 from outgate.model import BlockPeer, Node, Place, Pod, Service, Snapshot
 from outgate.model.objects import Address, Network
 
@@ -41,32 +41,36 @@ _SERVICE_BLOCKS: _Blocks = {
 }
 """Tried in order. The first of each is what kubeadm and kind use."""
 
-_LAST_RESORT: Mapping[int, Network] = {
-    4: ipaddress.IPv4Network("240.0.0.0/4"),
-    6: ipaddress.IPv6Network("100::/64"),
-}
+_LAST_RESORT: Mapping[int, str] = {4: "240.0.0.0/4", 6: "100::/64"}
 """Blocks that no network routes (RFC 1112, RFC 6666): what is left where the input names all others."""
 
-_SLICE = {4: 24, 6: 64}
-"""Prefix length of one invented block: a node's pods, all nodes, or all services."""
+_BLOCK_BITS = {4: 8, 6: 64}
+"""Host bits of one invented block: a node's pods, all nodes, or all services."""
+
+_PER_BLOCK = 65_000
+"""Addresses that are tried in one block: a node has 110 pods (kubelet's default), an IPv6 block has no end."""
 
 
 def address(snapshot: Snapshot) -> Snapshot:
-    """The same cluster with every gap filled: each endpoint has a node and an address, each node and each service too.
+    """The same cluster with every gap filled: each endpoint has a node and an address, each node and service an address.
 
-    Pods go to the node they name, else to the node whose pod block holds their address, else in turn to the nodes that are
-    in use. A pod on the host network has the addresses of its node. Finished pods are passed over.
+    Pods go to the node they name, else to the node that their address points to, else in turn to the nodes in
+    use. A pod on the host network has the addresses of its node. Finished pods are passed over.
 
     Raises:
-        InvalidInput: two holders of one address, or an address that no pod can have; all of them, located.
+        InvalidInput: two holders of one address, or an address that nobody can hold; all of them, located.
     """
     _refuse(_unusable(snapshot))
-    pods = tuple(_placed(snapshot))
     taken = _Taken.of(snapshot)
-    nodes = dict(_with_node_addresses(snapshot, pods, taken))
-    filled = tuple(_with_pod_addresses(pods, nodes, taken))
-    services = tuple(_with_service_addresses(snapshot.services, taken))
-    done = dataclasses.replace(snapshot, pods=_among(snapshot.pods, filled), nodes=nodes, services=services)
+    placed = tuple(_placed(snapshot))
+    nodes = {node.name: node for node in _addressed_nodes(snapshot, placed, taken)}
+    pods = {pod.key: pod for pod in _addressed_pods(placed, nodes, taken)}
+    done = dataclasses.replace(
+        snapshot,
+        pods=tuple(pods.get(pod.key, pod) for pod in snapshot.pods),
+        nodes=nodes,
+        services=tuple(_addressed_services(snapshot.services, taken)),
+    )
     _refuse(_collisions(done))
     return done
 
@@ -80,41 +84,184 @@ class _Taken:
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> _Taken:
-        taken = cls(set(GATEWAYS))
-        taken.addresses.update(one for pod in snapshot.endpoints if pod.addressed for one in pod.addresses)
-        taken.addresses.update(one for node in snapshot.nodes.values() for one in node.addresses)
-        for service in snapshot.services:
-            taken.addresses.update((*service.cluster_ips, *service.external_ips))
-        taken.addresses.update(
-            one for slice_ in snapshot.slices for endpoint in slice_.endpoints for one in endpoint.addresses
+        nodes = snapshot.nodes.values()
+        ends = (end for one in snapshot.slices for end in one.endpoints)
+        return cls(
+            addresses={
+                *GATEWAYS,
+                *(one for pod in snapshot.endpoints if pod.addressed for one in pod.addresses),
+                *(one for node in nodes for one in node.addresses),
+                *(one for service in snapshot.services for one in (*service.cluster_ips, *service.external_ips)),
+                *(one for end in ends for one in end.addresses),
+            },
+            networks={*(block for node in nodes for block in node.pod_cidrs), *_policy_blocks(snapshot)},
         )
-        taken.networks.update(block for node in snapshot.nodes.values() for block in node.pod_cidrs)
-        for policy in snapshot.policies:
-            for peer in (peer for rule in (*policy.egress, *policy.ingress) for peer in rule.peers):
-                if isinstance(peer, BlockPeer):
-                    # A block that covers everything covers every choice: it rules none out.
-                    taken.networks.update(one for one in (peer.cidr, *peer.excepts) if one.prefixlen)
-        return taken
 
-    def block(self, blocks: _Blocks, version: int) -> Network:
-        """A block that meets nothing known, and that is from now on known itself."""
-        candidates = chain.from_iterable(_slices(text, _SLICE[version]) for text in blocks[version])
-        for candidate in chain(candidates, _LAST_RESORT[version].subnets(new_prefix=max(_SLICE[version], 64 * (version == 6)))):
-            if self._is_free(candidate):
-                self.networks.add(candidate)
-                return candidate
-        return _LAST_RESORT[version]
+    def give(self, blocks: _Blocks, version: int, given: Iterable[Network] = ()) -> Iterator[Address]:
+        """Addresses that nobody holds, without end: from the `given` blocks, then from invented ones."""
+        for block in chain((one for one in given if one.version == version), self._invented(blocks, version)):
+            for offset in range(1, min(block.num_addresses - 1, _PER_BLOCK)):
+                if (one := block[offset]) not in self.addresses:
+                    self.addresses.add(one)
+                    yield one
 
-    def _is_free(self, candidate: Network) -> bool:
-        same = (one for one in self.networks if one.version == candidate.version)
-        return not any(map(candidate.overlaps, same)) and not any(one in candidate for one in self.addresses)
+    def _invented(self, blocks: _Blocks, version: int) -> Iterator[Network]:
+        pools = tuple(map(ipaddress.ip_network, (*blocks[version], _LAST_RESORT[version])))
+        bits = _BLOCK_BITS[version]
+        while True:
+            names = sorted((int(one[0]), int(one[-1])) for one in self.networks if one.version == version)
+            holders = sorted((int(one), int(one)) for one in self.addresses if one.version == version)
+            # Where policies name the whole address space in pieces, only held addresses are stepped around.
+            found = _gap(pools, bits, sorted((*names, *holders))) or _gap(pools, bits, holders)
+            if found is None:
+                raise TooComplex(f"no IPv{version} block is left for the addresses that the lab has to invent")
+            self.networks.add(found)
+            yield found
 
-    def next(self, block: Network) -> Address | None:
-        """The first address of a block that nobody holds: not its network address, not its last."""
-        hosts = block.num_addresses
-        for offset in range(1, min(hosts - 1, len(self.addresses) + 2)):
-            one = block[offset]
-            if one not in self.addresses:
-                self.addresses.add(one)
-                return one
-        return None
+
+def _policy_blocks(snapshot: Snapshot) -> Iterator[Network]:
+    """What policies name. A block that covers everything covers every choice, so it rules none out."""
+    for policy in snapshot.policies:
+        for peer in (peer for rule in (*policy.egress, *policy.ingress) for peer in rule.peers):
+            if isinstance(peer, BlockPeer):
+                yield from (one for one in (peer.cidr, *peer.excepts) if one.prefixlen)
+
+
+def _gap(pools: Iterable[Network], wanted: int, taken: Sequence[tuple[int, int]]) -> Network | None:
+    """The first aligned block of `wanted` host bits in the pools that meets no taken range (sorted).
+
+    A pool is cut into 256 at least, so that one small pool still serves many nodes.
+    """
+    for pool in pools:
+        start, bits = int(pool[0]), min(wanted, pool.max_prefixlen - pool.prefixlen - 8)
+        for low, high in taken:
+            if high < start:
+                continue
+            if low >> bits > start >> bits:
+                break
+            start = ((high >> bits) + 1) << bits
+        if start <= int(pool[-1]):
+            # By value and prefix, for an integer alone would be read as IPv4 where it is small.
+            kind = ipaddress.IPv4Network if pool.version == 4 else ipaddress.IPv6Network
+            return kind((start, pool.max_prefixlen - bits))
+    return None
+
+
+def _placed(snapshot: Snapshot) -> Iterator[Pod]:
+    """The endpoints, each with a node."""
+    used = sorted({pod.node for pod in snapshot.endpoints if pod.node})
+    homes = cycle(used or tuple(snapshot.nodes)[: len(INVENTED_NODES)] or INVENTED_NODES)
+    for pod in snapshot.endpoints:
+        node = pod.node or _node_by_address(snapshot, pod) or next(homes)
+        yield pod if node == pod.node else dataclasses.replace(pod, node=node)
+
+
+def _node_by_address(snapshot: Snapshot, pod: Pod) -> str:
+    """The node whose own address (host network) or pod block the pod's address is; empty where none is."""
+    for one in pod.addresses if pod.addressed else ():
+        for node in snapshot.nodes.values():
+            if one in node.addresses if pod.host_network else any(one in block for block in node.pod_cidrs):
+                return node.name
+    return ""
+
+
+def _addressed_nodes(snapshot: Snapshot, placed: Iterable[Pod], taken: _Taken) -> Iterator[Node]:
+    """Every node of the input and of the pods. A pod on the host network tells addresses of its node."""
+    told: dict[str, dict[Address, None]] = {
+        name: dict.fromkeys(node.addresses) for name, node in snapshot.nodes.items()
+    }
+    for pod in placed:
+        known = told.setdefault(pod.node, {})
+        if pod.host_network and pod.addressed:
+            known.update(dict.fromkeys(pod.addresses))
+    free = {version: taken.give(_NODE_BLOCKS, version) for version in (4, 6)}
+    for name in sorted(told or INVENTED_NODES[:1]):
+        addresses = tuple(told.get(name, ())) or (next(free[4]), next(free[6]))
+        yield dataclasses.replace(snapshot.nodes.get(name, Node(name)), addresses=addresses)
+
+
+def _addressed_pods(placed: Iterable[Pod], nodes: Mapping[str, Node], taken: _Taken) -> Iterator[Pod]:
+    free: dict[tuple[str, int], Iterator[Address]] = {}
+    for pod in placed:
+        if pod.addressed and pod.addresses:
+            yield pod
+            continue
+        node = nodes[pod.node]
+        if pod.host_network:
+            addresses = tuple(filter(None, (next((a for a in node.addresses if a.version == v), None) for v in (4, 6))))
+        else:
+            for version in (4, 6):
+                free.setdefault((node.name, version), taken.give(_POD_BLOCKS, version, node.pod_cidrs))
+            addresses = (next(free[node.name, 4]), next(free[node.name, 6]))
+        yield dataclasses.replace(pod, addresses=addresses)
+
+
+def _addressed_services(services: Iterable[Service], taken: _Taken) -> Iterator[Service]:
+    """A Service from a file that no API server has seen has no cluster address yet: it gets one of each family."""
+    free = {version: taken.give(_SERVICE_BLOCKS, version) for version in (4, 6)}
+    for service in services:
+        if service.cluster_ips or service.headless or service.external_name:
+            yield service
+        else:
+            yield dataclasses.replace(service, cluster_ips=(next(free[4]), next(free[6])))
+
+
+def _unusable(snapshot: Snapshot) -> Iterator[InputError]:
+    """Addresses that no interface of the lab could hold."""
+    for what, addresses, place in _given(snapshot):
+        for one in addresses:
+            if why := _why_unusable(one):
+                yield _error(place, f"{what} cannot have the address {one}: it {why}")
+
+
+def _why_unusable(one: Address) -> str:
+    if one in GATEWAYS:
+        return "is the gateway of the lab's own wires"
+    if one.is_unspecified:
+        return "is the unspecified address"
+    if one.is_loopback:
+        return "is a loopback address"
+    if one.is_multicast:
+        return "is a multicast address"
+    if isinstance(one, ipaddress.IPv6Address):
+        if one.is_link_local:
+            return "is link-local, and a cluster routes"
+        return "is an IPv4 address mapped into IPv6" if one.ipv4_mapped else ""
+    return "is the broadcast address" if one == ipaddress.IPv4Address("255.255.255.255") else ""
+
+
+def _given(snapshot: Snapshot) -> Iterator[tuple[str, tuple[Address, ...], Place]]:
+    """Everything that holds addresses: what it is called, its addresses, and the place that says so."""
+    for pod in snapshot.endpoints:
+        yield f"pod {pod}", pod.addresses, pod.place / "status" / "podIPs"
+    for node in snapshot.nodes.values():
+        yield f"node {node.name}", node.addresses, node.place / "status" / "addresses"
+    for service in snapshot.services:
+        yield f"service {service}", service.cluster_ips, service.place / "spec" / "clusterIPs"
+        yield f"service {service}", service.external_ips, service.place / "spec" / "externalIPs"
+
+
+def _collisions(snapshot: Snapshot) -> Iterator[InputError]:
+    """Addresses with two holders.
+
+    Pods on the host network share their node's address. External addresses of services may be anybody's:
+    load balancers that hand out the nodes' own addresses, or one for several services, are common.
+    """
+    holders: dict[Address, str] = {}
+    on_host = {f"pod {pod}" for pod in snapshot.endpoints if pod.host_network}
+    for what, addresses, place in _given(snapshot):
+        if what in on_host or place.at[-1:] == ("externalIPs",):
+            continue
+        for one in addresses:
+            first = holders.setdefault(one, what)
+            if first != what:
+                yield _error(place, f"{what} has the address {one} of {first}; an address has one holder")
+
+
+def _error(place: Place, message: str) -> InputError:
+    return InputError(place.file, place.line, place.path, message)
+
+
+def _refuse(errors: Iterable[InputError]) -> None:
+    if found := tuple(errors):
+        raise InvalidInput(found, hint="the lab gives addresses to what has none: leave out status and clusterIP")

@@ -7,7 +7,7 @@ handful is ever named, and the reader that knows the text hands over the functio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["NOWHERE", "Document", "Path", "Place", "spell"]
@@ -27,12 +27,15 @@ class Document:
     `value` is what JSON would hold (dict, list, str, int, float, bool, None). `locate` gives the line
     (from 1; 0 if unknown) of the value at a path; for a missing path it gives the nearest parent's line.
     `template` is the Helm template named by a ``# Source:`` comment above the document, or empty.
+    `repeated` has the path of every key that its mapping holds more than once, with the line of the last repetition
+    (the value is the last one's); what may not be repeated is for the reader of the object to say.
     """
 
     file: str
     value: object
     locate: Callable[[Path], int] = field(default=_no_line, repr=False)
     template: str = ""
+    repeated: Mapping[Path, int] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

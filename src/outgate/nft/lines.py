@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from outgate.model import Direction
+from outgate.model import Direction, Pod
 from outgate.nft.names import named
 from outgate.nft.objects import (
     RETURN,
@@ -36,11 +36,10 @@ from outgate.nft.objects import (
     VerdictMap,
     goto,
 )
-from outgate.packets import AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
 from outgate.policy.rules import PeerMatch
-from outgate.policy.selection import resolve
 
 __all__ = ["Registry", "View", "class_lines"]
 
@@ -205,25 +204,29 @@ def _named_port_set(
     """The (address, protocol, port) of each pod that has such a port name, among the peers."""
     name = named(f"n{family}", ("named port", repr(peer), repr(port)))
     if name not in registry.sets:
-        among = AddressSet.any() if peer is None else policies.selection.addresses(peer)
         elements: dict[SetKey, Judgement | None] = {}
-        for pod in policies.selection.pods_with_port_name.get(port, ()):
-            if not pod.addressed:
-                continue
-            for protocol, spans in resolve((port,), pod).items():
-                for value in (int(one) for one in pod.addresses if one.version == family and one in among):
-                    for number, _ in _singles(spans):
-                        elements[(value, value), (int(protocol), int(protocol)), (number, number)] = None
+        protocol = (int(port.protocol), int(port.protocol))
+        for address, number in _named_ports(policies, peer, port):
+            if address.version == family:
+                elements[(int(address), int(address)), protocol, (number, number)] = None
         key = (_ADDRESS_TYPE[family], KeyType.INET_PROTO, KeyType.INET_SERVICE)
         comment = f"port {port.name}/{port.protocol.name} of {peer if peer is not None else 'any pod'}"
         registry.add_set(NftSet(name, key, elements, comment=comment))
     return name
 
 
-def _singles(spans: IntervalSet) -> Iterator[tuple[int, int]]:
-    for low, high in spans:
-        for value in range(low, high + 1):
-            yield value, value
+def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) -> Iterator[tuple[Address, int]]:
+    selection = policies.selection
+    numbers = selection.port_numbers.get(port, {})
+    pods: Iterable[Pod | None]
+    pods = selection.pods(peer) if isinstance(peer, PodMatch) else (selection.snapshot.pod(*key) for key in numbers)
+    for pod in pods:
+        if pod is None or not pod.addressed:
+            continue
+        for number in sorted(numbers.get(pod.key, ())):
+            for address in pod.addresses:
+                if not isinstance(peer, BlockMatch) or address in selection.addresses(peer):
+                    yield address, number
 
 
 def _block_lines(

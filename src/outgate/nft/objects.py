@@ -37,6 +37,7 @@ __all__ = [
     "Log",
     "Lookup",
     "NftSet",
+    "Opaque",
     "Reject",
     "Ruleset",
     "SetKey",
@@ -201,7 +202,17 @@ class StampMark:
     value: int
 
 
-Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Judgement
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """What somebody else wrote into our table and this file has no word for.
+
+    It is read so that the difference is seen and undone; it is never written to the kernel.
+    """
+
+    text: str
+
+
+Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Judgement | Opaque
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,10 +129,8 @@ class Policies:
 
     def _named(self, name: NamedPort, addresses: AddressSet) -> Iterator[Cube]:
         """Where a port name leads: each destination pod among `addresses` says for itself."""
-        for pod in self.selection.pods_with_port_name.get(name, ()):
-            mine = AddressSet.of(pod.addresses) & addresses
-            if mine:
-                yield mine, resolve((name,), pod)
+        for transports, theirs in self.selection.named_port(name):
+            yield theirs & addresses, transports
 
 
 def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:

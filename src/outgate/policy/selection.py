@@ -6,16 +6,18 @@ namespace that a selector looks at, never computed again for each pod.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
-from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.model import ContainerPort, Direction, NetworkPolicy, Pod, Snapshot
+from outgate.model.labels import Labels
+from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, PeerMatch, PodMatch, Rule, rules_of
 
-__all__ = ["Selection"]
+__all__ = ["PodKey", "Selection", "resolve"]
 
+PodKey = tuple[str, str]
 _LabelKey = frozenset[tuple[str, str]]
 
 
@@ -29,6 +31,7 @@ class Selection:
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
         self._addresses: dict[PodMatch, AddressSet] = {}
         self._rules: dict[tuple[str, str, Direction], tuple[Rule, ...]] = {}
+        self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
 
     def selecting(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
         """The policies that isolate a pod in a direction, by name.
@@ -82,23 +85,27 @@ class Selection:
             found = self._pods[match] = tuple(self._find(match))
         return found
 
-    def _find(self, match: PodMatch) -> list[Pod]:
-        verdicts: dict[_LabelKey, bool] = {}
-        found = []
-        for name, pods in self.snapshot.pods_by_namespace.items():
+    def _find(self, match: PodMatch) -> Iterator[Pod]:
+        for name, kinds in self._kinds.items():
             if match.namespaces is None:
                 if name != match.namespace:
                     continue
             elif not match.namespaces.matches(self.snapshot.namespace(name).labels):
                 continue
+            for labels, pods in kinds:
+                if match.pods.matches(labels):
+                    yield from pods
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, tuple[tuple[Labels, tuple[Pod, ...]], ...]]:
+        """The pods that selectors can match, by namespace and equal labels: a selector looks at each kind once."""
+        found: dict[str, tuple[tuple[Labels, tuple[Pod, ...]], ...]] = {}
+        for name, pods in self.snapshot.pods_by_namespace.items():
+            kinds: dict[_LabelKey, list[Pod]] = {}
             for pod in pods:
-                if pod.host_network and not self.profile.host_network_selected:
-                    continue
-                key = frozenset(pod.labels.items())
-                if key not in verdicts:
-                    verdicts[key] = match.pods.matches(pod.labels)
-                if verdicts[key]:
-                    found.append(pod)
+                if not pod.host_network or self.profile.host_network_selected:
+                    kinds.setdefault(frozenset(pod.labels.items()), []).append(pod)
+            found[name] = tuple((many[0].labels, tuple(many)) for many in kinds.values())
         return found
 
     def addresses(self, match: PeerMatch) -> AddressSet:
@@ -118,15 +125,41 @@ class Selection:
         return AddressSet.of(a for pod in self.snapshot.endpoints if not pod.host_network for a in pod.addresses)
 
     @cached_property
-    def pods_with_port_name(self) -> Mapping[NamedPort, tuple[Pod, ...]]:
-        """For each port name and protocol, the pods that have such a container port."""
-        named: dict[NamedPort, list[Pod]] = {}
+    def port_numbers(self) -> Mapping[NamedPort, Mapping[PodKey, frozenset[int]]]:
+        """For each port name and protocol, the pods that have such a container port, and the numbers."""
+        named: dict[NamedPort, dict[PodKey, frozenset[int]]] = {}
+        meanings: dict[tuple[ContainerPort, ...], dict[NamedPort, frozenset[int]]] = {}
         for pod in self.snapshot.endpoints:
-            if pod.host_network:
+            if pod.host_network or not pod.ports:
                 continue
-            for port in {NamedPort(Protocol[p.protocol], p.name) for p in pod.ports if p.name}:
-                named.setdefault(port, []).append(pod)
-        return {port: tuple(pods) for port, pods in named.items()}
+            if pod.ports not in meanings:
+                meanings[pod.ports] = _port_names(pod.ports)
+            for port, numbers in meanings[pod.ports].items():
+                named.setdefault(port, {})[pod.key] = numbers
+        return named
+
+    def named_port(self, port: NamedPort) -> tuple[tuple[TransportSet, AddressSet], ...]:
+        """What a port name stands for: for each meaning, the addresses of the pods that give it that meaning."""
+        found = self._named.get(port)
+        if found is None:
+            groups: dict[frozenset[int], list[Address]] = {}
+            for key, numbers in self.port_numbers.get(port, {}).items():
+                pod = self.snapshot.pod(*key)
+                groups.setdefault(numbers, []).extend(pod.addresses if pod is not None else ())
+            found = self._named[port] = tuple(
+                (TransportSet.ports(port.protocol, IntervalSet.of(*((n, n) for n in numbers))), AddressSet.of(many))
+                for numbers, many in groups.items()
+            )
+        return found
+
+
+def _port_names(ports: tuple[ContainerPort, ...]) -> dict[NamedPort, frozenset[int]]:
+    found: dict[NamedPort, frozenset[int]] = {}
+    for port in ports:
+        if port.name:
+            name = NamedPort(Protocol[port.protocol], port.name)
+            found[name] = found.get(name, frozenset()) | {port.port}
+    return found
 
 
 def resolve(names: tuple[NamedPort, ...], pod: Pod) -> TransportSet:

@@ -1,0 +1,282 @@
+"""From a written end to the things of the snapshot that it means.
+
+Names are looked up in this order: names given with an address, pods and workloads, Services, cluster DNS. What is
+not found is never guessed: the error names the nearest names that the input has. Cluster DNS is answered as the
+"Kubernetes DNS-Based Service Discovery" specification says: ``service.namespace.svc`` and, behind a headless
+Service, ``hostname.service.namespace.svc``; ``a-b-c-d.namespace.pod`` for pods.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from outgate.analysis.targets import Named, Noun, Written, kind_of
+from outgate.errors import UnknownName, UsageError
+from outgate.model import Node, Pod, Service, Snapshot, Workload
+from outgate.model.services import endpoints
+from outgate.packets import Address
+from outgate.packets.addresses import Network
+
+__all__ = ["AddressTarget", "BlockTarget", "Lookup", "NodeTarget", "PodsTarget", "ServiceTarget", "Target"]
+
+CLUSTER_DOMAIN = "cluster.local"
+_ALIASES = 8
+"""How many ExternalName Services may stand behind each other; a resolver gives up after about as many (RFC 1034, 3.6.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodsTarget:
+    """A pod, or the pods of a workload: `kind` is Pod or the workload's."""
+
+    kind: str
+    namespace: str
+    name: str
+    pods: tuple[Pod, ...]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.kind == "Pod" else f"{self.namespace}/{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressTarget:
+    """Addresses: one that was written, or those that a name stands for."""
+
+    addresses: tuple[Address, ...]
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or ", ".join(map(str, self.addresses))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTarget:
+    """All addresses of a CIDR."""
+
+    network: Network
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTarget:
+    """A Service: what is dialled is its address and port, what is judged are the endpoints behind it."""
+
+    service: Service
+
+    def __str__(self) -> str:
+        return f"svc/{self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTarget:
+    """A node, by its addresses."""
+
+    node: Node
+
+    def __str__(self) -> str:
+        return f"node/{self.node.name}"
+
+
+Target = PodsTarget | AddressTarget | BlockTarget | ServiceTarget | NodeTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Finds ends in one snapshot.
+
+    `namespace` is the one for names given without any; None: all are searched, and a name that several have is
+    refused. `names` are DNS names that the user resolved.
+    """
+
+    snapshot: Snapshot
+    namespace: str | None = None
+    names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+
+    def find(self, written: Written) -> Target:
+        """What a written end means. Raises UnknownName, or UsageError where it means several things."""
+        if isinstance(written, Network):
+            return BlockTarget(written)
+        if isinstance(written, Address):
+            return AddressTarget((written,))
+        match written.noun:
+            case Noun.NODE:
+                return self._node(written.name)
+            case Noun.SERVICE:
+                return self._service(written.name, written.namespace)
+            case Noun.WORKLOAD:
+                return self._workload(written)
+            case Noun.ANYTHING:
+                return self._anything(written.name)
+
+    def _node(self, name: str) -> Target:
+        node = self.snapshot.nodes.get(name)
+        if node is None:
+            on_it = any(pod.node == name for pod in self.snapshot.pods)
+            why = ": pods name it, but its Node object is missing, and with it its addresses" if on_it else ""
+            raise UnknownName(f"no node {name} in the input{why}", hint=_nearest(name, self.snapshot.nodes))
+        if not node.addresses:
+            raise UnknownName(f"node {name} has no address in the input")
+        return NodeTarget(node)
+
+    def _service(self, name: str, namespace: str | None) -> Target:
+        wanted = namespace or self.namespace
+        found = [one for one in self.snapshot.services if one.name == name and wanted in (None, one.namespace)]
+        if not found:
+            where = f"{wanted}/{name}" if wanted else name
+            known = {f"svc/{one}": one.name for one in self.snapshot.services}
+            raise UnknownName(f"no Service {where} in the input", hint=_nearest(f"svc/{where}", known))
+        _refuse_several(name, [f"svc/{one}" for one in found])
+        return self._behind(found[0], ())
+
+    def _workload(self, written: Named) -> Target:
+        first, name = written.namespace or "", written.name
+        if written.kind:
+            return self._of_kind(kind_of(written.kind) or written.kind, first, name)
+        shorthand = kind_of(first)
+        if shorthand is not None and first not in self.snapshot.namespaces:
+            return self._of_kind(shorthand, self.namespace, name)
+        pod = self.snapshot.pod(first, name)
+        if pod is not None and not pod.assumed:
+            return self._only([_of_pod(pod)], str(pod), "Pod")
+        # `namespace/name` where only a workload has that name: its pods are meant, and there is no other reading.
+        found = [one for one in self._everybody() if (one.namespace, one.name) == (first, name)]
+        return self._only(found, f"{first}/{name}", "pod or workload")
+
+    def _of_kind(self, kind: str, namespace: str | None, name: str) -> Target:
+        found = [
+            one
+            for one in self._everybody()
+            if one.name == name and one.kind.lower() == kind.lower() and namespace in (None, one.namespace)
+        ]
+        return self._only(found, name if namespace is None else f"{namespace}/{name}", kind)
+
+    def _anything(self, name: str) -> Target:
+        given = self._given(name)
+        if given is not None:
+            return given
+        found = [one for one in self._everybody() if one.name == name and self.namespace in (None, one.namespace)]
+        if found:
+            # Where a pod and a workload share the name, the pod is meant, as in `namespace/pod`.
+            pods = [one for one in found if one.kind == "Pod"]
+            return self._only(pods if len({one.namespace for one in found}) == len(pods) else found, name, "")
+        if "." not in name:
+            services = [s for s in self.snapshot.services if s.name == name and self.namespace in (None, s.namespace)]
+            if services:
+                return self._service(name, None)
+        return self._dns(name, ())
+
+    def _only(self, found: list[PodsTarget], name: str, kind: str) -> Target:
+        if not found:
+            known = [str(one) for one in self._everybody()]
+            raise UnknownName(f"no {kind} {name} in the input", hint=_nearest(name, known))
+        _refuse_several(name, [f"{one.namespace}/{one.kind.lower()}/{one.name}" for one in found])
+        if not found[0].pods:
+            raise UnknownName(f"{found[0]} has finished: it has no address and sends nothing")
+        return found[0]
+
+    def _everybody(self) -> list[PodsTarget]:
+        """Every pod, and every workload with its pods."""
+        everybody: dict[tuple[str, str, str], list[Pod]] = {
+            ("Pod", *pod.key): [] if pod.finished else [pod] for pod in self.snapshot.pods if not pod.assumed
+        }
+        for pod in self.snapshot.pods:
+            if pod.owner is not None:
+                members = everybody.setdefault((pod.owner.kind, pod.namespace, pod.owner.name), [])
+                members.extend([] if pod.finished else [pod])
+        for one in self.snapshot.workloads:
+            everybody.setdefault((one.kind, one.namespace, one.name), list(self._beneath(one)))
+        return [PodsTarget(*key, tuple(pods)) for key, pods in everybody.items()]
+
+    def _beneath(self, workload: Workload) -> Iterable[Pod]:
+        """The pods of a ReplicaSet or a Job, which the snapshot counts to the workload above it.
+
+        The template of a ReplicaSet has the label pod-template-hash, which tells its pods from its brothers'.
+        """
+        if workload.owner is None:
+            return ()
+        pods = self.snapshot.pods_of(workload.namespace, workload.owner)
+        return (pod for pod in pods if workload.labels.items() <= pod.labels.items())
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def _given(self, name: str) -> AddressTarget | None:
+        bare = _bare(name)
+        addresses = self.names.get(bare)
+        return AddressTarget(addresses, bare) if addresses else None
+
+    def _dns(self, name: str, through: tuple[str, ...]) -> Target:
+        if len(through) > _ALIASES or name in through:
+            raise UnknownName(f"{name} is an alias of itself: {' → '.join((*through, name))}")
+        target = self._given(name) or self._in_cluster(_bare(name), (*through, name))
+        if target is None:
+            raise UnknownName(
+                f"{name} cannot be resolved from the input; give --dns-name {_bare(name)}=ADDRESS",
+                hint=_nearest(name, self._known_names()),
+            )
+        return target
+
+    def _in_cluster(self, name: str, through: tuple[str, ...]) -> Target | None:
+        """A name under the cluster domain, or one that the search path of a pod's resolver completes to one."""
+        labels = name.removesuffix(f".{CLUSTER_DOMAIN}").split(".")
+        match labels:
+            case [*host, service, namespace, "svc"] if len(host) <= 1:
+                return self._service_name(host, service, namespace, through)
+            case [dashed, namespace, "pod"]:
+                return self._pod_name(dashed, namespace)
+            case [service, namespace] if namespace in self.snapshot.namespaces:
+                return self._service_name([], service, namespace, through)
+        return None
+
+    def _service_name(self, host: list[str], name: str, namespace: str, through: tuple[str, ...]) -> Target | None:
+        service = self.snapshot.service(namespace, name)
+        if service is None:
+            return None
+        if not host:
+            return self._behind(service, through)
+        for end in endpoints(self.snapshot, service):
+            pod = self.snapshot.pod(*end.pod) if end.pod else None
+            if (end.hostname or (pod.hostname or pod.name if pod is not None else "")) == host[0]:
+                return _of_pod(pod) if pod is not None else AddressTarget(end.addresses, through[-1])
+        return None
+
+    def _behind(self, service: Service, through: tuple[str, ...]) -> Target:
+        return self._dns(service.external_name, through) if service.external_name else ServiceTarget(service)
+
+    def _pod_name(self, dashed: str, namespace: str) -> Target | None:
+        for pod in self.snapshot.pods_by_namespace.get(namespace, ()):
+            if any(str(address).replace(".", "-").replace(":", "-") == dashed for address in pod.addresses):
+                return _of_pod(pod)
+        return None
+
+    def _known_names(self) -> list[str]:
+        services = (f"{one.name}.{one.namespace}.svc" for one in self.snapshot.services)
+        return [*self.names, *services, *(str(one) for one in self._everybody())]
+
+
+def _of_pod(pod: Pod) -> PodsTarget:
+    return PodsTarget("Pod", *pod.key, () if pod.finished else (pod,))
+
+
+def _bare(name: str) -> str:
+    """DNS compares without case, and a last dot only says that the name is complete (RFC 1034, 3.1)."""
+    return name.lower().removesuffix(".")
+
+
+def _refuse_several(name: str, found: list[str]) -> None:
+    if len(found) > 1:
+        shown = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
+        raise UsageError(f"{name} could be any of {shown}", hint="write one of them, or give -n NAMESPACE")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The nearest names, as advice; empty where nothing is near."""
+    candidates = list(known)
+    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
+    if not near:
+        # The user may have the name right and the namespace wrong.
+        last = name.rpartition("/")[2]
+        near = [one for one in candidates if one.rpartition("/")[2] == last][:3]
+    return f"did you mean {' or '.join(near)}?" if near else ""

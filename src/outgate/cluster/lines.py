@@ -1,0 +1,36 @@
+"""On which line a value stands: looked up when somebody asks, and then kept for that document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from outgate.model.place import Path
+
+__all__ = ["Lines"]
+
+
+class Lines:
+    """The lines of one document, a slice of its file. Call it with a path.
+
+    `find` reads the slice again and gives the line of every path in it, counted from 0 at its beginning. The text is
+    not copied: of the files that were read, the bytes stay.
+    """
+
+    __slots__ = ("_data", "_end", "_find", "_first", "_start", "_table")
+
+    def __init__(self, data: bytes, start: int, end: int, find: Callable[[bytes], Mapping[Path, int]]) -> None:
+        self._data = data
+        self._start = start
+        self._end = end
+        self._find = find
+        self._first = 0
+        self._table: Mapping[Path, int] | None = None
+
+    def __call__(self, path: Path) -> int:
+        """The line of the value at a path, counted from 1; of the nearest parent where there is no such value."""
+        if self._table is None:
+            self._first = 1 + self._data.count(b"\n", 0, self._start)
+            self._table = self._find(self._data[self._start : self._end])
+        while path and path not in self._table:
+            path = path[:-1]
+        return self._first + self._table.get(path, 0)

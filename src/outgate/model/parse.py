@@ -1,0 +1,319 @@
+"""From documents to a snapshot: each object decoded, checked and built, or set apart with its errors.
+
+An object that the API server would refuse is not in the snapshot; the errors say why and where, and the work goes on
+with the others. An object given twice counts once, the later one, as ``kubectl apply`` would leave it. What is not for
+us is counted by apiVersion and kind and not looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from outgate.errors import InputError
+from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service, Workload
+from outgate.model.parse_decode import Flaw, decode
+from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, deployment_of
+from outgate.model.parse_policy import network_policy
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
+from outgate.model.place import Document, Path, Place, spell
+from outgate.model.snapshot import Snapshot
+from outgate.model.validate import (
+    label_flaws,
+    metadata_flaws,
+    network_policy_flaws,
+    network_policy_warnings,
+    wrong_version,
+)
+from outgate.model.validate_text import quote
+
+__all__ = ["Parsed", "Refused", "parse"]
+
+_CLUSTER_WIDE = ("Namespace", "Node")
+_NETWORKING = "networking.k8s.io/v1"
+_NETWORKING_KINDS = ("Ingress", "IngressClass", "IPAddress", "ServiceCIDR")
+_SPELLINGS = {(version, kind.casefold()) for version, kind in OBJECTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An object that is not in the snapshot, and why. `kind` and `name` are empty where it does not say."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    errors: tuple[InputError, ...]
+
+    def __str__(self) -> str:
+        who = "/".join(part for part in (self.namespace, self.name) if part)
+        return " ".join(part for part in (self.kind, who) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the documents hold. `objects` counts all of them, the refused ones and the `skipped` kinds included."""
+
+    snapshot: Snapshot
+    refused: tuple[Refused, ...] = ()
+    warnings: tuple[InputError, ...] = ()
+    objects: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> tuple[InputError, ...]:
+        """Why objects were refused, in the order of the input."""
+        return tuple(error for one in self.refused for error in one.errors)
+
+
+def parse(documents: Iterable[Document], *, default_namespace: str = "default", stored: bool = False) -> Parsed:
+    """The snapshot of these documents.
+
+    `default_namespace` is for namespaced objects that name none. With `stored` the objects come from a server that
+    holds them: unknown fields are passed over, and what older rules let in (a sloppy CIDR) is read as the server
+    reads it.
+    """
+    reader = _Reader(default_namespace, stored)
+    for document in documents:
+        for one in _items(document):
+            reader.read(one)
+    return reader.result()
+
+
+def _items(document: Document) -> Iterator[Document]:
+    """The objects of a document: itself, or the items of a list one by one."""
+    value = document.value
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        yield document
+        return
+    kind, items = value.get("kind"), value.get("items")
+    if not (isinstance(kind, str) and kind.endswith("List") and (isinstance(items, list) or items is None)):
+        yield document
+        return
+    # Items of a typed list may leave out what the list says; the items of kind List speak for themselves.
+    implied = {"apiVersion": value.get("apiVersion"), "kind": kind.removesuffix("List")} if kind != "List" else {}
+    for i, item in enumerate(items or ()):
+        given = implied | item if isinstance(item, dict) else {} if item is None else item
+        yield from _items(_within(document, ("items", i), given))
+
+
+def _within(document: Document, at: Path, value: object) -> Document:
+    depth = len(at)
+    repeated = {path[depth:]: line for path, line in document.repeated.items() if path[:depth] == at}
+    return Document(document.file, value, lambda path: document.locate((*at, *path)), document.template, repeated)
+
+
+class _Reader:
+    """Takes documents one at a time and keeps what they amount to."""
+
+    def __init__(self, default_namespace: str, stored: bool) -> None:
+        self.default_namespace = default_namespace
+        self.stored = stored
+        self.made: dict[tuple[str, str, str], list[Made | NetworkPolicy]] = {}
+        self.refused: list[Refused] = []
+        self.warnings: list[InputError] = []
+        self.skipped: Counter[str] = Counter()
+        self.generated: Counter[tuple[str, str, str]] = Counter()
+        self.objects = 0
+
+    def read(self, document: Document) -> None:
+        """One object: made, refused or passed over."""
+        self.objects += 1
+        value = document.value
+        if not isinstance(value, dict):
+            words = f"this is {_article(value)}, not an object with apiVersion, kind and metadata"
+            self._refuse(document, "", "", {}, [Flaw((), words, ())])
+            return
+        version, kind = value.get("apiVersion"), value.get("kind")
+        problem = _envelope_problem(version, kind)
+        if problem is not None:
+            metadata = value.get("metadata")
+            shown = metadata if isinstance(metadata, dict) else {}
+            self._refuse(document, _text(version), _text(kind), shown, [problem])
+            return
+        assert isinstance(version, str)
+        assert isinstance(kind, str)
+        shape = OBJECTS.get((version, kind))
+        if shape is None:
+            self.skipped[f"{version}/{kind}"] += 1
+            return
+        self._object(document, value, version, kind, shape)
+
+    def _object(self, document: Document, raw: dict[str, Any], version: str, kind: str, shape: Struct) -> None:
+        policy = shape is NETWORK_POLICY
+        decoded = decode(raw, shape, strict=policy and not self.stored, repeated=document.repeated)
+        metadata = decoded.value.setdefault("metadata", {})
+        if kind not in _CLUSTER_WIDE:
+            metadata["namespace"] = metadata.get("namespace") or self.default_namespace
+        if decoded.wrong is not None or decoded.strict:
+            flaws = [decoded.wrong] if decoded.wrong is not None else list(decoded.strict)
+            self._refuse(document, version, kind, metadata or raw.get("metadata", {}), flaws)
+            return
+        flaws = list(self._flaws(decoded.value, kind))
+        if flaws:
+            self._refuse(document, version, kind, metadata, flaws)
+            return
+        metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
+        # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
+        place = Place(document if policy else dataclasses.replace(document, value=None))
+        if policy:
+            self._keep(kind, metadata, [network_policy(decoded.value, place)], place)
+            self._warn(document, network_policy_warnings(decoded.value))
+            return
+        troubles = Troubles()
+        made = list(READERS[kind](decoded.value, place, troubles))
+        if troubles.flaws:
+            self._refuse(document, version, kind, metadata, troubles.flaws)
+            return
+        self._keep(kind, metadata, made, place)
+        self._warn(document, _repetitions(document, shape))
+
+    def _flaws(self, value: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
+        if kind == "NetworkPolicy":
+            yield from network_policy_flaws(value, stored=self.stored)
+        elif not self.stored:
+            yield from metadata_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
+            template = value.get("spec", {}).get("template", {})
+            # The server leaves "metadata" out of this path.
+            yield from label_flaws(template.get("metadata", {}).get("labels", {}), ("spec", "template", "labels"))
+
+    def _generate(self, kind: str, metadata: Mapping[str, Any]) -> str:
+        """A name for ``generateName``: the server appends five characters of its own choice, and so do we."""
+        prefix = metadata.get("generateName", "")[:58]
+        key = (kind, metadata.get("namespace", ""), prefix)
+        self.generated[key] += 1
+        return f"{prefix}{self.generated[key]:05d}"
+
+    def _keep(self, kind: str, metadata: Mapping[str, Any], made: Iterable[Made | NetworkPolicy], place: Place) -> None:
+        key = (kind, metadata.get("namespace", ""), metadata["name"])
+        earlier = self.made.get(key)
+        if earlier:
+            who = "/".join(part for part in key[1:] if part)
+            words = f"{kind} {who} is given again; this one replaces the one at {_place_of(earlier[0])}"
+            self.warnings.append(InputError(place.file, place.line, "", words))
+        self.made[key] = list(made)
+
+    def _refuse(
+        self, document: Document, version: str, kind: str, metadata: Mapping[str, Any], flaws: Iterable[Flaw]
+    ) -> None:
+        errors = tuple(_error(document, flaw) for flaw in flaws)
+        name = _text(metadata.get("name")) or _text(metadata.get("generateName"))
+        self.refused.append(Refused(version, kind, _text(metadata.get("namespace")), name, errors))
+
+    def _warn(self, document: Document, flaws: Iterable[Flaw]) -> None:
+        self.warnings.extend(_error(document, flaw) for flaw in flaws)
+
+    def result(self) -> Parsed:
+        """All of it, with what only the whole input can tell filled in."""
+        everything = [one for several in self.made.values() for one in several]
+        nodes = [one for one in everything if isinstance(one, Node)]
+        workloads = [one for one in everything if isinstance(one, Workload)]
+        slices = [one for one in everything if isinstance(one, EndpointSlice)]
+        return Parsed(
+            Snapshot.of(
+                namespaces=[one for one in everything if isinstance(one, Namespace)],
+                pods=_pods(everything, nodes, workloads),
+                nodes=nodes,
+                services=[one for one in everything if isinstance(one, Service)],
+                slices=_without_mirrored(slices, self.made),
+                policies=[one for one in everything if isinstance(one, NetworkPolicy)],
+                workloads=workloads,
+            ),
+            tuple(self.refused),
+            tuple(self.warnings),
+            self.objects,
+            dict(sorted(self.skipped.items())),
+        )
+
+
+def _pods(everything: Iterable[object], nodes: Iterable[Node], workloads: Iterable[Workload]) -> Iterator[Pod]:
+    """The pods, those on a host network with their node's addresses, and owners followed where a name tells them."""
+    hosts = {node.name: node.addresses for node in nodes}
+    known = {(one.namespace, one.name) for one in workloads if one.kind == "ReplicaSet"}
+    for one in everything:
+        if isinstance(one, HostPod):
+            pod = dataclasses.replace(one.pod, addresses=hosts.get(one.pod.node, ()))
+        elif isinstance(one, Pod):
+            pod = one
+        else:
+            continue
+        if pod.owner is not None and (pod.namespace, pod.owner.name) not in known:
+            top = deployment_of(pod)
+            if top is not None:
+                pod = dataclasses.replace(pod, owner=top)
+        yield pod
+
+
+def _without_mirrored(
+    slices: Iterable[EndpointSlice], made: Mapping[tuple[str, str, str], object]
+) -> Iterator[EndpointSlice]:
+    """Endpoints of a Service that has slices say the same once more, and are left out."""
+    several = list(slices)
+    proper = {(one.namespace, one.service) for one in several if ("EndpointSlice", one.namespace, one.name) in made}
+    for one in several:
+        if ("EndpointSlice", one.namespace, one.name) in made or (one.namespace, one.service) not in proper:
+            yield one
+
+
+def _envelope_problem(version: object, kind: object) -> Flaw | None:
+    """What is wrong with ``apiVersion`` and ``kind``; None for kinds that are ours or somebody else's."""
+    for name, value, missing in (("kind", kind, "Kind"), ("apiVersion", version, "apiVersion")):
+        if value is None or value == "":
+            words = f"Object '{missing}' is missing: every object needs apiVersion and kind; leave the file out if"
+            return Flaw((name,), f"{words} it is no manifest", (name,))
+        if not isinstance(value, str):
+            return Flaw((name,), f"{name} must be a string, not {_article(value)}", (name,))
+    assert isinstance(version, str)
+    assert isinstance(kind, str)
+    if (version, kind) in OBJECTS:
+        return None
+    group = version.rpartition("/")[0]
+    # A group without a dot, or this one, is Kubernetes' own; NetworkPolicy of a dotted group is another product's.
+    if kind == "NetworkPolicy" and ("." not in group or group == "networking.k8s.io"):
+        return Flaw(("apiVersion",), wrong_version(version), ("apiVersion",))
+    mistyped = (version, kind.casefold()) in _SPELLINGS
+    if mistyped or (version == _NETWORKING and kind not in _NETWORKING_KINDS):
+        return Flaw(("kind",), f"no matches for kind {quote(kind)} in version {quote(version)}", ("kind",))
+    return None
+
+
+def _repetitions(document: Document, shape: Struct) -> Iterator[Flaw]:
+    """Fields given twice in an object whose acceptance we do not judge: the last one counts, and it is said."""
+    for path in document.repeated:
+        if path and path[0] in shape.fields:
+            words = f"duplicate field {quote(spell(path))}; the last one counts, and kubectl refuses the object"
+            yield Flaw(path, words, path)
+
+
+def _error(document: Document, flaw: Flaw) -> InputError:
+    line = document.repeated.get(flaw.at) or document.locate(flaw.at)
+    return InputError(document.file, line, spell(flaw.path), flaw.message)
+
+
+def _place_of(made: Made | NetworkPolicy) -> Place:
+    return made.pod.place if isinstance(made, HostPod) else made.place
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _article(value: object) -> str:
+    match value:
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case str():
+            return "a string"
+        case bool():
+            return "true or false"
+        case None:
+            return "nothing"
+        case _:
+            return "a number"

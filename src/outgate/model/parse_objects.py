@@ -1,0 +1,315 @@
+"""From decoded objects of the other kinds to the model: what they say about traffic, and nothing else.
+
+These kinds are read and not validated: whether the server would accept a Deployment is not our business, but an
+address that is none, or a name that is missing, would make every later answer wrong and is refused.
+
+Which container ports count: those of ``containers``, and of ``initContainers`` that are sidecars
+(``restartPolicy: Always``), since these run as long as the pod does. The ports of ordinary init containers do not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from outgate.model.objects import (
+    Address,
+    ContainerPort,
+    EndpointSlice,
+    Namespace,
+    Network,
+    Node,
+    Owner,
+    Pod,
+    Service,
+    ServicePort,
+    SliceEndpoint,
+    SlicePort,
+    Workload,
+)
+from outgate.model.parse_decode import Flaw
+from outgate.model.place import Path, Place
+from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
+from outgate.model.validate_text import quote
+
+__all__ = ["READERS", "HostPod", "Made", "Troubles", "deployment_of"]
+
+_HASH_LABEL = "pod-template-hash"
+_SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostPod:
+    """A pod on the network of a node whose addresses its status does not tell: the node's are to be filled in."""
+
+    pod: Pod
+
+
+Made = Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice
+
+
+class Troubles:
+    """Collects what is wrong with one object while its addresses are read."""
+
+    def __init__(self) -> None:
+        self.flaws: list[Flaw] = []
+
+    def address(self, text: str, at: Path) -> Iterator[Address]:
+        """The address, or nothing and a flaw."""
+        address = read_address(text)
+        if address is None:
+            words = f"Invalid value: {quote(text)}: must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            self.flaws.append(Flaw(at, words, at))
+        else:
+            yield address
+
+    def addresses(self, texts: Iterable[str], at: Path) -> tuple[Address, ...]:
+        """All of a list, each once."""
+        found = (address for i, text in enumerate(texts) if text for address in self.address(text, (*at, i)))
+        return tuple(dict.fromkeys(found))
+
+    def network(self, text: str, at: Path) -> Iterator[Network]:
+        """The block, or nothing and a flaw."""
+        network = read_cidr(text)
+        if network is None:
+            self.flaws.append(Flaw(at, f"Invalid value: {quote(text)}: {NOT_A_CIDR}", at))
+        else:
+            yield network
+
+
+Reader = Callable[[Mapping[str, Any], Place, Troubles], Iterable[Made]]
+
+
+def _namespace(value: Mapping[str, Any], place: Place, _: Troubles) -> Iterator[Made]:
+    metadata = value["metadata"]
+    yield Namespace(metadata["name"], metadata.get("labels", {}), place=place)
+
+
+def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+    metadata, spec, status = value["metadata"], value.get("spec", {}), value.get("status", {})
+    host = spec.get("hostNetwork", False)
+    addresses = _pod_addresses(status, troubles, host=host)
+    labels = metadata.get("labels", {})
+    pod = Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        labels=labels,
+        addresses=addresses,
+        node=spec.get("nodeName", ""),
+        ports=_container_ports(spec),
+        host_network=host,
+        finished=status.get("phase") in ("Succeeded", "Failed"),
+        ready=_is_ready(metadata, status),
+        owner=_owner(metadata),
+        uid=metadata.get("uid", ""),
+        hostname=spec.get("hostname", ""),
+        subdomain=spec.get("subdomain", ""),
+        place=place,
+    )
+    yield HostPod(pod) if host and not addresses else pod
+
+
+def _pod_addresses(status: Mapping[str, Any], troubles: Troubles, *, host: bool) -> tuple[Address, ...]:
+    """``podIPs``, of which ``podIP`` is the first; on a host network those of the host do as well."""
+    for one, many in (("podIP", "podIPs"), ("hostIP", "hostIPs"))[: 2 if host else 1]:
+        texts = [entry.get("ip", "") for entry in status.get(many, ())]
+        found = troubles.addresses(texts, ("status", many))
+        if not found and status.get(one):
+            found = tuple(troubles.address(status[one], ("status", one)))
+        if found:
+            return found
+    return ()
+
+
+def _is_ready(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """The condition Ready; a pod of a manifest has none and is taken for ready, one that is ending is not."""
+    if "deletionTimestamp" in metadata:
+        return False
+    said = [one.get("status") for one in status.get("conditions", ()) if one.get("type") == "Ready"]
+    return said[0] == "True" if said else not status.get("conditions")
+
+
+def _owner(metadata: Mapping[str, Any]) -> Owner | None:
+    for one in metadata.get("ownerReferences", ()):
+        if one.get("controller") and one.get("name"):
+            return Owner(one.get("kind", ""), one["name"])
+    return None
+
+
+def deployment_of(pod: Pod) -> Owner | None:
+    """The Deployment of a pod whose ReplicaSet is not in the input.
+
+    The deployment controller names a ReplicaSet after the Deployment and the hash that it puts on the pods as
+    ``pod-template-hash``; where the two agree, the rest of the name is the Deployment's.
+    """
+    suffix = pod.labels.get(_HASH_LABEL)
+    owner = pod.owner
+    if owner is None or owner.kind != "ReplicaSet" or not suffix or not owner.name.endswith(f"-{suffix}"):
+        return None
+    name = owner.name.removesuffix(f"-{suffix}")
+    return Owner("Deployment", name) if name else None
+
+
+def _container_ports(spec: Mapping[str, Any]) -> tuple[ContainerPort, ...]:
+    running = [
+        *spec.get("containers", ()),
+        *(one for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"),
+    ]
+    if not running:
+        return ()
+    return tuple(
+        ContainerPort(port["containerPort"], port.get("protocol") or "TCP", port.get("name", ""))
+        for container in running
+        for port in container.get("ports", ())
+        if "containerPort" in port
+    )
+
+
+def _workload_reader(kind: str, *steps: str) -> Reader:
+    """The reader of one kind; `steps` lead from ``spec`` to the pod template."""
+
+    def read(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+        metadata, spec = value["metadata"], value.get("spec", {})
+        holder = spec
+        for step in steps:
+            holder = holder.get(step, {})
+        template = holder.get("template")
+        if template is None:
+            at: Path = ("spec", *steps, "template")
+            troubles.flaws.append(Flaw(at, "Required value: there is nothing to make pods from", at))
+            return
+        inner = template.get("spec", {})
+        yield Workload(
+            kind=kind,
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            labels=template.get("metadata", {}).get("labels", {}),
+            ports=_container_ports(inner),
+            host_network=inner.get("hostNetwork", False),
+            replicas=spec.get("replicas", 1),
+            owner=_owner(metadata),
+            node=inner.get("nodeName", ""),
+            place=place,
+        )
+
+    return read
+
+
+def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+    metadata, spec = value["metadata"], value.get("spec", {})
+    external = spec.get("type") == "ExternalName"
+    texts = spec.get("clusterIPs") or [spec.get("clusterIP", "")]
+    headless = "None" in texts
+    balancers = value.get("status", {}).get("loadBalancer", {}).get("ingress", ())
+    yield Service(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        cluster_ips=() if headless or external else troubles.addresses(texts, ("spec", "clusterIPs")),
+        selector=spec.get("selector") or None,
+        ports=tuple(map(_service_port, spec.get("ports", ()))),
+        headless=headless and not external,
+        external_name=spec.get("externalName", "") if external else "",
+        external_ips=(
+            *troubles.addresses(spec.get("externalIPs", ()), ("spec", "externalIPs")),
+            *troubles.addresses((one.get("ip", "") for one in balancers), ("status", "loadBalancer", "ingress")),
+        ),
+        publish_not_ready=spec.get("publishNotReadyAddresses", False),
+        place=place,
+    )
+
+
+def _service_port(port: Mapping[str, Any]) -> ServicePort:
+    number = port.get("port", 0)
+    return ServicePort(
+        number,
+        port.get("protocol") or "TCP",
+        port.get("targetPort") or number,
+        port.get("name", ""),
+        port.get("nodePort", 0),
+    )
+
+
+def _endpoint_slice(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+    metadata = value["metadata"]
+    endpoints = []
+    for i, one in enumerate(value.get("endpoints", ())):
+        # The addresses of a slice of type FQDN are names, which no packet carries.
+        texts = one.get("addresses", ()) if value.get("addressType") != "FQDN" else ()
+        endpoints.append(
+            SliceEndpoint(
+                troubles.addresses(texts, ("endpoints", i, "addresses")),
+                # "A nil value should be interpreted as true" (EndpointConditions.ready).
+                one.get("conditions", {}).get("ready", True),
+                _target(one, metadata["namespace"]),
+                one.get("hostname", ""),
+            )
+        )
+    yield EndpointSlice(
+        metadata["namespace"],
+        metadata["name"],
+        metadata.get("labels", {}).get(_SERVICE_LABEL, ""),
+        tuple(endpoints),
+        tuple(_slice_port(one) for one in value.get("ports", ())),
+        place,
+    )
+
+
+def _endpoints(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+    """Each subset of an Endpoints object as a slice."""
+    metadata = value["metadata"]
+    for i, subset in enumerate(value.get("subsets", ())):
+        endpoints = []
+        for field, ready in (("addresses", True), ("notReadyAddresses", False)):
+            for k, one in enumerate(subset.get(field, ())):
+                address = tuple(troubles.address(one.get("ip", ""), ("subsets", i, field, k, "ip")))
+                target = _target(one, metadata["namespace"])
+                endpoints.append(SliceEndpoint(address, ready, target, one.get("hostname", "")))
+        ports = tuple(_slice_port(one) for one in subset.get("ports", ()))
+        yield EndpointSlice(
+            metadata["namespace"], metadata["name"], metadata["name"], tuple(endpoints), ports, place / "subsets" / i
+        )
+
+
+def _target(endpoint: Mapping[str, Any], namespace: str) -> tuple[str, str] | None:
+    target = endpoint.get("targetRef", {})
+    return (target.get("namespace") or namespace, target.get("name", "")) if target.get("kind") == "Pod" else None
+
+
+def _slice_port(port: Mapping[str, Any]) -> SlicePort:
+    return SlicePort(port.get("port"), port.get("protocol") or "TCP", port.get("name", ""))
+
+
+def _node(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+    metadata, spec = value["metadata"], value.get("spec", {})
+    said = value.get("status", {}).get("addresses", ())
+    addresses = [
+        address
+        for i, one in enumerate(said)
+        if one.get("type") in ("InternalIP", "ExternalIP")
+        for address in troubles.address(one.get("address", ""), ("status", "addresses", i, "address"))
+    ]
+    blocks = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    yield Node(
+        metadata["name"],
+        metadata.get("labels", {}),
+        tuple(dict.fromkeys(addresses)),
+        tuple(block for i, text in enumerate(blocks) for block in troubles.network(text, ("spec", "podCIDRs", i))),
+        place,
+    )
+
+
+READERS: Mapping[str, Reader] = {
+    "Namespace": _namespace,
+    "Pod": _pod,
+    "Service": _service,
+    "Endpoints": _endpoints,
+    "EndpointSlice": _endpoint_slice,
+    "Node": _node,
+    "CronJob": _workload_reader("CronJob", "jobTemplate", "spec"),
+    **{
+        kind: _workload_reader(kind)
+        for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
+    },
+}
+"""What makes the model's objects of a kind. An Endpoints object makes as many slices as it has subsets."""

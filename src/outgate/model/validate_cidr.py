@@ -1,0 +1,111 @@
+"""CIDRs and addresses as Kubernetes reads them.
+
+The API server has two readers. The old one takes sloppy forms (leading zeros, which it reads as decimal, IPv4 within
+IPv6, bits set beyond the prefix) and still reads what is stored. Since 1.36 (``StrictIPCIDRValidation``) a new object
+must also satisfy the strict one. `read_cidr` is the first, `cidr_problem` both, in the server's order and words.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from outgate.model.objects import Address, Network
+from outgate.model.validate_text import quote
+
+__all__ = ["NOT_A_CIDR", "cidr_problem", "cidr_warning", "read_address", "read_cidr", "strictly_inside"]
+
+NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+
+_LEADING_ZERO = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
+_LEADING_ZERO_V4 = re.compile(r"(?<![0-9])0+(?=[0-9])")
+
+
+def read_address(text: str) -> Address | None:
+    """An address in any form that the server has ever accepted; None where it is none.
+
+    Leading zeros are read as decimal, never as octal; a zone (``fe80::1%eth0``) is not accepted.
+    """
+    if re.fullmatch("[0-9]+(?:[.][0-9]+){3}", text):
+        return _address(_LEADING_ZERO_V4.sub("", text))
+    if not re.fullmatch("[0-9A-Fa-f:.]+", text) or ":" not in text:
+        return None
+    groups, dot, _ = text.rpartition(":")
+    tail = text[len(groups) + 1 :] if dot else text
+    pattern = _LEADING_ZERO_V4 if "." in tail else _LEADING_ZERO
+    return _address(f"{_LEADING_ZERO.sub('', groups)}:{pattern.sub('', tail)}")
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _split(text: str) -> tuple[Address, int] | None:
+    host, slash, length = text.partition("/")
+    address = read_address(host) if slash and re.fullmatch("[0-9]{1,9}", length) else None
+    if address is None or int(length) > address.max_prefixlen:
+        return None
+    return address, int(length)
+
+
+def read_cidr(text: str) -> Network | None:
+    """A block in any form that the server has ever accepted, masked; None where it is none.
+
+    IPv4 written within IPv6 (``::ffff:10.0.0.0/104``) is the IPv4 block, as for everything written in Go.
+    """
+    parts = _split(text)
+    if parts is None:
+        return None
+    address, length = parts
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None and length >= 96:
+        address, length = address.ipv4_mapped, length - 96
+    return ipaddress.ip_network((address, length), strict=False)
+
+
+def cidr_problem(text: str, *, stored: bool = False) -> str:
+    """What the server says of a block in a new object; empty where it accepts it. A stored one may be sloppy."""
+    parts = _split(text)
+    if parts is None:
+        return NOT_A_CIDR
+    if stored:
+        return ""
+    address, length = parts
+    # What the sloppy reader takes and the strict one refuses can only have zeros too many.
+    if _has_leading_zeros(text):
+        return "must not have leading 0s in IP or prefix length"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return "must not have an IPv4-mapped IPv6 address"
+    if ipaddress.ip_network((address, length), strict=False).network_address != address:
+        return "must not have bits set beyond the prefix length"
+    return ""
+
+
+def _has_leading_zeros(text: str) -> bool:
+    host, _, length = text.partition("/")
+    if len(length) > 1 and length[0] == "0":
+        return True
+    # IPv6 groups may have leading zeros up to four digits.
+    return _address(host) is None
+
+
+def cidr_warning(text: str) -> str:
+    """What the server warns of in a block that it accepts (``GetWarningsForCIDR``); empty for nothing."""
+    network = read_cidr(text)
+    if network is None or network.version == 4 or str(network) == text or cidr_problem(text):
+        return ""
+    return f"IPv6 CIDR value {quote(text)} should be in RFC 5952 canonical format ({quote(str(network))})"
+
+
+def strictly_inside(inner: str, outer: str) -> bool:
+    """Whether a block lies within another and has the longer prefix, both as written; both must be readable."""
+    small, large = read_cidr(inner), read_cidr(outer)
+    if small is None or large is None or _prefix_length(outer) >= _prefix_length(inner):
+        return False
+    return small.version == large.version and small.network_address in large
+
+
+def _prefix_length(text: str) -> int:
+    return int(text.partition("/")[2])
