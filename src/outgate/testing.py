@@ -16,7 +16,9 @@ This module needs Hypothesis, which nothing else in the package does.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -159,6 +161,7 @@ def port_numbers() -> st.SearchStrategy[int]:
     return st.sampled_from(_PORTS) | st.integers(0, _TOP_PORT)
 
 
+@cache
 def points() -> st.SearchStrategy[tuple[int, int]]:
     """A protocol number and a coordinate: a port, an ICMP type and code, or 0."""
     fine = st.tuples(st.sampled_from([int(one) for one in Protocol]), port_numbers())
@@ -175,13 +178,27 @@ def interval_sets(top: int = _TOP_PORT, *, max_spans: int = 4) -> st.SearchStrat
 
 def addresses() -> st.SearchStrategy[Address]:
     """Addresses of both families, mostly on or next to a border of one of the `networks`."""
-    return st.tuples(st.sampled_from(_BLOCKS), st.sampled_from([-1, 0, 1]), st.booleans()).map(_near) | st.ip_addresses()
+    return st.sampled_from(_BORDERS) | st.ip_addresses()
 
 
-def _near(choice: tuple[Network, int, bool]) -> Address:
-    block, step, last = choice
+def _near(block: Network, step: int, *, last: bool) -> Address:
     value = int(block.broadcast_address if last else block.network_address) + step
     return address_of(block.version, value % (1 << block.max_prefixlen))
+
+
+_BORDERS = tuple(_near(block, step, last=last) for block in _BLOCKS for step in (0, -1, 1) for last in (False, True))
+# What sets are put together from. Drawing one of many is quick; drawing each of their borders is not.
+_ADDRESS_PIECES = (*map(AddressSet.network, _BLOCKS), *(AddressSet.of([one]) for one in dict.fromkeys(_BORDERS)))
+_TRANSPORT_PIECES = (
+    *(
+        TransportSet.ports(one, low, high)
+        for one in Protocol
+        for low, high in ((53, 53), (0, 80), (81, 65535), (443, 8080))
+    ),
+    *map(TransportSet.protocol, (*Protocol, 0, 2, 47, 255)),
+    TransportSet.governed(),
+    TransportSet.any(),
+)
 
 
 def networks() -> st.SearchStrategy[Network]:
@@ -191,18 +208,16 @@ def networks() -> st.SearchStrategy[Network]:
 
 def address_sets() -> st.SearchStrategy[AddressSet]:
     """Unions of blocks and single addresses less others of that kind; of both families, of one, or empty."""
-    some = st.lists(networks().map(AddressSet.network) | addresses().map(lambda one: AddressSet.of([one])), max_size=3)
-    union = some.map(AddressSet.union_of)
-    return st.tuples(union, union).map(lambda pair: pair[0] - pair[1])
+    union = st.lists(st.sampled_from(_ADDRESS_PIECES), max_size=3).map(AddressSet.union_of)
+    return union | st.tuples(union, union).map(lambda pair: pair[0] - pair[1])
 
 
 def transport_sets() -> st.SearchStrategy[TransportSet]:
     """Sets of ports of several protocols, whole protocols, everything and nothing."""
-    ports = st.tuples(st.sampled_from(list(Protocol)), interval_sets(max_spans=2)).map(lambda one: TransportSet.ports(*one))
-    whole = st.integers(0, 255).map(TransportSet.protocol)
-    fixed = st.sampled_from([TransportSet(), TransportSet.any(), TransportSet.governed()])
-    pair = st.tuples(ports | whole, ports | whole)
-    return ports | whole | fixed | pair.map(lambda two: two[0] | two[1]) | pair.map(lambda two: ~(two[0] | two[1]))
+    some = st.tuples(st.sampled_from(Protocol), interval_sets(max_spans=2)).map(lambda one: TransportSet.ports(*one))
+    piece = st.sampled_from(_TRANSPORT_PIECES)
+    union = st.tuples(piece, piece | some).map(lambda pair: pair[0] | pair[1])
+    return piece | some | union | st.tuples(piece, piece).map(lambda pair: pair[0] - pair[1])
 
 
 def cubes() -> st.SearchStrategy[Cube]:
@@ -225,32 +240,47 @@ def labels(alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> st.SearchStra
 
 def selectors(alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> st.SearchStrategy[Manifest]:
     """Label selectors as they are written: both halves, either one, null, empty; all four operators."""
+    exact = [{key: value} for key, values in alphabet.items() for value in values]
+    bare = list(itertools.chain.from_iterable(_expressions(key, values) for key, values in alphabet.items()))
+    nothing: list[Manifest] = [{}, {"matchLabels": {}}, {"matchLabels": None}, {"matchExpressions": []}]
+    nothing.append({"matchLabels": None, "matchExpressions": None})
+    simple: list[Manifest] = [{"matchLabels": one} for one in exact] + [{"matchExpressions": [one]} for one in bare]
+    both: list[Manifest] = [{"matchLabels": one, "matchExpressions": [other]} for one in exact for other in bare]
+    pairs: list[Manifest] = [{"matchExpressions": [one, other]} for one in bare for other in bare]
+    pairs += [{"matchLabels": one | other, "matchExpressions": []} for one in exact for other in exact]
+    return st.one_of([st.sampled_from(pool) for pool in (nothing, simple, simple, both + pairs)])
 
-    def expression(item: tuple[str, Sequence[str]]) -> st.SearchStrategy[Manifest]:
-        key, values = st.just(item[0]), st.lists(st.sampled_from(item[1]), min_size=1, max_size=2)
-        among = st.fixed_dictionaries({"key": key, "operator": st.sampled_from(["In", "NotIn"]), "values": values})
-        bare = st.sampled_from(["Exists", "DoesNotExist"])
-        return among | st.fixed_dictionaries({"key": key, "operator": bare}, optional={"values": _nothing([])})
 
-    expressions = st.lists(st.sampled_from(sorted(alphabet.items())).flatmap(expression), max_size=2)
-    half = {"matchLabels": st.none() | labels(alphabet), "matchExpressions": st.none() | expressions}
-    return st.fixed_dictionaries({}, optional=half)
+def _expressions(key: str, values: Sequence[str]) -> Iterator[Manifest]:
+    """Every requirement on one key, in every spelling."""
+    for operator in ("In", "NotIn"):
+        for many in (*((one,) for one in values), tuple(values[:2])):
+            yield {"key": key, "operator": operator, "values": list(many)}
+    for operator in ("Exists", "DoesNotExist"):
+        bare = {"key": key, "operator": operator}
+        yield from (bare, bare | {"values": None}, bare | {"values": []})
 
 
-def _nothing(empty: object) -> st.SearchStrategy[Any]:
-    """The two ways to write nothing that are not leaving it out."""
-    return st.sampled_from([None, empty])
+_ABSENT = object()
+
+
+def _spelled(fields: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Manifest]:
+    """A mapping in which each list is given two times out of three, and else absent, null or empty."""
+    ways = {key: st.one_of(st.sampled_from([_ABSENT, None, []]), some, some) for key, some in fields.items()}
+    return st.fixed_dictionaries(ways).map(lambda made: {key: one for key, one in made.items() if one is not _ABSENT})
 
 
 def blocks() -> st.SearchStrategy[Manifest]:
-    """An ``ipBlock``, with exceptions that may lie inside each other."""
-
-    def inside(block: Network) -> st.SearchStrategy[Manifest]:
-        holes = [str(one) for one in _BLOCKS if one != block and _covers(block, one)]
-        excepts: st.SearchStrategy[Any] = st.lists(st.sampled_from(holes), max_size=3) if holes else _nothing([])
-        return st.fixed_dictionaries({"cidr": st.just(str(block))}, optional={"except": st.none() | excepts})
-
-    return networks().flatmap(inside)
+    """An ``ipBlock``: without exceptions in every spelling, or with one or two, which may lie inside each other."""
+    plain: list[Manifest] = [{"cidr": str(one)} for one in _BLOCKS]
+    plain += [one | {"except": None} for one in plain] + [one | {"except": []} for one in plain]
+    holed = [
+        {"cidr": str(block), "except": [str(one) for one in holes]}
+        for block in _BLOCKS
+        for count in (1, 2)
+        for holes in itertools.permutations([one for one in _BLOCKS if one != block and _covers(block, one)], count)
+    ]
+    return st.sampled_from(plain) | st.sampled_from(holed)
 
 
 def _covers(outer: Network, inner: Network) -> bool:
@@ -268,38 +298,33 @@ def _peers() -> st.SearchStrategy[Manifest]:
 
 
 def _policy_ports() -> st.SearchStrategy[Manifest]:
-    protocol = {"protocol": st.sampled_from([None, "TCP", "UDP", "SCTP"])}
-    numbers = st.sampled_from([port for port in _PORTS if port])
-    span = st.tuples(numbers, numbers).map(lambda pair: {"port": min(pair), "endPort": max(pair)})
-    single = st.sampled_from(_PORT_NAMES) | numbers
-    entry = span | single.map(lambda port: {"port": port}) | st.sampled_from([{}, {"port": None}])
-    return st.tuples(entry, st.fixed_dictionaries({}, optional=protocol)).map(lambda two: {**two[0], **two[1]})
+    numbers = [port for port in _PORTS if port]
+    entries: list[Manifest] = [{}, {"port": None}, *({"port": one} for one in (*_PORT_NAMES, *_PORT_NAMES, *numbers))]
+    entries += [{"port": low, "endPort": high} for low in numbers for high in numbers if low <= high]
+    protocols: list[Manifest] = [{}, *({"protocol": one} for one in (None, "TCP", "UDP", "SCTP"))]
+    few = [entry | protocol for entry in entries[:8] for protocol in protocols]
+    many = [entry | protocol for entry in entries for protocol in protocols]
+    return st.sampled_from(few) | st.sampled_from(many)
 
 
-def _rules(peers: str) -> st.SearchStrategy[Any]:
-    rule = st.fixed_dictionaries(
-        {},
-        optional={
-            peers: _nothing([]) | st.lists(_peers(), min_size=1, max_size=3),
-            "ports": _nothing([]) | st.lists(_policy_ports(), min_size=1, max_size=3),
-        },
+def _rules(peers: str) -> st.SearchStrategy[list[Manifest]]:
+    rule = _spelled(
+        {peers: st.lists(_peers(), min_size=1, max_size=3), "ports": st.lists(_policy_ports(), min_size=1, max_size=3)}
     )
-    return _nothing([]) | st.lists(rule, min_size=1, max_size=3)
+    return st.lists(rule, min_size=1, max_size=3)
 
 
+@cache
 def policies() -> st.SearchStrategy[Manifest]:
     """NetworkPolicies that the API server accepts, with everything optional left out, null, empty or given."""
-    types = _nothing([]) | st.lists(st.sampled_from(["Egress", "Ingress"]), min_size=1, max_size=2)
-    optional = {
-        "podSelector": st.none() | selectors(),
-        "policyTypes": types,
-        "egress": _rules("to"),
-        "ingress": _rules("from"),
-    }
-    specs = st.fixed_dictionaries({}, optional=optional)
-    return st.tuples(st.sampled_from(_NAMESPACES), specs).map(lambda pair: policy(f"{pair[0]}/p", pair[1]))
+    types = st.lists(st.sampled_from(["Egress", "Ingress"]), min_size=1, max_size=2)
+    lists = _spelled({"policyTypes": types, "egress": _rules("to"), "ingress": _rules("from")})
+    subject = st.fixed_dictionaries({}, optional={"podSelector": st.none() | selectors()})
+    parts = st.tuples(st.sampled_from(_NAMESPACES), subject, lists)
+    return parts.map(lambda three: policy(f"{three[0]}/p", three[1] | three[2]))
 
 
+@cache
 def _container_ports() -> st.SearchStrategy[list[Manifest]]:
     port = st.fixed_dictionaries(
         {"containerPort": st.sampled_from([port for port in _PORTS if port]), "name": st.sampled_from(_PORT_NAMES)},
@@ -317,11 +342,11 @@ def clusters(draw: st.DrawFn, *, max_pods: int = 6, max_policies: int = 4) -> li
     """
     made = [namespace(name, **draw(labels({"team": ("red", "blue", "")}))) for name in draw(_some(_NAMESPACES))]
     made += [node(name, _NODES[name]) for name in draw(_some(sorted(_NODES)))]
-    for number in range(draw(st.integers(1, max_pods))):
+    for number in range(draw(st.integers(2, max_pods))):
         made.append(_draw_pod(draw, number))
-    for number, one in enumerate(draw(st.lists(policies(), max_size=max_policies))):
-        one["metadata"]["name"] = f"p{number}"
-        made.append(one)
+    for number in range(draw(st.integers(1, max_policies))):
+        one = draw(policies())
+        made.append(one | {"metadata": one["metadata"] | {"name": f"p{number}"}})
     return made
 
 

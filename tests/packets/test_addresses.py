@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from outgate.packets import Address, AddressSet, IntervalSet
 from outgate.packets.addresses import address_of
 from outgate.testing import address_sets, addresses, networks
-from tests.packets.algebra import LAWS, Algebra, Law
+from tests.packets.algebra import LAWS, Algebra, broken
 
 ANY = AddressSet.any()
 EDGES = [
@@ -20,11 +20,11 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("family", LAWS)
 @given(sets=st.tuples(address_sets(), address_sets(), address_sets()))
-def test_law(law: Law, sets: tuple[AddressSet, AddressSet, AddressSet]) -> None:
+def test_laws_hold(family: str, sets: tuple[AddressSet, AddressSet, AddressSet]) -> None:
     """A set algebra in which one law fails gives an answer that depends on the order of the policies."""
-    assert law(Algebra(sets, ANY, AddressSet()))
+    assert broken(family, Algebra(sets, ANY, AddressSet())) == []
 
 
 @given(address_sets(), address_sets(), addresses())
@@ -113,7 +113,7 @@ def test_host_bits_are_masked() -> None:
 def test_bad_block_is_refused() -> None:
     """A typing mistake must not become some other block."""
     for text in ("10.0.0.0/33", "not a block", "10.0.0/8", ""):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match="does not appear to be"):
             AddressSet.network(text)
 
 

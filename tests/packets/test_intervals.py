@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outgate.packets import IntervalSet
 from outgate.testing import interval_sets
-from tests.packets.algebra import LAWS, Algebra, Law
+from tests.packets.algebra import LAWS, Algebra, broken
 
 TOP = 40
 WHOLE = IntervalSet.of((0, TOP))
@@ -22,11 +22,11 @@ def members(one: IntervalSet) -> set[int]:
     return {value for low, high in one for value in range(low, high + 1)}
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("family", LAWS)
 @given(sets=st.tuples(SMALL, SMALL, SMALL))
-def test_law(law: Law, sets: tuple[IntervalSet, IntervalSet, IntervalSet]) -> None:
+def test_laws_hold(family: str, sets: tuple[IntervalSet, IntervalSet, IntervalSet]) -> None:
     """A set algebra in which one law fails gives an answer that depends on the order of the policies."""
-    assert law(Algebra(sets, WHOLE, IntervalSet()))
+    assert broken(family, Algebra(sets, WHOLE, IntervalSet())) == []
 
 
 @given(SMALL, SMALL)

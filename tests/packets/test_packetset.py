@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.testing import address_sets, addresses, cubes, packet_sets, points
-from tests.packets.algebra import LAWS, Algebra, Law
+from tests.packets.algebra import LAWS, Algebra, broken
 
 ANY = PacketSet.any()
 NONE = PacketSet.none()
@@ -30,11 +30,11 @@ def borders(many: list[Cube]) -> list[Address]:
     return found
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("family", LAWS)
 @given(sets=st.tuples(packet_sets(), packet_sets(), packet_sets()))
-def test_law(law: Law, sets: tuple[PacketSet, PacketSet, PacketSet]) -> None:
+def test_laws_hold(family: str, sets: tuple[PacketSet, PacketSet, PacketSet]) -> None:
     """A set algebra in which one law fails gives an answer that depends on the order of the policies."""
-    assert law(Algebra(sets, ANY, NONE))
+    assert broken(family, Algebra(sets, ANY, NONE)) == []
 
 
 @given(st.lists(cubes(), max_size=5), addresses(), points())
@@ -130,9 +130,7 @@ def test_empty_cube_is_the_empty_set() -> None:
 
 def test_all_cubes_together_are_everything() -> None:
     """The whole, cut by family and protocol and put together again, is one cube."""
-    pieces = [
-        (AddressSet.whole(family), TransportSet.protocol(number)) for family in (4, 6) for number in range(256)
-    ]
+    pieces = [(AddressSet.whole(family), TransportSet.protocol(number)) for family in (4, 6) for number in range(256)]
     assert PacketSet.union_of(pieces) == ANY
     assert len(PacketSet.union_of(pieces).cubes) == 1
 

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from outgate.packets import IntervalSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.testing import points, transport_sets
-from tests.packets.algebra import LAWS, Algebra, Law
+from tests.packets.algebra import LAWS, Algebra, broken
 
 ANY = TransportSet.any()
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("family", LAWS)
 @given(sets=st.tuples(transport_sets(), transport_sets(), transport_sets()))
-def test_law(law: Law, sets: tuple[TransportSet, TransportSet, TransportSet]) -> None:
+def test_laws_hold(family: str, sets: tuple[TransportSet, TransportSet, TransportSet]) -> None:
     """A set algebra in which one law fails gives an answer that depends on the order of the policies."""
-    assert law(Algebra(sets, ANY, TransportSet()))
+    assert broken(family, Algebra(sets, ANY, TransportSet())) == []
 
 
 @given(transport_sets(), transport_sets(), points())

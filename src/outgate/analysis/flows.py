@@ -22,9 +22,9 @@ from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint
 
-__all__ = ["Aim", "Aims", "aims", "choose_family", "echo", "ends", "routes_of"]
+__all__ = ["UNASSIGNED", "Aim", "Aims", "aims", "choose_family", "echo", "ends", "has_ports", "routes_of"]
 
-_UNASSIGNED: dict[Family, Address] = {4: STAND_IN_V4[0], 6: STAND_IN_V6[0]}
+UNASSIGNED: dict[Family, Address] = {4: STAND_IN_V4[0], 6: STAND_IN_V6[0]}
 """Stands for the cluster address of a Service that the input gives none: manifests seldom do."""
 
 
@@ -52,6 +52,11 @@ def echo(protocol: int) -> int:
     return {int(Protocol.ICMP): 8 << 8, int(Protocol.ICMPV6): 128 << 8}.get(protocol, 0)
 
 
+def has_ports(protocol: int | None) -> bool:
+    """Whether a protocol has ports; None stands for the default, TCP. These are also the ones a Service translates."""
+    return protocol is None or (protocol in tuple(Protocol) and Protocol(protocol).has_ports)
+
+
 def choose_family(source: Target, destination: Target, asked: Family | None) -> Family:
     """The family of the question: the one asked for, else IPv4 if both ends have it, else IPv6.
 
@@ -73,7 +78,7 @@ def choose_family(source: Target, destination: Target, asked: Family | None) -> 
 def _families(target: Target) -> set[Family]:
     match target:
         case PodsTarget(pods=pods):
-            return set.intersection(*({one.version for one in pod.addresses} for pod in pods))
+            return {family for family in FAMILIES if all(Endpoint.of_pod(pod, family) for pod in pods)}
         case AddressTarget(addresses=addresses):
             return {one.version for one in addresses}
         case BlockTarget(network=network):
@@ -127,9 +132,8 @@ def routes_of(snapshot: Snapshot, service: Service) -> tuple[ServiceRoute, ...]:
     if service.cluster_ips or service.headless:
         return tuple(route for route in resolve(snapshot, service) if not route.node_port and not route.external)
     # Manifests that were never applied have no clusterIP. The endpoints are the same whatever it will be.
-    stand_ins = dataclasses.replace(service, cluster_ips=tuple(_UNASSIGNED.values()))
-    found = (route for route in resolve(snapshot, stand_ins) if not route.node_port and not route.external)
-    return tuple(route for route in found if route.backends or route.address == _UNASSIGNED[4])
+    stand_ins = dataclasses.replace(service, cluster_ips=tuple(UNASSIGNED.values()))
+    return tuple(route for route in resolve(snapshot, stand_ins) if not route.node_port and not route.external)
 
 
 def _pod_aim(pod: Pod, asked: TransportAsked, family: Family) -> Aim:
@@ -151,7 +155,7 @@ def _pod_aim(pod: Pod, asked: TransportAsked, family: Family) -> Aim:
 def _address_aims(snapshot: Snapshot, address: Address, asked: TransportAsked) -> Aims:
     service = snapshot.service_of(address)
     end = Endpoint.at(snapshot, address)
-    if service is not None and _translated(asked.protocol):
+    if service is not None and has_ports(asked.protocol):
         return _service_aims(snapshot, service, asked, address.version, address)
     if isinstance(asked.port, str):
         if end.pod is None:
@@ -170,7 +174,7 @@ def _service_aims(
 ) -> Aims:
     """A Service by its cluster address of one family, or by the `address` that was written."""
     what = f"Service {service}"
-    if not _translated(asked.protocol):
+    if not has_ports(asked.protocol):
         return Aims(failure=f"{what} answers TCP, UDP and SCTP alone: its address is translated, never reached")
     if service.headless and not isinstance(asked.port, str):
         return _headless_aims(snapshot, service, asked, family)
@@ -225,10 +229,6 @@ def _matches(route: ServiceRoute, asked: TransportAsked) -> bool:
     if isinstance(asked.port, str):
         return route.name == asked.port and asked.protocol in (None, number)
     return route.port == asked.port and number == (asked.protocol if asked.protocol is not None else Protocol.TCP)
-
-
-def _translated(protocol: int | None) -> bool:
-    return protocol is None or (protocol in tuple(Protocol) and Protocol(protocol).has_ports)
 
 
 def _number(asked: TransportAsked, what: str) -> int:

@@ -23,7 +23,7 @@ __all__ = ["AddressTarget", "BlockTarget", "Lookup", "NodeTarget", "PodsTarget",
 
 CLUSTER_DOMAIN = "cluster.local"
 _ALIASES = 8
-"""How many ExternalName Services may stand behind each other; a resolver gives up after about as many (RFC 1034, 3.6.2)."""
+"""How many ExternalName Services may stand behind each other; resolvers give up after about as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +274,8 @@ def _refuse_several(name: str, found: list[str]) -> None:
 def _nearest(name: str, known: Iterable[str]) -> str:
     """The nearest names, as advice; empty where nothing is near."""
     candidates = list(known)
-    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
-    if not near:
-        # The user may have the name right and the namespace wrong.
-        last = name.rpartition("/")[2]
-        near = [one for one in candidates if one.rpartition("/")[2] == last][:3]
+    # The user may have the name right and the namespace wrong: those come first.
+    last = name.rpartition("/")[2]
+    same = [one for one in candidates if "/" in one and one.rpartition("/")[2] == last]
+    near = list(dict.fromkeys((*same, *difflib.get_close_matches(name, candidates, n=3, cutoff=0.6))))[:3]
     return f"did you mean {' or '.join(near)}?" if near else ""

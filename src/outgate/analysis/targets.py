@@ -140,7 +140,7 @@ def _end(text: str) -> Written:
     if not all(parts):
         raise UsageError(
             f"'{text}' names nothing",
-            hint="write namespace/pod, namespace/kind/name, svc/namespace/name, node/name, an address, a CIDR or a name",
+            hint="write namespace/pod, namespace/kind/name, svc/namespace/name, node/name, an address, CIDR or name",
         )
     address = _address(parts[0])
     if address is not None:

@@ -1,9 +1,12 @@
-"""Doors in: where objects come from, files, standard input and later the API server.
+"""The doors in: from files, folders and standard input to a `Snapshot`.
 
-This room finds and reads documents, hands them to `model` to be understood, and collects what could not be.
-It knows nothing about what a policy means. Nothing in it writes to a cluster.
+    loaded = load(["manifests/", "-"])
+    loaded.snapshot      what could be used
+    loaded.errors        what could not, each with file, line and path
+
+Text becomes documents here, with the place of every value; what the documents mean is said in `outgate.model`.
 """
 
-from __future__ import annotations
+from outgate.cluster.files import Loaded, load
 
-__all__: list[str] = []
+__all__ = ["Loaded", "load"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import math
 import re
 import struct
 
-__all__ = ["MERGE", "Scalar", "key_text", "resolve", "tagged"]
+__all__ = ["MERGE", "Scalar", "is_finite", "key_text", "resolve", "tagged"]
 
 Scalar = str | int | float | bool | None
 
@@ -32,6 +33,7 @@ _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0|[1-9]
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def resolve(text: str) -> Scalar:
     """The value of a plain scalar without a tag."""
     if text[:1] in _NUMERIC_STARTS and text not in _WORDS:
@@ -90,6 +92,11 @@ def tagged(tag: str, text: str, *, plain: bool) -> Scalar:
     return value
 
 
+def is_finite(value: float) -> bool:
+    """Whether JSON can hold a float."""
+    return math.isfinite(value)
+
+
 def key_text(key: Scalar) -> str:
     """A key as JSON has it, a string. Raises ValueError for null, which cannot be one."""
     match key:
@@ -103,6 +110,8 @@ def key_text(key: Scalar) -> str:
             return _short_float(key)
         case None:
             raise ValueError("null cannot be a key: quote it, or give the key its name")
+        case _:
+            raise TypeError("a mapping or a list cannot be a key")
 
 
 def _short_float(value: float) -> str:

@@ -1,33 +1,22 @@
 """From the text of YAML to documents.
 
 A file is cut at its document markers first and each piece is read alone, so that an error in one does not take the
-others down. The values are built from libyaml's events, by a loop and without recursion: a file that nests a hundred
-thousand brackets is an error with a line, not a crash. Lines are found by reading the piece once more when asked.
+others down. The values are built by `outgate.cluster.yamlbuild`; the lines are found by reading the piece once more,
+when somebody asks for one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import yaml
-from yaml._yaml import CParser
-from yaml.reader import ReaderError
+from collections.abc import Iterator
 
 from outgate.cluster.lines import Lines
 from outgate.cluster.report import Unreadable
-from outgate.cluster.yamlscalar import MERGE, key_text, resolve, tagged
+from outgate.cluster.yamlbuild import BadYamlError, build, find_lines
 from outgate.errors import InputError
-from outgate.model.place import Document, Path
+from outgate.model.place import Document
 
-__all__ = ["MAX_ALIASED", "MAX_DEPTH", "read_yaml"]
-
-MAX_DEPTH = 500
-"""Collections within collections. A manifest has a dozen; the API server itself stops at 10 000."""
-
-MAX_ALIASED = 400_000
-"""Values that aliases (``*name``) may add to one document, so that a kilobyte cannot stand for a gigabyte."""
+__all__ = ["read_yaml"]
 
 _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _ONLY_DIRECTIVES = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*")
@@ -35,15 +24,6 @@ _EMPTY = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
 _HEAD = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
 _TAIL = re.compile(rb"(?:\n[ \t]*#[^\n]*)+\s*\Z")
 _SOURCE = re.compile(rb"#[ \t]*Source:[ \t]*(\S+)")
-
-
-class _SyntaxError(Exception):
-    """The piece is no YAML, or more of it than is good; `line` counts from 0 within the piece."""
-
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
-        self.line = line
-        self.message = message
 
 
 def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
@@ -54,10 +34,10 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
         if _EMPTY.fullmatch(piece):
             inherited = _source(piece) or inherited
             continue
-        lines = Lines(data, start, end, _positions)
+        lines = Lines(data, start, end, find_lines)
         try:
-            value, repeated, rest = _build(piece)
-        except _SyntaxError as error:
+            value, repeated, rest = build(piece)
+        except BadYamlError as error:
             line = 1 + data.count(b"\n", 0, start) + error.line
             unreadable.errors.append(InputError(file, line, "", _advise(data, line, error.message)))
             continue
@@ -99,43 +79,3 @@ def _advise(data: bytes, line: int, message: str) -> str:
     if re.match(rb"[ ]*\t", text):
         return f"{message}: YAML is not indented with tabs; use spaces"
     return message
-
-
-class _Events:
-    """The events of one piece, with errors turned into ours."""
-
-    __slots__ = ("_next",)
-
-    def __init__(self, piece: bytes) -> None:
-        self._next = CParser(piece).get_event
-
-    def __call__(self) -> Any:
-        try:
-            return self._next()
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            words = ", ".join(part for part in (error.context, error.problem) if part)
-            raise _SyntaxError(mark.line if mark else 0, words) from error
-        except yaml.YAMLError as error:
-            raise _SyntaxError(0, str(error)) from error
-
-
-def _build(piece: bytes) -> tuple[object, dict[Path, int], int | None]:
-    """The value, the keys given more than once, and the line of what follows the document's end."""
-    builder = _Builder(piece)
-    return builder.build(), builder.repeated, builder.rest
-
-
-class _Builder:
-    """Builds one value from events, with a stack of its own."""
-
-    def __init__(self, piece: bytes) -> None:
-        self.piece = piece
-        self.stack: list[tuple[Any, Any, str | None, int]] = []
-        self.repeated: dict[Path, int] = {}
-        self.rest: int | None = None
-        self.anchors: dict[str, tuple[object, int]] = {}
-        self.open: set[str] = set()
-        self.count = 0
-        self.aliased = 0
-"""(stop here)"""

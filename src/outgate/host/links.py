@@ -22,8 +22,8 @@ _FAILED_LINE = re.compile(r"^Command failed -:(\d+)\s*$", re.MULTILINE)
 def batch(lines: Iterable[str], *, inside: NetworkNamespace | None = None) -> None:
     """Runs lines of ``ip -batch`` in a network namespace, or where the calling thread is.
 
-    The thread itself enters, and not ``ip -n``: that mounts a sysfs as well (iproute2, `netns_switch`), which costs time
-    and is refused to a user namespace inside a container.
+    The thread itself enters, and not ``ip -n``: that mounts a sysfs as well (iproute2, `netns_switch`), which
+    costs time and is refused to a user namespace inside a container.
 
     The first line that fails ends the batch; the lines before it have been done.
 

@@ -64,10 +64,17 @@ def run(
     """
     path = _find(argv[0])
     with _started(argv, path, with_input=input is not None) as child:
-        stdout, stderr = _converse(child, argv[0], (input or "").encode(), timeout, limit)
-        code = child.wait()
-    done = Completed(tuple(argv), code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
-    if check and code != 0:
+        try:
+            stdout, stderr = _converse(child, (input or "").encode(), time.monotonic() + timeout, limit)
+        except TimeoutError as error:
+            raise KernelError(f"{argv[0]} did not end within {timeout:g} s and was stopped") from error
+        except OverflowError as error:
+            raise KernelError(f"{argv[0]} wrote more than {limit} bytes and was stopped") from error
+        finally:
+            # Nothing is waited for without a bound: whoever still runs here has been given up.
+            child.kill()
+    done = Completed(tuple(argv), child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    if check and done.code != 0:
         raise _failure(done)
     return done
 
@@ -87,7 +94,7 @@ def fork(entry: Callable[[], int]) -> int:
     code = 70
     try:
         code = entry()
-    except BaseException:
+    except BaseException:  # noqa: BLE001  nobody above would ever see it
         traceback.print_exc()
     finally:
         with contextlib.suppress(OSError, ValueError):
@@ -142,47 +149,48 @@ def _started(argv: Sequence[str], path: str, *, with_input: bool) -> subprocess.
         raise KernelError(f"{argv[0]} cannot be started: {error.strerror}") from error
 
 
-def _converse(
-    child: subprocess.Popen[bytes], name: str, text: bytes, timeout: float, limit: int
-) -> tuple[bytes, bytes]:
-    """Feeds and reads a command until it closes its outputs; kills it when a bound is passed."""
-    deadline = time.monotonic() + timeout
-    said: dict[object, bytearray] = {child.stdout: bytearray(), child.stderr: bytearray()}
+def _converse(child: subprocess.Popen[bytes], text: bytes, deadline: float, limit: int) -> tuple[bytes, bytes]:
+    """Feeds and reads a command until it has ended.
+
+    Raises TimeoutError past the deadline (monotonic seconds), and OverflowError past the limit (bytes).
+    """
+    assert child.stdout is not None
+    assert child.stderr is not None
+    stdout, stderr = bytearray(), bytearray()
     rest = memoryview(text)
     with selectors.DefaultSelector() as selector:
-        for stream in filter(None, (child.stdout, child.stderr)):
-            selector.register(stream, selectors.EVENT_READ)
+        selector.register(child.stdout, selectors.EVENT_READ, stdout)
+        selector.register(child.stderr, selectors.EVENT_READ, stderr)
         if child.stdin is not None:
             os.set_blocking(child.stdin.fileno(), False)
             selector.register(child.stdin, selectors.EVENT_WRITE)
         while selector.get_map():
             ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready and time.monotonic() >= deadline:
-                child.kill()
-                raise KernelError(f"{name} did not end within {timeout:g} s and was stopped")
+            if time.monotonic() >= deadline:
+                raise TimeoutError
             for key, _ in ready:
-                stream = key.fileobj
-                if stream is child.stdin:
-                    rest = _feed(child.stdin, rest)
-                    open_still = bool(rest)
-                else:
-                    chunk = os.read(key.fd, _CHUNK)
-                    said[stream] += chunk
-                    open_still = bool(chunk)
-                if not open_still:
-                    selector.unregister(stream)
-                    if stream is child.stdin:
+                if child.stdin is not None and key.fileobj is child.stdin:
+                    rest = _fed(child.stdin, rest)
+                    if not rest:
+                        selector.unregister(child.stdin)
                         child.stdin.close()
-            if sum(map(len, said.values())) > limit:
-                child.kill()
-                raise KernelError(f"{name} wrote more than {limit} bytes and was stopped")
-    return bytes(said[child.stdout]), bytes(said[child.stderr])
+                elif chunk := os.read(key.fd, _CHUNK):
+                    key.data.extend(chunk)
+                else:
+                    selector.unregister(key.fileobj)
+            if len(stdout) + len(stderr) > limit:
+                raise OverflowError
+    try:
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    return bytes(stdout), bytes(stderr)
 
 
-def _feed(stdin: IO[bytes] | None, rest: memoryview) -> memoryview:
+def _fed(stdin: IO[bytes], rest: memoryview) -> memoryview:
     """Writes what the pipe takes. A reader that has gone ends the feeding; its exit code tells the rest."""
     try:
-        return rest[os.write(stdin.fileno(), rest[:_CHUNK]) :] if stdin is not None else rest[:0]
+        return rest[os.write(stdin.fileno(), rest[:_CHUNK]) :]
     except BlockingIOError:
         return rest
     except BrokenPipeError:

@@ -52,7 +52,7 @@ _PER_BLOCK = 65_000
 
 
 def address(snapshot: Snapshot) -> Snapshot:
-    """The same cluster with every gap filled: each endpoint has a node and an address, each node and service an address.
+    """The same cluster with every gap filled: endpoints have a node and addresses, nodes and services addresses.
 
     Pods go to the node they name, else to the node that their address points to, else in turn to the nodes in
     use. A pod on the host network has the addresses of its node. Finished pods are passed over.
@@ -167,9 +167,7 @@ def _node_by_address(snapshot: Snapshot, pod: Pod) -> str:
 
 def _addressed_nodes(snapshot: Snapshot, placed: Iterable[Pod], taken: _Taken) -> Iterator[Node]:
     """Every node of the input and of the pods. A pod on the host network tells addresses of its node."""
-    told: dict[str, dict[Address, None]] = {
-        name: dict.fromkeys(node.addresses) for name, node in snapshot.nodes.items()
-    }
+    told = {name: dict.fromkeys(node.addresses) for name, node in snapshot.nodes.items()}
     for pod in placed:
         known = told.setdefault(pod.node, {})
         if pod.host_network and pod.addressed:
@@ -187,8 +185,9 @@ def _addressed_pods(placed: Iterable[Pod], nodes: Mapping[str, Node], taken: _Ta
             yield pod
             continue
         node = nodes[pod.node]
+        addresses: tuple[Address, ...]
         if pod.host_network:
-            addresses = tuple(filter(None, (next((a for a in node.addresses if a.version == v), None) for v in (4, 6))))
+            addresses = tuple({one.version: one for one in reversed(node.addresses)}.values())[::-1]
         else:
             for version in (4, 6):
                 free.setdefault((node.name, version), taken.give(_POD_BLOCKS, version, node.pod_cidrs))

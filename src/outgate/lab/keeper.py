@@ -136,7 +136,7 @@ def find(name: str = DEFAULT) -> KeptLab | None:
         lab = _read(target)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         lab = None
     if lab is None or not _stands(lab):
         target.unlink(missing_ok=True)
@@ -226,17 +226,23 @@ def _folders() -> Iterator[Path]:
     if os.getuid() == 0:
         if os.access("/run", os.W_OK):
             yield Path("/run/outgate")
-    elif own := os.environ.get("XDG_RUNTIME_DIR"):
-        if os.access(own, os.W_OK):
-            yield Path(own, "outgate")
-    yield Path(f"/tmp/outgate-{os.getuid()}")
+    elif (own := os.environ.get("XDG_RUNTIME_DIR")) and os.access(own, os.W_OK):
+        yield Path(own, "outgate")
+    yield Path(f"/tmp/outgate-{os.getuid()}")  # noqa: S108  whose it is, is looked at in _folder
 
 
 def _read(file: Path) -> KeptLab:
-    value = json.loads(file.read_text())
-    description = value.pop("description")
-    description["nameservers"] = tuple(description["nameservers"])
-    return KeptLab(**value, description=Description(**description))
+    """The file as it was written; ValueError where it is anything else."""
+    try:
+        value = json.loads(file.read_text())
+        inner = value.pop("description")
+        lab = KeptLab(**value, description=Description(**{**inner, "nameservers": tuple(inner["nameservers"])}))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} does not describe a lab") from error
+    maps = (lab.description.nodes, lab.description.pods)
+    if not isinstance(lab.pid, int) or lab.pid <= 0 or not all(isinstance(one, dict) for one in maps):
+        raise ValueError(f"{file} does not describe a lab")
+    return lab
 
 
 def _stands(lab: KeptLab) -> bool:
@@ -247,11 +253,17 @@ def _stands(lab: KeptLab) -> bool:
 
 
 def _started(pid: int) -> int:
-    """Field 22 of ``/proc/pid/stat``. The command in field 2 may hold spaces and brackets: it ends at the last one."""
+    """Field 22 of ``/proc/pid/stat``. The command in field 2 may hold spaces and brackets: it ends at the last one.
+
+    A zombie has ended: whoever should take it in may take its time, and in some containers nobody ever does.
+    """
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if state not in "ZX":
+            return int(others[18])
     except (OSError, IndexError, ValueError) as error:
         raise KernelError(f"process {pid} has ended") from error
+    raise KernelError(f"process {pid} has ended")
 
 
 def _boot() -> str:

@@ -123,16 +123,16 @@ class _Piece:
 
 
 def _pieces(routed: Iterable[tuple[Service, ServiceRoute]]) -> Iterator[_Piece]:
-    claimed: set[str] = set()
+    claimed: set[tuple[str, str]] = set()
     for number, (service, route) in enumerate(routed):
-        families = (4, 6) if route.address is None else (route.address.version,)
-        for version in families:
+        for version in (4, 6) if route.address is None else (route.address.version,):
             backends = [end for end in route.backends if end.address.version == version]
             piece = _piece(f"s{number}_{version}", service, route, backends, version)
-            # Two Services that claim one external address and port: the first one has it, as with kube-proxy.
-            fresh = tuple(one for one in piece.elements if one[0].startswith("hairpin") or str(one) not in claimed)
-            claimed.update(map(str, fresh))
-            yield _Piece(piece.chain, piece.rules, fresh)
+            # Two Services may claim one external address and port, and a set takes a key once: the first has it.
+            fresh = {(name, element.partition(" : ")[0]): element for name, element in piece.elements}
+            elements = tuple((key[0], element) for key, element in fresh.items() if key not in claimed)
+            claimed.update(fresh)
+            yield _Piece(piece.chain, piece.rules, elements)
 
 
 def _piece(chain: str, service: Service, route: ServiceRoute, backends: Sequence[Backend], version: int) -> _Piece:
@@ -168,10 +168,10 @@ def _text(pieces: Sequence[_Piece]) -> str:
     """Chains first, then what leads to them."""
     lines = [f"add chain inet {TABLE} {piece.chain}" for piece in pieces]
     lines += [f"add rule inet {TABLE} {piece.chain} {rule}" for piece in pieces for rule in piece.rules]
-    filled: dict[str, dict[str, None]] = {}
+    filled: dict[str, list[str]] = {}
     for piece in pieces:
         for name, element in piece.elements:
-            filled.setdefault(name, {})[element] = None
+            filled.setdefault(name, []).append(element)
     lines += [f"add element inet {TABLE} {name} {{ {', '.join(elements)} }}" for name, elements in filled.items()]
     return "\n".join(lines) + "\n"
 

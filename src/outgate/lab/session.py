@@ -128,7 +128,7 @@ def _serve(ours: socket.socket, name: str) -> _Raised | None:
     with ours.makefile("rb") as stream:
         while True:
             try:
-                message = pickle.load(stream)
+                message = pickle.load(stream)  # noqa: S301  from our own child
             except EOFError:
                 return raised
             if isinstance(message, _Raised):
@@ -153,7 +153,7 @@ def _warden(
         namespaces.isolate()
         # After the user namespace: a change of credentials clears the tie.
         namespaces.die_with_parent()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  it is raised again, on the other side
         _send(theirs, _raised(error))
         return error.exit_code if isinstance(error, OutgateError) else 1
     if os.getppid() != parent:
@@ -203,7 +203,7 @@ def _first(
         return outcome.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  it is raised again, on the other side
         _send(theirs, _raised(error))
         return 1
 
@@ -237,8 +237,8 @@ def _raised(error: Exception) -> _Raised:
     """The exception, ready to travel. What does not survive pickling goes as its own text."""
     text = "" if isinstance(error, OutgateError) else "".join(traceback.format_exception(error))
     try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  our own words
+    except Exception:  # noqa: BLE001  a class may break in any way when it is made again
         return _Raised(RuntimeError(f"{type(error).__name__}: {error}"), text)
     return _Raised(error, text)
 

@@ -119,7 +119,7 @@ def _point_resolver(nameservers: Sequence[str], namespace: str) -> None:
 
 
 def _shell(who: str) -> tuple[str, ...]:
-    """The user's shell. bash reads its usual file first and then gets the prompt, which that file would have replaced."""
+    """The user's shell. bash reads its usual file and only then gets the prompt, which that file would replace."""
     shell_ = os.environ.get("SHELL") or "/bin/sh"
     if Path(shell_).name != "bash":
         return (shell_,)
@@ -140,5 +140,5 @@ def _ended(child: int) -> int:
 
 def _said(error: OutgateError) -> int:
     """On this side of the fork nobody else can say it."""
-    print(f"outgate: {error}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
+    sys.stderr.write(f"outgate: {error}\n" + (f"  {error.hint}\n" if error.hint else ""))
     return error.exit_code

@@ -14,23 +14,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outgate.errors import InputError
-from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service, Workload
+from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
 from outgate.model.parse_decode import Flaw, decode
-from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, deployment_of
+from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
 from outgate.model.parse_policy import network_policy
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
 from outgate.model.place import Document, Path, Place, spell
 from outgate.model.snapshot import Snapshot
 from outgate.model.validate import (
+    identity_flaws,
     label_flaws,
-    metadata_flaws,
     network_policy_flaws,
     network_policy_warnings,
     wrong_version,
 )
 from outgate.model.validate_text import quote
 
-__all__ = ["Parsed", "Refused", "parse"]
+__all__ = ["Parsed", "Refused", "implied_by_list", "parse"]
 
 _CLUSTER_WIDE = ("Namespace", "Node")
 _NETWORKING = "networking.k8s.io/v1"
@@ -95,11 +95,15 @@ def _items(document: Document) -> Iterator[Document]:
     if not (isinstance(kind, str) and kind.endswith("List") and (isinstance(items, list) or items is None)):
         yield document
         return
-    # Items of a typed list may leave out what the list says; the items of kind List speak for themselves.
-    implied = {"apiVersion": value.get("apiVersion"), "kind": kind.removesuffix("List")} if kind != "List" else {}
+    implied = implied_by_list(kind, value.get("apiVersion"))
     for i, item in enumerate(items or ()):
         given = implied | item if isinstance(item, dict) else {} if item is None else item
         yield from _items(_within(document, ("items", i), given))
+
+
+def implied_by_list(kind: str, api_version: object) -> dict[str, object]:
+    """What the items of a typed list may leave out; the items of kind List speak for themselves."""
+    return {"apiVersion": api_version, "kind": kind.removesuffix("List")} if kind != "List" else {}
 
 
 def _within(document: Document, at: Path, value: object) -> Document:
@@ -160,7 +164,7 @@ class _Reader:
             return
         metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
         # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
-        place = Place(document if policy else dataclasses.replace(document, value=None))
+        place = Place(document if policy else Document(document.file, None, document.locate, document.template))
         if policy:
             self._keep(kind, metadata, [network_policy(decoded.value, place)], place)
             self._warn(document, network_policy_warnings(decoded.value))
@@ -177,10 +181,11 @@ class _Reader:
         if kind == "NetworkPolicy":
             yield from network_policy_flaws(value, stored=self.stored)
         elif not self.stored:
-            yield from metadata_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
-            template = value.get("spec", {}).get("template", {})
-            # The server leaves "metadata" out of this path.
-            yield from label_flaws(template.get("metadata", {}).get("labels", {}), ("spec", "template", "labels"))
+            yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
+            template = value.get("spec", {}).get("template")
+            if template is not None:
+                # The server leaves "metadata" out of this path.
+                yield from label_flaws(template.get("metadata", {}).get("labels", {}), ("spec", "template", "labels"))
 
     def _generate(self, kind: str, metadata: Mapping[str, Any]) -> str:
         """A name for ``generateName``: the server appends five characters of its own choice, and so do we."""
@@ -232,21 +237,23 @@ class _Reader:
 
 
 def _pods(everything: Iterable[object], nodes: Iterable[Node], workloads: Iterable[Workload]) -> Iterator[Pod]:
-    """The pods, those on a host network with their node's addresses, and owners followed where a name tells them."""
+    """The pods, those on a host network with their node's addresses."""
     hosts = {node.name: node.addresses for node in nodes}
-    known = {(one.namespace, one.name) for one in workloads if one.kind == "ReplicaSet"}
+    sets = {(one.namespace, one.name): one for one in workloads if one.kind == "ReplicaSet"}
     for one in everything:
         if isinstance(one, HostPod):
-            pod = dataclasses.replace(one.pod, addresses=hosts.get(one.pod.node, ()))
+            yield _owned(dataclasses.replace(one.pod, addresses=hosts.get(one.pod.node, ())), sets)
         elif isinstance(one, Pod):
-            pod = one
-        else:
-            continue
-        if pod.owner is not None and (pod.namespace, pod.owner.name) not in known:
-            top = deployment_of(pod)
-            if top is not None:
-                pod = dataclasses.replace(pod, owner=top)
-        yield pod
+            yield _owned(one, sets) if sets else one
+
+
+def _owned(pod: Pod, sets: Mapping[tuple[str, str], Workload]) -> Pod:
+    """Where the ReplicaSet of a pod is in the input, it knows better than its name who owns it."""
+    name = replica_set_of(pod)
+    known = sets.get((pod.namespace, name)) if name else None
+    if known is None or known.owner == pod.owner:
+        return pod
+    return dataclasses.replace(pod, owner=Owner("ReplicaSet", known.name))
 
 
 def _without_mirrored(

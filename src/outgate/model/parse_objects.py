@@ -33,7 +33,7 @@ from outgate.model.place import Path, Place
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
 from outgate.model.validate_text import quote
 
-__all__ = ["READERS", "HostPod", "Made", "Troubles", "deployment_of"]
+__all__ = ["READERS", "HostPod", "Made", "Troubles", "replica_set_of"]
 
 _HASH_LABEL = "pod-template-hash"
 _SERVICE_LABEL = "kubernetes.io/service-name"
@@ -66,8 +66,14 @@ class Troubles:
 
     def addresses(self, texts: Iterable[str], at: Path) -> tuple[Address, ...]:
         """All of a list, each once."""
-        found = (address for i, text in enumerate(texts) if text for address in self.address(text, (*at, i)))
-        return tuple(dict.fromkeys(found))
+        found: dict[Address, None] = {}
+        for i, text in enumerate(texts):
+            address = read_address(text)
+            if address is not None:
+                found[address] = None
+            elif text:
+                tuple(self.address(text, (*at, i)))
+        return tuple(found)
 
     def network(self, text: str, at: Path) -> Iterator[Network]:
         """The block, or nothing and a flaw."""
@@ -101,7 +107,7 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
         host_network=host,
         finished=status.get("phase") in ("Succeeded", "Failed"),
         ready=_is_ready(metadata, status),
-        owner=_owner(metadata),
+        owner=_top_owner(metadata),
         uid=metadata.get("uid", ""),
         hostname=spec.get("hostname", ""),
         subdomain=spec.get("subdomain", ""),
@@ -112,9 +118,8 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
 
 def _pod_addresses(status: Mapping[str, Any], troubles: Troubles, *, host: bool) -> tuple[Address, ...]:
     """``podIPs``, of which ``podIP`` is the first; on a host network those of the host do as well."""
-    for one, many in (("podIP", "podIPs"), ("hostIP", "hostIPs"))[: 2 if host else 1]:
-        texts = [entry.get("ip", "") for entry in status.get(many, ())]
-        found = troubles.addresses(texts, ("status", many))
+    for one, many in (("podIP", "podIPs"), ("hostIP", "hostIPs")) if host else (("podIP", "podIPs"),):
+        found = troubles.addresses([entry.get("ip", "") for entry in status.get(many, ())], ("status", many))
         if not found and status.get(one):
             found = tuple(troubles.address(status[one], ("status", one)))
         if found:
@@ -137,18 +142,26 @@ def _owner(metadata: Mapping[str, Any]) -> Owner | None:
     return None
 
 
-def deployment_of(pod: Pod) -> Owner | None:
-    """The Deployment of a pod whose ReplicaSet is not in the input.
+def _top_owner(metadata: Mapping[str, Any]) -> Owner | None:
+    """The controlling owner; for a ReplicaSet, the Deployment that its name tells of.
 
     The deployment controller names a ReplicaSet after the Deployment and the hash that it puts on the pods as
     ``pod-template-hash``; where the two agree, the rest of the name is the Deployment's.
     """
-    suffix = pod.labels.get(_HASH_LABEL)
-    owner = pod.owner
-    if owner is None or owner.kind != "ReplicaSet" or not suffix or not owner.name.endswith(f"-{suffix}"):
+    owner = _owner(metadata)
+    if owner is None:
         return None
-    name = owner.name.removesuffix(f"-{suffix}")
-    return Owner("Deployment", name) if name else None
+    suffix = metadata.get("labels", {}).get(_HASH_LABEL)
+    if owner.kind != "ReplicaSet" or not suffix or not owner.name.endswith(f"-{suffix}"):
+        return owner
+    name = owner.name[: -len(suffix) - 1]
+    return Owner("Deployment", name) if name else owner
+
+
+def replica_set_of(pod: Pod) -> str:
+    """The name of the ReplicaSet of a pod whose owner was told by that name; empty for other pods."""
+    suffix = pod.labels.get(_HASH_LABEL)
+    return f"{pod.owner.name}-{suffix}" if suffix and pod.owner is not None and pod.owner.kind == "Deployment" else ""
 
 
 def _container_ports(spec: Mapping[str, Any]) -> tuple[ContainerPort, ...]:

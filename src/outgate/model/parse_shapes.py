@@ -226,8 +226,9 @@ NETWORK_POLICY = Struct(
 _SHORT_METADATA = Struct(
     "ObjectMeta",
     {
-        name: METADATA.fields[name]
-        for name in ("name", "generateName", "namespace", "uid", "labels", "ownerReferences", "deletionTimestamp")
+        **{name: METADATA.fields[name] for name in ("name", "generateName", "namespace", "uid", "labels")},
+        "ownerReferences": METADATA.fields["ownerReferences"],
+        "deletionTimestamp": STRING,
     },
 )
 

@@ -8,6 +8,7 @@ peers. This is the one place where ingress stands first, because the server's an
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,8 +28,8 @@ from outgate.model.validate_text import (
 )
 
 __all__ = [
+    "identity_flaws",
     "label_flaws",
-    "metadata_flaws",
     "network_policy_flaws",
     "network_policy_warnings",
     "server_message",
@@ -88,7 +89,11 @@ def network_policy_flaws(policy: Mapping[str, Any], *, stored: bool = False) -> 
 
     With `stored`, what was let in under older rules stays in, as on an update: sloppy blocks and bad label values.
     """
-    yield from metadata_flaws(policy["metadata"])
+    metadata = policy["metadata"]
+    yield from identity_flaws(metadata)
+    yield from _annotations(metadata.get("annotations", {}), ("metadata", "annotations"))
+    yield from _owners(metadata.get("ownerReferences", ()), ("metadata", "ownerReferences"))
+    yield from _finalizers(metadata.get("finalizers", ()), ("metadata", "finalizers"))
     spec = policy.get("spec", {})
     yield from _selector(spec.get("podSelector", {}), ("spec", "podSelector"), stored)
     for section, peers in (("ingress", "from"), ("egress", "to")):
@@ -119,38 +124,41 @@ def network_policy_warnings(policy: Mapping[str, Any]) -> Iterator[Flaw]:
                         yield Flaw(path, warning, path)
 
 
-def metadata_flaws(metadata: Mapping[str, Any], *, namespaced: bool = True) -> Iterator[Flaw]:
-    """What the server would refuse in the metadata of any object whose name is a DNS subdomain."""
-    at: Path = ("metadata",)
-    generated = metadata.get("generateName", "")
+def identity_flaws(metadata: Mapping[str, Any], *, namespaced: bool = True) -> Iterator[Flaw]:
+    """What the server would refuse in the name, the namespace and the labels of an object named by a DNS subdomain."""
+    name, generated = metadata.get("name", ""), metadata.get("generateName", "")
     if generated:
         # A trailing dash is no fault of a prefix: what is generated goes on behind it.
         shown = f"{generated[:-2]}a" if len(generated) > 1 and generated.endswith("-") else generated
         for words in dns_subdomain(shown):
-            yield _flaw((*at, "generateName"), _Reason.INVALID, words, quote(generated))
-    name = metadata.get("name", "")
+            yield _flaw(("metadata", "generateName"), _Reason.INVALID, words, quote(generated))
     if name:
         for words in dns_subdomain(name):
-            yield _flaw((*at, "name"), _Reason.INVALID, words, quote(name))
+            yield _flaw(("metadata", "name"), _Reason.INVALID, words, quote(name))
     elif not generated:
-        yield _flaw((*at, "name"), _Reason.REQUIRED, "name or generateName is required")
+        yield _flaw(("metadata", "name"), _Reason.REQUIRED, "name or generateName is required")
     if namespaced:
-        namespace = metadata["namespace"]
-        for words in dns_label(namespace):
-            yield _flaw((*at, "namespace"), _Reason.INVALID, words, quote(namespace))
-    yield from label_flaws(metadata.get("labels", {}), (*at, "labels"))
-    yield from _annotations(metadata.get("annotations", {}), (*at, "annotations"))
-    yield from _owners(metadata.get("ownerReferences", ()), (*at, "ownerReferences"))
-    yield from _finalizers(metadata.get("finalizers", ()), (*at, "finalizers"))
+        for words in _namespace_problems(metadata["namespace"]):
+            yield _flaw(("metadata", "namespace"), _Reason.INVALID, words, quote(metadata["namespace"]))
+    yield from label_flaws(metadata.get("labels", {}), ("metadata", "labels"))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _namespace_problems(name: str) -> tuple[str, ...]:
+    return tuple(dns_label(name))
 
 
 def label_flaws(labels: Mapping[str, str], path: Path) -> Iterator[Flaw]:
     """What the server would refuse in labels; it names the map and not the key."""
     for key, value in labels.items():
-        for words in label_key(key):
-            yield _flaw(path, _Reason.INVALID, words, quote(key), (*path, key))
-        for words in label_value(value):
-            yield _flaw(path, _Reason.INVALID, words, quote(value), (*path, key))
+        for shown, words in _label_problems(key, value):
+            yield _flaw(path, _Reason.INVALID, words, quote(shown), (*path, key))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _label_problems(key: str, value: str) -> tuple[tuple[str, str], ...]:
+    """What is wrong with one label, kept because a cluster has few labels and very many of each."""
+    return (*((key, words) for words in label_key(key)), *((value, words) for words in label_value(value)))
 
 
 def _annotations(annotations: Mapping[str, str], path: Path) -> Iterator[Flaw]:

@@ -7,6 +7,7 @@ must also satisfy the strict one. `read_cidr` is the first, `cidr_problem` both,
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -17,8 +18,10 @@ __all__ = ["NOT_A_CIDR", "cidr_problem", "cidr_warning", "read_address", "read_c
 
 NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
-_LEADING_ZERO = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
-_LEADING_ZERO_V4 = re.compile(r"(?<![0-9])0+(?=[0-9])")
+_V4 = re.compile(r"[0-9]{1,99}(?:\.[0-9]{1,99}){3}").fullmatch
+_V6 = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f.]*").fullmatch
+_ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
+_LENGTH = re.compile(r"[0-9]{1,9}").fullmatch
 
 
 def read_address(text: str) -> Address | None:
@@ -26,31 +29,33 @@ def read_address(text: str) -> Address | None:
 
     Leading zeros are read as decimal, never as octal; a zone (``fe80::1%eth0``) is not accepted.
     """
-    if re.fullmatch("[0-9]+(?:[.][0-9]+){3}", text):
-        return _address(_LEADING_ZERO_V4.sub("", text))
-    if not re.fullmatch("[0-9A-Fa-f:.]+", text) or ":" not in text:
-        return None
-    groups, dot, _ = text.rpartition(":")
-    tail = text[len(groups) + 1 :] if dot else text
-    pattern = _LEADING_ZERO_V4 if "." in tail else _LEADING_ZERO
-    return _address(f"{_LEADING_ZERO.sub('', groups)}:{pattern.sub('', tail)}")
+    if _V4(text):
+        try:
+            return ipaddress.IPv4Address(int.from_bytes(map(int, text.split("."))))
+        except ValueError:
+            return None
+    # Zeros beyond the four digits of a group, and beyond the three of an octet, are gone before the strict reader sees.
+    return _strict_address(_ZEROS.sub("", text)) if _V6(text) else None
 
 
-def _address(text: str) -> Address | None:
+def _strict_address(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _split(text: str) -> tuple[Address, int] | None:
+    """The address and the length of a block; policies name the same few blocks again and again."""
     host, slash, length = text.partition("/")
-    address = read_address(host) if slash and re.fullmatch("[0-9]{1,9}", length) else None
+    address = read_address(host) if slash and _LENGTH(length) else None
     if address is None or int(length) > address.max_prefixlen:
         return None
     return address, int(length)
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def read_cidr(text: str) -> Network | None:
     """A block in any form that the server has ever accepted, masked; None where it is none.
 
@@ -65,6 +70,7 @@ def read_cidr(text: str) -> Network | None:
     return ipaddress.ip_network((address, length), strict=False)
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def cidr_problem(text: str, *, stored: bool = False) -> str:
     """What the server says of a block in a new object; empty where it accepts it. A stored one may be sloppy."""
     parts = _split(text)
@@ -88,7 +94,7 @@ def _has_leading_zeros(text: str) -> bool:
     if len(length) > 1 and length[0] == "0":
         return True
     # IPv6 groups may have leading zeros up to four digits.
-    return _address(host) is None
+    return _strict_address(host) is None
 
 
 def cidr_warning(text: str) -> str:

@@ -126,7 +126,7 @@ def class_lines(
     for rule in many:
         target = registry.rule_chain(rule)
         for statements in _selector_lines(policies, rule, meanings, view, registry):
-            yield ChainRule((*statements, target))
+            yield ChainRule((*statements, target), str(rule.origin))
     yield from _block_lines(many, meanings, view, registry)
 
 

@@ -16,8 +16,8 @@ Terms are nft(8)'s own: a *set* holds keys, a *map* here always a verdict for ea
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 __all__ = [
     "ACCEPT",
@@ -254,6 +254,10 @@ class NftSet:
     interval: bool = False
     is_map: bool = False
     comment: str = ""
+
+    def only(self, keys: Iterable[SetKey]) -> NftSet:
+        """The same set with these of its elements."""
+        return replace(self, elements={key: self.elements[key] for key in keys})
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def verdict_of(words: Sequence[str]) -> Judgement:
         case [("accept" | "drop" | "return") as act]:
             return Judgement(act)
         case [("jump" | "goto") as act, chain]:
-            return Judgement(act, chain)
+            return Judgement(act, checked_name(chain))
     raise ValueError(f"no verdict: {words}")
 
 
@@ -216,7 +216,10 @@ class _Line:
             return Lookup(tuple(fields), self.set_name(), negated)
         if len(fields) != 1:
             raise ValueError("a concatenation is only looked up")
-        return compared(fields[0], self.values(), negated=negated)
+        values = self.values()
+        if negated and len(values) > 1 and self.words[self.at - 2 * len(values)].text == "!=":
+            raise ValueError("compares the whole word of bits, not any of them")
+        return compared(fields[0], values, negated=negated)
 
     def field(self) -> Field:
         for length in (2, 1):

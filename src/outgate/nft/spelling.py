@@ -147,7 +147,8 @@ def write_value(kind: Kind, part: KeyPart) -> str:
     length = prefix_length(kind, low, high)
     if length is not None:
         return f"{_single(kind, low)}/{length}"
-    return f"{_single(kind, low)}-{_single(kind, high)}"
+    # Between numbers: nft takes ``icmp-tcp`` for one name.
+    return f"{low}-{high}" if kind in _WRITTEN else f"{_single(kind, low)}-{_single(kind, high)}"
 
 
 def _single(kind: Kind, value: int) -> str:

@@ -266,10 +266,10 @@ def _stamp(stamp: StampMark) -> str:
 # Changes.
 
 
-def transaction_text(transaction: Transaction, frame: Ruleset | None = None) -> str:
-    """One transaction as commands, one a line; `frame` names the table (default: ours)."""
-    frame = frame or Ruleset()
-    where = f"{frame.family} {checked_name(frame.table)}"
+def transaction_text(transaction: Transaction) -> str:
+    """One transaction on our table as commands, one a line."""
+    ours = Ruleset()
+    where = f"{ours.family} {ours.table}"
     return "".join(f"{line}\n" for command in transaction.commands for line in _command(command, where))
 
 

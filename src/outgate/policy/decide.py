@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
+from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import NamedPort, Origin, Rule, Verdict, origin_of
 from outgate.policy.selection import Selection, resolve
@@ -140,12 +141,13 @@ def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:
     "if the traffic source is the pod's local node".
     """
     shared = policies.decision(pod, direction)
-    exempt = AddressSet.of(pod.addresses)
-    node = policies.snapshot.nodes.get(pod.node)
-    if node is not None and (direction is Direction.INGRESS or policies.profile.own_node_exempt):
-        exempt |= AddressSet.of(node.addresses)
     if not shared.isolated:
         return shared
+    exempt = AddressSet.of(pod.addresses)
+    if direction is Direction.EGRESS:
+        exempt |= LOOPBACK
+    if direction is Direction.INGRESS or policies.profile.own_node_exempt:
+        exempt |= policies.selection.node_addresses(pod.node)
     free = PacketSet.cube(exempt, TransportSet.any())
     rest = tuple(Part(part.packets - free, part.verdict, part.origin) for part in shared.parts)
     kept = (Part(free, Verdict.ALLOW, None), *(part for part in rest if part.packets))

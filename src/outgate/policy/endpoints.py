@@ -9,9 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outgate.model import Node, Pod, Snapshot
-from outgate.packets import Address
+from outgate.packets import Address, AddressSet
 
-__all__ = ["Endpoint"]
+__all__ = ["LOOPBACK", "TO_MANY", "Endpoint"]
+
+LOOPBACK = AddressSet.network("127.0.0.0/8") | AddressSet.network("::1/128")
+"""Addresses that never leave the pod (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3)."""
+
+TO_MANY = AddressSet.union_of(map(AddressSet.network, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")))
+"""Multicast, and broadcast on the link, of which the NetworkPolicy API does not speak."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,18 @@ class Selection:
             self._addresses[match] = found
         return found
 
+    def node_addresses(self, name: str) -> AddressSet:
+        """The addresses of a node: its own, and what its host-network pods say, which is all where no Node is given."""
+        return self._node_addresses.get(name, AddressSet()) if name else AddressSet()
+
+    @cached_property
+    def _node_addresses(self) -> Mapping[str, AddressSet]:
+        found = {node.name: list(node.addresses) for node in self.snapshot.nodes.values()}
+        for pod in self.snapshot.endpoints:
+            if pod.host_network:
+                found.setdefault(pod.node, []).extend(pod.addresses)
+        return {name: AddressSet.of(many) for name, many in found.items()}
+
     @cached_property
     def _pod_addresses(self) -> AddressSet:
         return AddressSet.of(a for pod in self.snapshot.endpoints if not pod.host_network for a in pod.addresses)
@@ -130,7 +142,8 @@ class Selection:
         named: dict[NamedPort, dict[PodKey, frozenset[int]]] = {}
         meanings: dict[tuple[ContainerPort, ...], dict[NamedPort, frozenset[int]]] = {}
         for pod in self.snapshot.endpoints:
-            if pod.host_network or not pod.ports:
+            hidden = pod.host_network and not self.profile.host_network_selected
+            if hidden or not pod.ports:
                 continue
             if pod.ports not in meanings:
                 meanings[pod.ports] = _port_names(pod.ports)

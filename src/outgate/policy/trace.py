@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from outgate.model import Direction, NetworkPolicy
 from outgate.packets import Address, Protocol
 from outgate.policy.decide import Policies
-from outgate.policy.endpoints import Endpoint
+from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, Origin, Rule, Verdict, origin_of
 from outgate.policy.selection import resolve
@@ -84,9 +84,13 @@ class Judge:
         return Trace(flow, egress, ingress, not points, points)
 
     def _open_points(self, flow: Flow, egress: Side, ingress: Side, verdict: bool) -> Iterator[str]:
-        if flow.protocol not in _GOVERNED and (egress.isolated or ingress.isolated):
+        # A side that no policy decided (not isolated, or exempt) is open to no reading.
+        judged = egress.decided_by is not None or ingress.decided_by is not None
+        if judged and flow.protocol not in _GOVERNED:
             # concept page: "[...] for other protocols (such as ARP or ICMP) is undefined"
             yield "NetworkPolicy defines TCP, UDP and SCTP alone; other protocols are up to the network plugin"
+        if judged and flow.destination.address in TO_MANY:
+            yield "NetworkPolicy does not speak of multicast and broadcast; they are up to the network plugin"
         for profile, words in _readings_touched(self.policies.profile, flow):
             other = self._readings.get(profile)
             if other is None:
@@ -120,15 +124,13 @@ def _readings_touched(profile: Profile, flow: Flow) -> Iterator[tuple[Profile, s
             turn(profile, own_node_exempt=not profile.own_node_exempt),
             "whether a pod may always reach its own node is read both ways by network plugins",
         )
-    hosts = [end.pod for end in (source, destination) if end.pod is not None and end.pod.host_network]
-    if hosts:
+    if any(end.pod is not None and end.pod.host_network for end in (source, destination)):
+        # concept page: the behaviour "is undefined, but it should be limited to 2 possibilities": told apart and
+        # treated as any pod, as subject and as peer alike, or not told apart from the node.
+        other = not profile.host_network_selected
         yield (
-            turn(profile, host_network_isolated=not profile.host_network_isolated),
-            "whether policies apply to host-network pods is up to the network plugin",
-        )
-        yield (
-            turn(profile, host_network_selected=not profile.host_network_selected),
-            "whether selectors match host-network pods is up to the network plugin",
+            turn(profile, host_network_isolated=other, host_network_selected=other),
+            "whether policies treat host-network pods as pods or as their node is up to the network plugin",
         )
     if any(end.pod is not None and not end.pod.addressed for end in (source, destination)):
         yield (
@@ -173,42 +175,54 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
 def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated: bool, direction: Direction) -> str:
     """Why policy does not stand between these two at all; empty where it does."""
     pod = subject.pod
-    itself = pod is not None and peer.address in pod.addresses and not pod.host_network
+    if pod is None:
+        return ""
+    # The address of a host-network pod is its node's and says nothing about which pod is meant.
+    itself = peer.pod == pod if pod.host_network else peer.address in pod.addresses
     if itself and (not translated or policies.profile.hairpin_exempt):
         return "a pod always reaches itself"
-    if direction is Direction.INGRESS and _is_own_node(subject, peer):
+    if direction is Direction.EGRESS and peer.address in LOOPBACK:
+        return "loopback never leaves the pod, which always reaches itself"
+    if not _is_own_node(subject, peer) or (peer.pod is not None and policies.profile.host_network_selected):
+        return ""
+    if direction is Direction.INGRESS:
         return f"{peer} is the node of {pod}, which may always reach it"
-    if policies.profile.own_node_exempt and direction is Direction.EGRESS and _is_own_node(subject, peer):
-        return f"{peer} is the node of {pod}, which it may always reach"
-    return ""
+    return f"{peer} is the node of {pod}, which it may always reach" if policies.profile.own_node_exempt else ""
 
 
 def _matches(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool:
     address, coordinate = peer.address, flow.coordinate
     translated = flow.dialled is not None and rule.direction is Direction.EGRESS
     seen = flow.dialled if translated and policies.profile.blocks_see_service else None
+    names = _names_count(policies.profile, rule.direction, flow.destination)
     if rule.peers is None:
-        return _ports_match(rule, flow, coordinate)
+        return _ports_match(rule, flow, coordinate, names=names)
     for match in rule.peers:
         if isinstance(match, BlockMatch) and seen is not None:
-            if seen[0] in match.addresses and _ports_match(rule, flow, seen[1]):
+            if seen[0] in match.addresses and _ports_match(rule, flow, seen[1], names=names):
                 return True
             continue
         inside = isinstance(match, BlockMatch) and address in match.addresses
-        if policies.selection.is_peer(match, peer.pod, inside) and _ports_match(rule, flow, coordinate):
+        if policies.selection.is_peer(match, peer.pod, inside) and _ports_match(rule, flow, coordinate, names=names):
             return True
     return False
 
 
-def _ports_match(rule: Rule, flow: Flow, coordinate: int) -> bool:
+def _names_count(profile: Profile, direction: Direction, destination: Endpoint) -> bool:
+    """Whether port names can be resolved on the destination: it must be a pod, and be seen as one."""
+    pod = destination.pod
+    if pod is None:
+        return False
+    return direction is Direction.INGRESS or not pod.host_network or profile.host_network_selected
+
+
+def _ports_match(rule: Rule, flow: Flow, coordinate: int, *, names: bool) -> bool:
     if rule.ports is None:
         return True
     if rule.ports.numbers.contains(flow.protocol, coordinate):
         return True
     pod = flow.destination.pod
-    if pod is None or pod.host_network or not rule.ports.names:
-        return False
-    return resolve(rule.ports.names, pod).contains(flow.protocol, coordinate)
+    return names and pod is not None and resolve(rule.ports.names, pod).contains(flow.protocol, coordinate)
 
 
 def _cite(origin: Origin) -> str:

@@ -1,0 +1,171 @@
+"""Where one pod may go: the edges of its egress, coarse enough to be looked at.
+
+An edge leads to a workload (or a pod that belongs to none), or to a part of the address space: the coarsest partition
+that the pod's policies make, split by nothing else. What is denied is drawn where it tells something: workloads that
+cannot be reached at all, the metadata address of the clouds, and the rest of the addresses.
+
+An edge to a workload carries the ports that pass to *each* of its pods.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from outgate.analysis.lookup import PodsTarget
+from outgate.analysis.ports import PairPorts, pair_ports
+from outgate.errors import TooComplex
+from outgate.model import Direction, Pod, Snapshot
+from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets.packetset import Cube
+from outgate.policy import BlockMatch, Endpoint, Judge
+
+__all__ = ["METADATA", "Edge", "EgressGraph", "Outside", "egress_graph"]
+
+METADATA = ipaddress.ip_address("169.254.169.254")
+"""Where AWS, Azure, GCP and OpenStack hand credentials to whoever asks."""
+
+MOST_PAIRS = 50_000
+"""Pairs of pods behind one picture; about ten seconds."""
+MOST_DENIED = 12
+"""Denied workloads that are drawn; the others are counted."""
+
+_GOVERNED = TransportSet.governed()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A part of the addresses outside. `name` where people know it by one."""
+
+    addresses: AddressSet
+    name: str = ""
+    rest: bool = False
+    """Whether this is all that no other edge speaks of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One destination and what passes to it. Empty `transports`: denied, at the end `denied_at` (None: at both)."""
+
+    destination: PodsTarget | Outside
+    transports: TransportSet
+    denied_at: Direction | None = None
+    """Which end denies everything; None where both let something pass and nothing passes both."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether any connection can be made."""
+        return bool(self.transports & _GOVERNED)
+
+
+@dataclass(frozen=True, slots=True)
+class EgressGraph:
+    """The picture: allowed edges first, each part by namespace and name."""
+
+    subject: PodsTarget
+    isolated: bool
+    """Whether any policy selects the subject for egress."""
+    edges: tuple[Edge, ...]
+    left_out: int = 0
+    """Denied workloads that are not drawn."""
+
+
+def egress_graph(judge: Judge, subject: PodsTarget) -> EgressGraph:
+    """The egress of a pod or workload. Raises TooComplex where too many pairs of pods would have to be asked."""
+    snapshot = judge.policies.snapshot
+    groups = _groups(snapshot, subject)
+    if len(subject.pods) * sum(len(group.pods) for group in groups) > MOST_PAIRS:
+        raise TooComplex(f"more than {MOST_PAIRS:,} pairs of pods", hint="draw one pod of the workload")
+    inside = [_to_group(judge, subject.pods, group) for group in groups]
+    outside = list(_to_outside(judge, subject.pods))
+    denied = sorted((edge for edge in inside if not edge.allowed), key=_is_ordinary)
+    edges = [
+        *(edge for edge in inside if edge.allowed),
+        *(edge for edge in outside if edge.allowed),
+        *denied[:MOST_DENIED],
+        *(edge for edge in outside if not edge.allowed),
+    ]
+    isolated = any(judge.policies.decision(pod, Direction.EGRESS).isolated for pod in subject.pods)
+    return EgressGraph(subject, isolated, tuple(edges), max(0, len(denied) - MOST_DENIED))
+
+
+def _is_ordinary(edge: Edge) -> bool:
+    """False for cluster DNS, which is drawn first: without it nothing else is found."""
+    pods = edge.destination.pods if isinstance(edge.destination, PodsTarget) else ()
+    return not any(pod.labels.get("k8s-app") == "kube-dns" for pod in pods)
+
+
+def _groups(snapshot: Snapshot, subject: PodsTarget) -> list[PodsTarget]:
+    """Everybody else: each workload, and each pod that belongs to none."""
+    own = {pod.key for pod in subject.pods}
+    members: dict[tuple[str, str, str], list[Pod]] = {}
+    for pod in snapshot.endpoints:
+        if pod.key not in own:
+            key = (pod.namespace, pod.owner.name, pod.owner.kind) if pod.owner else (pod.namespace, pod.name, "Pod")
+            members.setdefault(key, []).append(pod)
+    return [PodsTarget(kind, namespace, name, tuple(pods)) for (namespace, name, kind), pods in sorted(members.items())]
+
+
+def _to_group(judge: Judge, sources: tuple[Pod, ...], group: PodsTarget) -> Edge:
+    pairs: list[PairPorts] = []
+    for source in sources:
+        for pod in group.pods:
+            start, end = _ends(source, pod)
+            pairs.append(pair_ports(judge, start, end))
+    everywhere = TransportSet.any()
+    for pair in pairs:
+        everywhere &= pair.allowed
+    return Edge(group, everywhere, None if everywhere & _GOVERNED else _denied_at(pairs))
+
+
+def _ends(source: Pod, destination: Pod) -> tuple[Endpoint, Endpoint]:
+    """The two by addresses of one family where they have one in common."""
+    for family in (4, 6):
+        start, end = Endpoint.of_pod(source, family), Endpoint.of_pod(destination, family)
+        if start is not None and end is not None:
+            return start, end
+    return Endpoint(source.addresses[0], source), Endpoint(destination.addresses[0], destination)
+
+
+def _denied_at(pairs: Iterable[PairPorts]) -> Direction | None:
+    for pair in pairs:
+        for direction in Direction:
+            if not pair.side(direction) & _GOVERNED:
+                return direction
+    return None
+
+
+def _to_outside(judge: Judge, sources: tuple[Pod, ...]) -> Iterator[Edge]:
+    allowed = PacketSet.any()
+    for pod in sources:
+        allowed &= _beyond_the_cluster(judge, pod)
+    metadata = allowed.transports(METADATA)
+    parts = [(addresses, transports) for addresses, transports in allowed if transports & _GOVERNED]
+    parts.sort(key=lambda part: (part[0].size(), part[0].cidrs()))
+    for addresses, transports in parts:
+        yield Edge(Outside(addresses, rest=addresses == AddressSet.any()), transports)
+    denied = AddressSet.any() - AddressSet.union_of(addresses for addresses, _ in parts)
+    if denied or len(parts) > 1:
+        at = None if metadata & _GOVERNED else Direction.EGRESS
+        yield Edge(Outside(AddressSet.of((METADATA,)), "metadata service"), metadata & _GOVERNED, at)
+    if denied and denied != AddressSet.of((METADATA,)):
+        yield Edge(Outside(denied, rest=True), TransportSet(), Direction.EGRESS)
+
+
+def _beyond_the_cluster(judge: Judge, pod: Pod) -> PacketSet:
+    """What a pod may send to addresses that are nobody's in the cluster: selectors match none of them."""
+    policies = judge.policies
+    selecting = policies.selection.selecting(pod, Direction.EGRESS)
+    if not selecting:
+        return PacketSet.any()
+    cubes: list[Cube] = []
+    for rule in policies.rules(selecting, Direction.EGRESS):
+        # A port name means nothing where there is no pod to ask (concept page, "Targeting a Port by name").
+        transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
+        if rule.peers is None:
+            cubes.append((AddressSet.any(), transports))
+            continue
+        blocks = (match.addresses for match in rule.peers if isinstance(match, BlockMatch))
+        cubes.append((AddressSet.union_of(blocks), transports))
+    return PacketSet.union_of(cubes)

@@ -1,0 +1,121 @@
+"""Which ports: the exact set of transports that one end lets pass to or from another.
+
+For two single ends both decisions are cut down to the address of the other side, and what is left of each is a
+`TransportSet`; a connection needs both, so the answer is their intersection. Three things do not depend on the
+port and are asked of `judge` once: whether an end is isolated at all, whether policy stands between the two
+(a pod and itself, a node and its pods), and the reason for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from outgate.model import Direction, Pod
+from outgate.packets import Protocol, TransportSet
+from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Side, Trace
+from outgate.policy.rules import NamedPort
+from outgate.policy.selection import resolve
+
+__all__ = ["PairPorts", "PortShare", "open_points", "pair_ports"]
+
+_GOVERNED = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+
+
+@dataclass(frozen=True, slots=True)
+class PortShare:
+    """Transports that one rule allows, or (`origin` None) that nobody forbids."""
+
+    transports: TransportSet
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairPorts:
+    """What two ends let pass. The shares of a direction are disjoint; what is in none of them is denied."""
+
+    source: Endpoint
+    destination: Endpoint
+    egress: tuple[PortShare, ...]
+    ingress: tuple[PortShare, ...]
+    trace: Trace
+    """One flow between the two: its sides say who is isolated, and by whom."""
+
+    def side(self, direction: Direction) -> TransportSet:
+        """All that one end lets pass."""
+        return _union(self.egress if direction is Direction.EGRESS else self.ingress)
+
+    @property
+    def allowed(self) -> TransportSet:
+        """What both ends let pass."""
+        return _union(self.egress) & _union(self.ingress)
+
+
+def pair_ports(judge: Judge, source: Endpoint, destination: Endpoint) -> PairPorts:
+    """The transports from one end to another, untranslated."""
+    trace = judge.judge(Flow(source, destination, int(Protocol.TCP), 1))
+    return PairPorts(
+        source,
+        destination,
+        tuple(_shares(judge, trace.egress, source, destination)),
+        tuple(_shares(judge, trace.ingress, destination, source)),
+        trace,
+    )
+
+
+def _shares(judge: Judge, side: Side, subject: Endpoint, peer: Endpoint) -> Iterator[PortShare]:
+    exempt = side.verdict.allows and side.decided_by is None
+    if subject.pod is None or not side.isolated or exempt:
+        yield PortShare(TransportSet.any(), None)
+        return
+    for part in judge.policies.decision(subject.pod, side.direction).parts:
+        transports = part.packets.transports(peer.address)
+        if part.verdict.allows and transports:
+            yield PortShare(transports, part.origin)
+
+
+def open_points(judge: Judge, pair: PairPorts, asked: TransportSet) -> tuple[str, ...]:
+    """What the API leaves open about TCP, UDP and SCTP ports among `asked`, in words.
+
+    Under whichever reading of an open point, a verdict changes only at a border of some rule of the two namespaces'
+    policies or at a port that a name stands for. So one flow on each side of each border decides for all.
+    """
+    found: dict[str, None] = {}
+    for protocol in _GOVERNED:
+        for port in sorted(_borders(judge, pair, protocol)):
+            if asked.contains(protocol, port):
+                trace = judge.judge(Flow(pair.source, pair.destination, int(protocol), port))
+                found.update(dict.fromkeys(trace.open_points))
+    return tuple(found)
+
+
+def _borders(judge: Judge, pair: PairPorts, protocol: Protocol) -> set[int]:
+    borders = {0}
+    receiver = pair.destination.pod
+    for direction, end in ((Direction.EGRESS, pair.source), (Direction.INGRESS, pair.destination)):
+        for rule in _rules_around(judge, end.pod, direction):
+            if rule.ports is not None:
+                for low, high in rule.ports.numbers.of(protocol):
+                    borders |= {low, high + 1}
+                borders |= _named(rule.ports.names, receiver, protocol)
+    return {port for port in borders if port <= 65535}
+
+
+def _rules_around(judge: Judge, pod: Pod | None, direction: Direction) -> Iterator[Rule]:
+    if pod is not None:
+        policies = judge.policies.snapshot.policies_by_namespace.get(pod.namespace, ())
+        yield from judge.policies.rules(policies, direction)
+
+
+def _named(names: tuple[NamedPort, ...], pod: Pod | None, protocol: Protocol) -> set[int]:
+    if pod is None:
+        return set()
+    spans = resolve(names, pod).of(protocol)
+    return {border for low, high in spans for border in (low, high + 1)}
+
+
+def _union(shares: Iterable[PortShare]) -> TransportSet:
+    found = TransportSet()
+    for share in shares:
+        found |= share.transports
+    return found

@@ -1,0 +1,193 @@
+"""Can SRC reach DST? One question, answered on both ends.
+
+    question ─► family ─┬► a port:   flows, one for each pair of ends (or piece of a block) ─► judge
+                        └► no port:  the exact set of ports (`reach_ports`)
+
+A question about several flows (a workload, a Service with several endpoints) is answered with Allow only if every
+one of them is allowed: "web can reach the database" is false while one of its pods cannot. The flow whose
+verdict decides is the one whose ends are shown.
+
+A connection that cannot succeed for another reason than policy (nobody behind a Service) is answered Deny, with
+that reason in `failure`: who asks "can it reach" gets no for an answer, and is not sent to read policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from outgate.analysis.blocks import pieces
+from outgate.analysis.flows import UNASSIGNED, Aim, Aims, aims, choose_family, echo, ends, has_ports
+from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
+from outgate.analysis.notes import hints, notes
+from outgate.analysis.reach_ports import block_without_port, without_port
+from outgate.analysis.reachability import Judged, Question, Reachability, Split
+from outgate.analysis.spelling import spell_protocol
+from outgate.errors import TooComplex, UsageError
+from outgate.model import Direction
+from outgate.packets import Address, AddressSet, Protocol
+from outgate.packets.addresses import Family
+from outgate.policy import Endpoint, Flow, Judge, Side, Trace, Verdict
+from outgate.policy.endpoints import TO_MANY
+
+__all__ = ["MOST_FLOWS", "reach"]
+
+MOST_FLOWS = 250_000
+"""Flows of one question; about ten seconds. Beyond that the user says which pod of a workload is meant."""
+
+
+def reach(judge: Judge, question: Question) -> Reachability:
+    """Answer one question. Raises UsageError or UnknownName for what cannot be asked, TooComplex beyond the cap."""
+    source, asked = question.source, question.transport
+    if isinstance(source, ServiceTarget):
+        raise UsageError(f"{source} sends nothing by itself", hint="name a pod or a workload behind it")
+    blocks = [isinstance(target, BlockTarget) for target in (source, question.destination)]
+    if all(blocks):
+        raise UsageError("both ends are blocks of addresses: no pod, no policy", hint="name a pod on one side")
+    if asked.port is not None and not has_ports(asked.protocol):
+        raise UsageError(f"{spell_protocol(asked.protocol or 0)} has no ports", hint="leave the port out")
+    family = _family(question)
+    if asked.port is None and has_ports(asked.protocol):
+        return block_without_port(judge, question, family) if any(blocks) else without_port(judge, question, family)
+    if isinstance(question.destination, BlockTarget):
+        return _to_block(judge, question, question.destination, family)
+    if isinstance(source, BlockTarget):
+        return _from_block(judge, question, source, family)
+    return _between(judge, question, family)
+
+
+def _family(question: Question) -> Family:
+    """The family, where ICMP and ICMPv6 have a say: each belongs to one (RFC 792, RFC 4443)."""
+    owned = {int(Protocol.ICMP): 4, int(Protocol.ICMPV6): 6}.get(question.transport.protocol or 0)
+    if owned is not None and question.family not in (None, owned):
+        raise UsageError("ICMP is of IPv4 and ICMPv6 of IPv6: the protocol and --family contradict each other")
+    return choose_family(question.source, question.destination, owned or question.family)
+
+
+def _between(judge: Judge, question: Question, family: Family) -> Reachability:
+    snapshot = judge.policies.snapshot
+    sources = ends(snapshot, question.source, family)
+    there = aims(snapshot, question.destination, question.transport, family)
+    if there.failure:
+        return _failed(question, family, there)
+    _refuse_too_many(len(sources) * len(there.aims))
+    judged = tuple(Judged(_judge(judge, source, aim)) for source in sources for aim in there.aims)
+    return _answer(judge, question, judged)
+
+
+def _to_block(judge: Judge, question: Question, block: BlockTarget, family: Family) -> Reachability:
+    coordinate = _coordinate(question)
+    judged: list[Judged] = []
+    for source in ends(judge.policies.snapshot, question.source, family):
+        for piece in pieces(judge, block.network, source, Direction.EGRESS, question.transport, coordinate):
+            judged.extend(Judged(_judge(judge, source, aim), piece.addresses) for aim in piece.aims)
+        _refuse_too_many(len(judged))
+    return replace(_answer(judge, question, tuple(judged)), split=_split(judged), address=None)
+
+
+def _from_block(judge: Judge, question: Question, block: BlockTarget, family: Family) -> Reachability:
+    there = aims(judge.policies.snapshot, question.destination, question.transport, family)
+    if there.failure:
+        return _failed(question, family, there)
+    judged: list[Judged] = []
+    for aim in there.aims:
+        asked = replace(question.transport, port=aim.coordinate, protocol=aim.protocol)
+        for piece in pieces(judge, block.network, aim.end, Direction.INGRESS, asked, aim.coordinate):
+            judged.extend(Judged(_judge(judge, one.end, aim), piece.addresses) for one in piece.aims)
+        _refuse_too_many(len(judged))
+    return replace(_answer(judge, question, tuple(judged)), split=_split(judged))
+
+
+def _coordinate(question: Question) -> int:
+    port = question.transport.port
+    if isinstance(port, str):
+        raise UsageError(f"{question.destination} is no pod: the name of a port means nothing there")
+    return port if port is not None else echo(question.transport.protocol or 0)
+
+
+def _refuse_too_many(flows: int) -> None:
+    if flows > MOST_FLOWS:
+        raise TooComplex(f"more than {MOST_FLOWS:,} flows in one question", hint="ask about one pod of the workload")
+
+
+def _judge(judge: Judge, source: Endpoint, aim: Aim) -> Trace:
+    trace = judge.judge(Flow(source, aim.end, aim.protocol, aim.coordinate, aim.dialled))
+    if source.pod is None and aim.dialled is not None and not trace.ingress.verdict.allows:
+        # concept page: it is not defined whether the rewriting of a source address "happens before or after
+        # NetworkPolicy processing"; a node that forwards to an endpoint elsewhere usually puts its own address in.
+        words = "whether policy sees the client's address or a node's behind a Service is up to the network plugin"
+        return replace(trace, specified=False, open_points=(*trace.open_points, words))
+    return trace
+
+
+def _answer(judge: Judge, question: Question, judged: tuple[Judged, ...]) -> Reachability:
+    traces = _without_silence(judged)
+    deciding, verdict, specified = _deciding(traces)
+    flow = deciding.flow
+    port = flow.dialled[1] if flow.dialled is not None else flow.coordinate
+    points = dict.fromkeys(point for trace in traces for point in trace.open_points)
+    return Reachability(
+        question,
+        flow.protocol,
+        port if has_ports(flow.protocol) else None,
+        _address([one.trace.flow for one in judged]),
+        verdict,
+        specified,
+        deciding.egress,
+        deciding.ingress,
+        deciding=deciding,
+        flows=judged,
+        open_points=() if specified else tuple(points),
+        hints=hints(judge, deciding),
+        notes=notes(judge, deciding),
+    )
+
+
+def _address(flows: Iterable[Flow]) -> Address | None:
+    """The address that is dialled; None where there are several, or one that stands in for what is not known."""
+    sent: set[Address] = set()
+    for flow in flows:
+        address = flow.dialled[0] if flow.dialled is not None else flow.destination.address
+        pod = flow.destination.pod
+        if address in UNASSIGNED.values() or (flow.dialled is None and pod is not None and not pod.addressed):
+            return None
+        sent.add(address)
+    return sent.pop() if len(sent) == 1 else None
+
+
+def _without_silence(judged: tuple[Judged, ...]) -> list[Trace]:
+    """The flows that decide: of a block, not the multicast part, of which the API does not speak (unless it is all)."""
+    spoken = [one.trace for one in judged if one.addresses is None or not one.addresses <= TO_MANY]
+    return spoken or [one.trace for one in judged]
+
+
+def _deciding(traces: list[Trace]) -> tuple[Trace, Verdict, bool]:
+    """The flow that decides for all, the verdict for all, and whether the API specifies it."""
+    denied = [trace for trace in traces if not trace.verdict.allows]
+    if denied:
+        certain = next((trace for trace in denied if trace.specified), None)
+        return certain or denied[0], Verdict.DENY, certain is not None
+    doubtful = next((trace for trace in traces if not trace.specified), None)
+    return doubtful or traces[0], Verdict.ALLOW, doubtful is None
+
+
+def _split(judged: list[Judged]) -> Split:
+    """An address counts as denied if any flow of it is."""
+    pieces_of = [(one.addresses or AddressSet(), one.trace.verdict.allows) for one in judged]
+    denied = AddressSet.union_of(mine for mine, allowed in pieces_of if not allowed)
+    return Split(AddressSet.union_of(mine for mine, _ in pieces_of) - denied, denied)
+
+
+def _failed(question: Question, family: Family, there: Aims) -> Reachability:
+    """The answer where there is nobody to judge."""
+    target, asked = question.destination, question.transport
+    address: Address | None = None
+    if isinstance(target, ServiceTarget):
+        address = next((one for one in target.service.cluster_ips if one.version == family), None)
+    elif isinstance(target, AddressTarget) and len(target.addresses) == 1:
+        address = target.addresses[0]
+    sides = [Side(direction, Verdict.DENY, False, None, there.failure) for direction in Direction]
+    protocol = asked.protocol if asked.protocol is not None else int(Protocol.TCP)
+    return Reachability(
+        question, protocol, asked.port, address, Verdict.DENY, True, sides[0], sides[1], failure=there.failure
+    )

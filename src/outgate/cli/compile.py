@@ -1,0 +1,150 @@
+"""`outgate compile`: the nftables ruleset of one node, as `nft -f` reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from outgate.cli import options
+from outgate.cli.inputs import note, read_input
+from outgate.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from outgate.model import Snapshot
+    from outgate.nft.compile import Compiled
+    from outgate.policy import Origin
+
+__all__ = ["compile_"]
+
+
+@click.command("compile")
+@click.option("--node", metavar="NAME", help="The node; may be left out where the input has only one.")
+@click.option(
+    "--mark-mask",
+    default="0xffff0000",
+    show_default=True,
+    metavar="BITS",
+    help="The bits of the connection mark that are Outgate's.",
+)
+@click.option("--reject", is_flag=True, help="Answer a denied packet at once instead of dropping it.")
+@click.option("--log-group", type=click.IntRange(0, 65535), help="Copy denied packets to this nflog group.")
+@click.option(
+    "--interface-prefix",
+    default="",
+    metavar="NAME",
+    help="What the names of the node's interfaces to its pods begin with.",
+)
+@click.option("--index", is_flag=True, help="Print, as JSON, which policy and rule each chain comes from.")
+@options.input_options
+@options.output_options("nft", "json")
+def compile_(
+    node: str | None,
+    mark_mask: str,
+    reject: bool,
+    log_group: int | None,
+    interface_prefix: str,
+    index: bool,
+    filename: tuple[str, ...],
+    namespace: str | None,
+    all_namespaces: bool,  # noqa: ARG001 - a node has pods of every namespace; -A only says so
+    strict: bool,
+    output: str,
+    quiet: bool,
+    verbose: int,  # noqa: ARG001 - the header already says all there is
+) -> int:
+    """Print the nftables ruleset for one node.
+
+    The text is one table, inet outgate, which `nft -f` reads; no other table is touched. Pods that the input gives no
+    address are left out and counted. With --index (or -o json) the chains are listed with the policies and rules that
+    they come from instead.
+
+    \b
+    Examples:
+      outgate compile -f manifests/ --node node-a
+      outgate compile -f manifests/ --node node-a | nft -c -f -     only check
+    """
+    from outgate.nft.compile import Options, compile_node
+    from outgate.policy import Policies
+
+    chosen = Options(
+        interface_prefix=_interface_prefix(interface_prefix),
+        mark_mask=_mark_mask(mark_mask),
+        reject=reject,
+        log_group=log_group,
+    )
+    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
+    snapshot = loaded.snapshot
+    name = _node(snapshot, node)
+    compiled = compile_node(Policies(snapshot), name, chosen)
+    if index or output == "json":
+        click.echo(json.dumps(_index(name, compiled.index), indent=2, ensure_ascii=False))
+        return 0
+    from outgate.nft.text import ruleset_text
+
+    click.echo("\n".join(_header(snapshot, name, compiled)))
+    click.echo(ruleset_text(compiled.ruleset), nl=False)
+    silent = [pod for pod in snapshot.endpoints if pod.node == name and not pod.addressed and not pod.host_network]
+    if silent:
+        note(f"note: {len(silent)} pods of {name} have no address in the input and are not in the ruleset", quiet)
+    return 0
+
+
+def _node(snapshot: Snapshot, asked: str | None) -> str:
+    """The node that is meant. Raises UsageError where it must be said, UnknownName where there is none of that name."""
+    known = sorted({*snapshot.nodes, *(pod.node for pod in snapshot.endpoints if pod.node)})
+    listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+    if asked is not None:
+        if asked not in known:
+            raise UnknownName(f"no node {asked} in the input", hint=f"the nodes are: {listed}" if known else "")
+        return asked
+    if not known:
+        raise UsageError("the input names no node: no Node object, and no pod with a nodeName")
+    if len(known) > 1:
+        raise UsageError("the input has several nodes", hint=f"give one with --node: {listed}")
+    return known[0]
+
+
+def _mark_mask(text: str) -> int:
+    try:
+        mask = int(text, 0)
+    except ValueError:
+        mask = 0
+    low = mask & -mask
+    # The epoch is a number written into these bits, so they must be next to each other, and two at least.
+    if not 0 < mask <= 0xFFFFFFFF or (mask // low) & (mask // low + 1) or mask == low:
+        raise UsageError(
+            f"--mark-mask {text}: give neighbouring bits of a 32-bit mark, as in 0xffff0000",
+            hint="they must be bits that kube-proxy and the network plugin leave alone",
+        )
+    return mask
+
+
+def _interface_prefix(text: str) -> str:
+    from outgate.nft.spelling import checked_interface
+
+    try:
+        return checked_interface(f"{text}*")[:-1] if text else ""
+    except ValueError as error:
+        raise UsageError(f"--interface-prefix {text}: {error}") from None
+
+
+def _header(snapshot: Snapshot, node: str, compiled: Compiled) -> list[str]:
+    """Comments at the top. A name of a manifest that is not a plain word would be one that the server refuses."""
+    pods = [pod for pod in snapshot.endpoints if pod.node == node and not pod.host_network]
+    origins = {(o.namespace, o.name) for origins in compiled.index.values() for o in origins}
+    plain = "".join(letter if letter.isalnum() or letter in ".-" else "?" for letter in node)
+    return [
+        f"# Outgate's table for node {plain}: {len(pods)} pods, {len(origins)} policies that select one of them.",
+        "# Load it with `nft -f FILE`; take it away with `nft delete table inet outgate`.",
+        "# `outgate compile --index` says which policy and rule each chain comes from.",
+    ]
+
+
+def _index(node: str, index: Mapping[str, tuple[Origin, ...]]) -> dict[str, object]:
+    from outgate.report.terms import API_VERSION, origin_json
+
+    chains = {name: [origin_json(origin) for origin in origins] for name, origins in sorted(index.items())}
+    return {"apiVersion": API_VERSION, "kind": "RulesetIndex", "node": node, "chains": chains}

@@ -1,0 +1,212 @@
+"""From the text of JSON to documents.
+
+msgspec reads the values, at a speed that makes a hundred thousand pods a matter of seconds. It keeps no positions and
+does not see a key given twice, so a scanner of our own reads a single object again where a line is asked for, and
+every NetworkPolicy once, since the API server refuses repeated fields there. The items of a list are decoded one at a
+time, and what the caller has done with one is free before the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from outgate.cluster.lines import Lines
+from outgate.cluster.report import Unreadable
+from outgate.errors import InputError
+from outgate.model.parse import implied_by_list
+from outgate.model.parse_decode import plain_type
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
+from outgate.model.place import Document, Path
+
+__all__ = ["BadJsonError", "read_json"]
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
+_WHERE = re.compile(r" \(byte ([0-9]+)\)")
+_SPACE = b" \t\r\n"
+
+
+class BadJsonError(Exception):
+    """The text is no JSON; `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+class _List(msgspec.Struct):
+    """A list of objects, its items left as text."""
+
+    kind: str
+    items: list[msgspec.Raw]
+    apiVersion: str | None = None  # noqa: N815 - the name in the text
+
+
+class _Header(msgspec.Struct):
+    """What an object is."""
+
+    kind: str | None = None
+    apiVersion: str | None = None  # noqa: N815 - the name in the text
+
+
+_HEADER = msgspec.json.Decoder(_Header)
+
+
+def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
+    """The documents of a text in UTF-8: one value, or several one after the other.
+
+    Raises BadJsonError before the first document where the text as a whole is no JSON; an item of a list that cannot be
+    read is reported, and the others go on.
+    """
+    for start, end, implied in list(_slices(data)):
+        text = data[start:end]
+        try:
+            value = _value(text, implied)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            problem = _explain(data, start, error)
+            unreadable.errors.append(InputError(file, problem.line, "", problem.message))
+            continue
+        lines = Lines(data, start, end, find_lines)
+        repeated: Mapping[Path, int] = {}
+        if isinstance(value, dict) and value.get("kind") == "NetworkPolicy":
+            repeated = _repeated(data, start, end)
+        yield Document(file, value, lines, "", repeated)
+
+
+def _value(text: bytes, implied: Mapping[str, object]) -> Any:
+    """The value of one object, of kinds that are known only as much as `outgate.model.parse` looks at."""
+    with contextlib.suppress(msgspec.ValidationError):
+        header = _HEADER.decode(text)
+        kind, version = header.kind or implied.get("kind"), header.apiVersion or implied.get("apiVersion")
+        if isinstance(kind, str) and isinstance(version, str) and not kind.endswith("List"):
+            named = {"apiVersion": version, "kind": kind}
+            shape = OBJECTS.get((version, kind))
+            if shape is None:
+                return named
+            if shape is not NETWORK_POLICY:
+                # What is not of this type is read in full below, and refused with the right words later.
+                return {**_decoder(shape).decode(text), **named}
+    value = msgspec.json.decode(text)
+    return {**implied, **value} if implied and isinstance(value, dict) else value
+
+
+@functools.cache
+def _decoder(shape: Struct) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(plain_type(shape))
+
+
+def _slices(data: bytes) -> Iterator[tuple[int, int, Mapping[str, object]]]:
+    """Where each object begins and ends, and what the list around it implies."""
+    for start, end in _values(data):
+        try:
+            found = msgspec.json.decode(data[start:end], type=_List)
+        except (msgspec.MsgspecError, RecursionError):
+            found = None
+        if found is None or not found.kind.endswith("List"):
+            yield start, end, {}
+            continue
+        implied = implied_by_list(found.kind, found.apiVersion)
+        at = start
+        for item in found.items:
+            text = bytes(item)
+            # The items stand in their order, so the next one is the first that looks like it.
+            at = data.index(text, at)
+            yield at, at + len(text), implied
+            at += len(text)
+
+
+def _values(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each top value begins and ends; nearly always there is one, and msgspec has to agree that it is JSON."""
+    start = len(data) - len(data.lstrip(_SPACE))
+    while start < len(data):
+        try:
+            msgspec.json.decode(data[start:], type=msgspec.Raw)
+            yield start, len(data)
+            return
+        except (msgspec.MsgspecError, RecursionError) as error:
+            if "trailing characters" not in str(error):
+                raise _explain(data, start, error) from error
+            end = start + int(_WHERE.search(str(error))[1])  # type: ignore[index]  # msgspec says where
+            yield start, end
+            start = end
+            while start < len(data) and data[start] in _SPACE:
+                start += 1
+
+
+def _explain(data: bytes, start: int, error: Exception) -> BadJsonError:
+    if isinstance(error, RecursionError):
+        return BadJsonError(1 + data.count(b"\n", 0, start), "nested too deep")
+    words = str(error).removeprefix("JSON is malformed: ")
+    found = _WHERE.search(words)
+    at = start + int(found[1]) if found else len(data.rstrip(_SPACE))
+    return BadJsonError(1 + data.count(b"\n", 0, at), f"this is no JSON: {_WHERE.sub('', words)}")
+
+
+def find_lines(text: bytes) -> dict[Path, int]:
+    """The line of every value, counted from 0; a collection under a key has the key's line."""
+    lines, _ = _scan(text)
+    return lines
+
+
+def _repeated(data: bytes, start: int, end: int) -> Mapping[Path, int]:
+    text = data[start:end]
+    # The standard library shows each object's pairs, and our own scanner need not look where none is repeated.
+    clean = True
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        nonlocal clean
+        clean = clean and len(dict(pairs)) == len(pairs)
+
+    json.loads(text, object_pairs_hook=look)
+    if clean:
+        return {}
+    _, repeated = _scan(text)
+    first = 1 + data.count(b"\n", 0, start)
+    return {path: first + line for path, line in repeated.items()}
+
+
+def _scan(text: bytes) -> tuple[dict[Path, int], dict[Path, int]]:
+    """The lines of all values, and those of the keys that a mapping holds once more. The text is known to be JSON."""
+    lines: dict[Path, int] = {}
+    repeated: dict[Path, int] = {}
+    stack: list[tuple[Path, int]] = []  # for each open collection its path, and the next index or -1 for a mapping
+    key: str | None = None
+    line = key_line = seen = 0
+    for token in _TOKEN.finditer(text):
+        line += text.count(b"\n", seen, token.start())
+        seen = token.start()
+        word = token.group()
+        if word in (b"}", b"]"):
+            stack.pop()
+            continue
+        opens = word in (b"{", b"[")
+        if not stack:
+            path: Path = ()
+        elif stack[-1][1] >= 0:
+            parent, index = stack[-1]
+            stack[-1] = (parent, index + 1)
+            path = (*parent, index)
+        elif key is None:
+            key, key_line = _text_of(word), line
+            continue
+        else:
+            path = (*stack[-1][0], key)
+            key = None
+            if path in lines:
+                repeated[path] = key_line
+        lines[path] = key_line if opens and path and isinstance(path[-1], str) else line
+        if opens:
+            stack.append((path, -1 if word == b"{" else 0))
+    return lines, repeated
+
+
+def _text_of(token: bytes) -> str:
+    text: Any = msgspec.json.decode(token)
+    return str(text)

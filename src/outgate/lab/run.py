@@ -1,0 +1,189 @@
+"""The whole run: choose, plan, build, enforce, probe, compare.
+
+Everything that can be known without a namespace (who plays, what is asked, what is wrong with the input) is settled
+in `prepare`, in the caller's process; `perform` is what happens inside the lab.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from outgate.lab import flows as flow_files
+from outgate.lab.addressing import address
+from outgate.lab.answers import Answers, Box
+from outgate.lab.attempt import Observation
+from outgate.lab.build import Stage, build
+from outgate.lab.compare import compare, relevant
+from outgate.lab.enforce import Tracer, enforce
+from outgate.lab.everything import Scope, plan_everything, planner
+from outgate.lab.names import Zone
+from outgate.lab.plan import Plan, Probe
+from outgate.lab.probe import PATIENCE, Engine
+from outgate.lab.representatives import MAX_PODS, choose
+from outgate.lab.sockets import Loop, raise_descriptor_limit
+from outgate.lab.topology import Topology
+from outgate.model import Direction, Snapshot
+from outgate.model.objects import Address
+from outgate.packets import Protocol
+from outgate.policy import Policies
+from outgate.policy.rules import origin_of
+from outgate.report.lab import LabReport, ProbeResult
+
+__all__ = ["Prepared", "Wishes", "perform", "prepare", "serve"]
+
+_MOST_TRACED = 200
+"""Disagreements whose kernel rules are looked up; where there are more, they have one cause."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for beside the input."""
+
+    flows: Sequence[flow_files.AskedFlow] | None = None
+    """Only these; None for everything that matters."""
+    enforce: bool = True
+    max_pods: int = MAX_PODS
+    per_workload: int | None = None
+    names: Mapping[str, Sequence[Address]] = field(default_factory=dict)
+    families: tuple[int, ...] = (4, 6)
+    namespace: str | None = None
+    """Only flows with an end in this namespace."""
+    patience: float = PATIENCE
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that only needs a lab."""
+
+    snapshot: Snapshot
+    """With every address final."""
+    topology: Topology
+    policies: Policies
+    zone: Zone
+    plan: Plan
+    wishes: Wishes
+    dns_at: frozenset[tuple[str, Protocol, int]]
+
+
+def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
+    """Settles everything that needs no namespace.
+
+    Raises:
+        InvalidInput: addresses that cannot be, or flows about what is not there; all of them, located.
+        TooComplex: the plan would be too large.
+    """
+    named = flow_files.named_pods(wishes.flows or (), snapshot)
+    cast = choose(snapshot, max_pods=wishes.max_pods, per_workload=wishes.per_workload, named=named)
+    final = _settled(address(cast.snapshot))
+    topology = Topology.of(final)
+    policies = Policies(final)
+    zone = Zone.of(final, wishes.names)
+    made = planner(topology, policies, zone)
+    dns_at = frozenset((made.box_of(made.endpoint(end)), protocol, port) for end, protocol, port in made.dns_ports)
+    if wishes.flows is None:
+        plan = plan_everything(topology, policies, zone, Scope(wishes.families, wishes.names, wishes.namespace))
+    else:
+        made.add(flow_files.drafts(wishes.flows, made, wishes.families))
+        plan = Plan(tuple(made.probes))
+    notes = (*cast.notes(), *plan.notes)
+    return Prepared(final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at)
+
+
+def perform(
+    prepared: Prepared, progress: Progress = lambda _, __, ___: None
+) -> tuple[LabReport, Stage, Answers]:
+    """Builds, enforces, probes and compares; must run inside `session.run_in_lab`.
+
+    Raises:
+        KernelError: the kernel refused something.
+    """
+    begun = time.monotonic()
+    raise_descriptor_limit()
+    progress("building", 0, 1)
+    stage = build(prepared.snapshot)
+    answers = _answers(prepared, stage)
+    if prepared.wishes.enforce:
+        progress("enforcing", 0, 1)
+        enforce(stage, prepared.policies)
+    engine = Engine(answers, patience=prepared.wishes.patience)
+    probes = prepared.plan.probes
+    observations = engine.run(probes, lambda done, total: progress("probing", done, total))
+    seconds = time.monotonic() - begun
+    titles = {name: box.title for name, box in answers.boxes.items()}
+    results = compare(probes, observations, titles)
+    results = _traced(prepared, stage, probes, observations, results)
+    report = LabReport(
+        topology=_described(prepared),
+        probes=results,
+        seconds=seconds,
+        enforced=prepared.wishes.enforce,
+        policies=tuple(
+            origin_of(one, Direction.EGRESS if Direction.EGRESS in one.types else Direction.INGRESS)
+            for one in prepared.snapshot.policies
+        ),
+        notes=prepared.plan.notes,
+    )
+    return report, stage, answers
+
+
+def _settled(snapshot: Snapshot) -> Snapshot:
+    """The snapshot as the cluster that it is from now on: an address that the lab gave is an address."""
+    return snapshot.with_pods(pod if pod.addressed else replace(pod, addressed=True) for pod in snapshot.pods)
+
+
+def serve(answers: Answers) -> None:
+    """Lets the servers answer on in a thread of their own, for as long as the process lives."""
+    threading.Thread(target=answers.serve, args=(threading.Event(),), daemon=True, name="answers").start()
+
+
+def _answers(prepared: Prepared, stage: Stage) -> Answers:
+    """Servers in every box."""
+    names = {stage.world.namespace: "the world"}
+    names.update((box.namespace, f"node {box.name}") for box in stage.nodes.values())
+    names.update((box.namespace, str(box.pod)) for box in stage.pods.values() if box.interface)
+    boxes = {name: Box(number, stage.spaces[name], title) for number, (name, title) in enumerate(names.items())}
+    answers = Answers(Loop(), boxes, prepared.zone, prepared.dns_at)
+    answers.listen(_wanted(prepared))
+    return answers
+
+
+def _wanted(prepared: Prepared) -> Mapping[str, frozenset[tuple[Protocol, int]]]:
+    """Where somebody must listen: on what is probed, on the ports of containers, and where DNS is."""
+    wanted = {name: set(many) for name, many in prepared.plan.listeners().items()}
+    for box in prepared.topology.pods.values():
+        declared = ((Protocol[port.protocol], port.port) for port in box.pod.ports)
+        wanted.setdefault(box.namespace, set()).update(declared)
+    for name, protocol, port in prepared.dns_at:
+        wanted.setdefault(name, set()).add((protocol, port))
+    return {name: frozenset(many) for name, many in wanted.items()}
+
+
+def _traced(
+    prepared: Prepared,
+    stage: Stage,
+    probes: Sequence[Probe],
+    observations: Sequence[Observation],
+    results: tuple[ProbeResult, ...],
+) -> tuple[ProbeResult, ...]:
+    """The results, those that disagree with the kernel rules that decided."""
+    if not prepared.wishes.enforce:
+        return results
+    tracer, found, traced = Tracer(stage), list(results), 0
+    for index, result in enumerate(results):
+        if result.disagrees and traced < _MOST_TRACED:
+            traced += 1
+            flow = relevant(probes[index], observations[index]).trace.flow
+            found[index] = replace(result, kernel=tracer.rules(flow))
+    return tuple(found)
+
+
+def _described(prepared: Prepared) -> dict[str, object]:
+    described = prepared.topology.describe()
+    return {**described, "notes": list(prepared.plan.notes)} if prepared.plan.notes else described
+

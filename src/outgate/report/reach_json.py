@@ -1,0 +1,116 @@
+"""The document `Reachability` (docs/schema/Reachability.json).
+
+The fields that every answer has come first and never change. Those behind them are there where they say something:
+`flows` where the question stood for several, `ports` where no port was asked, `some` for a part of a block.
+"""
+
+from __future__ import annotations
+
+from outgate.analysis.notes import Hint
+from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
+from outgate.analysis.spelling import spell_protocol
+from outgate.policy import Side
+from outgate.report.terms import API_VERSION, Json, end_json, origin_json, target_json, transports_json, without_empty
+
+__all__ = ["MOST_FLOWS_SHOWN", "reach_json"]
+
+MOST_FLOWS_SHOWN = 1000
+"""Single flows in one document. Denied ones come first, and `flowsLeftOut` says how many are missing."""
+
+
+def reach_json(answer: Reachability) -> Json:
+    """The answer as plain data."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Reachability",
+        "source": target_json(answer.question.source),
+        "destination": target_json(answer.question.destination),
+        "packet": {
+            "protocol": None if answer.protocol is None else spell_protocol(answer.protocol),
+            "port": answer.port,
+            "address": None if answer.address is None else str(answer.address),
+        },
+        "verdict": answer.verdict.value,
+        "specified": answer.specified,
+        "egress": _side(answer.egress),
+        "ingress": _side(answer.ingress),
+        **without_empty(
+            {
+                "failure": answer.failure,
+                "some": _some(answer.split),
+                "ports": _ports(answer.ports),
+                "flows": _flows(answer.flows),
+                "flowsLeftOut": max(0, len(answer.flows) - MOST_FLOWS_SHOWN) or None,
+                "openPoints": list(answer.open_points),
+                "hints": [_hint(hint) for hint in answer.hints],
+                "notes": list(answer.notes),
+            }
+        ),
+    }
+
+
+def _side(side: Side) -> Json:
+    return {
+        "verdict": side.verdict.value,
+        "isolated": side.isolated,
+        "decidedBy": origin_json(side.decided_by),
+        "reason": side.reason,
+    }
+
+
+def _some(split: Split | None) -> Json | None:
+    if split is None or not (split.allowed and split.denied):
+        return None
+    return {"allowed": list(split.allowed.cidrs()), "denied": list(split.denied.cidrs())}
+
+
+def _ports(ports: PortsAnswer | None) -> Json | None:
+    if ports is None:
+        return None
+    answer = transports_json(ports.everywhere)
+    if ports.by_address is not None and len(ports.by_address.cubes) > 1:
+        answer["byAddress"] = [
+            {"cidrs": list(addresses.cidrs()), **transports_json(transports)}
+            for addresses, transports in ports.by_address
+        ]
+    return answer
+
+
+def _flows(flows: tuple[Judged, ...]) -> list[Json]:
+    if len(flows) == 1 and flows[0].trace.flow.dialled is None:
+        return []
+    ordered = sorted(flows, key=lambda one: one.trace.verdict.allows)
+    return [_flow(one) for one in ordered[:MOST_FLOWS_SHOWN]]
+
+
+def _flow(one: Judged) -> Json:
+    trace = one.trace
+    flow = trace.flow
+    pod = flow.destination.pod
+    known = pod is None or pod.addressed
+    return {
+        "source": end_json(flow.source),
+        "destination": end_json(flow.destination),
+        "packet": {
+            "protocol": spell_protocol(flow.protocol),
+            "port": flow.coordinate if _has_port(flow.protocol) else None,
+            "address": str(flow.destination.address) if known else None,
+        },
+        "verdict": trace.verdict.value,
+        "specified": trace.specified,
+        "egress": _side(trace.egress),
+        "ingress": _side(trace.ingress),
+        **({"cidrs": list(one.addresses.cidrs())} if one.addresses is not None else {}),
+    }
+
+
+def _has_port(protocol: int) -> bool:
+    return spell_protocol(protocol) in {"TCP", "UDP", "SCTP"}
+
+
+def _hint(hint: Hint) -> Json:
+    return {
+        "direction": hint.direction.value,
+        "rule": origin_json(hint.origin),
+        **transports_json(hint.transports),
+    }

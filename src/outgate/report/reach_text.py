@@ -1,0 +1,158 @@
+"""The answer to can-reach for people: the verdict first, then a line for each end with the line that decided.
+
+DENY   production/web-api → production/postgres TCP 5433
+  egress   denied: isolated by app-egress, default-deny-egress; no rule allows it   02-app-egress.yaml:1
+  ingress  allowed: no policy selects production/postgres for ingress
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from outgate.analysis.lookup import AddressTarget, NodeTarget, PodsTarget, Target
+from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
+from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
+from outgate.packets import TransportSet
+from outgate.policy import Side, Verdict
+from outgate.report.terms import place_text
+
+__all__ = ["reach_text"]
+
+MOST_LINES = 10
+"""Lines of one list; what is left out is counted."""
+
+
+def reach_text(answer: Reachability) -> str:
+    """The whole answer; the first word is ALLOW or DENY."""
+    return "\n".join((_headline(answer), *_lines(answer)))
+
+
+def _headline(answer: Reachability) -> str:
+    question = answer.question
+    words = f"{answer.verdict.name:<6} {question.source} → {_destination(question.destination)}"
+    if answer.ports is not None:
+        if answer.failure:
+            return words
+        allowed = answer.ports.everywhere
+        return f"{words} on {spell_transports(allowed)}" if allowed else f"{words} on any port"
+    protocol = "" if answer.protocol is None else f" {spell_protocol(answer.protocol)}"
+    port = "" if answer.port is None else f" {answer.port}"
+    return f"{words}{protocol}{port}"
+
+
+def _destination(target: Target) -> str:
+    if isinstance(target, AddressTarget) and target.name:
+        return f"{target.name} ({', '.join(map(str, target.addresses[:3]))})"
+    return str(target)
+
+
+def _lines(answer: Reachability) -> Iterator[str]:
+    if answer.failure:
+        yield _line("nobody", answer.failure)
+        return
+    yield from _through(answer)
+    if answer.split is not None and answer.deciding is not None and len(answer.flows) > 1:
+        flow = answer.deciding.flow
+        yield _line("such as", f"{flow.source} → {flow.destination}")
+    yield _line("egress", _side(answer.egress), place_text(answer.egress.decided_by))
+    yield _line("ingress", _side(answer.ingress), place_text(answer.ingress.decided_by))
+    yield from _split(answer.split)
+    yield from _by_address(answer.ports)
+    yield from _shares(answer)
+    yield from _flows(answer)
+    for hint in answer.hints:
+        words = f"{hint.origin} allows {spell_transports(hint.transports)} there"
+        yield _line("hint", words, place_text(hint.origin))
+    for point in answer.open_points:
+        yield _line("open", f"the API leaves this to the network plugin: {point}")
+
+
+def _line(head: str, words: str, place: str = "") -> str:
+    return f"  {head:<8} {words}" + (f"   {place}" if place else "")
+
+
+def _through(answer: Reachability) -> Iterator[str]:
+    """What a Service address or a name turned out to be, where that is one end."""
+    if len(answer.flows) != 1:
+        return
+    flow = answer.flows[0].trace.flow
+    asked = answer.question.destination
+    same = isinstance(asked, PodsTarget | NodeTarget) or str(flow.destination) == str(asked)
+    if flow.dialled is not None:
+        port = f"{spell_protocol(flow.protocol)} {flow.coordinate}"
+        yield _line("through", f"the Service leads to {flow.destination} {port}, which is what policies see")
+    elif not same and not answer.split:
+        yield _line("there", f"{flow.destination}")
+
+
+def _side(side: Side) -> str:
+    if side.verdict is Verdict.DENY and side.isolated:
+        names = ", ".join(dict.fromkeys(origin.name for origin in side.isolated_by))
+        return f"denied: isolated by {names}; no rule allows it"
+    if side.verdict is Verdict.DENY:
+        return f"denied: {side.reason}"
+    if side.decided_by is not None:
+        return f"allowed by {side.decided_by}"
+    return side.reason if side.reason.startswith("allowed") else f"allowed: {side.reason}"
+
+
+def _split(split: Split | None) -> Iterator[str]:
+    if split is None:
+        return
+    if not split.denied or not split.allowed:
+        yield _line("all", f"{'allowed' if split.allowed else 'denied'} for every address of the block")
+        return
+    # The shorter list is written out; the other is what is left of the block.
+    allowed_is_shorter = len(split.allowed.cidrs()) <= len(split.denied.cidrs())
+    yield _line("some", "the answer is not the same for the whole block:")
+    for head, mine, shorter in (
+        ("allowed", split.allowed, allowed_is_shorter),
+        ("denied", split.denied, not allowed_is_shorter),
+    ):
+        yield _line(head, spell_addresses(mine, MOST_LINES) if shorter else "the rest of the block")
+
+
+def _by_address(ports: PortsAnswer | None) -> Iterator[str]:
+    if ports is None or ports.by_address is None or len(ports.by_address.cubes) < 2:
+        return
+    cubes = ports.by_address.cubes
+    for addresses, transports in cubes[:MOST_LINES]:
+        yield _line("ports", f"{spell_addresses(addresses)}: {spell_transports(transports)}")
+    if len(cubes) > MOST_LINES:
+        yield _line("", f"and {len(cubes) - MOST_LINES} more groups of addresses")
+
+
+def _shares(answer: Reachability) -> Iterator[str]:
+    """Which rule allows which ports, where there is one pair of ends and more than one rule."""
+    if answer.ports is None or len(answer.ports.pairs) != 1:
+        return
+    pair = answer.ports.pairs[0]
+    for head, shares in (("egress", pair.egress), ("ingress", pair.ingress)):
+        ruled = [share for share in shares if share.origin is not None]
+        if len(ruled) > 1:
+            for share in ruled[:MOST_LINES]:
+                words = f"{share.origin} allows {spell_transports(share.transports)}"
+                yield _line(head, words, place_text(share.origin))
+
+
+def _flows(answer: Reachability) -> Iterator[str]:
+    """The single flows where a question stood for several and they differ."""
+    if len(answer.flows) < 2 or answer.split is not None:
+        return
+    allowed = sum(one.trace.verdict.allows for one in answer.flows)
+    yield _line("flows", f"{allowed} of {len(answer.flows)} allowed")
+    if answer.ports is None and allowed in (0, len(answer.flows)):
+        return
+    ordered = sorted(answer.flows, key=lambda one: one.trace.verdict.allows)
+    for one in ordered[:MOST_LINES]:
+        yield _line("", _flow(one))
+    if len(ordered) > MOST_LINES:
+        yield _line("", f"and {len(ordered) - MOST_LINES} more")
+
+
+def _flow(one: Judged) -> str:
+    flow = one.trace.flow
+    port = flow.dialled[1] if flow.dialled is not None else flow.coordinate
+    number = f" {port}" if TransportSet.governed().contains(flow.protocol, port) else ""
+    verdict = one.trace.verdict.name.lower()
+    return f"{verdict:<6} {flow.source} → {flow.destination} {spell_protocol(flow.protocol)}{number}"
