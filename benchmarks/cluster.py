@@ -95,8 +95,8 @@ def _policies(shape: Shape, names: list[str], dice: random.Random) -> Iterator[N
             f"app-{kind}-{made}",
             LabelSelector.of({"app": f"app-{kind}"}),
             _BOTH,
-            egress=tuple(_rule(shape, names, dice) for _ in range(dice.randint(1, 3))),
-            ingress=tuple(_rule(shape, names, dice) for _ in range(dice.randint(1, 2))),
+            egress=tuple(_rule(shape, dice) for _ in range(dice.randint(1, 3))),
+            ingress=tuple(_rule(shape, dice) for _ in range(dice.randint(1, 2))),
         )
         made += 1
 
@@ -106,7 +106,7 @@ def _dns_rule() -> PolicyRule:
     return PolicyRule((peer,), _DNS_PORTS)
 
 
-def _rule(shape: Shape, names: list[str], dice: random.Random) -> PolicyRule:
+def _rule(shape: Shape, dice: random.Random) -> PolicyRule:
     kind = dice.randrange(shape.kinds)
     choice = dice.random()
     if choice < 0.5:

@@ -83,7 +83,7 @@ def selector_cluster(size: int) -> Snapshot:
 
 
 def full_cluster() -> Snapshot:
-    """10 000 pods and 1 000 policies; the client is the first pod, with one more policy that lets it call the target."""
+    """10 000 pods and 1 000 policies; the client is the first pod, and one more policy lets it call the target."""
     snapshot = generate(Shape())
     client = snapshot.owners_of(_CLIENT)[0]
     target = Pod("kube-system", "target", {"app": "target"}, (ipaddress.IPv4Address(_TARGET),), node="node-1")
