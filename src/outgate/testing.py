@@ -16,20 +16,22 @@ This module needs Hypothesis, which nothing else in the package does.
 from __future__ import annotations
 
 import ipaddress
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
 from outgate.model import Document, Snapshot
 from outgate.model.parse import parse
-from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, TransportSet
+from outgate.packets import Protocol as IpProtocol
 from outgate.packets.addresses import Network, address_of
 from outgate.packets.packetset import Cube
 
 __all__ = [
+    "Choose",
     "Manifest",
     "address_sets",
     "addresses",
@@ -47,11 +49,14 @@ __all__ = [
     "policies",
     "policy",
     "port_numbers",
+    "random_cluster",
     "selectors",
     "service",
     "snapshot_of",
     "transport_sets",
 ]
+
+T = TypeVar("T")
 
 Manifest = dict[str, Any]
 """One object as YAML or JSON gives it."""
@@ -61,6 +66,8 @@ _NAME_LABEL = "kubernetes.io/metadata.name"
 _PORTS = (0, 1, 52, 53, 54, 79, 80, 81, 443, 8080, 8081, _TOP_PORT - 1, _TOP_PORT)
 _PORT_NAMES = ("http", "dns", "web")
 _NAMESPACES = ("alpha", "beta", "gamma")
+# Where pods and policies are: mostly together, or no policy would ever meet a pod.
+_CROWDED = ("alpha", "alpha", "alpha", "beta", "beta", "gamma")
 _NODES = {"node-a": ("192.168.50.11", "fd00:50::11"), "node-b": ("192.168.50.12", "fd00:50::12")}
 _POD_LABELS = {"app": ("web", "db", ""), "tier": ("front", "back")}
 _NAMESPACE_LABELS = {"team": ("red", "blue", ""), _NAME_LABEL: _NAMESPACES}
@@ -164,8 +171,8 @@ def port_numbers() -> st.SearchStrategy[int]:
 @cache
 def points() -> st.SearchStrategy[tuple[int, int]]:
     """A protocol number and a coordinate: a port, an ICMP type and code, or 0."""
-    fine = st.tuples(st.sampled_from([int(one) for one in Protocol]), port_numbers())
-    coarse = st.tuples(st.integers(0, 255).filter(lambda one: one not in tuple(Protocol)), st.just(0))
+    fine = st.tuples(st.sampled_from([int(one) for one in IpProtocol]), port_numbers())
+    coarse = st.tuples(st.integers(0, 255).filter(lambda one: one not in tuple(IpProtocol)), st.just(0))
     return fine | coarse
 
 
@@ -192,10 +199,10 @@ _ADDRESS_PIECES = (*map(AddressSet.network, _BLOCKS), *(AddressSet.of([one]) for
 _TRANSPORT_PIECES = (
     *(
         TransportSet.ports(one, low, high)
-        for one in Protocol
+        for one in IpProtocol
         for low, high in ((53, 53), (0, 80), (81, 65535), (443, 8080))
     ),
-    *map(TransportSet.protocol, (*Protocol, 0, 2, 47, 255)),
+    *map(TransportSet.protocol, (*IpProtocol, 0, 2, 47, 255)),
     TransportSet.governed(),
     TransportSet.any(),
 )
@@ -214,7 +221,7 @@ def address_sets() -> st.SearchStrategy[AddressSet]:
 
 def transport_sets() -> st.SearchStrategy[TransportSet]:
     """Sets of ports of several protocols, whole protocols, everything and nothing."""
-    some = st.tuples(st.sampled_from(Protocol), interval_sets(max_spans=2)).map(lambda one: TransportSet.ports(*one))
+    some = st.tuples(st.sampled_from(IpProtocol), interval_sets(max_spans=2)).map(lambda one: TransportSet.ports(*one))
     piece = st.sampled_from(_TRANSPORT_PIECES)
     union = st.tuples(piece, piece | some).map(lambda pair: pair[0] | pair[1])
     return piece | some | union | st.tuples(piece, piece).map(lambda pair: pair[0] - pair[1])
@@ -230,145 +237,182 @@ def packet_sets() -> st.SearchStrategy[PacketSet]:
     return st.lists(cubes(), max_size=3).map(PacketSet.union_of) | st.just(PacketSet.any())
 
 
-# ---- strategies for clusters -----------------------------------------------------------------------------------------
+# ---- clusters: built from choices, which Hypothesis makes, or chance -------------------------------------------------
 
 
-def labels(alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> st.SearchStrategy[dict[str, str]]:
-    """Labels from a small alphabet: any of the keys, each with one of its values."""
-    return st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in alphabet.items()})
+class Choose(Protocol):
+    """Takes one of some options, the simplest of which comes first."""
+
+    def __call__(self, options: Sequence[T], /) -> T:
+        """One of the options."""
 
 
-def selectors(alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> st.SearchStrategy[Manifest]:
-    """Label selectors as they are written: both halves, either one, null, empty; all four operators."""
-    exact = [{key: value} for key, values in alphabet.items() for value in values]
-    bare = list(itertools.chain.from_iterable(_expressions(key, values) for key, values in alphabet.items()))
-    nothing: list[Manifest] = [{}, {"matchLabels": {}}, {"matchLabels": None}, {"matchExpressions": []}]
-    nothing.append({"matchLabels": None, "matchExpressions": None})
-    simple: list[Manifest] = [{"matchLabels": one} for one in exact] + [{"matchExpressions": [one]} for one in bare]
-    both: list[Manifest] = [{"matchLabels": one, "matchExpressions": [other]} for one in exact for other in bare]
-    pairs: list[Manifest] = [{"matchExpressions": [one, other]} for one in bare for other in bare]
-    pairs += [{"matchLabels": one | other, "matchExpressions": []} for one in exact for other in exact]
-    return st.one_of([st.sampled_from(pool) for pool in (nothing, simple, simple, both + pairs)])
+def random_cluster(seed: int) -> list[Manifest]:
+    """A cluster as `clusters` makes them, the same for the same seed.
+
+    Much quicker than drawing, and each seed is another cluster, where Hypothesis tries variations of the last one;
+    but nothing makes a failing one smaller.
+    """
+    return _cluster(random.Random(seed).choice)  # noqa: S311 - chance, not secrecy
 
 
-def _expressions(key: str, values: Sequence[str]) -> Iterator[Manifest]:
-    """Every requirement on one key, in every spelling."""
-    for operator in ("In", "NotIn"):
-        for many in (*((one,) for one in values), tuple(values[:2])):
-            yield {"key": key, "operator": operator, "values": list(many)}
-    for operator in ("Exists", "DoesNotExist"):
-        bare = {"key": key, "operator": operator}
-        yield from (bare, bare | {"values": None}, bare | {"values": []})
+def clusters() -> st.SearchStrategy[list[Manifest]]:
+    """A whole cluster: two nodes, three namespaces, two to six pods of every sort, and one to four policies.
+
+    Among the pods: IPv4, IPv6 or both; without an address; on the host network; finished, with an address that
+    another pod has by now; the same port name for different numbers. A namespace or a node may be only mentioned.
+    """
+    return _drawn(_cluster)
 
 
-_ABSENT = object()
+def labels() -> st.SearchStrategy[dict[str, str]]:
+    """Labels of pods from a small alphabet, empty values among them."""
+    return _drawn(_labels)
 
 
-def _spelled(fields: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Manifest]:
-    """A mapping in which each list is given two times out of three, and else absent, null or empty."""
-    ways = {key: st.one_of(st.sampled_from([_ABSENT, None, []]), some, some) for key, some in fields.items()}
-    return st.fixed_dictionaries(ways).map(lambda made: {key: one for key, one in made.items() if one is not _ABSENT})
+def selectors() -> st.SearchStrategy[Manifest]:
+    """Selectors of pods as they are written: both halves, either one, null, empty; all four operators."""
+    return _drawn(_selector)
 
 
 def blocks() -> st.SearchStrategy[Manifest]:
     """An ``ipBlock``: without exceptions in every spelling, or with one or two, which may lie inside each other."""
-    plain: list[Manifest] = [{"cidr": str(one)} for one in _BLOCKS]
-    plain += [one | {"except": None} for one in plain] + [one | {"except": []} for one in plain]
-    holed = [
-        {"cidr": str(block), "except": [str(one) for one in holes]}
-        for block in _BLOCKS
-        for count in (1, 2)
-        for holes in itertools.permutations([one for one in _BLOCKS if one != block and _covers(block, one)], count)
-    ]
-    return st.sampled_from(plain) | st.sampled_from(holed)
+    return _drawn(_block)
+
+
+def policies() -> st.SearchStrategy[Manifest]:
+    """NetworkPolicies that the API server accepts, with everything optional left out, null, empty or given."""
+    return _drawn(_policy)
+
+
+def _drawn(build: Callable[[Choose], T]) -> st.SearchStrategy[T]:
+    @st.composite
+    def strategy(draw: st.DrawFn) -> T:
+        return build(lambda options: draw(st.sampled_from(options)))
+
+    return strategy()
+
+
+def _labels(choose: Choose, alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> dict[str, str]:
+    return {key: choose(values) for key, values in alphabet.items() if choose((False, True))}
+
+
+def _selector(choose: Choose, alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> Manifest:
+    def exact() -> Manifest:
+        key = choose(sorted(alphabet))
+        return {key: choose(alphabet[key])}
+
+    match choose(("nothing", "labels", "labels", "expression", "expression", "two", "both")):
+        case "labels":
+            return {"matchLabels": exact()}
+        case "expression":
+            return {"matchExpressions": [_expression(choose, alphabet)]}
+        case "two":
+            return {"matchLabels": {}, "matchExpressions": [_expression(choose, alphabet) for _ in range(2)]}
+        case "both":
+            return {"matchLabels": exact(), "matchExpressions": [_expression(choose, alphabet)]}
+    nothing: tuple[Manifest, ...] = ({}, {"matchLabels": {}}, {"matchLabels": None, "matchExpressions": []})
+    return choose(nothing)
+
+
+def _expression(choose: Choose, alphabet: Mapping[str, Sequence[str]]) -> Manifest:
+    key = choose(sorted(alphabet))
+    operator = choose(("In", "NotIn", "Exists", "DoesNotExist"))
+    if operator in ("In", "NotIn"):
+        values = dict.fromkeys(choose(alphabet[key]) for _ in range(choose((1, 2))))
+        return {"key": key, "operator": operator, "values": list(values)}
+    return {"key": key, "operator": operator} | choose(({}, {"values": None}, {"values": []}))
+
+
+def _block(choose: Choose) -> Manifest:
+    block = choose(_BLOCKS)
+    holes = [str(one) for one in _BLOCKS if one != block and _covers(block, one)]
+    count = choose((0, 0, 1, 2)) if holes else 0
+    if not count:
+        return {"cidr": str(block)} | choose(({}, {"except": None}, {"except": []}))
+    return {"cidr": str(block), "except": list(dict.fromkeys(choose(holes) for _ in range(count)))}
 
 
 def _covers(outer: Network, inner: Network) -> bool:
     return outer.version == inner.version and AddressSet.network(inner) <= AddressSet.network(outer)
 
 
-def _peers() -> st.SearchStrategy[Manifest]:
-    pods, spaces = selectors(), selectors(_NAMESPACE_LABELS)
-    return st.one_of(
-        st.fixed_dictionaries({"podSelector": pods}, optional={"namespaceSelector": st.none()}),
-        st.fixed_dictionaries({"namespaceSelector": spaces}, optional={"podSelector": st.none()}),
-        st.fixed_dictionaries({"podSelector": pods, "namespaceSelector": spaces}),
-        st.fixed_dictionaries({"ipBlock": blocks()}),
-    )
+def _peer(choose: Choose) -> Manifest:
+    match choose(("pods", "namespaces", "both", "block", "block")):
+        case "pods":
+            return {"podSelector": _selector(choose)} | choose(({}, {"namespaceSelector": None}))
+        case "namespaces":
+            return {"namespaceSelector": _selector(choose, _NAMESPACE_LABELS)} | choose(({}, {"podSelector": None}))
+        case "both":
+            return {"podSelector": _selector(choose), "namespaceSelector": _selector(choose, _NAMESPACE_LABELS)}
+    return {"ipBlock": _block(choose)}
 
 
-def _policy_ports() -> st.SearchStrategy[Manifest]:
+def _port(choose: Choose) -> Manifest:
     numbers = [port for port in _PORTS if port]
-    entries: list[Manifest] = [{}, {"port": None}, *({"port": one} for one in (*_PORT_NAMES, *_PORT_NAMES, *numbers))]
-    entries += [{"port": low, "endPort": high} for low in numbers for high in numbers if low <= high]
-    protocols: list[Manifest] = [{}, *({"protocol": one} for one in (None, "TCP", "UDP", "SCTP"))]
-    few = [entry | protocol for entry in entries[:8] for protocol in protocols]
-    many = [entry | protocol for entry in entries for protocol in protocols]
-    return st.sampled_from(few) | st.sampled_from(many)
+    entry: Manifest
+    match choose(("name", "number", "range", "all", "name")):
+        case "name":
+            entry = {"port": choose(_PORT_NAMES)}
+        case "number":
+            entry = {"port": choose(numbers)}
+        case "range":
+            low = choose(numbers)
+            entry = {"port": low, "endPort": choose([one for one in numbers if one >= low])}
+        case _:
+            entry = choose(({}, {"port": None}))
+    protocols: tuple[Manifest, ...] = ({}, {"protocol": "TCP"}, {"protocol": None}, {"protocol": "UDP"})
+    return entry | choose((*protocols, {"protocol": "SCTP"}))
 
 
-def _rules(peers: str) -> st.SearchStrategy[list[Manifest]]:
-    rule = _spelled(
-        {peers: st.lists(_peers(), min_size=1, max_size=3), "ports": st.lists(_policy_ports(), min_size=1, max_size=3)}
-    )
-    return st.lists(rule, min_size=1, max_size=3)
+def _given(choose: Choose, key: str, make: Callable[[Choose], object], most: int = 3) -> Manifest:
+    """A field with a list: absent, null or empty, and mostly with something in it."""
+    nothing: tuple[Manifest, ...] = ({}, {key: None}, {key: []})
+    if choose(range(9)) < 3:
+        return choose(nothing)
+    return {key: [make(choose) for _ in range(choose(range(1, most + 1)))]}
 
 
-@cache
-def policies() -> st.SearchStrategy[Manifest]:
-    """NetworkPolicies that the API server accepts, with everything optional left out, null, empty or given."""
-    types = st.lists(st.sampled_from(["Egress", "Ingress"]), min_size=1, max_size=2)
-    lists = _spelled({"policyTypes": types, "egress": _rules("to"), "ingress": _rules("from")})
-    subject = st.fixed_dictionaries({}, optional={"podSelector": st.none() | selectors()})
-    parts = st.tuples(st.sampled_from(_NAMESPACES), subject, lists)
-    return parts.map(lambda three: policy(f"{three[0]}/p", three[1] | three[2]))
+def _policy(choose: Choose) -> Manifest:
+    everybody: tuple[Manifest, ...] = ({}, {"podSelector": None}, {"podSelector": {}})
+    spec = choose(everybody) if choose((True, True, True, False)) else {"podSelector": _selector(choose)}
+    spec |= _given(choose, "policyTypes", lambda one: one(("Egress", "Ingress")), most=2)
+    spec |= _given(choose, "egress", lambda one: _given(one, "to", _peer) | _given(one, "ports", _port))
+    spec |= _given(choose, "ingress", lambda one: _given(one, "from", _peer) | _given(one, "ports", _port))
+    return policy(f"{choose(_CROWDED)}/p", spec)
 
 
-@cache
-def _container_ports() -> st.SearchStrategy[list[Manifest]]:
-    port = st.fixed_dictionaries(
-        {"containerPort": st.sampled_from([port for port in _PORTS if port]), "name": st.sampled_from(_PORT_NAMES)},
-        optional={"protocol": st.sampled_from(["TCP", "UDP", "SCTP"])},
-    )
-    return st.lists(port, max_size=3)
-
-
-@st.composite
-def clusters(draw: st.DrawFn, *, max_pods: int = 6, max_policies: int = 4) -> list[Manifest]:
-    """A whole cluster: two nodes, three namespaces, pods of every sort, and policies about them.
-
-    Among the pods: IPv4, IPv6 or both; without an address; on the host network; finished, with an address that
-    another pod has by now; the same port name for different numbers. A namespace or a node may be only mentioned.
-    """
-    made = [namespace(name, **draw(labels({"team": ("red", "blue", "")}))) for name in draw(_some(_NAMESPACES))]
-    made += [node(name, _NODES[name]) for name in draw(_some(sorted(_NODES)))]
-    for number in range(draw(st.integers(2, max_pods))):
-        made.append(_draw_pod(draw, number))
-    for number in range(draw(st.integers(1, max_policies))):
-        one = draw(policies())
+def _cluster(choose: Choose) -> list[Manifest]:
+    spaces = _NAMESPACES[1:] if choose(range(10)) == 9 else _NAMESPACES
+    nodes = sorted(_NODES)[1:] if choose(range(10)) == 9 else sorted(_NODES)
+    made = [namespace(name, **_labels(choose, {"team": ("red", "blue", "")})) for name in spaces]
+    made += [node(name, _NODES[name]) for name in nodes]
+    made += [_pod(choose, number) for number in range(choose(range(2, 7)))]
+    for number in range(choose(range(1, 5))):
+        one = _policy(choose)
         made.append(one | {"metadata": one["metadata"] | {"name": f"p{number}"}})
     return made
 
 
-def _some(names: Sequence[str]) -> st.SearchStrategy[Sequence[str]]:
-    """All of them, mostly; rarely one is missing."""
-    return st.integers(0, 9).map(lambda dice: names[1:] if dice == 9 else names)
-
-
-def _draw_pod(draw: st.DrawFn, number: int) -> Manifest:
-    host = draw(st.integers(0, 7)) == 7
-    finished = draw(st.integers(0, 7)) == 7
-    on = draw(st.sampled_from(sorted(_NODES)))
+def _pod(choose: Choose, number: int) -> Manifest:
+    host, finished = (choose(range(8)) == 7 for _ in range(2))
+    on = choose(sorted(_NODES))
     # A finished pod may show an address that somebody else has by now: the next pod's.
-    last = 10 + number + (1 if finished and draw(st.booleans()) else 0)
+    last = 10 + number + (1 if finished and choose((False, True)) else 0)
     mine = _NODES[on] if host else (f"10.1.0.{last}", f"fd00:1::{last:x}")
-    families = draw(st.sampled_from([(0, 1), (0, 1), (0,), (1,), ()]))
+    families = choose((mine, mine, mine, mine[:1], mine[1:], ()))
     return pod(
-        f"{draw(st.sampled_from(_NAMESPACES))}/pod-{number}",
-        [mine[family] for family in ((0, 1) if host else families)],
+        f"{choose(_CROWDED)}/pod-{number}",
+        mine if host else families,
         on=on,
-        ports=draw(_container_ports()),
+        ports=[_container_port(choose) for _ in range(choose(range(4)))],
         host_network=host,
-        phase=draw(st.sampled_from(["Succeeded", "Failed"])) if finished else "Running",
-        labels=draw(labels()),
+        phase=choose(("Succeeded", "Failed")) if finished else "Running",
+        labels=_labels(choose),
     )
+
+
+def _container_port(choose: Choose) -> Manifest:
+    """Few numbers and names: the same name must mean this here and that there."""
+    protocols: tuple[Manifest, ...] = ({}, {"protocol": "TCP"}, {"protocol": "UDP"}, {"protocol": "SCTP"})
+    return {"containerPort": choose((80, 81, 53, 8080)), "name": choose(_PORT_NAMES)} | choose(protocols)

@@ -117,9 +117,9 @@ def test_unknown_names_say_what_is_near() -> None:
 
 def test_names_that_cannot_be_resolved_say_how() -> None:
     """A name outside the cluster is never guessed, and the reader learns how to give it."""
-    with pytest.raises(UnknownName, match="give --dns-name example.com=ADDRESS"):
+    with pytest.raises(UnknownName, match=r"give --dns-name example\.com=ADDRESS"):
         find("example.com")
-    with pytest.raises(UnknownName, match="give --dns-name api.example=ADDRESS"):
+    with pytest.raises(UnknownName, match=r"give --dns-name api\.example=ADDRESS"):
         find("svc/payments", alias("shop/payments", "api.example"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -89,10 +90,8 @@ def test_a_source_has_no_port() -> None:
 def test_no_text_is_a_traceback(text: str) -> None:
     """Whatever is typed is read or refused with a sentence; a traceback is neither."""
     for read in (parse, parse_destination):
-        try:
-            read(text)
-        except InvalidInput as error:
-            assert str(error)
+        with suppress(InvalidInput):
+            assert read(text) is not None
 
 
 @given(st.none() | st.text(max_size=12), st.none() | st.text(max_size=8) | st.integers(-5, 300).map(str))

@@ -38,11 +38,12 @@ def alone(function: Callable[[], Result], *, rootless: bool = False) -> Result:
 
     def child() -> int:
         os.close(reading)
+        answer: tuple[bool, object]
         try:
             _unshare(rootless=rootless or os.geteuid() != 0)
             answer = (True, function())
-        except BaseException:
-            answer = (False, traceback.format_exc())  # type: ignore[assignment] # the other kind of answer
+        except BaseException:  # noqa: BLE001 -- whatever it is, the parent is to see it
+            answer = (False, traceback.format_exc())
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(pickle.dumps(answer))
         return 0

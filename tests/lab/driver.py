@@ -1,6 +1,6 @@
 """A command that lives its life in a lab, for tests that interrupt, kill and keep it from outside.
 
-    python driver.py run|sleep|stubborn|daemon|build|rawbuild|keep NAME|shell NAME POD [COMMAND...]|down NAME|forbidden
+    python driver.py talk | wait | stubborn | forbidden | keep NAME | shell NAME POD [COMMAND...] | down NAME
 
 It needs only the standard library and `outgate`, so that any user's Python can run it.
 """
@@ -64,8 +64,13 @@ def _outside(child: int) -> str:
 
 def _orphaning() -> int:
     """Leave a process behind that nobody waits for and that has left the session: a daemon."""
-    process.fork(lambda: os.setsid() or _sleeping())
+    process.fork(_daemon)
     return 0
+
+
+def _daemon() -> int:
+    os.setsid()
+    return _sleeping()
 
 
 def _sleeping() -> int:
@@ -136,9 +141,6 @@ def main(words: list[str]) -> int:
                 return 0
             case "forbidden":
                 return forbidden()
-            case "hurried":
-                # The caller is gone before the lab has begun.
-                return run_in_lab(lambda: os.kill(int(name), signal.SIGKILL) or waiting())
         return run_in_lab({"wait": waiting, "stubborn": stubborn, "talk": talking}[verb])
     except OutgateError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n{error.hint}\n")

@@ -108,9 +108,7 @@ def test_a_killed_lab_leaves_a_file_that_the_next_start_removes() -> None:
         drive("down", name)
 
 
-def test_a_number_that_means_another_process_is_never_ended(
-    folder: Path, bystander: subprocess.Popen[bytes]
-) -> None:
+def test_a_number_that_means_another_process_is_never_ended(folder: Path, bystander: subprocess.Popen[bytes]) -> None:
     """Pids are used again: a file that names one must be believed only with the start time of the process."""
     keeper.record("x", description(bystander.pid))
     file = folder / "x.json"
@@ -122,7 +120,8 @@ def test_a_number_that_means_another_process_is_never_ended(
         assert not file.exists()
 
 
-def test_a_zombie_is_no_lab(folder: Path, bystander: subprocess.Popen[bytes]) -> None:
+@pytest.mark.usefixtures("folder")
+def test_a_zombie_is_no_lab(bystander: subprocess.Popen[bytes]) -> None:
     """In a container whose first process takes in nobody, an ended lab would block its name for ever."""
     keeper.record("x", description(bystander.pid))
     assert keeper.find("x") is not None
@@ -143,9 +142,8 @@ def test_down_asks_before_it_kills(folder: Path, bystander: subprocess.Popen[byt
     assert list(folder.iterdir()) == []
 
 
-def test_down_kills_what_does_not_hear(
-    folder: Path, bystander: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("folder")
+def test_down_kills_what_does_not_hear(bystander: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """A lab that hangs must still go."""
     monkeypatch.setattr(keeper, "_PATIENCE", 0.0)
     bystander.send_signal(signal.SIGSTOP)
@@ -184,7 +182,9 @@ WRONG_TYPES = json.dumps(
 )
 
 
-@pytest.mark.parametrize("text", [WRONG_TYPES, "", "{", "[]", "{}", '{"description": 3}', '{"description": {}}', "null", "\xff\xfe"])
+@pytest.mark.parametrize(
+    "text", [WRONG_TYPES, "", "{", "[]", "{}", '{"description": 3}', '{"description": {}}', "null", "\xff\xfe"]
+)
 def test_a_damaged_file_means_nothing(folder: Path, text: str) -> None:
     """A file cut short by a full disk must not stop every later run with a traceback."""
     assert keeper.find("x") is None
@@ -193,8 +193,9 @@ def test_a_damaged_file_means_nothing(folder: Path, text: str) -> None:
     assert not (folder / "x.json").exists()
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", ".hidden", "a b", "x" * 64, "é", "x\n"])
-def test_a_name_is_a_file_name_and_nothing_more(folder: Path, name: str) -> None:
+def test_a_name_is_a_file_name_and_nothing_more(name: str) -> None:
     """A name goes into a path: it must not lead out of the folder."""
     with pytest.raises(UsageError, match="cannot be the name"):
         keeper.find(name)

@@ -163,7 +163,11 @@ def test_processes_of_a_node_use_services_too() -> None:
 def test_slices_may_lead_outside_and_win_over_the_selector() -> None:
     """A Service without pods of its own is how clusters name an outside database; policy sees the outside address."""
     ends = EndpointSlice(
-        "a", "s", "web", (SliceEndpoint((ip("203.0.113.50"),)),), (SlicePort(5432, "TCP", "http"), SlicePort(53, "UDP", "d"))
+        "a",
+        "s",
+        "web",
+        (SliceEndpoint((ip("203.0.113.50"),)),),
+        (SlicePort(5432, "TCP", "http"), SlicePort(53, "UDP", "d")),
     )
 
     def check(stage: Stage) -> None:
@@ -216,7 +220,7 @@ def test_names_never_reach_nft_as_anything_but_a_comment() -> None:
 
 
 def test_text_is_cut_into_transactions_that_an_ordinary_user_may_send() -> None:
-    """nft 1.0.6 of an ordinary user fails with EMSGSIZE at a thousand rules."""
+    """Nft 1.0.6 of an ordinary user fails with EMSGSIZE at a thousand rules."""
     made = [service(f"s{number}", cluster_ips=(ip(f"10.96.{number >> 8}.{number & 255}"),)) for number in range(1, 600)]
     texts = services.transactions(addressing.address(Snapshot.of(pods=[LOCAL, REMOTE], services=made)))
     assert len(texts) > 5

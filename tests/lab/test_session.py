@@ -17,9 +17,11 @@ import pytest
 
 from outgate.errors import InputError, InvalidInput, KernelError
 from outgate.host import process
-from outgate.lab import keeper
+from outgate.lab import addressing, keeper
+from outgate.lab.build import Stage, build
 from outgate.lab.session import INTERRUPTED, Outcome, run_in_lab
 from outgate.lab.topology import Topology
+from outgate.model import Snapshot
 
 pytestmark = pytest.mark.kernel
 
@@ -268,12 +270,8 @@ def test_a_lab_whose_file_cannot_be_written_does_not_stay(monkeypatch: pytest.Mo
     os.close(handles[0])
 
 
-def empty_stage() -> object:
+def empty_stage() -> Stage:
     """A stage of nothing."""
-    from outgate.lab import addressing
-    from outgate.lab.build import build
-    from outgate.model import Snapshot
-
     snapshot = addressing.address(Snapshot.of())
     assert Topology.of(snapshot).pods == {}
     return build(snapshot)

@@ -12,26 +12,20 @@ found wrong is returned as text, so that the mutations can ask the same question
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import itertools
-import random
 from collections.abc import Iterator
-from functools import cached_property
 
-from outgate.model import BlockPeer, Direction, Pod, Snapshot
+from outgate.model import Direction, Pod, Snapshot
 from outgate.nft.compile import Compiled, Options, compile_node
-from outgate.nft.evaluate import CtState, Evaluator, Fate, Header, Outcome
+from outgate.nft.evaluate import Evaluator, Fate, Header, Outcome
+from outgate.nft.objects import CtState
 from outgate.packets import Address, Packet, PacketSet, Protocol
-from outgate.packets.addresses import address_of
 from outgate.policy import Decision, Endpoint, Flow, Judge, Part, Policies, Trace, decide
 from outgate.testing import Manifest, snapshot_of
 from tests.laws.reference import Reference
+from tests.laws.traffic import Traffic
 
 __all__ = ["Examination", "Passage"]
 
-_OUTSIDE = ("203.0.113.20", "198.51.100.7", "169.254.169.254", "2001:db8:1::20", "2001:db8:ffff::1")
-_NODES = ("192.168.50.11", "192.168.50.12", "fd00:50::11", "fd00:50::12")
-_ALWAYS = ((int(Protocol.TCP), 80), (int(Protocol.UDP), 53), (int(Protocol.ICMP), 8 * 256), (47, 0))
 _MASK = 0xFFFF0000
 _EPOCH = 7
 _FOREIGN = 0xABC
@@ -68,52 +62,10 @@ class Examination:
         self.snapshot: Snapshot = snapshot_of(manifests)
         self.policies = Policies(self.snapshot)
         self.reference = Reference(manifests, {pod.key: list(pod.addresses) for pod in self.snapshot.endpoints})
-        self.chance = random.Random(seed)
+        self.traffic = Traffic(self.snapshot, seed)
         self._judge = Judge(self.policies)
         self._decisions: dict[tuple[tuple[str, str], Direction], tuple[Decision, PacketSet]] = {}
         self._kernels: dict[str, tuple[Evaluator, Compiled]] = {}
-
-    def packets(self, count: int) -> Iterator[Packet]:
-        """That many packets between ends that matter, at points that matter."""
-        ends, points = self._ends, self._points
-        pods = [one for one in ends if self.snapshot.owners_of(one)] or ends
-        for _ in range(count):
-            # One end at least is a pod: between two others nothing is decided.
-            here = self.chance.choice(pods)
-            there = self.chance.choice([one for one in ends if one.version == here.version])
-            source, destination = (here, there) if self.chance.random() < 0.7 else (there, here)
-            yield Packet(source, destination, *self.chance.choice(points))
-
-    @cached_property
-    def _ends(self) -> list[Address]:
-        """Addresses of pods and nodes, some outside, and the borders of every block and every exception."""
-        found = [ipaddress.ip_address(one) for one in (*_OUTSIDE, *_NODES)]
-        found += [address for pod in self.snapshot.pods for address in pod.addresses]
-        for policy in self.snapshot.policies:
-            for rule in (*policy.egress, *policy.ingress):
-                for peer in rule.peers:
-                    if isinstance(peer, BlockPeer):
-                        for block in (peer.cidr, *peer.excepts):
-                            low, high = int(block.network_address), int(block.broadcast_address)
-                            top = (1 << block.max_prefixlen) - 1
-                            found += [
-                                address_of(block.version, value)
-                                for value in (low - 1, low, high, high + 1)
-                                if 0 <= value <= top
-                            ]
-        return list(dict.fromkeys(found))
-
-    @cached_property
-    def _points(self) -> list[tuple[int, int]]:
-        """Every port that a policy or a container mentions, and its neighbours, in each protocol; ICMP; GRE."""
-        ports = {port.port for pod in self.snapshot.pods for port in pod.ports}
-        for policy in self.snapshot.policies:
-            for entry in itertools.chain.from_iterable(rule.ports for rule in (*policy.egress, *policy.ingress)):
-                if isinstance(entry.port, int):
-                    end = entry.end_port or entry.port
-                    ports |= {entry.port - 1, entry.port, end, min(end + 1, 65535)}
-        fine = [(int(one), port) for one in (Protocol.TCP, Protocol.UDP, Protocol.SCTP) for port in sorted(ports)]
-        return [*_ALWAYS, *fine]
 
     # ---- the four readings -------------------------------------------------------------------------------------------
 
@@ -126,8 +78,8 @@ class Examination:
 
     def trace(self, packet: Packet) -> Trace:
         """What `judge` says."""
-        ends = (Endpoint.at(self.snapshot, one) for one in (packet.source, packet.destination))
-        return self._judge.judge(Flow(*ends, packet.protocol, packet.coordinate))
+        source, destination = (Endpoint.at(self.snapshot, one) for one in (packet.source, packet.destination))
+        return self._judge.judge(Flow(source, destination, packet.protocol, packet.coordinate))
 
     def by_decide(self, packet: Packet) -> tuple[bool, bool]:
         """Egress and ingress, by membership in the allowed set of each end."""
@@ -192,13 +144,15 @@ class Examination:
 
     # ---- complaints --------------------------------------------------------------------------------------------------
 
-    def disagreements(self, count: int) -> list[str]:
-        """Every reading of that many packets that differs from the reference, in words; empty where all agree."""
-        return [*self.of_the_model(count), *self.of_the_kernel(count), *self.of_established(count)]
+    def disagreements(self, count: int) -> Iterator[str]:
+        """Every reading of that many packets that differs from the reference, in words."""
+        yield from self.of_the_model(count)
+        yield from self.of_the_kernel(count)
+        yield from self.of_established(count)
 
     def of_the_model(self, count: int) -> Iterator[str]:
         """Where `judge` or `decide` differ from the reference, in verdict or in who is named for it."""
-        for packet in self.packets(count):
+        for packet in self.traffic.packets(count):
             expected = self.by_reference(packet)
             trace = self.trace(packet)
             judged = trace.egress.verdict.allows, trace.ingress.verdict.allows
@@ -223,10 +177,10 @@ class Examination:
 
     def of_the_kernel(self, count: int) -> Iterator[str]:
         """Where the compiled rules differ from the reference for new connections, or lay one to the wrong policy."""
-        for packet in self.packets(count):
+        for packet in self.traffic.packets(count):
             expected = self.by_reference(packet)
             # A protocol without ports has other bits where ports would be; they may look like any port.
-            header = Header.of(packet, noise=self.chance.choice([None, 53, 80]))
+            header = Header.of(packet, noise=self.traffic.chance.choice([None, 53, 80]))
             for passage in self.passages(packet):
                 may = passage.may(*expected)
                 outcome = self.run(passage, header)
@@ -244,26 +198,24 @@ class Examination:
             egress = origin.direction is Direction.EGRESS
             subject, peer = (packet.source, packet.destination)[:: 1 if egress else -1]
             pod = self.pod_at(subject)
-            assert pod is not None
+            if pod is None:
+                yield f"{passage}: {packet}: laid to {origin}, and {subject} is no pod"
+                continue
             isolating = self.decision(pod, origin.direction).isolated_by
             if origin.rule is None:
                 if origin not in isolating:
                     yield f"{passage}: {packet}: denied in the name of {origin}, which does not isolate {pod}"
                 continue
-            (rule,) = [
-                one
-                for policy in self.policies.selection.selecting(pod, origin.direction)
-                for one in self.policies.selection.rules(policy, origin.direction)
-                if one.origin == origin
-            ]
+            selecting = self.policies.selection.selecting(pod, origin.direction)
+            rules = [rule for rule in self.policies.rules(selecting, origin.direction) if rule.origin == origin]
             meanings = dict(self.policies.class_of(pod, origin.direction)[2])
-            matched = self.policies.packets_of(rule, meanings).contains(peer, packet.protocol, packet.coordinate)
-            if not matched:
+            point = (packet.protocol, packet.coordinate)
+            if not any(self.policies.packets_of(rule, meanings).contains(peer, *point) for rule in rules):
                 yield f"{passage}: {packet}: counted for {origin}, which does not match it"
 
     def of_established(self, count: int) -> Iterator[str]:
         """Where a live connection fares otherwise than its first packet would now, whichever side sends."""
-        for packet in self.packets(count):
+        for packet in self.traffic.packets(count):
             expected = self.by_reference(packet)
             first = dataclasses.replace(Header.of(packet), state=CtState.ESTABLISHED)
             for passage in self.passages(packet):

@@ -18,12 +18,23 @@ import pytest
 
 from outgate.model import ContainerPort, Direction, NetworkPolicy, Operator, Pod, Requirement, Snapshot
 from outgate.model import parse_policy as parse_module
+from outgate.model.labels import EVERYTHING
 from outgate.nft import compile as compile_module
 from outgate.nft import lines as lines_module
 from outgate.nft.compile import Compiled
 from outgate.nft.lines import View
-from outgate.nft.objects import ACCEPT, RETURN, ChainRule, Compare, Field, Judgement, Lookup, Statement
-from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
+from outgate.nft.objects import (
+    ACCEPT,
+    RETURN,
+    ChainRule,
+    Compare,
+    Field,
+    Judgement,
+    Lookup,
+    StampMark,
+    Statement,
+)
+from outgate.packets import AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, PortMatch, Rule
@@ -142,8 +153,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     def wrong(rule: Rule) -> Rule:
         def everywhere(peer: PeerMatch) -> PeerMatch:
-            own = isinstance(peer, PodMatch) and peer.namespaces is None
-            return PodMatch(None, rules_module.LabelSelector(), peer.pods) if own else peer  # type: ignore[union-attr]  # own says it is a PodMatch
+            if isinstance(peer, PodMatch) and peer.namespaces is None:
+                return PodMatch(None, EVERYTHING, peer.pods)
+            return peer
 
         return dataclasses.replace(rule, peers=rule.peers and tuple(map(everywhere, rule.peers)))
 
@@ -156,7 +168,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
         peers: list[PeerMatch] = []
         for peer in rule.peers or ():
             if isinstance(peer, PodMatch) and peer.namespaces is not None and peer.pods:
-                peers.append(PodMatch(None, peer.namespaces, rules_module.LabelSelector()))
+                peers.append(PodMatch(None, peer.namespaces, EVERYTHING))
                 peers.append(PodMatch(rule.origin.namespace, None, peer.pods))
             else:
                 peers.append(peer)
@@ -216,8 +228,18 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @_mutation("UDP is taken for TCP", "DNS is opened over the wrong protocol, and stays closed over the right one")
 def _(patch: pytest.MonkeyPatch) -> None:
-    fields = dict(lines_module._PORT_FIELDS)
-    fields[Protocol.UDP, False] = Field.TCP_DPORT
+    proper = lines_module._numbers
+
+    def wrong(*arguments: Any) -> TransportSet | None:
+        numbers = proper(*arguments)
+        return numbers and dataclasses.replace(numbers, tcp=numbers.tcp | numbers.udp, udp=IntervalSet())
+
+    patch.setattr(lines_module, "_numbers", wrong)
+
+
+@_mutation("SCTP is taken for TCP", "a rule for SCTP opens TCP")
+def _(patch: pytest.MonkeyPatch) -> None:
+    fields = {**lines_module._PORT_FIELDS, (Protocol.SCTP, False): Field.TCP_DPORT}
     patch.setattr(lines_module, "_PORT_FIELDS", fields)
 
 
@@ -385,8 +407,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     def wrong(_: str, line: ChainRule) -> ChainRule:
         def lax(one: Statement) -> Statement:
-            marked = isinstance(one, Compare) and one.field is Field.CT_MARK
-            return dataclasses.replace(one, low=1, high=0xFFFFFFFF) if marked else one  # type: ignore[call-arg]  # marked says it is a Compare
+            if isinstance(one, Compare) and one.field is Field.CT_MARK:
+                return dataclasses.replace(one, low=1, high=0xFFFFFFFF)
+            return one
 
         return dataclasses.replace(line, statements=tuple(map(lax, line.statements)))
 
@@ -406,10 +429,10 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @_mutation("the whole mark is overwritten", "the marks of other network components are lost")
 def _(patch: pytest.MonkeyPatch) -> None:
     def wrong(_: str, line: ChainRule) -> ChainRule:
-        whole = tuple(
-            dataclasses.replace(one, mask=0xFFFFFFFF) if hasattr(one, "value") else one for one in line.statements
-        )
-        return dataclasses.replace(line, statements=whole)
+        def whole(one: Statement) -> Statement:
+            return dataclasses.replace(one, mask=0xFFFFFFFF) if isinstance(one, StampMark) else one
+
+        return dataclasses.replace(line, statements=tuple(map(whole, line.statements)))
 
     _on_ruleset(patch, wrong)
 

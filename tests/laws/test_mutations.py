@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
-from outgate.testing import Manifest, clusters
+from outgate.testing import random_cluster
 from tests.laws.differential import Examination
 from tests.laws.mutations import MUTATIONS, Mutation
 
-ENOUGH = 400
-"""Clusters after which a mistake counts as not caught. Most are caught within the first ten."""
+CLUSTERS = 300
+"""How many clusters a mistake may survive. Most are caught in the first ten, the last in the first hundred."""
+PACKETS = 40
 
 
-class CaughtError(Exception):
-    """The property does not hold; says where."""
-
-
-@settings(
-    max_examples=ENOUGH,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-    print_blob=False,
-)
-@given(clusters(), st.integers(0, 2**16))
-def examine(cluster: list[Manifest], seed: int) -> None:
-    """The property of `test_model_equals_compiled`, on the same clusters each time, up to the first complaint."""
-    for complaint in Examination(cluster, seed).disagreements(40):
-        raise CaughtError(complaint)
+def first_complaint(clusters: int) -> str | None:
+    """The property of `test_model_equals_compiled`, on the same clusters each time."""
+    for seed in range(clusters):
+        for complaint in Examination(random_cluster(seed), seed).disagreements(PACKETS):
+            return complaint
+    return None
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
 def test_mistake_is_caught(mutation: Mutation) -> None:
     """A mistake that the suite does not notice could be in the product today."""
-    with mutation.applied(), pytest.raises(CaughtError):
-        examine()
-
-
-def test_mistakes_are_named_apart() -> None:
-    """Two mutations of one name would run as one and look like two; the issue asks for ten at least."""
-    assert len({one.name for one in MUTATIONS}) == len(MUTATIONS) >= 10
-    assert all(one.breaks for one in MUTATIONS)
+    with mutation.applied():
+        complaint = first_complaint(CLUSTERS)
+    assert complaint is not None, mutation.breaks
 
 
 def test_nothing_stays_broken() -> None:
-    """A mutation that outlives its block would make every later test lie."""
+    """A mutation that outlives its block would make every later test lie; unbroken code gives no complaint."""
     for mutation in MUTATIONS:
         with mutation.applied():
             pass
-    settings(max_examples=20)(examine)()
+    assert first_complaint(30) is None
+
+
+def test_the_list_is_long_and_its_names_differ() -> None:
+    """Two mutations of one name would look like two and be told apart by nobody."""
+    assert len({one.name for one in MUTATIONS}) == len(MUTATIONS) >= 10
+    assert all(one.breaks for one in MUTATIONS)

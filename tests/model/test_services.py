@@ -43,7 +43,12 @@ def slice_of(*ends: SliceEndpoint, ports: tuple[SlicePort, ...] = (SlicePort(500
 
 def behind(snapshot: Snapshot, made: Service, address: Address | None = V4) -> list[tuple[str, int]]:
     """The backends behind one address of a Service."""
-    return [(str(end.address), end.port) for route in resolve(snapshot, made) if route.address == address for end in route.backends]
+    return [
+        (str(end.address), end.port)
+        for route in resolve(snapshot, made)
+        if route.address == address
+        for end in route.backends
+    ]
 
 
 def test_a_named_port_is_looked_up_on_each_pod() -> None:
@@ -113,7 +118,9 @@ def test_ports_of_slices_are_matched_by_name_and_protocol() -> None:
         SlicePort(3, "TCP", ""),
         SlicePort(None, "TCP", "all"),
     )
-    made = service(ports=(NAMED, ServicePort(81, "UDP", 1, "web"), ServicePort(82, "TCP", 1), ServicePort(83, name="all")))
+    made = service(
+        ports=(NAMED, ServicePort(81, "UDP", 1, "web"), ServicePort(82, "TCP", 1), ServicePort(83, name="all"))
+    )
     snapshot = Snapshot.of(slices=[slice_of(SliceEndpoint((ip("10.1.0.1"),)), ports=ports)])
     found = {(route.port, end.port) for route in resolve(snapshot, made) for end in route.backends}
     assert found == {(80, 1), (81, 2), (82, 3)}
@@ -187,6 +194,7 @@ def test_translate_finds_the_route_of_a_packet() -> None:
     by_node = translate(snapshot, ip("192.168.0.1"), "TCP", 30080)
     assert by_node is not None
     assert by_node.node_port
+    assert {end.address.version for end in by_node.backends} == {4}
     for address, protocol, port in ((V4, "UDP", 80), (V4, "TCP", 81), (V4, "TCP", 30080), (ip("10.1.0.1"), "TCP", 80)):
         assert translate(snapshot, address, protocol, port) is None
     assert translate(snapshot, ip("192.168.0.1"), "TCP", 80) is None

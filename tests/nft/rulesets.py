@@ -42,7 +42,7 @@ from outgate.nft.spelling import FIELD_KIND, KEY_KIND
 __all__ = ["INTERFACES", "MARKS", "PORTS", "PROTOCOLS", "V4", "V6", "changed", "rulesets", "spans"]
 
 V4 = [*range(0x0A09_0000, 0x0A09_0010), 0x0A09_00FF, 0x0A09_0100, 0xCB00_7105]
-V6 = [*range(0xFD09 << 112, (0xFD09 << 112) + 12), (0xFD09 << 112) + (1 << 64), (0x2001 << 112) + 7]
+V6 = [(0x2001 << 112) + 7, *range(0xFD09 << 112, (0xFD09 << 112) + 12), (0xFD09 << 112) + (1 << 64)]
 PORTS = [0, 1, 53, 80, 443, 1023, 1024, 8000, 9000, 65535]
 PROTOCOLS = [1, 6, 17, 47, 58, 132]
 INTERFACES = ["ogp1", "ogp2", "eth0"]
@@ -87,10 +87,11 @@ def spans(draw: st.DrawFn, pool: Sequence[int]) -> tuple[int, int]:
 @st.composite
 def _keys(draw: st.DrawFn, kinds: tuple[KeyType, ...], *, interval: bool) -> list[SetKey]:
     """Disjoint keys: cut the pool of the first part that has one into disjoint ranges, one for each key."""
-    count = draw(st.integers(0, 4))
+    count = draw(st.integers(1, 5)) if draw(st.integers(0, 3)) else 0
     lead = 1 if kinds[0] is KeyType.IFNAME else 0
     pool = _POOL[kinds[lead]]
-    borders = sorted(draw(st.sets(st.sampled_from(range(len(pool))), max_size=2 * count)))
+    size = min(2 * count, len(pool))
+    borders = sorted(draw(st.sets(st.sampled_from(range(len(pool))), min_size=size, max_size=size)))
     keys: list[SetKey] = []
     for low, high in zip(borders[::2], borders[1::2], strict=False):
         key: list[KeyPart] = []
@@ -147,8 +148,8 @@ def _compares(draw: st.DrawFn, field: Field) -> Compare:
 @st.composite
 def _matches(draw: st.DrawFn, sets: Sequence[NftSet]) -> list[Statement]:
     """Matches that do not contradict each other: nft refuses ``ip saddr … ip6 daddr …`` and ``tcp … udp …``."""
-    family = draw(st.sampled_from([None, 4, 6]))
-    protocol = draw(st.sampled_from([None, None, 6, 17, 132]))
+    family = draw(st.sampled_from([None, None, 4, 6]))
+    protocol = draw(st.sampled_from([None, None, None, 6, 17, 132]))
     fields = {Field.IIFNAME, Field.OIFNAME, Field.CT_STATE, Field.CT_DIRECTION, Field.CT_MARK}
     fields |= {4: _V4_FIELDS, 6: _V6_FIELDS}.get(family or 0, {Field.NFPROTO})
     # One port only: two exact ports side by side are merged into one 4-byte load that nft cannot name.
@@ -164,13 +165,14 @@ def _matches(draw: st.DrawFn, sets: Sequence[NftSet]) -> list[Statement]:
         found.append(Compare(Field.NFPROTO, number, number))
     if family == 6 and protocol is None and draw(st.booleans()):
         return [*found, draw(_compares(Field.ICMPV6_TYPE))]
-    order = [draw(st.sampled_from(sorted(fields, key=str))) for _ in range(draw(st.integers(0, 3)))]
+    order = [draw(st.sampled_from(sorted(fields, key=str))) for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3])))]
     found += [draw(_compares(field)) for field in dict.fromkeys(order)]
     compares_family = any(isinstance(one, Compare) and one.field is Field.NFPROTO for one in found)
     usable = [one for one in sets if not one.is_map and _loadable(one, family, compares_family=compares_family)]
-    if usable and draw(st.booleans()):
+    looks = draw(st.booleans())
+    if usable and looks:
         one = draw(st.sampled_from(usable))
-        found.append(Lookup(draw(_loads(one, family, port)), one.name, draw(st.booleans())))
+        found.append(Lookup(draw(_loads(one, port)), one.name, draw(st.booleans())))
     return found
 
 
@@ -182,7 +184,7 @@ def _loadable(one: NftSet, family: int | None, *, compares_family: bool) -> bool
 
 
 @st.composite
-def _loads(draw: st.DrawFn, one: NftSet, family: int | None, port: Field) -> tuple[Field, ...]:
+def _loads(draw: st.DrawFn, one: NftSet, port: Field) -> tuple[Field, ...]:
     ways = {
         KeyType.IPV4_ADDR: [Field.IP_SADDR, Field.IP_DADDR],
         KeyType.IPV6_ADDR: [Field.IP6_SADDR, Field.IP6_DADDR],
@@ -206,32 +208,34 @@ def _rules(draw: st.DrawFn, sets: Sequence[NftSet], targets: Sequence[str], *, q
         mask = draw(st.sampled_from([0xFFFF_0000, 0xFF, 0xFFFF_FFFF, 1, 0x8000_0000]))
         statements.append(StampMark(mask, draw(st.sampled_from(MARKS)) & mask))
     endings: list[list[Statement]] = [[ACCEPT], [DROP], [RETURN], [Reject("icmpx admin-prohibited")]]
-    endings += [[verdict] for name in targets for verdict in (goto(name), jump(name), goto(name))]
+    ways: list[list[Statement]] = [[verdict(name)] for name in targets for verdict in (jump, jump, goto)]
     maps = [one for one in sets if one.is_map]
     if not statements:
-        endings.append([Compare(Field.L4PROTO, 6, 6), Reject("tcp reset")])
-        endings += [[VerdictMap(draw(_loads(one, None, Field.TH_DPORT)), one.name)] for one in maps]
-    ending = draw(st.sampled_from(endings + [[]] * (2 if statements else 0)))
+        # A verdict for every packet would leave nothing for the rules behind it.
+        endings = [[Compare(Field.L4PROTO, 6, 6), Reject("tcp reset")]]
+        ways += [[VerdictMap(draw(_loads(one, Field.TH_DPORT)), one.name)] for one in maps for _ in range(3)]
+    ending = draw(st.sampled_from([*endings, *ways, *([[]] * (2 if statements else 0))]))
     return ChainRule((*statements, *ending), draw(COMMENTS) if not quiet else "")
 
 
 @st.composite
 def rulesets(draw: st.DrawFn, *, quiet: bool = False, hooks: Sequence[str] = ("forward", "input")) -> Ruleset:
     """A ruleset that the kernel accepts; with `quiet`, one without logs, limits and comments."""
-    count = draw(st.integers(1, 5))
+    least = 2 if quiet else 0
+    count = draw(st.integers(1 + least, 5))
     names = [f"c_{index}" for index in range(count)]
-    sets = [draw(_sets(f"s_{index}", names[-1:])) for index in range(draw(st.integers(0, 4)))]
+    sets = [draw(_sets(f"s_{index}", names[-1:])) for index in range(draw(st.integers(least, 5)))]
     chains: dict[str, Chain] = {}
     for index, name in enumerate(names):
         leaf = index == count - 1
         # The last chain is where maps lead to, so it looks into no map itself: that could be a loop.
         seen = [one for one in sets if not (leaf and one.is_map)]
-        rules = draw(st.lists(_rules(seen, names[index + 1 :], quiet=quiet), max_size=4))
+        rules = draw(st.lists(_rules(seen, names[index + 1 :], quiet=quiet), min_size=least, max_size=4))
         chains[name] = Chain(name, tuple(rules))
     for number, hook in enumerate(hooks):
         for priority in draw(st.sets(st.sampled_from([-310, -10, 0, 7]), min_size=1 - min(number, 1), max_size=2)):
             name = f"base_{hook}_{len(chains)}"
-            rules = draw(st.lists(_rules(sets, names, quiet=quiet), max_size=4))
+            rules = draw(st.lists(_rules(sets, names, quiet=quiet), min_size=2 * least, max_size=6))
             chains[name] = Chain(name, tuple(rules), Hook(hook, priority))
     return Ruleset(chains=chains, sets={one.name: one for one in sets})
 

@@ -82,7 +82,8 @@ def _to_block(judge: Judge, question: Question, block: BlockTarget, family: Fami
         for piece in pieces(judge, block.network, source, Direction.EGRESS, question.transport, coordinate):
             judged.extend(Judged(_judge(judge, source, aim), piece.addresses) for aim in piece.aims)
         _refuse_too_many(len(judged))
-    return replace(_answer(judge, question, tuple(judged)), split=_split(judged), address=None)
+    answer = replace(_answer(judge, question, tuple(judged)), split=_split(judged), address=None)
+    return replace(answer, ingress=_of_the_block(answer.ingress, answer.deciding, Direction.INGRESS))
 
 
 def _from_block(judge: Judge, question: Question, block: BlockTarget, family: Family) -> Reachability:
@@ -95,7 +96,18 @@ def _from_block(judge: Judge, question: Question, block: BlockTarget, family: Fa
         for piece in pieces(judge, block.network, aim.end, Direction.INGRESS, asked, aim.coordinate):
             judged.extend(Judged(_judge(judge, one.end, aim), piece.addresses) for one in piece.aims)
         _refuse_too_many(len(judged))
-    return replace(_answer(judge, question, tuple(judged)), split=_split(judged))
+    answer = replace(_answer(judge, question, tuple(judged)), split=_split(judged))
+    return replace(answer, egress=_of_the_block(answer.egress, answer.deciding, Direction.EGRESS))
+
+
+def _of_the_block(side: Side, deciding: Trace | None, direction: Direction) -> Side:
+    """The side of the block's end, without the one address outside that stood for all of them."""
+    if deciding is None:
+        return side
+    end = deciding.flow.source if direction is Direction.EGRESS else deciding.flow.destination
+    if end.pod is not None or end.node is not None:
+        return side
+    return replace(side, reason="outside the cluster no NetworkPolicy applies")
 
 
 def _coordinate(question: Question) -> int:

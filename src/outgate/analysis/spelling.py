@@ -55,7 +55,7 @@ def _family(addresses: AddressSet, whole: AddressSet, most: int) -> str:
     if not addresses:
         return ""
     cidrs, holes = addresses.cidrs(), (whole - addresses).cidrs()
-    if len(holes) < len(cidrs):
+    if holes and len(holes) < len(cidrs):
         return f"{whole.cidrs()[0]} except {_some(holes, most)}"
     return _some(cidrs, most)
 

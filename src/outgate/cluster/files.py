@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from outgate.cluster.report import Unreadable
+from outgate.cluster.reading import Unreadable
 from outgate.errors import InputError, InvalidInput
 from outgate.model.parse import Parsed, Refused, parse
 from outgate.model.place import Document
@@ -77,15 +77,18 @@ def load(filenames: Sequence[str], *, strict: bool = False, namespace: str = "de
 
 
 def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loaded:
+    """In the order of the files and lines; the errors of one object stay together, in the server's order."""
     order = {file: number for number, file in enumerate(files)}
 
-    def by_file(errors: Sequence[InputError]) -> tuple[InputError, ...]:
-        return tuple(sorted(errors, key=lambda error: order.get(error.file, 0)))
+    def place(errors: Sequence[InputError]) -> tuple[int, int]:
+        return order.get(errors[0].file, 0), min(error.line for error in errors)
 
+    groups = [*((error,) for error in unreadable.errors), *(one.errors for one in parsed.refused)]
+    warnings = [(warning,) for warning in (*unreadable.warnings, *parsed.warnings)]
     return Loaded(
         parsed.snapshot,
-        by_file((*unreadable.errors, *parsed.errors)),
-        by_file((*unreadable.warnings, *parsed.warnings)),
+        tuple(error for group in sorted(groups, key=place) for error in group),
+        tuple(warning for group in sorted(warnings, key=place) for warning in group),
         parsed.objects,
         parsed.skipped,
         parsed.refused,

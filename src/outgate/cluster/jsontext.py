@@ -17,15 +17,14 @@ from typing import Any
 
 import msgspec
 
-from outgate.cluster.lines import Lines
-from outgate.cluster.report import Unreadable
+from outgate.cluster.reading import Lines, Unreadable
 from outgate.errors import InputError
 from outgate.model.parse import implied_by_list
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
 from outgate.model.place import Document, Path
 
-__all__ = ["BadJsonError", "read_json"]
+__all__ = ["BadJsonError", "find_lines", "read_json"]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
 _WHERE = re.compile(r" \(byte ([0-9]+)\)")
@@ -164,7 +163,10 @@ def _repeated(data: bytes, start: int, end: int) -> Mapping[Path, int]:
         nonlocal clean
         clean = clean and len(dict(pairs)) == len(pairs)
 
-    json.loads(text, object_pairs_hook=look)
+    try:
+        json.loads(text, object_pairs_hook=look)
+    except RecursionError:
+        clean = False
     if clean:
         return {}
     _, repeated = _scan(text)

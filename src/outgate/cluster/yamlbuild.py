@@ -54,9 +54,9 @@ def build(text: bytes) -> tuple[object, dict[Path, int], int | None]:
     try:
         parser = CParser(text)
         value = builder.value(parser)
-        return value, builder.repeated, _rest(parser, text)
+        return value, builder.repeated, None if builder.empty else _rest(parser, text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+        mark: Any = error.problem_mark
         words = ", ".join(part for part in (error.context, error.problem) if part)
         raise BadYamlError(0 if mark is None else mark.line, words) from error
     except yaml.reader.ReaderError as error:
@@ -65,16 +65,19 @@ def build(text: bytes) -> tuple[object, dict[Path, int], int | None]:
 
 
 def _rest(parser: Any, text: bytes) -> int | None:
-    """The line of a second document in the same text, which begins after ``...``; None as a rule."""
-    if b"\n..." not in text:
-        return None
-    event = parser.get_event()
-    while not isinstance(event, StreamEndEvent):
-        if isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent):
-            line: int = event.start_mark.line
-            return line
+    """The line of what stands below the document in the same text; None as a rule.
+
+    Below ``...`` anything may stand, and kubectl does not read on; elsewhere it is a syntax error.
+    """
+    try:
+        parser.get_event()  # the end of the document
         event = parser.get_event()
-    return None
+    except yaml.MarkedYAMLError as error:
+        mark: Any = error.problem_mark
+        if b"\n..." not in text or mark is None:
+            raise
+        return int(mark.line)
+    return None if type(event) is StreamEndEvent else int(event.start_mark.line)
 
 
 def _unreadable_character(error: yaml.reader.ReaderError) -> str:
@@ -96,7 +99,7 @@ def _line_of_character(text: bytes, position: int) -> int:
 class _Builder:
     """Builds one value, with a stack of its own."""
 
-    __slots__ = ("aliased", "anchors", "open", "repeated", "sizes", "stack")
+    __slots__ = ("aliased", "anchors", "empty", "open", "repeated", "sizes", "stack")
 
     def __init__(self) -> None:
         self.stack: list[tuple[Any, Any, str | None]] = []
@@ -105,6 +108,7 @@ class _Builder:
         self.open: set[str] = set()
         self.sizes: dict[int, int] = {}  # by identity: everything in the document lives as long as this
         self.aliased = 0
+        self.empty = False
 
     def value(self, parser: Any) -> object:
         """The value of the next document; None for an empty one."""
@@ -143,7 +147,8 @@ class _Builder:
                 if key is _NO_KEY and type(here) is dict:
                     key = self._key(event, value)
                     continue
-            elif kind is DocumentEndEvent or kind is StreamEndEvent:
+            elif kind is StreamEndEvent:
+                self.empty = True
                 return None
             else:
                 continue

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from outgate.cluster.lines import Lines
-from outgate.cluster.report import Unreadable
+from outgate.cluster.reading import Lines, Unreadable
 from outgate.cluster.yamlbuild import BadYamlError, build, find_lines
 from outgate.errors import InputError
 from outgate.model.place import Document
@@ -22,7 +21,6 @@ _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _ONLY_DIRECTIVES = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*")
 _EMPTY = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
 _HEAD = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
-_TAIL = re.compile(rb"(?:\n[ \t]*#[^\n]*)+\s*\Z")
 _SOURCE = re.compile(rb"#[ \t]*Source:[ \t]*(\S+)")
 
 
@@ -47,7 +45,7 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
             unreadable.warnings.append(InputError(file, first + rest, "", words))
         template = _source(_HEAD.match(piece)) or inherited
         yield Document(file, value, lines, template, {path: first + line for path, line in repeated.items()})
-        inherited = _source(_TAIL.search(piece))
+        inherited = _source(_tail(piece))
 
 
 def _pieces(data: bytes) -> Iterator[tuple[int, int]]:
@@ -61,6 +59,18 @@ def _pieces(data: bytes) -> Iterator[tuple[int, int]]:
         start = marker.start()
     if start < len(data):
         yield start, len(data)
+
+
+def _tail(piece: bytes) -> bytes:
+    """The comments and empty lines at the end of a piece, searched from the end."""
+    start = len(piece)
+    while start > 0:
+        begin = piece.rfind(b"\n", 0, start - 1) + 1
+        line = piece[begin:start].strip()
+        if line and not line.startswith(b"#"):
+            break
+        start = begin
+    return piece[start:]
 
 
 def _source(text: re.Match[bytes] | bytes | None) -> str:

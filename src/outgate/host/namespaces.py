@@ -60,6 +60,8 @@ _SIGKILL = 9
 NAMED = Path("/run/netns")
 """Where iproute2 looks for the namespaces that ``ip -n NAME`` means."""
 
+_SETTINGS = Path("/proc/sys")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -170,8 +172,7 @@ def write_sysctls(sysctls: Mapping[str, str]) -> None:
     """
     for path, value in sysctls.items():
         try:
-            with open(f"/proc/sys/{path}", "w") as file:
-                file.write(value)
+            (_SETTINGS / path).write_text(value)
         except OSError as error:
             setting = path.replace("/", ".")
             raise KernelError(f"{setting}={value} was refused: {error.strerror}", hint=_sysctl_hint(error)) from error
@@ -276,7 +277,7 @@ def _forbidden(error: OSError) -> NotPermitted:
     """The refusal to isolate, with the setting that is to blame where one can be seen."""
     for path, (forbidding, remedy) in _KNOBS.items():
         with contextlib.suppress(OSError):
-            if Path("/proc/sys", path).read_text().strip() == forbidding:
+            if (_SETTINGS / path).read_text().strip() == forbidding:
                 setting = path.replace("/", ".")
                 return NotPermitted(
                     f"network namespaces are not permitted here: {setting} is {forbidding}",

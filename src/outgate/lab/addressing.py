@@ -192,7 +192,7 @@ def _addressed_pods(placed: Iterable[Pod], nodes: Mapping[str, Node], taken: _Ta
             for version in (4, 6):
                 free.setdefault((node.name, version), taken.give(_POD_BLOCKS, version, node.pod_cidrs))
             addresses = (next(free[node.name, 4]), next(free[node.name, 6]))
-        yield dataclasses.replace(pod, addresses=addresses)
+        yield dataclasses.replace(pod, addresses=addresses, addressed=True)
 
 
 def _addressed_services(services: Iterable[Service], taken: _Taken) -> Iterator[Service]:

@@ -127,7 +127,9 @@ class Answers:
             peer.setblocking(False)
             _Conversation(self, box, peer, sockets.address_of(address[0]), address[1], port, speaks_dns).begin()
 
-    def answer_stream(self, box: Box, port: int, data: bytes, peer: tuple[Address, int], speaks_dns: bool) -> bytes | None:
+    def answer_stream(
+        self, box: Box, port: int, data: bytes, peer: tuple[Address, int], speaks_dns: bool
+    ) -> bytes | None:
         """What to say to the bytes of a connection so far; None while they are not enough."""
         token = token_of(data)
         if token is not None:
@@ -198,7 +200,10 @@ class _Conversation:
     def begin(self) -> None:
         """Often the request has come with the connection; else wait for it."""
         if not self._proceed():
-            self._answers.loop.watch(self._socket, lambda _: self._proceed())
+            self._answers.loop.watch(self._socket, self._readable)
+
+    def _readable(self, _: int) -> None:
+        self._proceed()
 
     def _proceed(self) -> bool:
         """Reads what is there; whether the conversation is over."""
@@ -232,4 +237,3 @@ def _greeting(box: Box, protocol: str, port: int, seen: Address, *, http: bool =
         return line
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(line)}\r\nConnection: close\r\n\r\n"
     return head.encode() + line
-

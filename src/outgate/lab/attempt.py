@@ -32,7 +32,12 @@ __all__ = ["Attempt", "Observation", "Outcome"]
 
 _DNS_PORT = 53
 _RAW = (Protocol.SCTP, Protocol.ICMP, Protocol.ICMPV6)
-_REPEAT = 0.2
+
+REPEAT = 0.2
+"""Seconds between two sendings of a packet that may be lost."""
+
+_LEAST = 2
+"""Sendings of a packet that must not come through: one could be lost by itself, and look denied."""
 
 
 class Outcome(enum.Enum):
@@ -97,6 +102,7 @@ class Attempt:
         "next_send",
         "over",
         "probe",
+        "sent",
         "started",
         "token",
     )
@@ -111,6 +117,14 @@ class Attempt:
         self._data = b""
         self.over = self.echoed = False
         self.started = self.next_send = 0.0
+        self.sent = 0
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it is to be sent again: what TCP does not repeat by itself, and twice where no answer is expected."""
+        if self.probe.protocol is Protocol.TCP and not self._naming:
+            return False
+        return self.awaited or self.sent < _LEAST
 
     def make_sockets(self) -> None:
         """Makes all sockets that it will need; the thread is in the probe's box."""
@@ -118,20 +132,21 @@ class Attempt:
         if self.probe.protocol not in _RAW:
             make = sockets.stream if self.probe.protocol is Protocol.TCP else sockets.datagram
             self._socket = make(source)
-        if self._naming:
-            self._next, self._socket = self._socket, sockets.datagram(source)
+        if self.probe.lookup is not None:
+            self._next, self._socket = self._socket, sockets.datagram(self.probe.lookup.source)
 
     def send(self) -> None:
         """Sends the first packet, or once more one that may have been lost."""
         now = time.monotonic()
-        first = self.next_send == 0.0
+        first = self.sent == 0
+        self.sent += 1
         self.started = now if first else self.started
-        self.next_send = now + _REPEAT
+        self.next_send = now + REPEAT
         try:
             if self._naming:
                 self._send_datagram(first, self._query_name())
             elif self.probe.protocol is Protocol.TCP:
-                self._connect(first)
+                self._connect()
             elif self.probe.protocol is Protocol.UDP:
                 self._send_datagram(first, self._request())
             else:
@@ -150,9 +165,7 @@ class Attempt:
             self._engine.answers.loop.watch(one, self._readable)
         one.send(data)
 
-    def _connect(self, first: bool) -> None:
-        if not first:
-            return
+    def _connect(self) -> None:
         one = self._socket
         assert one is not None
         failed = one.connect_ex((str(self.probe.address), self.probe.port))
@@ -179,7 +192,7 @@ class Attempt:
         assert lookup is not None
         return dns.query(self._count & 0xFFFF, lookup.name, lookup.kind)
 
-    def _connected(self, events: int) -> None:
+    def _connected(self, _: int) -> None:
         one = self._socket
         if self.over or one is None:
             return
@@ -195,7 +208,7 @@ class Attempt:
             return
         self._engine.answers.loop.change(one, self._readable, select.EPOLLIN)
 
-    def _readable(self, events: int) -> None:
+    def _readable(self, _: int) -> None:
         one = self._socket
         if self.over or one is None:
             return
@@ -250,7 +263,7 @@ class Attempt:
         self.awaited = self.probe.verdict.allows
         self._close()
         self._socket, self._next, self._naming = self._next, None, False
-        self.started, self.next_send = 0.0, 0.0
+        self.sent = 0
         self.send()
 
     def answered(self, box: int, port: int, seen: Address | None) -> None:

@@ -58,6 +58,7 @@ def _result(probe: Probe, observation: Observation, titles: Mapping[str, str]) -
         ingress=party.trace.ingress,
         service=probe.service,
         backends=len(probe.parties),
+        mixed=len({one.verdict for one in probe.parties}) > 1,
         name=probe.lookup.name if probe.lookup is not None else "",
         reason=probe.reason,
         specified=probe.specified,
@@ -100,11 +101,11 @@ def _said(probe: Probe, observation: Observation, titles: Mapping[str, str]) -> 
         case Outcome.REFUSED:
             yield "refused"
         case Outcome.SILENT if observation.arrived:
-            yield f"the request reached {titles.get(observation.arrived, observation.arrived)}, its answer did not come back"
+            reached = titles.get(observation.arrived, observation.arrived)
+            yield f"the request reached {reached}, its answer did not come back"
         case Outcome.SILENT:
             yield "no answer"
         case Outcome.WRONG_NAME:
             yield "the name was answered wrongly"
     if observation.detail:
         yield observation.detail
-

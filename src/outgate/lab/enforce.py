@@ -57,7 +57,7 @@ def enforce(stage: Stage, policies: Policies) -> Mapping[str, Compiled]:
 
 @dataclass(slots=True)
 class Tracer:
-    """Follows a packet through the rules that the kernels really have: each node's table is listed when it is needed."""
+    """Follows a packet through the rules that the kernels really have. A node's table is listed when it is needed."""
 
     stage: Stage
     _listed: dict[str, Evaluator] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from outgate.lab.names import DNS_PORT, DOMAIN, Zone, dns_services, service_name
+from outgate.lab.names import DNS_PORT, Zone, dns_services, service_name
 from outgate.lab.outside import METADATA, METADATA_PORT, Outside, Position, blocks
 from outgate.lab.plan import Draft, Plan, Planner, Via
 from outgate.lab.ports import Ports, Transport
@@ -82,13 +82,11 @@ def plan_everything(topology: Topology, policies: Policies, zone: Zone, scope: S
     )
     for part in parts:
         made.add(part if scope.namespace is None else _concerning(scope.namespace, part, made))
-    return Plan(tuple(made.probes), tuple(everything.notes))
+    return Plan(tuple(made.probes), tuple(dict.fromkeys(everything.notes)), everything.ports.unmentioned)
 
 
 class _Everything:
-    def __init__(
-        self, topology: Topology, policies: Policies, zone: Zone, scope: Scope, made: Planner
-    ) -> None:
+    def __init__(self, topology: Topology, policies: Policies, zone: Zone, scope: Scope, made: Planner) -> None:
         self.topology, self.zone, self.scope, self.made = topology, zone, scope, made
         self.snapshot: Snapshot = policies.snapshot
         self.pods: tuple[Pod, ...] = self.snapshot.endpoints
@@ -138,8 +136,8 @@ class _Everything:
             yield from self._service_name(service)
         for name in sorted(self.scope.names or {}):
             for pod in self.pods:
-                for version in self._served():
-                    if (source := self._end(pod, version)) and (found := self._resolved(name, version)):
+                for version in self.scope.families:
+                    if (source := self._asker(pod, version)) and (found := self._resolved(name, version)):
                         for protocol, port in self._ports_for(pod, found[0]):
                             yield Draft(source, found[0], protocol, port, Via.NAME, name=name.rstrip(".").lower())
 
@@ -149,7 +147,7 @@ class _Everything:
         if not routes or not routes[0].backends:
             return
         first = routes[0]
-        for version in self._served():
+        for version in self.scope.families:
             found = self._resolved(name, version)
             # A headless name leads to the pods themselves: the client dials the port of the Service there.
             same = [one for one in routes if one.port == first.port and one.address in (None, *found)]
@@ -158,7 +156,7 @@ class _Everything:
                 continue
             address = found[0] if first.address is None else same[0].address or found[0]
             for pod in self.pods:
-                if source := self._end(pod, version):
+                if source := self._asker(pod, version):
                     yield Draft(
                         source, address, Protocol[first.protocol], first.port, Via.NAME, ends, str(service), name
                     )
@@ -222,9 +220,7 @@ class _Everything:
                     if policy in self.selection.selecting(pod, Direction.INGRESS):
                         yield from self._from_outside(point.address, pod, self.ports.of_rule(rule, pod), str(point))
 
-    def _from_outside(
-        self, address: Address, pod: Pod, ports: Iterable[Transport], reason: str
-    ) -> Iterator[Draft]:
+    def _from_outside(self, address: Address, pod: Pod, ports: Iterable[Transport], reason: str) -> Iterator[Draft]:
         if end := self._end(pod, address.version):
             for protocol, port in ports:
                 yield Draft(Endpoint(address), end.address, protocol, port, Via.POD, reason=reason)
@@ -248,9 +244,10 @@ class _Everything:
     def _resolved(self, name: str, version: int) -> list[Address]:
         return sorted(one for one in self.zone.resolve(name) if one.version == version)
 
-    def _served(self) -> tuple[int, ...]:
-        """The families in which there is a DNS server to ask."""
-        return tuple(version for version in self.scope.families if version in self.made.dns)
+    def _asker(self, pod: Pod, version: int) -> Endpoint | None:
+        """A pod that can ask for names, by its address of a family."""
+        source = self._end(pod, version)
+        return source if source is not None and self.made.resolver(source) is not None else None
 
     def _sources(self, version: int) -> Iterator[Endpoint]:
         for pod in self.pods:

@@ -9,7 +9,7 @@
         protocol: TCP                   the default; or UDP, SCTP, ICMP
         expect: allow                   allow or deny; without it, whatever the policies say
 
-`read` looks at the text alone, `drafts` at the cluster. Both report everything that is wrong at once, with file and line.
+`read` looks at the text alone, `drafts` at the cluster. Both report all that is wrong at once, with file and line.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from outgate.analysis import targets
 from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarget, PodsTarget, ServiceTarget
 from outgate.analysis.targets import Named, Noun, Written
 from outgate.cluster.files import documents_of
-from outgate.cluster.report import Unreadable
+from outgate.cluster.reading import Unreadable
 from outgate.errors import InputError, InvalidInput, UnknownName, UsageError
-from outgate.lab.names import DOMAIN
+from outgate.lab.names import DOMAIN, service_name
 from outgate.lab.plan import Draft, Planner, Via
 from outgate.model import Document, Place, Pod, Snapshot
 from outgate.model.objects import Address
@@ -63,7 +63,9 @@ def load(path: str) -> tuple[AskedFlow, ...]:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise InvalidInput([InputError(path, 0, "", f"cannot be read: {(error.strerror or str(error)).lower()}")]) from error
+        raise InvalidInput(
+            [InputError(path, 0, "", f"cannot be read: {(error.strerror or str(error)).lower()}")]
+        ) from error
     unreadable = Unreadable()
     documents = list(documents_of(data, path, unreadable))
     if unreadable.errors:
@@ -175,12 +177,15 @@ class _Resolver:
 
     def _by_name(self, flow: AskedFlow, source: Endpoint, name: str) -> Iterator[Draft]:
         version = source.address.version
-        if version not in self.made.dns:
+        if not self.made.dns:
             raise UsageError(f"{name} cannot be asked for: the input has no DNS service with ready pods")
+        if self.made.resolver(source) is None:
+            return
         for address in sorted(one for one in self.made.zone.resolve(name) if one.version == version)[:1]:
             service = self.snapshot.service_of(address)
             ends = self._translated(flow, address) if service is not None else ()
-            yield self._draft(flow, source, address, Via.NAME, ends, str(service or ""), name)
+            named = service or next((one for one in self.snapshot.services if service_name(one) == name), "")
+            yield self._draft(flow, source, address, Via.NAME, ends, str(named), name)
 
     def _by_target(self, flow: AskedFlow, source: Endpoint) -> Iterator[Draft]:
         version = source.address.version
@@ -254,9 +259,8 @@ def _entry(value: object, place: Place, errors: list[InputError]) -> AskedFlow |
     if not isinstance(value, dict):
         errors.append(_error(place, "must be a mapping with from and to"))
         return None
-    for key in value:
-        if key not in _FIELDS:
-            errors.append(_error(place / str(key), f"unknown field; there are {', '.join(_FIELDS)}"))
+    unknown = (str(key) for key in value if key not in _FIELDS)
+    errors += (_error(place / key, f"unknown field; there are {', '.join(_FIELDS)}") for key in unknown)
     source = _written(value.get("from"), place / "from", errors)
     destination = _written(value.get("to"), place / "to", errors)
     word = str(value.get("protocol", "TCP")).upper()

@@ -236,12 +236,12 @@ def _read(file: Path) -> KeptLab:
     try:
         value = json.loads(file.read_text())
         inner = value.pop("description")
-        lab = KeptLab(**value, description=Description(**{**inner, "nameservers": tuple(inner["nameservers"])}))
+        inner["pid"], value["started"] = int(inner["pid"]), int(value["started"])
+        for name, kind in (("nodes", dict), ("pods", dict), ("nameservers", tuple)):
+            inner[name] = kind(inner[name])
+        lab = KeptLab(**value, description=Description(**inner))
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} does not describe a lab") from error
-    maps = (lab.description.nodes, lab.description.pods)
-    if not isinstance(lab.pid, int) or lab.pid <= 0 or not all(isinstance(one, dict) for one in maps):
-        raise ValueError(f"{file} does not describe a lab")
     return lab
 
 

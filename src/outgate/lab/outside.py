@@ -36,8 +36,10 @@ _KNOWN: tuple[Address, ...] = tuple(
 
 _UNROUTED = AddressSet.union_of(
     AddressSet.network(block)
-    for block in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32")
-    + ("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8")
+    for block in (
+        *("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+        *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
+    )
 )
 """No packet to or from these crosses a router (RFC 6890)."""
 

@@ -60,6 +60,8 @@ class Lookup:
 
     name: str
     kind: RecordType
+    source: Address
+    """Where it asks from: its own address of the server's family, which need not be that of the answer."""
     server: Address
     expected: tuple[Address, ...]
     """Every address that the answer must have, and no other."""
@@ -128,6 +130,8 @@ class Plan:
 
     probes: tuple[Probe, ...]
     notes: tuple[str, ...] = ()
+    unmentioned: int | None = None
+    """The port that stands for all that nobody mentions."""
 
     def listeners(self) -> Mapping[str, frozenset[tuple[Protocol, int]]]:
         """What each box has to answer on."""
@@ -188,7 +192,7 @@ class Planner:
             if len(self.probes) >= MAX_PROBES:
                 raise TooComplex(
                     f"the plan has more than {MAX_PROBES} probes",
-                    hint="--max-pods and --pods-per-workload make the lab smaller; --flows FILE probes given flows only",
+                    hint="--max-pods and --pods-per-workload make the lab smaller; --flows FILE names what to probe",
                 )
             self.probes.append(self._judged(draft))
 
@@ -225,16 +229,28 @@ class Planner:
         trace = self.judge.judge(Flow(source, end, int(protocol), coordinate, dialled))
         return Party(self.box_of(end), port, trace)
 
+    def resolver(self, source: Endpoint) -> Endpoint | None:
+        """The end from which a client asks for names: itself, or its address of the family that its server has."""
+        if source.address.version in self.dns:
+            return source
+        for version in self.dns:
+            other = Endpoint.of_pod(source.pod, version) if source.pod else None
+            if other is not None:
+                return Endpoint(other.address, source.pod, source.node)
+        return None
+
     def _lookup(self, draft: Draft) -> Lookup:
-        server, servers = self.dns[draft.source.address.version]
         found = self._lookups.get((draft.name, draft.source.address))
         if found is None:
+            asker = self.resolver(draft.source)
+            assert asker is not None, "a name is drafted for those alone who can ask"
+            server, servers = self.dns[asker.address.version]
             family = draft.source.address.version
             kind = RecordType.A if family == 4 else RecordType.AAAA
             expected = tuple(one for one in self.zone.resolve(draft.name) if one.version == family)
             dialled = None if (server, DNS_PORT) in servers else (server, DNS_PORT)
-            parties = tuple(self.party(draft.source, one, Protocol.UDP, port, dialled) for one, port in servers)
-            found = Lookup(draft.name, kind, server, expected, parties)
+            parties = tuple(self.party(asker, one, Protocol.UDP, port, dialled) for one, port in servers)
+            found = Lookup(draft.name, kind, asker.address, server, expected, parties)
             self._lookups[draft.name, draft.source.address] = found
         return found
 

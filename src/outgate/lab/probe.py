@@ -17,7 +17,7 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from outgate.lab import sctp, sockets, wire
@@ -30,9 +30,6 @@ __all__ = ["Engine", "capacity"]
 
 GRACE = 0.4
 GRACE_FACTOR = 5
-REPEAT = 0.2
-"""Seconds between two sendings of a packet that may be lost; also a denied one is sent twice within the grace."""
-
 PATIENCE = 6.0
 """Seconds without any news after which what is missing is given up for the round."""
 
@@ -113,7 +110,7 @@ class Engine:
             return False
         launched = self._launch(most, number)
         self._young.extend(launched)
-        self._repeats.extend(launched)
+        self._repeats.extend(one for one in launched if one.repeats)
         self._last = time.monotonic()
         return True
 
@@ -138,7 +135,7 @@ class Engine:
         """Sends once more what may have been lost."""
         while self._repeats and (self._repeats[0].over or self._repeats[0].next_send <= now):
             attempt = self._repeats.popleft()
-            if not attempt.over:
+            if not attempt.over and attempt.repeats:
                 attempt.send()
                 self._repeats.append(attempt)
 

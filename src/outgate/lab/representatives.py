@@ -36,7 +36,9 @@ class Cast:
         said = []
         if self.represented:
             count = len(self.snapshot.endpoints)
-            said.append(f"{count} pods stand for {count + self.represented}: the others are of the same workload or kind")
+            said.append(
+                f"{count} pods stand for {count + self.represented}: the others are of the same workload or kind"
+            )
         if self.dropped:
             names = ", ".join(self.dropped[:3]) + (", …" if len(self.dropped) > 3 else "")
             said.append(f"left out, for --max-pods is less than the kinds of pod: {len(self.dropped)} ({names})")

@@ -95,9 +95,7 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     return Prepared(final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at)
 
 
-def perform(
-    prepared: Prepared, progress: Progress = lambda _, __, ___: None
-) -> tuple[LabReport, Stage, Answers]:
+def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) -> tuple[LabReport, Stage, Answers]:
     """Builds, enforces, probes and compares; must run inside `session.run_in_lab`.
 
     Raises:
@@ -128,6 +126,7 @@ def perform(
             for one in prepared.snapshot.policies
         ),
         notes=prepared.plan.notes,
+        unmentioned=prepared.plan.unmentioned,
     )
     return report, stage, answers
 
@@ -186,4 +185,3 @@ def _traced(
 def _described(prepared: Prepared) -> dict[str, object]:
     described = prepared.topology.describe()
     return {**described, "notes": list(prepared.plan.notes)} if prepared.plan.notes else described
-

@@ -12,6 +12,7 @@ kernel would choose by route: the destination is taken from the packet's control
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import resource
 import select
@@ -221,19 +222,23 @@ def _destination(control: list[tuple[int, int, bytes]]) -> Address | None:
 
 
 def reply_from(one: socket.socket, data: bytes, source: Address | None, to: Address, port: int) -> None:
-    """Sends a datagram from the address that was asked. A full buffer or a missing route loses it, as on any network."""
+    """Sends a datagram from the address that was asked. A full buffer or a missing route loses it."""
     with contextlib.suppress(OSError):
         send_from(one, data, source, to, port)
 
 
 def send_from(one: socket.socket, data: bytes, source: Address | None, to: Address, port: int) -> None:
     """Sends a datagram from an address. Raises OSError as sendmsg(2) does."""
-    mapped = one.family == socket.AF_INET6 and to.version == 4
-    target = f"::ffff:{to}" if mapped else str(to)
+    six = one.family == socket.AF_INET6
+    target = f"::ffff:{_text(to)}" if six and to.version == 4 else _text(to)
     control: list[tuple[int, int, bytes]] = []
-    if source is not None and one.family == socket.AF_INET6:
+    if source is not None and six:
         whole = source.packed if source.version == 6 else b"\0" * 10 + b"\xff\xff" + source.packed
         control = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PKTINFO6.pack(whole, 0))]
     elif source is not None:
         control = [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO4.pack(0, source.packed, b"\0" * 4))]
     one.sendmsg([data], control, 0, (target, port))
+
+
+# A run spells a few hundred addresses some ten thousand times.
+_text = functools.lru_cache(maxsize=4096)(str)

@@ -19,7 +19,7 @@ from outgate.model.parse_decode import Flaw, decode
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
 from outgate.model.parse_policy import network_policy
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
-from outgate.model.place import Document, Path, Place, spell
+from outgate.model.place import Document, Place, spell
 from outgate.model.snapshot import Snapshot
 from outgate.model.validate import (
     identity_flaws,
@@ -84,21 +84,23 @@ def parse(documents: Iterable[Document], *, default_namespace: str = "default", 
 
 
 def _items(document: Document) -> Iterator[Document]:
-    """The objects of a document: itself, or the items of a list one by one."""
-    value = document.value
-    if value is None:
-        return
-    if not isinstance(value, dict):
-        yield document
-        return
-    kind, items = value.get("kind"), value.get("items")
-    if not (isinstance(kind, str) and kind.endswith("List") and (isinstance(items, list) or items is None)):
-        yield document
-        return
-    implied = implied_by_list(kind, value.get("apiVersion"))
-    for i, item in enumerate(items or ()):
-        given = implied | item if isinstance(item, dict) else {} if item is None else item
-        yield from _items(_within(document, ("items", i), given))
+    """The objects of a document: itself, or the items of a list one by one, of lists within lists as well."""
+    waiting = [document]
+    while waiting:
+        one = waiting.pop()
+        value = one.value
+        if value is None:
+            continue
+        kind, items = (value.get("kind"), value.get("items")) if isinstance(value, dict) else (None, None)
+        if not (isinstance(kind, str) and kind.endswith("List") and (isinstance(items, list) or items is None)):
+            yield one
+            continue
+        assert isinstance(value, dict)
+        implied = implied_by_list(kind, value.get("apiVersion"))
+        within = [
+            _item(one, i, {**implied, **item} if isinstance(item, dict) else item) for i, item in enumerate(items or ())
+        ]
+        waiting.extend(reversed(within))
 
 
 def implied_by_list(kind: str, api_version: object) -> dict[str, object]:
@@ -106,10 +108,17 @@ def implied_by_list(kind: str, api_version: object) -> dict[str, object]:
     return {"apiVersion": api_version, "kind": kind.removesuffix("List")} if kind != "List" else {}
 
 
-def _within(document: Document, at: Path, value: object) -> Document:
-    depth = len(at)
-    repeated = {path[depth:]: line for path, line in document.repeated.items() if path[:depth] == at}
-    return Document(document.file, value, lambda path: document.locate((*at, *path)), document.template, repeated)
+def _item(document: Document, index: int, value: object) -> Document:
+    """An item of a list as a document of its own; an item that is null is an empty object."""
+    at = ("items", index)
+    repeated = {path[2:]: line for path, line in document.repeated.items() if path[:2] == at}
+    return Document(
+        document.file,
+        {} if value is None else value,
+        lambda path: document.locate((*at, *path)),
+        document.template,
+        repeated,
+    )
 
 
 class _Reader:
@@ -136,9 +145,7 @@ class _Reader:
         version, kind = value.get("apiVersion"), value.get("kind")
         problem = _envelope_problem(version, kind)
         if problem is not None:
-            metadata = value.get("metadata")
-            shown = metadata if isinstance(metadata, dict) else {}
-            self._refuse(document, _text(version), _text(kind), shown, [problem])
+            self._refuse(document, _text(version), _text(kind), _metadata_of(value), [problem])
             return
         assert isinstance(version, str)
         assert isinstance(kind, str)
@@ -155,8 +162,8 @@ class _Reader:
         if kind not in _CLUSTER_WIDE:
             metadata["namespace"] = metadata.get("namespace") or self.default_namespace
         if decoded.wrong is not None or decoded.strict:
-            flaws = [decoded.wrong] if decoded.wrong is not None else list(decoded.strict)
-            self._refuse(document, version, kind, metadata or raw.get("metadata", {}), flaws)
+            flaws = [decoded.wrong] if decoded.wrong is not None else _in_order(document, decoded.strict)
+            self._refuse(document, version, kind, _known(metadata, raw), flaws)
             return
         flaws = list(self._flaws(decoded.value, kind))
         if flaws:
@@ -295,6 +302,24 @@ def _repetitions(document: Document, shape: Struct) -> Iterator[Flaw]:
         if path and path[0] in shape.fields:
             words = f"duplicate field {quote(spell(path))}; the last one counts, and kubectl refuses the object"
             yield Flaw(path, words, path)
+
+
+def _in_order(document: Document, flaws: Iterable[Flaw]) -> list[Flaw]:
+    """Unknown and repeated fields as the server meets them: a repeated one where it comes again."""
+    if not document.repeated:
+        return list(flaws)
+    return sorted(flaws, key=lambda flaw: document.repeated.get(flaw.at) or document.locate(flaw.at))
+
+
+def _known(metadata: Mapping[str, Any], raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What names an object that could not be decoded: what it says, and the namespace that it would have had."""
+    return {**metadata, **{name: value for name, value in _metadata_of(raw).items() if value}}
+
+
+def _metadata_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metadata as written, as far as it can name an object that is refused."""
+    metadata = value.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _error(document: Document, flaw: Flaw) -> InputError:

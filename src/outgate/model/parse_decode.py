@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -89,7 +90,7 @@ def decode(raw: Mapping[str, object], shape: Struct, *, strict: bool, repeated: 
     """An object in the shape of its type. With `strict`, unknown and repeated fields are noted."""
     # Nearly every object has nothing wrong with it and no null, and msgspec finds that out ten times faster.
     if not repeated or not strict:
-        with contextlib.suppress(msgspec.ValidationError):
+        with contextlib.suppress(msgspec.ValidationError, RecursionError):
             if strict:
                 msgspec.convert(raw, _closed_type(shape))
             return Decoded(msgspec.convert(raw, plain_type(shape)))
@@ -247,7 +248,7 @@ class _Decoder:
     def _time(self, raw: object, at: Path, struct: str) -> str:
         if not isinstance(raw, str):
             raise _StopError(_mismatch_flaw(_json_kind(raw), "string", at, struct, at))
-        problem = time_problem(raw)
+        problem = _time_problem(raw)
         if problem:
             raise _StopError(Flaw(at, problem, at))
         return raw
@@ -307,10 +308,7 @@ def number_text(number: int | float) -> str:
     if size == 0:
         return "0"
     if 1e-6 <= size < 1e21:
-        digits = repr(number)
-        if "e" in digits or "E" in digits:
-            digits = f"{number:.30f}".rstrip("0") if size < 1 else str(int(number))
-        return digits.removesuffix(".0")
+        return f"{Decimal(repr(number)):f}".removesuffix(".0")
     mantissa, _, exponent = repr(number).partition("e")
     # Go cleans up e-09 to e-9, and keeps e+21.
     return f"{mantissa.removesuffix('.0')}e{exponent[0]}{exponent[1:].lstrip('0')}"
@@ -324,7 +322,7 @@ _ELEMENTS = (
 )  # fmt: skip
 
 
-def time_problem(text: str) -> str:
+def _time_problem(text: str) -> str:
     """What Go's ``time.Parse`` says of a text that is not of RFC 3339; empty where it is."""
     if _RFC3339.fullmatch(text):
         return ""

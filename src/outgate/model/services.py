@@ -12,6 +12,7 @@ and protocol is no backend.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def resolve(snapshot: Snapshot, service: Service) -> tuple[ServiceRoute, ...]:
 def translate(snapshot: Snapshot, address: Address, protocol: str, port: int) -> ServiceRoute | None:
     """The route that a packet to that address and port takes; None where no Service claims it.
 
-    A node port counts on every address of the snapshot's nodes.
+    A node port counts on every address of the snapshot's nodes; its backends are those of the address's family.
     """
     on_node = snapshot.node_of(address) is not None
     for service in snapshot.services:
@@ -69,7 +70,8 @@ def translate(snapshot: Snapshot, address: Address, protocol: str, port: int) ->
             for route in resolve(snapshot, service):
                 meant = route.address == address or (on_node and route.node_port)
                 if meant and (route.port, route.protocol) == (port, protocol):
-                    return route
+                    same = tuple(end for end in route.backends if end.address.version == address.version)
+                    return dataclasses.replace(route, backends=same)
     return None
 
 

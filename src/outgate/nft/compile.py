@@ -261,7 +261,7 @@ class _Compiler:
                 ChainRule((Lookup((Field.IIFNAME, Field.IP6_SADDR), "if6"), RETURN)),
                 ChainRule((_between(Field.IP6_SADDR, _LINK_LOCAL), RETURN)),
                 ChainRule((Compare(Field.IP6_SADDR, 0, 0), RETURN), "duplicate address detection"),
-                ChainRule((Counter(), DROP), "source address is not the pod's"),
+                ChainRule((Counter(), DROP), "source address of another"),
             ),
         )
         prefix = Compare(Field.IIFNAME, text=f"{self.options.interface_prefix}*")

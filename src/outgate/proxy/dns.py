@@ -11,6 +11,7 @@ refused: as text it would look like another name, and a rule about names would b
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import ipaddress
 import struct
@@ -138,11 +139,7 @@ def answer(
     if len(written) <= limit:
         return written
     # RFC 2181, 9: a client that sees TC "should ignore that response, and query again, using [...] TCP".
-    return encode(Message(**{**_fields(response), "truncated": True, "answers": ()}))
-
-
-def _fields(message: Message) -> dict[str, object]:
-    return {name: getattr(message, name) for name in Message.__slots__}
+    return encode(dataclasses.replace(response, truncated=True, answers=()))
 
 
 def decode(data: bytes) -> Message:

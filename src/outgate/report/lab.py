@@ -53,6 +53,8 @@ class ProbeResult:
     service: str = ""
     backends: int = 1
     """How many ends the Service leads to."""
+    mixed: bool = False
+    """The policies treat those ends differently, so that the result hangs on which of them was picked."""
     name: str = ""
     """The DNS name that was asked for."""
     reason: str = ""
@@ -92,6 +94,8 @@ class LabReport:
     policies: tuple[Origin, ...] = ()
     notes: tuple[str, ...] = field(default=())
     """What was left out, in sentences."""
+    unmentioned: int | None = None
+    """The port that stands for all that nobody mentions."""
 
     @property
     def disagreements(self) -> tuple[ProbeResult, ...]:

@@ -48,6 +48,7 @@ def _probe(probe: ProbeResult) -> Json:
                 "service": probe.service,
                 "name": probe.name,
                 "reason": probe.reason,
+                "backendsDiffer": probe.mixed or None,
                 "demanded": probe.demanded.value if probe.demanded else None,
                 "decidedBy": origin_json(probe.decided_by),
                 "kernel": [_kernel(one) for one in probe.kernel],

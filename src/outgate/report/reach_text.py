@@ -51,9 +51,7 @@ def _lines(answer: Reachability) -> Iterator[str]:
         yield _line("nobody", answer.failure)
         return
     yield from _through(answer)
-    if answer.split is not None and answer.deciding is not None and len(answer.flows) > 1:
-        flow = answer.deciding.flow
-        yield _line("such as", f"{flow.source} → {flow.destination}")
+    yield from _such_as(answer)
     yield _line("egress", _side(answer.egress), place_text(answer.egress.decided_by))
     yield _line("ingress", _side(answer.ingress), place_text(answer.ingress.decided_by))
     yield from _split(answer.split)
@@ -83,6 +81,16 @@ def _through(answer: Reachability) -> Iterator[str]:
         yield _line("through", f"the Service leads to {flow.destination} {port}, which is what policies see")
     elif not same and not answer.split:
         yield _line("there", f"{flow.destination}")
+
+
+def _such_as(answer: Reachability) -> Iterator[str]:
+    """Of a block, the pod or node that the two ends speak of; outside, any address is like the next."""
+    if answer.split is None or answer.deciding is None or len(answer.flows) < 2:
+        return
+    flow = answer.deciding.flow
+    known = [end for end in (flow.source, flow.destination) if end.pod is not None or end.node is not None]
+    if len(known) == 2:
+        yield _line("such as", f"{flow.source} → {flow.destination}")
 
 
 def _side(side: Side) -> str:

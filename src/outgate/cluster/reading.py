@@ -1,12 +1,22 @@
-"""On which line a value stands: looked up when somebody asks, and then kept for that document."""
+"""What every reader of text has in common: lines that are found on demand, and a place for complaints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from outgate.errors import InputError
 from outgate.model.place import Path
 
-__all__ = ["Lines"]
+__all__ = ["Lines", "Unreadable"]
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """Errors are texts that are no documents; warnings are documents that say more than one reader would take."""
+
+    errors: list[InputError] = field(default_factory=list)
+    warnings: list[InputError] = field(default_factory=list)
 
 
 class Lines:

@@ -1,0 +1,177 @@
+"""`outgate lab`: the cluster of the input in network namespaces, its policies enforced, real packets sent.
+
+`outgate lab` alone is the run; `lab shell` and `lab down` are about a lab that was kept with `--keep`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from outgate.cli import options
+from outgate.cli.inputs import dns_names, note, read_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from outgate.lab.session import Outcome
+    from outgate.report.lab import LabReport
+
+__all__ = ["lab"]
+
+PATIENT = 1.0
+"""Seconds before progress is shown."""
+
+_NAME = click.option("--name", default="default", show_default=True, metavar="NAME", help="Which kept lab is meant.")
+
+
+class _RunUnlessNamed(click.Group):
+    """A group that runs the lab where no subcommand is named."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what is most often typed first."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS]")
+        formatter.write_usage(ctx.command_path, "shell POD [-- COMMAND...]", "      ")
+        formatter.write_usage(ctx.command_path, "down", "      ")
+
+
+@click.group(cls=_RunUnlessNamed, invoke_without_command=True)
+@click.option("--flows", type=click.Path(), metavar="FILE", help="Probe the flows of this file, and no others.")
+@click.option("--no-enforce", is_flag=True, help="The control: the same probes without rules. It must disagree.")
+@click.option(
+    "--keep", is_flag=True, help="Leave the lab standing, for 'outgate lab shell' and until 'outgate lab down'."
+)
+@click.option("--max-pods", type=int, default=60, show_default=True, metavar="N", help="Build at most so many pods.")
+@click.option("--pods-per-workload", type=int, metavar="N", help="Build only so many pods of each workload.")
+@click.option("--dns-name", multiple=True, metavar="NAME=ADDRESS", help="A name outside the cluster. May be repeated.")
+@click.option("--family", type=click.Choice(("4", "6")), help="Probe IPv4 or IPv6 alone.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.5),
+    default=6.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an expected answer may take before it is asked for again.",
+)
+@_NAME
+@options.input_options
+@options.output_options("text", "json")
+@click.pass_context
+def lab(context: click.Context, /, **given: Any) -> int:
+    """Build the cluster here, enforce its policies, send real packets, compare.
+
+    Every pod and node becomes a network namespace of its own, closed in: no packet leaves this machine. NetworkPolicies
+    are compiled into nftables rules and probed with TCP, UDP, ICMP and SCTP packets, by address, service and name.
+    It needs root, or a kernel that allows user namespaces, and the programs nft and ip.
+
+    \b
+    Examples:
+      outgate lab -f manifests/
+      outgate lab -f manifests/ --flows flows.yaml
+      outgate lab -f manifests/ --keep
+      outgate lab shell shop/web -- curl http://cart
+
+    \b
+    Exit codes:
+      0  every packet did what the policies say
+      1  a disagreement
+      2  bad usage or bad input
+      3  the kernel refused
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    return _run(given)
+
+
+@lab.command()
+@click.argument("pod")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@_NAME
+def shell(pod: str, command: tuple[str, ...], name: str) -> int:
+    """Open a shell, or run one command, in a pod of the kept lab.
+
+    POD is namespace/name, node/NAME, or a pod's name alone where only one namespace has it.
+    """
+    from outgate.lab.shell import shell as open_shell
+
+    return open_shell(pod, command, name=name)
+
+
+@lab.command()
+@_NAME
+def down(name: str) -> int:
+    """Remove the kept lab."""
+    from outgate.lab import keeper
+
+    gone = keeper.down(name)
+    click.echo(f"removed: {len(gone.description.pods)} pods" if gone else "no kept lab stands", err=True)
+    return 0
+
+
+def _run(given: dict[str, Any]) -> int:
+    from outgate.lab import flows, keeper, run, session
+
+    asked = flows.load(given["flows"]) if given["flows"] is not None else None
+    names = dns_names(given["dns_name"])
+    if given["keep"]:
+        keeper.refuse_if_standing(given["name"])
+    loaded = read_input(given["filename"], namespace=given["namespace"], strict=given["strict"], quiet=given["quiet"])
+    wishes = run.Wishes(
+        flows=asked,
+        enforce=not given["no_enforce"],
+        max_pods=given["max_pods"],
+        per_workload=given["pods_per_workload"],
+        names=names,
+        families=(int(given["family"]),) if given["family"] else (4, 6),
+        namespace=given["namespace"],
+        patience=given["timeout"],
+    )
+    prepared = run.prepare(loaded.snapshot, wishes)
+
+    def inside() -> Outcome:
+        report, stage, answers = run.perform(prepared, _progress(quiet=given["quiet"]))
+        _say(report, given["output"])
+        if given["keep"]:
+            run.serve(answers)
+            first = next(iter(stage.pods), ("", ""))
+            note(f"kept: outgate lab shell {'/'.join(first)}; outgate lab down removes it", given["quiet"])
+        return session.Outcome(1 if report.disagreements else 0, stage)
+
+    return session.run_in_lab(inside, keep=given["keep"], name=given["name"])
+
+
+def _say(report: LabReport, output: str) -> None:
+    if output == "json":
+        import json
+
+        from outgate.report.lab_json import lab_json
+
+        click.echo(json.dumps(lab_json(report), indent=2, ensure_ascii=False))
+        return
+    import shutil
+
+    from outgate.report.lab_text import lab_text
+
+    click.echo(lab_text(report, shutil.get_terminal_size((100, 24)).columns))
+
+
+def _progress(*, quiet: bool) -> Callable[[str, int, int], None]:
+    """One line on a terminal that is written over, and only for what takes longer than a second."""
+    begun, said = time.monotonic(), 0.0
+    shown = sys.stderr.isatty() and not quiet
+
+    def progress(doing: str, done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if not shown or now - begun < PATIENT:
+            return
+        if done >= total:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        elif now - said > 0.1:
+            said = now
+            click.echo(f"\r\x1b[K{doing} {done}/{total}", nl=False, err=True)
+
+    return progress

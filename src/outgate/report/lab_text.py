@@ -1,0 +1,227 @@
+"""The lab for people: a matrix that is understood at a glance, then reasons, then one line that sums up.
+
+    from                    coredns      prometheus
+                            53    other  9090  other
+    production/batch        ✗     ✗      ✓     ✗
+    production/web-api      ✓     ✗      ✓     ✗
+
+Tables that are wider than the page are cut between columns. Colours are ANSI sequences; whoever prints takes
+them out where they are not wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from outgate.policy import Side
+from outgate.report.lab import LabReport, ProbeResult
+from outgate.report.lab_matrix import Column, Matrix, Section, State, matrix_of
+
+__all__ = ["lab_text"]
+
+MOST_REASONS = 20
+MOST_DISAGREEMENTS = 20
+MOST_LEGENDS = 12
+
+_WIDEST_NAME = 40
+_PLAIN, _BOLD, _DIM, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
+_COLOURS = {
+    State.ALLOWED: _GREEN,
+    State.DENIED: _RED,
+    State.DISAGREES: _BOLD + _YELLOW,
+    State.ITSELF: _DIM,
+}
+_MEANINGS = {
+    State.ALLOWED: "allowed",
+    State.DENIED: "denied",
+    State.ONLY_IPV4: "IPv4 only",
+    State.ONLY_IPV6: "IPv6 only",
+    State.DIFFERS: "some of it",
+    State.ITSELF: "itself",
+    State.DISAGREES: "not as predicted",
+}
+
+
+def lab_text(report: LabReport, width: int = 100) -> str:
+    """The whole report, at most `width` columns wide where names allow it."""
+    matrix = matrix_of(report.probes, report.unmentioned)
+    lines = [*_head(report), *_tables(matrix, width), *_legend(matrix), *_reasons(report), *_disagreements(report)]
+    return "\n".join((*lines, *_summary(report)))
+
+
+def _head(report: LabReport) -> Iterator[str]:
+    pods, nodes = len(report.topology.get("pods", ())), len(report.topology.get("nodes", ()))
+    names = [f"{one.namespace}/{one.name}" for one in report.policies]
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    yield f"{_count(pods, 'pod')} on {_count(nodes, 'node')}, each in a network namespace of its own"
+    if not report.enforced:
+        yield f"{_BOLD}nothing is enforced{_PLAIN}: the control run, without {_count(len(names), 'policy', 'policies')}"
+    elif names:
+        yield f"enforced by nftables: {_count(len(names), 'policy', 'policies')} ({shown})"
+    else:
+        yield "no policy to enforce: everything is allowed"
+    yield ""
+
+
+def _tables(matrix: Matrix, width: int) -> Iterator[str]:
+    for section in Section:
+        columns = [one for one in matrix.columns if one.section is section]
+        rows = [row for row in matrix.rows if any((row, one) in matrix.cells for one in columns)]
+        if not rows:
+            continue
+        margin = min(max(len(row) for row in (*rows, "from")), _WIDEST_NAME) + 2
+        yield f"{_BOLD}{section.value}{_PLAIN}"
+        for part in _pages(columns, width - margin):
+            yield from _table(matrix, part, rows, margin)
+            yield ""
+
+
+def _pages(columns: list[Column], room: int) -> Iterator[list[Column]]:
+    """The columns in as many parts as the width asks for; the columns of one destination stay together."""
+    page: list[Column] = []
+    for _, group in groupby(columns, key=lambda one: (one.scope, one.head)):
+        many = list(group)
+        if page and _width_of([*page, *many]) > room:
+            yield page
+            page = []
+        page += many
+    if page:
+        yield page
+
+
+def _widths(columns: Sequence[Column]) -> list[int]:
+    """The width of each column: its own word, and its share of the heads above."""
+    widths = [len(one.sub) + 2 for one in columns]
+    for words in ("head", "scope"):
+        for _, group in groupby(enumerate(columns), key=lambda pair: _group_key(pair[1], words)):
+            many = [index for index, _ in group]
+            missing = len(str(getattr(columns[many[0]], words))) + 2 - sum(widths[index] for index in many)
+            widths[many[-1]] += max(missing, 0)
+    return widths
+
+
+def _group_key(column: Column, words: str) -> tuple[str, ...]:
+    return (column.scope, column.head) if words == "head" else (column.scope,)
+
+
+def _width_of(columns: Sequence[Column]) -> int:
+    return sum(_widths(columns))
+
+
+def _table(matrix: Matrix, columns: list[Column], rows: list[str], margin: int) -> Iterator[str]:
+    widths = _widths(columns)
+    for words, title in (("scope", ""), ("head", "from")):
+        line = title.ljust(margin)
+        for _, group in groupby(enumerate(columns), key=lambda pair: _group_key(pair[1], words)):
+            many = [index for index, _ in group]
+            line += str(getattr(columns[many[0]], words)).ljust(sum(widths[index] for index in many))
+        if line.strip():
+            yield f"{_DIM}{line.rstrip()}{_PLAIN}" if words == "scope" else line.rstrip()
+    subs = "".join(one.sub.ljust(width) for one, width in zip(columns, widths, strict=True))
+    yield f"{_DIM}{' ' * margin}{subs.rstrip()}{_PLAIN}"
+    for row in rows:
+        signs = [matrix.cells.get((row, one), State.UNKNOWN) for one in columns]
+        if all(sign is State.UNKNOWN for sign in signs):
+            continue
+        cells = "".join(_sign(sign) + " " * (width - 1) for sign, width in zip(signs, widths, strict=True))
+        yield f"{_cut(row, margin - 2)}  {cells}".rstrip()
+
+
+def _sign(state: State) -> str:
+    colour = _COLOURS.get(state)
+    return f"{colour}{state.value}{_PLAIN}" if colour else state.value
+
+
+def _cut(name: str, room: int) -> str:
+    """A name in its room; one that is too long keeps its end, where names differ."""
+    return name.ljust(room) if len(name) <= room else "…" + name[len(name) - room + 1 :]
+
+
+def _legend(matrix: Matrix) -> Iterator[str]:
+    used = [state for state in _MEANINGS if state in set(matrix.cells.values())]
+    yield "  ".join(f"{_sign(state)} {_MEANINGS[state]}" for state in used)
+    shown = matrix.legend[:MOST_LEGENDS]
+    yield from (f"{_DIM}{words}{_PLAIN}" for words in shown)
+    if len(matrix.legend) > len(shown):
+        yield f"{_DIM}and {len(matrix.legend) - len(shown)} more addresses{_PLAIN}"
+    yield ""
+
+
+def _reasons(report: LabReport) -> Iterator[str]:
+    """Why what is denied is denied: one line for each set of policies that isolates pods in a direction."""
+    reasons: dict[tuple[str, str, str], dict[str, None]] = {}
+    for probe in report.probes:
+        for side, end in ((probe.egress, probe.source), (probe.ingress, probe.destination)):
+            if not side.verdict.allows and side.decided_by is not None:
+                policies = ", ".join(dict.fromkeys(one.name for one in side.isolated_by))
+                key = (side.direction.value.lower(), policies, str(side.decided_by.place))
+                reasons.setdefault(key, {})[str(end)] = None
+    if not reasons:
+        return
+    yield f"{_BOLD}why denied{_PLAIN}"
+    for (direction, policies, place), ends in list(reasons.items())[:MOST_REASONS]:
+        names = ", ".join(list(ends)[:3]) + (f" and {len(ends) - 3} more" if len(ends) > 3 else "")
+        yield f"  {direction} of {names}: no rule of {policies} allows it" + (f"   {place}" if place else "")
+    if len(reasons) > MOST_REASONS:
+        yield f"  and {len(reasons) - MOST_REASONS} more sets of policies"
+    yield ""
+
+
+def _disagreements(report: LabReport) -> Iterator[str]:
+    found = report.disagreements
+    if not found:
+        return
+    yield f"{_BOLD}{_YELLOW}{_count(len(found), 'disagreement')}{_PLAIN}"
+    for probe in found[:MOST_DISAGREEMENTS]:
+        yield from _disagreement(probe)
+    if len(found) > MOST_DISAGREEMENTS:
+        yield f"  and {len(found) - MOST_DISAGREEMENTS} more; -o json has all of them"
+    yield ""
+
+
+def _disagreement(probe: ProbeResult) -> Iterator[str]:
+    protocol = probe.protocol.name.replace("ICMPV6", "ICMPv6")
+    port = f"{protocol} {probe.port}" if probe.protocol.has_ports else f"{protocol} echo"
+    name = probe.name or (f"svc/{probe.service}" if probe.service else str(probe.destination))
+    address = "" if name == str(probe.address) else f" ({probe.address})"
+    yield f"{_YELLOW}!{_PLAIN} {probe.source} → {name}{address} {port}"
+    if probe.demanded is not None:
+        yield f"    demanded  {probe.demanded.value}: the file of flows says so"
+    yield f"    expected  {probe.expected.value}: {_because(probe)}"
+    yield f"    observed  {probe.observed.value}: {probe.evidence}"
+    for rule in probe.kernel:
+        yield f"    kernel    {rule}"
+    if not probe.specified:
+        yield "    note      the API leaves this to the network plugin"
+
+
+def _because(probe: ProbeResult) -> str:
+    """What the policies say of both ends, the one that decides first."""
+    sides = [probe.egress, probe.ingress]
+    if all(side.verdict.allows for side in sides):
+        said = [_side(side) for side in sides if side.isolated] or ["no policy selects either end"]
+    else:
+        said = [_side(side) for side in sides if not side.verdict.allows]
+    return "; ".join(said)
+
+
+def _side(side: Side) -> str:
+    place = str(side.decided_by.place) if side.decided_by is not None and not side.verdict.allows else ""
+    return side.reason + (f" ({place})" if place else "")
+
+
+def _summary(report: LabReport) -> Iterator[str]:
+    for words in report.notes:
+        yield f"note: {words}"
+    allowed = sum(one.observed.allows for one in report.probes)
+    found = len(report.disagreements)
+    line = (
+        f"{_count(len(report.probes), 'probe')}: {allowed} allowed, {len(report.probes) - allowed} denied, "
+        f"{_count(found, 'disagreement')} in {report.seconds:.1f} s"
+    )
+    yield f"{_BOLD}{_YELLOW if found else _GREEN}{line}{_PLAIN}"
+
+
+def _count(number: int, word: str, plural: str = "") -> str:
+    return f"{number} {word if number == 1 else plural or word + 's'}"
