@@ -288,9 +288,14 @@ def policies() -> st.SearchStrategy[Manifest]:
 def _drawn(build: Callable[[Choose], T]) -> st.SearchStrategy[T]:
     @st.composite
     def strategy(draw: st.DrawFn) -> T:
-        return build(lambda options: draw(st.sampled_from(options)))
+        return build(lambda options: options[draw(_index(len(options)))])
 
     return strategy()
+
+
+@cache
+def _index(length: int) -> st.SearchStrategy[int]:
+    return st.integers(0, length - 1)
 
 
 def _labels(choose: Choose, alphabet: Mapping[str, Sequence[str]] = _POD_LABELS) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.analysis.blocks import block_ports, pieces
@@ -32,7 +32,6 @@ def verdict_of(judge: Judge, known: Endpoint, direction: Direction, address: Add
     return judge.judge(Flow(source, destination, *at)).verdict
 
 
-@settings(max_examples=30)
 @given(clusters(), networks(), st.sampled_from(Direction), points(), st.data())
 def test_pieces_are_a_partition_and_each_is_treated_alike(
     manifests: list[Manifest], block: Network, direction: Direction, at: tuple[int, int], data: st.DataObject
@@ -58,7 +57,6 @@ def test_pieces_are_a_partition_and_each_is_treated_alike(
     assert missing <= ((LOOPBACK | own) if direction is Direction.EGRESS else AddressSet())
 
 
-@settings(max_examples=25)
 @given(clusters(), networks(), st.sampled_from(Direction), st.data())
 def test_ports_of_a_block_are_those_of_each_address(
     manifests: list[Manifest], block: Network, direction: Direction, data: st.DataObject

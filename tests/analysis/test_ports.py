@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.analysis.ports import open_points, pair_ports
@@ -25,7 +25,6 @@ def ends_of(judge: Judge) -> list[Endpoint]:
     return [*pods, *nodes, *(Endpoint.at(snapshot, ip_address(one)) for one in OUTSIDE)]
 
 
-@settings(max_examples=30)
 @given(clusters(), st.data())
 def test_a_port_is_in_the_set_exactly_if_it_is_allowed(manifests: list[Manifest], data: st.DataObject) -> None:
     """A port too many is a hole that nobody is told of; a port too few an outage that the tool predicted wrongly."""
@@ -44,8 +43,7 @@ def test_a_port_is_in_the_set_exactly_if_it_is_allowed(manifests: list[Manifest]
             assert pair.allowed.contains(protocol, coordinate) is trace.verdict.allows
 
 
-@settings(max_examples=25)
-@given(clusters(max_pods=4), st.data())
+@given(clusters(), st.data())
 def test_open_points_of_all_ports_are_those_of_each(manifests: list[Manifest], data: st.DataObject) -> None:
     """A port whose verdict the API leaves open must be found without asking for all 65 536."""
     judge = Judge(Policies(snapshot_of(manifests)))

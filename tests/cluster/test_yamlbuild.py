@@ -47,11 +47,11 @@ def test_values(text: str, expected: object) -> None:
 
 def test_merge_keys() -> None:
     """go-yaml merges where the << stands: keys below it win over it, and it wins over those above."""
-    base = "base: &b {x: 1, y: 2}\nother: &o {x: 3, z: 4}\n"
-    made: Any = value(base + "one: {<<: *b, y: 5}\ntwo: {y: 5, <<: *b}\nthree: {<<: [*b, *o]}\nfour: {'<<': 1}\n")
-    assert made["one"] == {"x": 1, "y": 5}
-    assert made["two"] == {"x": 1, "y": 2}
-    assert made["three"] == {"x": 1, "y": 2, "z": 4}
+    base = "base: &b {x: 1, w: 2}\nother: &o {x: 3, z: 4}\n"
+    made: Any = value(base + "one: {<<: *b, w: 5}\ntwo: {w: 5, <<: *b}\nthree: {<<: [*b, *o]}\nfour: {'<<': 1}\n")
+    assert made["one"] == {"x": 1, "w": 5}
+    assert made["two"] == {"x": 1, "w": 2}
+    assert made["three"] == {"x": 1, "w": 2, "z": 4}
     assert made["four"] == {"<<": 1}
     assert problem("a: {<<: 5}") == (0, "map merge requires map or sequence of maps as the value")
     assert build(b"a: {x: 1, <<: {x: 2}}")[1] == {}

@@ -77,7 +77,8 @@ def test_floats_without_a_fraction_are_integers(text: str, value: float) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["1e999", "1:30", "190:20:30", "--1", "2001-01-01", "2001-12-14t21:59:43.10-05:00", "1.2.3", "0x", "0b12", "0o8", "+",
+    ["1e999", "1:30", "190:20:30", "--1", "2001-01-01", "2001-12-14t21:59:43.10-05:00", "1.2.3",
+     "0x", "0b12", "0o8", "+",
      "-", ".", "1e", "e3", "10.0.0.1", "1 0", "1_", "0xg", "12e03x", "\u0661"],
 )  # fmt: skip
 def test_what_only_looks_like_a_number(text: str) -> None:

@@ -15,6 +15,7 @@ from tests.house.sources import SOURCE, TESTS, modules, syntax
 ELSEWHERE = {
     "__init__.py": "tests/cli/test_main.py",  # only the version, which `--version` prints
     "__main__.py": "tests/cli/test_main.py",  # only runs there: in a process of its own
+    "analysis/reachability.py": "tests/analysis/test_reach.py",  # only the values that `reach` makes
 }
 
 

@@ -89,12 +89,10 @@ def waiting() -> int:
 
 def stubborn() -> int:
     """Hear the first interruption and go on."""
+    signal.signal(signal.SIGINT, lambda *_: say("no"))
     announce()
     while True:
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            say("no")
+        signal.pause()
 
 
 def talking() -> int:

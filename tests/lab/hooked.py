@@ -44,6 +44,7 @@ table inet observer {
     }
     chain first {
         type filter hook prerouting priority -400; policy accept;
+        iifname "beyond" drop
         ip dscp 32 notrack
         ip6 dscp 32 notrack
     }

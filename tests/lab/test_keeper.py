@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from outgate.errors import KernelError, NotPermitted, UsageError
+from outgate.host import process
 from outgate.lab import addressing, keeper
 from outgate.model import Node, Pod, Snapshot
-from tests.lab.test_session import DRIVER, ended, inhabited, worlds
+from tests.lab.test_session import DRIVER, ended, inhabited, watched, worlds
 
 ROOT = DRIVER.parents[2]
 
@@ -244,21 +245,20 @@ def test_the_digest_is_of_what_is_said_and_the_same_everywhere() -> None:
 def test_waiting_takes_in_orphans_and_ends_at_the_signal() -> None:
     """The first process of a lab inherits every orphan: unreaped, they would fill the process table."""
     heard, told = os.pipe()
-    first = os.fork()
-    if first == 0:
-        child = os.fork()
-        if child == 0:
-            os._exit(0)
-        os.write(told, b"%d" % child)
+
+    def waiting() -> int:
+        os.write(told, b"%d" % process.fork(lambda: 0))
         keeper.wait_for_the_end()
-        os._exit(42)
+        return 42
+
+    first = process.fork(waiting)
     child = int(os.read(heard, 20))
-    handle = os.pidfd_open(first)
-    assert not select.select([handle], [], [], 0)[0]
-    signal.pidfd_send_signal(handle, signal.SIGINT)
-    while Path(f"/proc/{child}").exists():
-        # Every signal is a moment to take in what has ended; one of them comes after this child has.
-        signal.pidfd_send_signal(handle, signal.SIGCHLD)
-    signal.pidfd_send_signal(handle, signal.SIGTERM)
-    assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 42
-    os.close(handle)
+    with watched((first,)) as (handle,):
+        while Path(f"/proc/{child}").exists():
+            # Every signal is a moment to take in what has ended; one of them comes after this child has.
+            signal.pidfd_send_signal(handle, signal.SIGCHLD)
+        assert not select.select([handle], [], [], 0)[0]
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 42
+    os.close(heard)
+    os.close(told)

@@ -67,10 +67,11 @@ def test_beside_the_end_of_the_address_space() -> None:
 
 def test_an_address_of_the_cluster_is_no_address_outside() -> None:
     """The pod that has the address would answer in the place of the world."""
-    snapshot = with_blocks("{cidr: 10.0.0.0/8}")
-    pod = snapshot.pods[0]
-    block = f"{{cidr: {pod.addresses[0]}/32}}"
-    assert [one for one in points(block) if one[0] == "inside"] == []
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: any}\nspec: {containers: [{name: c, image: x}]}\nstatus: {podIP: 192.168.0.1}\n---\n"
+    snapshot = address(snapshot_of(pod + POLICY.format(peers="{ipBlock: {cidr: 192.168.0.0/31}}")))
+    (policy,) = snapshot.policies
+    found = Outside(snapshot).points(policy, policy.egress[0])
+    assert [str(one.address) for one in found] == ["192.168.0.0", "192.168.0.2"]
 
 
 @pytest.mark.parametrize("block", ["127.0.0.0/8", "224.0.0.0/4", "169.254.1.1/32", '"fe80::/10"', '"ff00::/8"'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from outgate.lab.addressing import address
 from outgate.lab.ports import Ports
 from outgate.packets import Protocol
 from outgate.policy import Policies
@@ -82,7 +83,7 @@ def test_services_lead_to_ports_of_pods() -> None:
     """A Service may lead to a port that no container declares."""
     service = "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: shop}\n"
     service += "spec: {selector: {app: web}, ports: [{port: 80, targetPort: 3000}]}\n"
-    snapshot = snapshot_of(SHOP + service)
+    snapshot = address(snapshot_of(SHOP + service))
     web = snapshot.pod("shop", "web")
     assert web is not None
     assert (Protocol.TCP, 3000) in Ports(Policies(snapshot)).between(None, web)

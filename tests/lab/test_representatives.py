@@ -45,7 +45,7 @@ def test_one_of_each_kind_beyond_that() -> None:
     cast = choose(many(), max_pods=6)
     assert names(cast.snapshot) == ["coredns", "db-0", "job", "web-a"]
     assert (cast.represented, cast.dropped) == (3, ())
-    assert cast.notes() == ("4 pods stand for 7: the others are of their workload or kind",)
+    assert cast.notes() == ("4 pods stand for 7: the others are of the same workload or kind",)
 
 
 def test_more_of_each_workload_if_asked() -> None:

@@ -46,7 +46,10 @@ def test_noise_is_neither(data: bytes) -> None:
 @pytest.mark.parametrize("length", range(wire.REQUEST_SIZE))
 def test_half_a_request_is_none_yet(length: int) -> None:
     """TCP may cut it anywhere."""
-    assert wire.token_of(wire.request(b"12345678")[:length]) is None
+    half = wire.request(b"12345678")[:length]
+    assert wire.token_of(half) is None
+    assert wire.unfinished(half)
+    assert not wire.unfinished(half + b"\n") or length > 3
 
 
 @given(TOKENS)

@@ -89,8 +89,7 @@ class Reference:
 
     def _pod_at(self, address: Address) -> Manifest | None:
         for pod in self.pods:
-            ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-            if not ended and not pod["spec"].get("hostNetwork") and address in self._addresses(pod):
+            if not _ended(pod) and not pod["spec"].get("hostNetwork") and address in self._addresses(pod):
                 return pod
         return None
 
@@ -106,7 +105,8 @@ class Reference:
             said = self.nodes[name]["status"]["addresses"]
             found = [ipaddress.ip_address(one["address"]) for one in said]
         for other in self.pods:
-            if other["spec"].get("hostNetwork") and name and other["spec"].get("nodeName") == name:
+            there = other["spec"].get("hostNetwork") and name and other["spec"].get("nodeName") == name
+            if there and not _ended(other):
                 found += self._addresses(other)
         return found
 
@@ -162,6 +162,10 @@ class Reference:
         if spaces is not None and not selected(spaces, self._namespace_labels(space)):
             return False
         return pods is None or selected(pods, pod["metadata"].get("labels") or {})
+
+
+def _ended(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _types(spec: Manifest) -> list[str]:

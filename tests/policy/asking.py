@@ -87,11 +87,11 @@ class Asked:
 
 
 class Row:
-    """One row of the semantics: a policy in `namespace`, by its spec, and the flows that show what it means."""
+    """One row of the semantics: a policy in `within`, by its spec, and the flows that show what it means."""
 
-    def __init__(self, name: str, spec: Mapping[str, object], *lines: str, namespace: str = "shop") -> None:
+    def __init__(self, name: str, spec: Mapping[str, object] | None, *lines: str, within: str = "shop") -> None:
         self.name = name
-        self.manifests = [policy(f"{namespace}/p", spec)] if spec else []
+        self.manifests = [policy(f"{within}/p", spec)] if spec is not None else []
         self.lines = lines
 
     def also(self, path: str, spec: Mapping[str, object]) -> Row:

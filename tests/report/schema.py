@@ -15,6 +15,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "string": (str,),
     "integer": (int,),
+    "number": (int, float),
     "boolean": (bool,),
     "null": (type(None),),
 }
@@ -70,7 +71,7 @@ def _keyword(keyword: str, wanted: Any, value: Any, rule: dict[str, Any], root: 
             if wanted is False:
                 return [f"{at}: {name} is not allowed" for name in extra]
             return [each for name in extra for each in _check(value[name], wanted, root, f"{at}.{name}")]
-        case "minItems" | "maxItems" | "minimum" | "maximum" if isinstance(value, list | int):
+        case "minItems" | "maxItems" | "minimum" | "maximum" if isinstance(value, list | int | float):
             size = len(value) if isinstance(value, list) else value
             fits = size >= wanted if keyword.startswith("min") else size <= wanted
             return [] if fits else [f"{at}: {value!r} against {keyword} {wanted}"]
@@ -81,4 +82,4 @@ def _keyword(keyword: str, wanted: Any, value: Any, rule: dict[str, Any], root: 
 
 def _is(value: Any, name: str) -> bool:
     # A boolean is an integer to Python and none to JSON.
-    return isinstance(value, _TYPES[name]) and not (name == "integer" and isinstance(value, bool))
+    return isinstance(value, _TYPES[name]) and not (name in {"integer", "number"} and isinstance(value, bool))

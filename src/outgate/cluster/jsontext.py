@@ -68,7 +68,7 @@ def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
         text = data[start:end]
         try:
             value = _value(text, implied)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             problem = _explain(data, start, error)
             unreadable.errors.append(InputError(file, problem.line, "", problem.message))
             continue
@@ -106,7 +106,7 @@ def _slices(data: bytes) -> Iterator[tuple[int, int, Mapping[str, object]]]:
     for start, end in _values(data):
         try:
             found = msgspec.json.decode(data[start:end], type=_List)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             found = None
         if found is None or not found.kind.endswith("List"):
             yield start, end, {}
@@ -129,10 +129,11 @@ def _values(data: bytes) -> Iterator[tuple[int, int]]:
             msgspec.json.decode(data[start:], type=msgspec.Raw)
             yield start, len(data)
             return
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             if "trailing characters" not in str(error):
                 raise _explain(data, start, error) from error
-            end = start + int(_WHERE.search(str(error))[1])  # type: ignore[index]  # msgspec says where
+            # msgspec names the byte behind the first one that is too many.
+            end = start + int(_WHERE.search(str(error))[1]) - 1  # type: ignore[index]  # msgspec says where
             yield start, end
             start = end
             while start < len(data) and data[start] in _SPACE:
@@ -142,10 +143,21 @@ def _values(data: bytes) -> Iterator[tuple[int, int]]:
 def _explain(data: bytes, start: int, error: Exception) -> BadJsonError:
     if isinstance(error, RecursionError):
         return BadJsonError(1 + data.count(b"\n", 0, start), "nested too deep")
+    if isinstance(error, UnicodeDecodeError):
+        return BadJsonError(1 + data.count(b"\n", 0, _first_bad_byte(data, start)), "this is not in UTF-8")
     words = str(error).removeprefix("JSON is malformed: ")
     found = _WHERE.search(words)
     at = start + int(found[1]) if found else len(data.rstrip(_SPACE))
     return BadJsonError(1 + data.count(b"\n", 0, at), f"this is no JSON: {_WHERE.sub('', words)}")
+
+
+def _first_bad_byte(data: bytes, start: int) -> int:
+    """Msgspec counts from the beginning of the string that it was reading."""
+    try:
+        data[start:].decode()
+    except UnicodeDecodeError as error:
+        return start + error.start
+    return start
 
 
 def find_lines(text: bytes) -> dict[Path, int]:

@@ -12,7 +12,6 @@ import yaml
 from yaml._yaml import CParser
 from yaml.events import (
     AliasEvent,
-    DocumentEndEvent,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -257,10 +256,12 @@ def find_lines(text: bytes) -> dict[Path, int]:
     while True:
         event = parser.get_event()
         kind = type(event)
-        if kind is DocumentEndEvent or kind is StreamEndEvent:
+        if kind is StreamEndEvent:
             return lines
         if kind is MappingEndEvent or kind is SequenceEndEvent:
             stack.pop()
+            if not stack:
+                return lines
             continue
         opens = kind is MappingStartEvent or kind is SequenceStartEvent
         if not opens and kind is not ScalarEvent and kind is not AliasEvent:
@@ -281,6 +282,8 @@ def find_lines(text: bytes) -> dict[Path, int]:
         lines[path] = line
         if opens:
             stack.append((path, 0 if kind is SequenceStartEvent else -1))
+        elif not stack:
+            return lines
 
 
 def _key_of(event: Any) -> str:

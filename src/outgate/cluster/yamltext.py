@@ -36,7 +36,8 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
         try:
             value, repeated, rest = build(piece)
         except BadYamlError as error:
-            line = 1 + data.count(b"\n", 0, start) + error.line
+            # An end of the text that comes too soon is at the last line, not below it.
+            line = 1 + data.count(b"\n", 0, start) + min(error.line, piece.rstrip().count(b"\n"))
             unreadable.errors.append(InputError(file, line, "", _advise(data, line, error.message)))
             continue
         first = data.count(b"\n", 0, start) + 1 if repeated or rest is not None else 0
@@ -66,7 +67,8 @@ def _tail(piece: bytes) -> bytes:
     start = len(piece)
     while start > 0:
         begin = piece.rfind(b"\n", 0, start - 1) + 1
-        line = piece[begin:start].strip()
+        # What is indented may belong to a block of text, and is no comment of ours then.
+        line = piece[begin:start].rstrip()
         if line and not line.startswith(b"#"):
             break
         start = begin
@@ -83,7 +85,7 @@ def _source(text: re.Match[bytes] | bytes | None) -> str:
 
 def _advise(data: bytes, line: int, message: str) -> str:
     """The message of the parser, and what to do about it where the line tells."""
-    text = data.split(b"\n", line)[line - 1] if line else b""
+    text = data.split(b"\n", line)[line - 1]
     if b"{{" in text:
         return f"{message}: this looks like a template, which must be rendered first (helm template)"
     if re.match(rb"[ ]*\t", text):

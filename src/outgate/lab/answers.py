@@ -17,7 +17,7 @@ from outgate.host.namespaces import NetworkNamespace
 from outgate.lab import sctp, sockets
 from outgate.lab.names import Zone
 from outgate.lab.sockets import Loop
-from outgate.lab.wire import REQUEST_SIZE, Answer, as_address, name_token, token_of
+from outgate.lab.wire import Answer, as_address, name_token, token_of, unfinished
 from outgate.packets import Address, Protocol
 from outgate.proxy import dns
 from outgate.proxy.dns import Record, RecordType
@@ -26,6 +26,9 @@ __all__ = ["Answers", "Box"]
 
 _PATIENCE = 1.0
 """Seconds that a served lab waits for events before it looks whether it is to end."""
+
+_MOST_NOTES = 100_000
+"""Tokens that are remembered in a lab that is served on and on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Answers:
         """Answers until the event is set: what a kept lab does."""
         while not ended.is_set():
             self.loop.turn(_PATIENCE)
-            self.arrived.clear()
+            if len(self.arrived) > _MOST_NOTES:
+                self.arrived.clear()
 
     def _listen(self, box: Box, protocol: Protocol, port: int) -> None:
         try:
@@ -137,8 +141,9 @@ class Answers:
             return Answer(token, box.number, port, *peer).packed()
         if speaks_dns:
             message, _ = dns.unframe(data)
-            return None if message is None else dns.frame(self._dns(box, port, message))
-        if data.startswith(b"OGL") and len(data) < REQUEST_SIZE:
+            reply = b"" if message is None else self._dns(box, port, message)
+            return None if message is None else dns.frame(reply) if reply else b""
+        if unfinished(data):
             return None
         return _greeting(box, "TCP", port, peer[0], http=data.split(b" ", 1)[0] in _HTTP_METHODS)
 

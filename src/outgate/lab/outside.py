@@ -37,7 +37,7 @@ _KNOWN: tuple[Address, ...] = tuple(
 _UNROUTED = AddressSet.union_of(
     AddressSet.network(block)
     for block in (
-        *("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+        *("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4"),
         *("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"),
     )
 )

@@ -35,7 +35,6 @@ _PER_TRANSACTION = 100
 """Chains in one transaction. An ordinary user's nft 1.0.6 cannot send 1000 rules at once (EMSGSIZE)."""
 
 _NFT_FAMILY = {4: "ip", 6: "ip6"}
-_TYPE = {4: "ipv4_addr", 6: "ipv6_addr"}
 
 _FRAME = """\
 table inet {table} {{

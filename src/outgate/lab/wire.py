@@ -31,6 +31,7 @@ __all__ = [
     "plain",
     "request",
     "token_of",
+    "unfinished",
 ]
 
 TOKEN_SIZE = 8
@@ -82,6 +83,11 @@ def request(token: bytes) -> bytes:
 def token_of(data: bytes) -> bytes | None:
     """The token of a request; None where the bytes are no request."""
     return data[len(_ASK) : REQUEST_SIZE] if len(data) >= REQUEST_SIZE and data.startswith(_ASK) else None
+
+
+def unfinished(data: bytes) -> bool:
+    """Whether the bytes may still become a request: TCP may cut it anywhere."""
+    return len(data) < REQUEST_SIZE and data[: len(_ASK)] == _ASK[: len(data)]
 
 
 def as_name(token: bytes) -> str:

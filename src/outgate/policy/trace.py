@@ -19,7 +19,7 @@ from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, Origin, Rule, Verdict, origin_of
 from outgate.policy.selection import resolve
 
-__all__ = ["Flow", "Side", "Trace", "judge"]
+__all__ = ["Flow", "Judge", "Side", "Trace", "judge"]
 
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
 

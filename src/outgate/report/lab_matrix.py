@@ -152,7 +152,7 @@ def matrix_of(probes: Iterable[ProbeResult], unmentioned: int | None = None) -> 
         members = merged.get(name, (name,)) if spot.section is Section.PODS else (name,)
         if members[0] != name:
             continue
-        for labels, sub in _groups(raw, rows, spot):
+        for labels, sub in _groups(raw, rows, spot, members):
             column = Column(spot.section, spot.scope, _and_more(spot.head, members), sub)
             columns.append(column)
             for row in rows:
@@ -212,41 +212,47 @@ def state_of(probes: Iterable[ProbeResult]) -> State:
     return State.ONLY_IPV6 if by_family == {(4, False), (6, True)} else State.DIFFERS
 
 
+def _between(raw: _Raw, row: str, spot: _Spot, members: tuple[str, ...]) -> _Probes:
+    """The probes of a row to a destination. Of a group to itself: those of its first member to its second."""
+    if spot.section is Section.PODS and row == f"{spot.scope}/{spot.head}" and len(members) > 1:
+        second = raw.pods[members[1]]
+        spot = _Spot(Section.PODS, second.namespace, second.name)
+    return raw.places[row].get(spot, {})
+
+
 def _cell(raw: _Raw, row: str, spot: _Spot, labels: Iterable[str], members: tuple[str, ...]) -> State:
-    """One cell. A pod to itself shows a dot where its group has no other; a disagreement always shows."""
-    name = f"{spot.scope}/{spot.head}"
-    here = raw.places[row].get(spot, {})
-    if spot.section is Section.PODS and row == name:
-        if state_of(one for many in here.values() for one in many) is State.DISAGREES:
+    """One cell. A pod to itself is a dot where it stands for no other; a disagreement always shows."""
+    if spot.section is Section.PODS and row == f"{spot.scope}/{spot.head}":
+        itself = raw.places[row].get(spot, {})
+        if state_of(one for many in itself.values() for one in many) is State.DISAGREES:
             return State.DISAGREES
         if len(members) < 2:
-            return State.ITSELF
-        second = raw.pods[members[1]]
-        here = raw.places[row].get(_Spot(Section.PODS, second.namespace, second.name), {})
+            return State.ITSELF if itself else State.UNKNOWN
+    here = _between(raw, row, spot, members)
     return state_of(one for label in labels for one in here.get(label, ()))
 
 
-def _groups(raw: _Raw, rows: list[str], spot: _Spot) -> Iterator[tuple[tuple[str, ...], str]]:
+def _groups(raw: _Raw, rows: list[str], spot: _Spot, members: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The ports of a destination, those together on which no source is treated differently, and what to call them."""
     pod = raw.pods.get(f"{spot.scope}/{spot.head}") if spot.section is Section.PODS else None
     own = {str(one.port) + ("" if one.protocol == "TCP" else f"/{one.protocol}") for one in pod.ports} if pod else set()
-    sources = [row for row in rows if pod is None or row != str(pod)] or rows
-    labels = {label: None for row in sources for label in raw.places[row].get(spot, {})}
+    sources = [row for row in rows if pod is None or row != str(pod) or len(members) > 1] or rows
+    here = {row: _between(raw, row, spot, members) for row in sources}
+    labels = {label: None for row in sources for label in here[row]}
     ordered = sorted(labels, key=lambda label: (label not in own, not label[0].isdigit(), _number(label), label))
     groups: list[tuple[list[str], dict[str, State]]] = []
     for label in ordered:
-        vector = ((row, state_of(raw.places[row].get(spot, {}).get(label, ()))) for row in sources)
+        vector = ((row, state_of(here[row].get(label, ()))) for row in sources)
         known: dict[str, State] = {row: state for row, state in vector if state is not State.UNKNOWN}
-        for members, states in groups:
-            # One's own ports are what the reader looks for: they are not mixed with others, unless all are alike.
+        for together, states in groups:
             if all(states.get(row, state) is state for row, state in known.items()):
-                members.append(label)
+                together.append(label)
                 states.update(known)
                 break
         else:
             groups.append(([label], known))
-    for members, _ in groups:
-        yield tuple(members), _sub(members, own, raw.other, alone=len(groups) == 1)
+    for together, _ in groups:
+        yield tuple(together), _sub(together, own, raw.other, alone=len(groups) == 1)
 
 
 def _number(label: str) -> int:
@@ -259,7 +265,7 @@ def _sub(members: list[str], own: set[str], unmentioned: str, *, alone: bool) ->
         return "all"
     members = [one for one in members if one != _BY_NAME] or members
     mine = [one for one in members if one in own]
-    if unmentioned in members and not mine and len(members) > 1:
+    if unmentioned in members and not mine:
         return "other"
     return _short(mine or members, more=bool(mine) and len(mine) < len(members))
 

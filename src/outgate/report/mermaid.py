@@ -14,7 +14,7 @@ from outgate.analysis.edges import Edge, EgressGraph, Outside
 from outgate.analysis.lookup import PodsTarget
 from outgate.analysis.spelling import spell_addresses, spell_transports
 
-__all__ = ["edge_words", "mermaid", "outside_words", "pods_words"]
+__all__ = ["edge_words", "escape", "mermaid", "outside_words", "pods_words"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9 ./,:*→·-]")
 MOST_RANGES = 6

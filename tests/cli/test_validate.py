@@ -1,0 +1,143 @@
+"""`outgate validate`: what it says, to whom, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from outgate.cli.main import main
+
+GOOD = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: good, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Egress]}
+"""
+BAD = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: bad, namespace: shop}
+spec:
+  egress:
+  - to:
+    - {}
+    ports:
+    - port: 0
+"""
+REQUIRED = "spec.egress[0].to[0]: Required value: must specify a peer"
+RANGE = "spec.egress[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
+
+
+@pytest.fixture
+def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, so that files have short names."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str], list[str]]:
+    """Exit code, lines of standard output and lines of standard error."""
+    code = main(["validate", *arguments])
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err.splitlines()
+
+
+def test_clean_input(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to refuse is exit 0 and one line that says how much was looked at."""
+    (manifests / "a.yaml").write_text(GOOD)
+    assert run(capsys, "-f", "a.yaml") == (0, ["1 object, none refused"], [])
+
+
+def test_refused_objects(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each error has its line, its object, its path and the server's words; the count comes last; exit 1."""
+    (manifests / "a.yaml").write_text(f"{GOOD}---\n{BAD}---\napiVersion: v1\nkind: Secret\n---\na: [\n")
+    assert run(capsys, "-f", "a.yaml") == (
+        1,
+        [
+            f"a.yaml:14: NetworkPolicy shop/bad: {RANGE}",
+            f"a.yaml:12: NetworkPolicy shop/bad: {REQUIRED}",
+            "a.yaml:19: while parsing a flow node, did not find expected node content",
+            "3 objects, 1 refused, 1 text that cannot be read, 1 of other kinds not looked at",
+        ],
+        [],
+    )
+
+
+def test_verbose_adds_the_whole_message(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever compares with kubectl wants the server's message in one piece."""
+    (manifests / "a.yaml").write_text(BAD)
+    _, out, _ = run(capsys, "-f", "a.yaml", "-v")
+    assert out[2] == (f'    the API server: NetworkPolicy.networking.k8s.io "bad" is invalid: [{RANGE}, {REQUIRED}]')
+    (manifests / "a.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: A}\n")
+    assert run(capsys, "-f", "a.yaml", "-v")[1][1].startswith('    the API server: Pod "A" is invalid: metadata.name: ')
+
+
+def test_warnings_are_notes(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the server warns of is no refusal: it goes to standard error, and nowhere with -q."""
+    (manifests / "a.yaml").write_text(
+        GOOD.replace("policyTypes: [Egress]", "egress: [{to: [{ipBlock: {cidr: '2001:DB8::/32'}}]}]") + "---\n" + GOOD
+    )
+    code, out, err = run(capsys, "-f", "a.yaml")
+    assert (code, out, len(err)) == (0, ["2 objects, none refused"], 2)
+    assert err[0].startswith("warning: a.yaml:4: spec.egress[0].to[0].ipBlock.cidr: IPv6 CIDR value")
+    assert err[1].startswith("warning: a.yaml:6: NetworkPolicy shop/good is given again")
+    assert run(capsys, "-f", "a.yaml", "-q") == (0, [], [])
+
+
+def test_json(manifests: Path, capsys: pytest.CaptureFixture[str], repository: Path) -> None:
+    """The report that other tools read has the fields that the schema promises, and no others in its errors."""
+    (manifests / "a.yaml").write_text(f"{BAD}---\napiVersion: v1\nkind: Secret\n")
+    code, out, err = run(capsys, "-f", "a.yaml", "-o", "json")
+    report: dict[str, Any] = json.loads("\n".join(out))
+    assert (code, err) == (1, [])
+    assert report == {
+        "apiVersion": "outgate.dev/v1",
+        "kind": "ValidationReport",
+        "objects": 2,
+        "errors": [
+            {"file": "a.yaml", "line": 9, "path": RANGE.partition(": ")[0], "message": RANGE.partition(": ")[2]},
+            {"file": "a.yaml", "line": 7, "path": REQUIRED.partition(": ")[0], "message": REQUIRED.partition(": ")[2]},
+        ],
+        "warnings": [],
+        "skipped": {"v1/Secret": 1},
+    }
+    schema = json.loads((repository / "docs" / "schema" / "ValidationReport.json").read_text())
+    assert set(schema["required"]) <= set(report)
+    assert set(schema["$defs"]["inputError"]["required"]) == set(report["errors"][0])
+
+
+def test_what_cannot_be_opened_is_bad_usage(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is not there is the caller's mistake: exit 2, and no report that looks like an answer."""
+    (manifests / "empty").mkdir()
+    code, out, err = run(capsys, "-f", "no.yaml", "-f", "empty")
+    assert (code, out) == (2, [])
+    assert err == [
+        "error: empty: this folder has no file that ends in .yaml, .yml, .json",
+        "error: no.yaml: cannot be read: no such file or directory",
+        "hint: give a file, a folder, or - for standard input",
+    ]
+
+
+def test_text_that_cannot_be_read_is_refused(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is there and is no YAML is something the server would not take: exit 1."""
+    (manifests / "a.yaml").write_bytes(b"\x89PNG\r\n")
+    code, out, _ = run(capsys, "-f", "a.yaml")
+    assert code == 1
+    assert out[-1] == "0 objects, none refused, 1 text that cannot be read"
+
+
+def test_without_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """A newcomer who names no file is told what to name."""
+    code, out, err = run(capsys)
+    assert (code, out) == (2, [])
+    assert err[1].startswith("hint: name files or folders with -f")
+
+
+def test_namespace_of_objects_that_name_none(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With -n the object is named where kubectl -n would put it."""
+    (manifests / "a.yaml").write_text(BAD.replace(", namespace: shop", ""))
+    assert "NetworkPolicy default/bad" in run(capsys, "-f", "a.yaml")[1][0]
+    assert "NetworkPolicy web/bad" in run(capsys, "-f", "a.yaml", "-n", "web", "--strict")[1][0]
