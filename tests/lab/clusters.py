@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from outgate.cluster.files import documents_of
 from outgate.cluster.reading import Unreadable
 from outgate.lab import run, session
 from outgate.lab.addressing import address
 from outgate.lab.build import Stage
+from outgate.lab.enforce import enforce
 from outgate.lab.everything import planner
 from outgate.lab.names import Zone
 from outgate.lab.plan import Planner, Probe
@@ -90,14 +93,14 @@ def outcome(prepared: Prepared, before_probing: Callable[[Stage], None] | None =
 
         def inside() -> int:
             if before_probing is not None:
-                enforce = run.enforce
 
                 def broken(stage: Stage, policies: Policies) -> object:
                     done = enforce(stage, policies)
                     before_probing(stage)
                     return done
 
-                run.enforce = broken  # type: ignore[assignment] # of this process alone, which ends with the lab
+                # In this process alone, which ends with the lab.
+                pytest.MonkeyPatch().setattr(run, "enforce", broken)
             report, _, _ = run.perform(prepared)
             target.write_text(json.dumps(lab_json(report)))
             return 0

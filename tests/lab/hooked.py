@@ -20,11 +20,10 @@ from outgate.host import process
 from outgate.host.namespaces import write_sysctls
 from outgate.nft.evaluate import CtDirection, Header
 from outgate.nft.objects import CtState
-from tests.nft.rulesets import MARKS
+from tests.nft.rulesets import INCOMING, MARKS, OUTGOING
 
-__all__ = ["INCOMING", "OUTGOING", "Router", "flow", "known"]
+__all__ = ["Router", "flow", "known"]
 
-INCOMING, OUTGOING = "ogp1", "eth0"
 _FAR = "far"
 _MAC = bytes.fromhex("0200000000aa")
 _UNTRACKED = 32

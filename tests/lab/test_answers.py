@@ -139,7 +139,7 @@ def test_dns_noise_is_not_answered_and_does_not_stop_the_server() -> None:
 
 
 def test_people_get_a_line_of_text() -> None:
-    """nc and curl in a kept lab: who is there, and as whom am I seen?"""
+    """In a kept lab, with nc and curl: who is there, and as whom am I seen?"""
     line = b"shop/web answers on TCP port 4000; you come from 127.0.0.1\n"
 
     def question(_: Answers) -> tuple[bytes, bytes, bytes]:

@@ -30,12 +30,15 @@ class Engine:
         self.found: list[Observation] = []
 
     def news(self, _: Attempt) -> None:
+        """Something was heard."""
         self.heard += 1
 
     def expect(self, more: int) -> None:
+        """More or fewer answers are expected."""
         self.awaited += more
 
     def finish(self, _: Attempt, observation: Observation) -> None:
+        """It is over."""
         self.found.append(observation)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 
 import pytest
@@ -11,8 +12,8 @@ from outgate.lab.compare import compare, relevant
 from outgate.lab.plan import Probe
 from outgate.policy import Verdict
 from outgate.report.lab import ProbeResult
-from tests.lab.clusters import planned
-from tests.lab.test_plan import MIXED, planner_of, service_draft
+from tests.lab.clusters import planned, planner_of
+from tests.lab.test_plan import MIXED, service_draft
 
 TITLES = {"a": "shop/a", "b": "shop/b"}
 
@@ -50,8 +51,6 @@ def test_every_outcome_against_every_prediction(outcome: Outcome, allowed: bool)
 
 def test_what_a_file_demands_counts_beside_the_policies() -> None:
     """A flow that is allowed as predicted is still wrong if it must be denied."""
-    import dataclasses
-
     one = probe(allowed=True)
     seen = Observation(Outcome.ANSWERED, one.parties[0])
     assert not result(dataclasses.replace(one, demanded=Verdict.ALLOW), seen).disagrees

@@ -140,7 +140,8 @@ def test_without_dns_names_are_left_out_and_that_is_said() -> None:
 
 def test_a_service_without_endpoints_is_said() -> None:
     """Nobody can answer there, so silence would prove nothing."""
-    empty = "apiVersion: v1\nkind: Service\nmetadata: {name: void, namespace: shop}\nspec: {selector: {a: b}, ports: [{port: 80}]}\n"
+    empty = "apiVersion: v1\nkind: Service\nmetadata: {name: void, namespace: shop}\n"
+    empty += "spec: {selector: {a: b}, ports: [{port: 80}]}\n"
     prepared = planned(SHOP + empty)
     assert [note for note in prepared.plan.notes if "void" in note] == [
         "service shop/void port 80 has no endpoints and is not probed"

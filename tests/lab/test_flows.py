@@ -26,7 +26,9 @@ spec: {clusterIP: None, selector: {app: db}, ports: [{port: 5432}]}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: cart, namespace: shop}
-spec: {selector: {matchLabels: {app: cart}}, template: {metadata: {labels: {app: cart}}, spec: {containers: [{name: c, image: x}]}}}
+spec:
+  selector: {matchLabels: {app: cart}}
+  template: {metadata: {labels: {app: cart}}, spec: {containers: [{name: c, image: x}]}}
 """
 )
 

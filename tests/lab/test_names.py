@@ -93,7 +93,7 @@ def test_a_loop_of_aliases_ends() -> None:
     assert zone.resolve("a") == ()
 
 
-def test_an_alias_of_nothing_is_answered_with_the_alias_alone(zone: Zone) -> None:
+def test_an_alias_of_nothing_is_answered_with_the_alias_alone() -> None:
     """RFC 6604: the code is about the end of the chain, but a client that sees the CNAME knows what is missing."""
     assert ask(Zone({}, {"a": "nowhere.example"}), "a") == (ResponseCode.NO_ERROR, ["nowhere.example"])
 
@@ -134,7 +134,8 @@ def test_an_unknown_type_of_a_known_name_has_no_records(zone: Zone) -> None:
 
 def test_the_dns_service_is_the_one_in_kube_system() -> None:
     """A Service on port 53 elsewhere is somebody's own; pods do not ask it."""
-    own = "apiVersion: v1\nkind: Service\nmetadata: {name: a-dns, namespace: NS}\nspec: {ports: [{port: 53, protocol: UDP}]}\n---\n"
+    own = "apiVersion: v1\nkind: Service\nmetadata: {name: a-dns, namespace: NS}\n"
+    own += "spec: {ports: [{port: 53, protocol: UDP}]}\n---\n"
     snapshot = snapshot_of(own.replace("NS", "shop") + own.replace("NS", "kube-system") + DNS)
     assert [service_name(one) for one in dns_services(snapshot)] == [
         "kube-dns.kube-system.svc.cluster.local",

@@ -13,14 +13,14 @@ from outgate.host import process
 from outgate.host.nft import Nftables
 from outgate.nft.canonical import canonical
 from outgate.nft.document import ruleset_document
-from outgate.nft.evaluate import CtDirection, Evaluator, Fate, Header, Outcome
+from outgate.nft.evaluate import Evaluator, Fate, Header, Outcome
 from outgate.nft.listing import read_listing
-from outgate.nft.objects import CtState, Ruleset
+from outgate.nft.objects import Ruleset
 from outgate.nft.parse import parse_ruleset
 from outgate.nft.text import ruleset_text
 from tests.lab.alone import alone
-from tests.lab.hooked import INCOMING, OUTGOING, Router, flow, known
-from tests.nft.rulesets import MARKS, PORTS, V4, V6, rulesets
+from tests.lab.hooked import Router, flow, known
+from tests.nft.rulesets import INCOMING, OUTGOING, V4, headers, rulesets
 
 pytestmark = pytest.mark.kernel
 KERNEL = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -60,37 +60,6 @@ def test_document_is_listed_back_as_the_same_objects(ruleset: Ruleset) -> None:
     wanted = without_set_comments(canonical(ruleset))
 
     assert [*map(without_set_comments, listed(ruleset_document(ruleset), json=True))] == [wanted] * 4
-
-
-@st.composite
-def headers(draw: st.DrawFn) -> Header:
-    """A packet in any state that its protocol can be brought into."""
-    family = draw(st.sampled_from([4, 6]))
-    protocol = draw(st.sampled_from([6, 17, 132, 47, 1 if family == 4 else 58]))
-    ported = protocol in (6, 17, 132)
-    states = [(CtState.NEW, CtDirection.ORIGINAL), (CtState.UNTRACKED, CtDirection.ORIGINAL)]
-    if protocol != 132:
-        # An SCTP association is established by an exchange of cookies, which these frames do not play.
-        states += [(CtState.ESTABLISHED, CtDirection.ORIGINAL), (CtState.ESTABLISHED, CtDirection.REPLY)]
-    if protocol == 6:
-        states.append((CtState.INVALID, CtDirection.ORIGINAL))
-    state, direction = draw(st.sampled_from(states))
-    saddr, daddr = draw(st.lists(st.sampled_from(V4 if family == 4 else V6), min_size=2, max_size=2, unique=True))
-    return Header(
-        family=family,
-        saddr=saddr,
-        daddr=daddr,
-        protocol=protocol,
-        sport=draw(st.sampled_from([1, 1024, 40000])) if ported else None,
-        # Connection tracking takes port 0 for a broken packet.
-        dport=draw(st.sampled_from([port for port in PORTS if port])) if ported else None,
-        iifname=INCOMING,
-        oifname=OUTGOING,
-        state=state,
-        direction=direction,
-        mark=draw(st.sampled_from(MARKS)),
-        hop_limit=draw(st.sampled_from([1, 64, 133, 254])),
-    )
 
 
 def compare_with_kernel(ruleset: Ruleset, packets: list[Header]) -> list[Outcome]:

@@ -67,7 +67,8 @@ def test_beside_the_end_of_the_address_space() -> None:
 
 def test_an_address_of_the_cluster_is_no_address_outside() -> None:
     """The pod that has the address would answer in the place of the world."""
-    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: any}\nspec: {containers: [{name: c, image: x}]}\nstatus: {podIP: 192.168.0.1}\n---\n"
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: any}\n"
+    pod += "spec: {containers: [{name: c, image: x}]}\nstatus: {podIP: 192.168.0.1}\n---\n"
     snapshot = address(snapshot_of(pod + POLICY.format(peers="{ipBlock: {cidr: 192.168.0.0/31}}")))
     (policy,) = snapshot.policies
     found = Outside(snapshot).points(policy, policy.egress[0])

@@ -14,6 +14,7 @@ from outgate.lab import run, session
 from outgate.lab.answers import Answers
 from outgate.lab.attempt import Observation, Outcome
 from outgate.lab.build import Stage, build
+from outgate.lab.plan import Probe
 from outgate.lab.probe import MOST_SOCKETS, Engine, capacity
 from outgate.lab.run import Prepared
 from tests.lab.clusters import DNS, SHOP, planned
@@ -165,5 +166,5 @@ def test_a_name_that_leads_elsewhere_is_noticed() -> None:
     assert {one.outcome for one in found} == {Outcome.ANSWERED, Outcome.WRONG_NAME}
 
 
-def _numbered(probes: list[run.Probe]) -> tuple[run.Probe, ...]:
+def _numbered(probes: list[Probe]) -> tuple[Probe, ...]:
     return tuple(dataclasses.replace(one, number=number) for number, one in enumerate(probes))

@@ -240,7 +240,8 @@ def test_every_transport_every_family_and_every_name() -> None:
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\n"
         "spec:\n  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Egress]\n  egress:\n"
         "  - {to: [{podSelector: {}}], ports: [{port: 5000, protocol: SCTP}, {port: 7, protocol: UDP}, {port: pg}]}\n"
-        "  - {to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}], ports: [{port: 53, protocol: UDP}]}\n"
+        "  - to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]\n"
+        "    ports: [{port: 53, protocol: UDP}]\n"
     )
     found = outcome(planned(cluster))
     assert [one for one in found["probes"] if one["disagreement"]] == []

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -99,20 +99,35 @@ def ended(handles: list[int]) -> bool:
     return all(select.select([handle], [], [], 10)[0] for handle in handles)
 
 
+KINDS = ("mnt", "net", "pid")
+
+
 def worlds(pid: int) -> set[str]:
     """The namespaces of a process."""
-    return {os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("mnt", "net", "pid")}
+    return {os.readlink(f"/proc/{pid}/ns/{kind}") for kind in KINDS}
 
 
-def inhabited() -> set[str]:
-    """The namespaces that any process of this machine is in."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            found |= worlds(int(folder.name))
-        except OSError:
-            continue
-    return found
+@contextlib.contextmanager
+def left_behind(pid: int) -> Iterator[Callable[[], set[str]]]:
+    """Asks later in which of a lab's namespaces there still is a process.
+
+    They are held open meanwhile: the number of a namespace that is gone is given to the next one made.
+    """
+    own = worlds(pid) - worlds(os.getpid())
+    assert len(own) == len(KINDS)
+    held = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in KINDS]
+
+    def inhabited() -> set[str]:
+        found: set[str] = set()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                found |= worlds(int(folder.name)) & own
+        return found
+
+    assert inhabited() == own
+    yield inhabited
+    for handle in held:
+        os.close(handle)
 
 
 def test_the_code_and_the_words_come_out(capfd: pytest.CaptureFixture[str]) -> None:
@@ -213,14 +228,13 @@ def test_an_interruption_ends_everything(number: signal.Signals) -> None:
     """An interrupted command says 130, and neither a process nor a namespace outlives it."""
     child = started("wait")
     numbers = ready(child)
-    spaces = worlds(numbers[0])
-    with watched(numbers) as handles:
+    with watched(numbers) as handles, left_behind(numbers[0]) as inhabited:
         child.send_signal(number)
         out, err = child.communicate(timeout=30)
         assert child.returncode == INTERRUPTED, err
         assert ended(handles)
+        assert inhabited() == set()
     assert (out, err) == ("", "")
-    assert not spaces & inhabited()
 
 
 def test_a_whole_group_may_be_interrupted_at_once() -> None:
@@ -244,14 +258,12 @@ def test_nothing_outlives_a_kill(victim: str, who: str) -> None:
     """Whichever process is killed -9, all others go, daemons of the lab included, and with them the namespaces."""
     child = started("wait") if who == "root" else as_user("wait")
     first, warden, grandchild = ready(child)
-    spaces = worlds(first) - worlds(os.getpid())
-    assert len(spaces) == 3
-    with watched((first, warden, grandchild)) as handles:
+    with watched((first, warden, grandchild)) as handles, left_behind(first) as inhabited:
         os.kill({"caller": child.pid, "warden": warden, "first": first}[victim], signal.SIGKILL)
         assert ended(handles)
         child.communicate(timeout=30)
+        assert inhabited() == set()
     assert child.returncode != 0
-    assert not spaces & inhabited()
 
 
 def test_a_lab_whose_file_cannot_be_written_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from outgate.nft.evaluate import CtDirection, Header
 from outgate.nft.objects import (
     ACCEPT,
     DROP,
@@ -21,7 +22,6 @@ from outgate.nft.objects import (
     CtState,
     Field,
     Hook,
-    Judgement,
     KeyPart,
     KeyType,
     Limit,
@@ -39,13 +39,14 @@ from outgate.nft.objects import (
 )
 from outgate.nft.spelling import FIELD_KIND, KEY_KIND
 
-__all__ = ["INTERFACES", "MARKS", "PORTS", "PROTOCOLS", "V4", "V6", "changed", "rulesets", "spans"]
+__all__ = ["INCOMING", "MARKS", "OUTGOING", "V4", "headers", "rulesets"]
 
 V4 = [*range(0x0A09_0000, 0x0A09_0010), 0x0A09_00FF, 0x0A09_0100, 0xCB00_7105]
 V6 = [(0x2001 << 112) + 7, *range(0xFD09 << 112, (0xFD09 << 112) + 12), (0xFD09 << 112) + (1 << 64)]
 PORTS = [0, 1, 53, 80, 443, 1023, 1024, 8000, 9000, 65535]
 PROTOCOLS = [1, 6, 17, 47, 58, 132]
-INTERFACES = ["ogp1", "ogp2", "eth0"]
+INCOMING, OUTGOING = "ogp1", "eth0"
+INTERFACES = [INCOMING, OUTGOING, "ogp2"]
 MARKS = [0, 0x0001_0000, 0x0002_0000, 0x0001_0005, 5]
 COMMENTS = st.one_of(st.just(""), st.just("production/web egress[0]"), st.text(max_size=200))
 
@@ -78,7 +79,7 @@ _PORT_FIELDS = {
 
 
 @st.composite
-def spans(draw: st.DrawFn, pool: Sequence[int]) -> tuple[int, int]:
+def _spans(draw: st.DrawFn, pool: Sequence[int]) -> tuple[int, int]:
     """One value of the pool, or a range between two of them."""
     low, high = sorted((draw(st.sampled_from(pool)), draw(st.sampled_from(pool))))
     return (low, high) if draw(st.booleans()) else (low, low)
@@ -101,7 +102,7 @@ def _keys(draw: st.DrawFn, kinds: tuple[KeyType, ...], *, interval: bool) -> lis
             elif index == lead:
                 key.append((pool[low], pool[high if interval and draw(st.booleans()) else low]))
             elif interval:
-                key.append(draw(st.one_of(spans(_POOL[kind]), st.just((0, 0xFF if len(_POOL[kind]) < 8 else 0xFFFF)))))
+                key.append(draw(st.one_of(_spans(_POOL[kind]), st.just((0, 0xFF if len(_POOL[kind]) < 8 else 0xFFFF)))))
             else:
                 value = draw(st.sampled_from(_POOL[kind]))
                 key.append((value, value))
@@ -141,7 +142,7 @@ def _compares(draw: st.DrawFn, field: Field) -> Compare:
             return Compare(field, value, value, negated=negated)
     kind = FIELD_KIND[field]
     pool = next((_POOL[key] for key, of in KEY_KIND.items() if of is kind and key in _POOL), [0, 1, 64, 133, 136, 255])
-    low, high = draw(spans(pool))
+    low, high = draw(_spans(pool))
     return Compare(field, low, high, negated=negated)
 
 
@@ -240,6 +241,32 @@ def rulesets(draw: st.DrawFn, *, quiet: bool = False, hooks: Sequence[str] = ("f
     return Ruleset(chains=chains, sets={one.name: one for one in sets})
 
 
-def changed(verdict: Judgement) -> Judgement:
-    """Another verdict."""
-    return DROP if verdict != DROP else ACCEPT
+@st.composite
+def headers(draw: st.DrawFn) -> Header:
+    """A packet in any state that its protocol can be brought into."""
+    family = draw(st.sampled_from([4, 6]))
+    protocol = draw(st.sampled_from([6, 17, 132, 47, 1 if family == 4 else 58]))
+    ported = protocol in (6, 17, 132)
+    states = [(CtState.NEW, CtDirection.ORIGINAL), (CtState.UNTRACKED, CtDirection.ORIGINAL)]
+    if protocol != 132:
+        # An SCTP association is established by an exchange of cookies, which these frames do not play.
+        states += [(CtState.ESTABLISHED, CtDirection.ORIGINAL), (CtState.ESTABLISHED, CtDirection.REPLY)]
+    if protocol == 6:
+        states.append((CtState.INVALID, CtDirection.ORIGINAL))
+    state, direction = draw(st.sampled_from(states))
+    saddr, daddr = draw(st.lists(st.sampled_from(V4 if family == 4 else V6), min_size=2, max_size=2, unique=True))
+    return Header(
+        family=family,
+        saddr=saddr,
+        daddr=daddr,
+        protocol=protocol,
+        sport=draw(st.sampled_from([1, 1024, 40000])) if ported else None,
+        # Connection tracking takes port 0 for a broken packet.
+        dport=draw(st.sampled_from([port for port in PORTS if port])) if ported else None,
+        iifname=INCOMING,
+        oifname=OUTGOING,
+        state=state,
+        direction=direction,
+        mark=draw(st.sampled_from(MARKS)),
+        hop_limit=draw(st.sampled_from([1, 64, 133, 254])),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 
 import pytest
@@ -69,10 +70,8 @@ def test_a_damaged_message_is_read_or_refused(data: st.DataObject) -> None:
     raw = bytearray(COMPRESSED)
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(Malformed):
         dns.decode(bytes(raw))
-    except Malformed:
-        pass
 
 
 def test_a_compressed_response_is_understood() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from outgate.packets import Protocol
 from outgate.report.lab import ProbeResult
 from outgate.report.lab_matrix import Column, Matrix, Section, State, matrix_of
@@ -29,7 +31,7 @@ def test_ports_that_are_treated_alike_share_a_column() -> None:
 
 
 def test_one_column_where_everything_is_alike() -> None:
-    """ "all" says more than a list."""
+    """The word all says more than a list of ports."""
     assert cells(*(result(A, DB, port, DENY) for port in (5432, 80, 49152))) == {("shop/a", "db", "all"): "✗"}
 
 
@@ -81,7 +83,7 @@ def test_services_by_address_and_by_name_share_a_column_where_alike() -> None:
     """By name fails where DNS is denied, and only then is it another column."""
 
     def both(by_name: object) -> dict[tuple[str, str, str], str]:
-        name = {"service": "shop/db", "via": "name", "name": "db.shop.svc.cluster.local"}
+        name: dict[str, Any] = {"service": "shop/db", "via": "name", "name": "db.shop.svc.cluster.local"}
         address = result(A, DB, 5432, ALLOW, service="shop/db", via="service")
         return cells(address, result(A, DB, 5432, ALLOW if by_name else DENY, **name))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def plain(found: LabReport, width: int = 100) -> str:
 
 def small() -> LabReport:
     """Web may reach the database on its port, the job may not, and nobody the metadata service."""
-    metadata = {"reason": "metadata service"}
+    metadata: dict[str, Any] = {"reason": "metadata service"}
     return report(
         result(WEB, DB, 5432, ALLOW),
         result(WEB, DB, 49152, DENY),

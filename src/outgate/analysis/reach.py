@@ -21,7 +21,7 @@ from outgate.analysis.flows import UNASSIGNED, Aim, Aims, aims, choose_family, e
 from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_ports import block_without_port, without_port
-from outgate.analysis.reachability import Judged, Question, Reachability, Split
+from outgate.analysis.reachability import OUTSIDE, Judged, Question, Reachability, Split
 from outgate.analysis.spelling import spell_protocol
 from outgate.errors import TooComplex, UsageError
 from outgate.model import Direction
@@ -107,7 +107,7 @@ def _of_the_block(side: Side, deciding: Trace | None, direction: Direction) -> S
     end = deciding.flow.source if direction is Direction.EGRESS else deciding.flow.destination
     if end.pod is not None or end.node is not None:
         return side
-    return replace(side, reason="outside the cluster no NetworkPolicy applies")
+    return replace(side, reason=OUTSIDE)
 
 
 def _coordinate(question: Question) -> int:

@@ -14,7 +14,7 @@ from outgate.analysis.flows import aims, ends
 from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
 from outgate.analysis.notes import notes
 from outgate.analysis.ports import PairPorts, open_points, pair_ports
-from outgate.analysis.reachability import Judged, PortsAnswer, Question, Reachability, Split
+from outgate.analysis.reachability import OUTSIDE, Judged, PortsAnswer, Question, Reachability, Split
 from outgate.analysis.spelling import spell_transports
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import TooComplex, UsageError
@@ -163,7 +163,12 @@ def _side(direction: Direction, pairs: tuple[PairPorts, ...], question: Question
         reason = f"allowed on {spell_transports(everywhere)} by {', '.join(map(str, origins[:4]))}"
         return Side(direction, verdict, True, origins[0] if len(origins) == 1 else None, reason, side.isolated_by)
     if verdict.allows:
-        return Side(direction, verdict, side.isolated, None, side.reason, side.isolated_by)
+        end = told.source if direction is Direction.EGRESS else told.destination
+        outside = end.pod is None and end.node is None
+        asked = question.source if direction is Direction.EGRESS else question.destination
+        # The address that stood for the whole block is not one that the reader asked about.
+        reason = OUTSIDE if outside and isinstance(asked, BlockTarget) else side.reason
+        return Side(direction, verdict, side.isolated, None, reason, side.isolated_by)
     names = ", ".join(dict.fromkeys(origin.name for origin in side.isolated_by))
     subject = told.source if direction is Direction.EGRESS else told.destination
     reason = f"{subject} is isolated for {direction.value.lower()} by {names}, and no rule there allows any port"

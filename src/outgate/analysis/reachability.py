@@ -12,7 +12,10 @@ from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Side, Trace, Verdict
 
-__all__ = ["Judged", "PortsAnswer", "Question", "Reachability", "Split"]
+__all__ = ["OUTSIDE", "Judged", "PortsAnswer", "Question", "Reachability", "Split"]
+
+OUTSIDE = "outside the cluster no NetworkPolicy applies"
+"""The reason of the side of a block, where no single address of it is meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,8 +184,10 @@ def _address(text: str) -> Address | None:
 def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
-    except ValueError as error:
-        raise UsageError(f"{text} is not a CIDR: {error}") from None
+    except ValueError:
+        if ":" in text.partition("/")[2]:
+            raise UsageError(f"{text}: an IPv6 block with a port is written [2001:db8::/32]:443") from None
+        raise UsageError(f"{text} is not a CIDR: an address and the length of its prefix, as in 10.0.0.0/8") from None
 
 
 def _port(text: str) -> int | str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from outgate.lab.session import Outcome
     from outgate.report.lab import LabReport
 
-__all__ = ["lab"]
+__all__ = ["down", "lab", "shell"]
 
 PATIENT = 1.0
 """Seconds before progress is shown."""
@@ -136,8 +136,9 @@ def _run(given: dict[str, Any]) -> int:
         _say(report, given["output"])
         if given["keep"]:
             run.serve(answers)
-            first = next(iter(stage.pods), ("", ""))
-            note(f"kept: outgate lab shell {'/'.join(first)}; outgate lab down removes it", given["quiet"])
+            first = "/".join(next(iter(stage.pods), ("NAMESPACE", "POD")))
+            name = "" if given["name"] == keeper.DEFAULT else f" --name {given['name']}"
+            note(f"kept: outgate lab shell {first}{name}; outgate lab down{name} removes it", given["quiet"])
         return session.Outcome(1 if report.disagreements else 0, stage)
 
     return session.run_in_lab(inside, keep=given["keep"], name=given["name"])

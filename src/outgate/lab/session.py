@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -81,10 +81,12 @@ def run_in_lab(function: Callable[[], int | Outcome], *, keep: bool = False, nam
         keeper.refuse_if_standing(name)
     ours, theirs = socket.socketpair()
     parent = os.getpid()
+    # Nobody is interrupted between being born and being able to pass it on.
+    unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
     warden = process.fork(lambda: _warden(function, ours, theirs, parent, keep=keep))
     theirs.close()
     try:
-        with _forwarding(warden), ours:
+        with _forwarding(warden, unmasked), ours:
             raised = _serve(ours, name)
             code = os.waitstatus_to_exitcode(os.waitpid(warden, 0)[1])
     except BaseException:
@@ -101,9 +103,10 @@ def run_in_lab(function: Callable[[], int | Outcome], *, keep: bool = False, nam
 
 
 @contextlib.contextmanager
-def _forwarding(warden: int) -> Iterator[None]:
+def _forwarding(warden: int, unmasked: Iterable[int]) -> Iterator[None]:
     """Passes interruptions on to the lab, and kills it at the second. Only a main thread may handle signals."""
     if threading.current_thread() is not threading.main_thread():
+        signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
         yield
         return
     count = 0
@@ -115,6 +118,7 @@ def _forwarding(warden: int) -> Iterator[None]:
             os.kill(warden, signal.SIGKILL if count > 1 else number)
 
     before = {number: signal.signal(number, forward) for number in _INTERRUPTIONS}
+    signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
     try:
         yield
     finally:
@@ -149,6 +153,7 @@ def _warden(
     os.setpgid(0, 0)
     for number in _INTERRUPTIONS:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTIONS)
     try:
         namespaces.isolate()
         # After the user namespace: a change of credentials clears the tie.

@@ -24,7 +24,8 @@ def _no_line(_: Path) -> int:
 class Document:
     """One object of the input: a YAML document, or one item of a `List`.
 
-    `value` is what JSON would hold (dict, list, str, int, float, bool, None). `locate` gives the line
+    `value` is what JSON would hold (dict, list, str, int, float, bool, None); of kinds other than policies a reader may
+    leave out what `outgate.model.parse` does not look at. `locate` gives the line
     (from 1; 0 if unknown) of the value at a path; for a missing path it gives the nearest parent's line.
     `template` is the Helm template named by a ``# Source:`` comment above the document, or empty.
     `repeated` has the path of every key that its mapping holds more than once, with the line of the last repetition

@@ -8,8 +8,8 @@
 
 A transaction is not enough by itself. Rules are live before new *interval* sets of the same transaction are
 filled (the generation flips before pipapo publishes), so those are made first. And a packet that is in
-the old rules while the generation flips looks sets up in the new one: a set removed by the same
-transaction is empty for it. So removal comes last, when no such packet is left.
+the old rules while the generation flips may look sets up in the new one, where a set removed by the
+same transaction is empty. So removal comes last, when no such packet is left.
 
 If the process dies anywhere, what stands is the old state or the new one, perhaps with objects that
 nothing refers to; the next delta finds those and finishes or removes them.

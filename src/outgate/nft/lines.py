@@ -139,7 +139,7 @@ def _selector_lines(
         yield from ports
     for peer in rule.peers or ():
         if isinstance(peer, PodMatch) and ports:
-            look = Lookup((view.peer,), peer_set(policies, peer, view.family, registry))
+            look = Lookup((view.peer,), _peer_set(policies, peer, view.family, registry))
             for statements in ports:
                 yield (*statements, look)
     if rule.ports is not None and rule.direction is Direction.EGRESS:
@@ -186,7 +186,7 @@ def _port_set(numbers: TransportSet, registry: Registry) -> str:
     return registry.add_set(NftSet(name, key, elements, interval=ranges))
 
 
-def peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registry) -> str:
+def _peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registry) -> str:
     """The set of the addresses that a selector covers now; one for each selector, whoever uses it."""
     name = named(f"p{family}", ("pods", repr(peer)))
     if name not in registry.sets:

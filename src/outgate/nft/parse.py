@@ -123,8 +123,9 @@ class _Reader:
                 self.rest_of_line()
             else:
                 self.read_foreign(word)
-        if any(token.text not in ("\n", ";") for token in self.tokens[self.at :]):
-            raise self.fail("one table is expected, and nothing after it")
+        for self.at, token in enumerate(self.tokens[self.at :], self.at):
+            if token.text not in ("\n", ";"):
+                raise self.fail("one table is expected, and nothing after it")
         return Ruleset(chains=self.chains, sets=self.sets, family=family, table=table)
 
     def read_foreign(self, kind: str) -> None:

@@ -36,6 +36,7 @@ class Protocol(enum.IntEnum):
 
 _FINE = tuple(Protocol)
 _FINE_NUMBERS = frozenset(int(p) for p in _FINE)
+_ATTRIBUTES = {int(p): p.name.lower() for p in _FINE}
 _COARSE = IntervalSet.of((0, 255)) - IntervalSet.of(*((p, p) for p in sorted(_FINE_NUMBERS)))
 _NOTHING = IntervalSet()
 
@@ -82,14 +83,13 @@ class TransportSet:
 
     def of(self, protocol: Protocol) -> IntervalSet:
         """The coordinates of one protocol."""
-        found: IntervalSet = getattr(self, protocol.name.lower())
+        found: IntervalSet = getattr(self, _ATTRIBUTES[protocol])
         return found
 
     def contains(self, protocol: int, coordinate: int = 0) -> bool:
         """Whether one point is a member. The coordinate of a coarse protocol is ignored."""
-        if protocol in _FINE_NUMBERS:
-            return coordinate in self.of(Protocol(protocol))
-        return protocol in self.other
+        attribute = _ATTRIBUTES.get(protocol)
+        return protocol in self.other if attribute is None else coordinate in getattr(self, attribute)
 
     def items(self) -> Iterator[tuple[Protocol, IntervalSet]]:
         """The fine protocols that have at least one point, by protocol number."""

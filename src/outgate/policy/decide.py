@@ -20,9 +20,9 @@ from outgate.packets.packetset import Cube
 from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import NamedPort, Origin, Rule, Verdict, origin_of
-from outgate.policy.selection import Selection, resolve
+from outgate.policy.selection import PodKey, Selection, resolve
 
-__all__ = ["ClassKey", "Decision", "Part", "Policies", "decide"]
+__all__ = ["ClassKey", "Decision", "Isolation", "Part", "Policies", "decide"]
 
 ClassKey = tuple[Direction, tuple[tuple[str, str], ...], tuple[tuple[NamedPort, TransportSet], ...]]
 """What a decision depends on: direction, names of the selecting policies, meanings of the port names."""
@@ -62,6 +62,15 @@ class Decision:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """The policies that select one pod in one direction, by name; none where it is not isolated."""
+
+    policies: tuple[NetworkPolicy, ...]
+    origins: tuple[Origin, ...]
+    rules: tuple[Rule, ...]
+
+
 class Policies:
     """The policies of one snapshot, ready to be asked. Keep it for as long as the snapshot."""
 
@@ -70,6 +79,17 @@ class Policies:
         self.profile = profile
         self.selection = Selection(snapshot, profile)
         self._decisions: dict[ClassKey, Decision] = {}
+        self._isolations: dict[tuple[PodKey, Direction], Isolation] = {}
+
+    def isolation(self, pod: Pod, direction: Direction) -> Isolation:
+        """Which policies select a pod in a direction, and all their rules."""
+        found = self._isolations.get((pod.key, direction))
+        if found is None:
+            selecting = self.selection.selecting(pod, direction)
+            origins = tuple(origin_of(policy, direction) for policy in selecting)
+            found = Isolation(selecting, origins, tuple(self.rules(selecting, direction)))
+            self._isolations[pod.key, direction] = found
+        return found
 
     def class_of(self, pod: Pod, direction: Direction) -> ClassKey:
         """The policy class of a pod: pods with equal keys are treated alike, so they share a kernel chain."""

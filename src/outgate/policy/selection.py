@@ -32,6 +32,15 @@ class Selection:
         self._addresses: dict[PodMatch, AddressSet] = {}
         self._rules: dict[tuple[str, str, Direction], tuple[Rule, ...]] = {}
         self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
+        self._kind_of: dict[PodKey, tuple[str, _LabelKey]] = {}
+        self._selected: dict[tuple[int, tuple[str, _LabelKey]], tuple[PodMatch, bool]] = {}
+
+    def kind_of(self, pod: Pod) -> tuple[str, _LabelKey]:
+        """What selectors can see of a pod: its namespace and labels. The same object for the same pod, always."""
+        found = self._kind_of.get(pod.key)
+        if found is None:
+            found = self._kind_of[pod.key] = (pod.namespace, frozenset(pod.labels.items()))
+        return found
 
     def selecting(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
         """The policies that isolate a pod in a direction, by name.
@@ -43,7 +52,7 @@ class Selection:
         candidates = self.snapshot.policies_by_namespace.get(pod.namespace)
         if not candidates:
             return ()
-        key = (pod.namespace, frozenset(pod.labels.items()), direction)
+        key = (*self.kind_of(pod), direction)
         found = self._selecting.get(key)
         if found is None:
             found = tuple(one for one in candidates if direction in one.types and one.pods.matches(pod.labels))
@@ -68,7 +77,12 @@ class Selection:
             return inside
         if pod is None or (pod.host_network and not self.profile.host_network_selected):
             return False
-        return self._selects(match, pod)
+        # The match is kept beside the answer, so that no other can come to have its identity.
+        key = (id(match), self.kind_of(pod))
+        known = self._selected.get(key)
+        if known is None:
+            known = self._selected[key] = (match, self._selects(match, pod))
+        return known[1]
 
     def _selects(self, match: PodMatch, pod: Pod) -> bool:
         if match.namespaces is None:

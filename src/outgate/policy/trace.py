@@ -11,13 +11,12 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from outgate.model import Direction, NetworkPolicy
+from outgate.model import Direction, NetworkPolicy, Pod
 from outgate.packets import Address, Protocol
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import Profile
-from outgate.policy.rules import BlockMatch, Origin, Rule, Verdict, origin_of
-from outgate.policy.selection import resolve
+from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, Rule, Verdict
 
 __all__ = ["Flow", "Judge", "Side", "Trace", "judge"]
 
@@ -156,20 +155,20 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     pod = subject.pod
     if pod is None:
         return Side(direction, allow, False, None, f"{subject} is not a pod: no NetworkPolicy applies to it")
-    selecting = policies.selection.selecting(pod, direction)
+    isolation = policies.isolation(pod, direction)
     word = direction.value.lower()
-    if not selecting:
+    if not isolation.policies:
         what = "is on the host network, where policies do not apply" if pod.host_network else ""
         reason = f"{pod} {what}" if what else f"no policy selects {pod} for {word}"
         return Side(direction, allow, False, None, reason)
-    isolating = tuple(origin_of(policy, direction) for policy in selecting)
+    isolating = isolation.origins
     exemption = _exemption(policies, subject, peer, flow.dialled is not None, direction)
     if exemption:
         return Side(direction, allow, True, None, exemption, isolating)
-    for rule in policies.rules(selecting, direction):
+    for rule in isolation.rules:
         if _matches(policies, rule, peer, flow):
             return Side(direction, allow, True, rule.origin, f"allowed by {_cite(rule.origin)}", isolating)
-    return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, selecting, word), isolating)
+    return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolation.policies, word), isolating)
 
 
 def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated: bool, direction: Direction) -> str:
@@ -191,19 +190,33 @@ def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated
 
 
 def _matches(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool:
-    address, coordinate = peer.address, flow.coordinate
-    translated = flow.dialled is not None and rule.direction is Direction.EGRESS
-    seen = flow.dialled if translated and policies.profile.blocks_see_service else None
     names = _names_count(policies.profile, rule.direction, flow.destination)
+    translated = flow.dialled is not None and rule.direction is Direction.EGRESS
+    if translated and policies.profile.blocks_see_service and flow.dialled is not None:
+        return _matches_untranslated(policies, rule, peer, flow, flow.dialled, names=names)
+    if not _ports_match(rule, flow, flow.coordinate, names=names):
+        return False
+    return rule.peers is None or any(_is_peer(policies, match, peer) for match in rule.peers)
+
+
+def _is_peer(policies: Policies, match: PeerMatch, peer: Endpoint) -> bool:
+    inside = isinstance(match, BlockMatch) and peer.address in match.addresses
+    return policies.selection.is_peer(match, peer.pod, inside)
+
+
+def _matches_untranslated(
+    policies: Policies, rule: Rule, peer: Endpoint, flow: Flow, dialled: tuple[Address, int], *, names: bool
+) -> bool:
+    """As where address blocks are compared with what the client dialled; selectors still see the pod behind it."""
+    behind = _ports_match(rule, flow, flow.coordinate, names=names)
     if rule.peers is None:
-        return _ports_match(rule, flow, coordinate, names=names)
+        return behind
+    in_front = _ports_match(rule, flow, dialled[1], names=names)
     for match in rule.peers:
-        if isinstance(match, BlockMatch) and seen is not None:
-            if seen[0] in match.addresses and _ports_match(rule, flow, seen[1], names=names):
+        if isinstance(match, BlockMatch):
+            if in_front and dialled[0] in match.addresses:
                 return True
-            continue
-        inside = isinstance(match, BlockMatch) and address in match.addresses
-        if policies.selection.is_peer(match, peer.pod, inside) and _ports_match(rule, flow, coordinate, names=names):
+        elif behind and policies.selection.is_peer(match, peer.pod, inside=False):
             return True
     return False
 
@@ -222,7 +235,14 @@ def _ports_match(rule: Rule, flow: Flow, coordinate: int, *, names: bool) -> boo
     if rule.ports.numbers.contains(flow.protocol, coordinate):
         return True
     pod = flow.destination.pod
-    return names and pod is not None and resolve(rule.ports.names, pod).contains(flow.protocol, coordinate)
+    return names and pod is not None and any(_names(pod, name, flow.protocol, coordinate) for name in rule.ports.names)
+
+
+def _names(pod: Pod, wanted: NamedPort, protocol: int, number: int) -> bool:
+    """Whether a container port of the pod has this name, protocol and number: what `resolve` says of one port."""
+    return wanted.protocol == protocol and any(
+        port.port == number and port.name == wanted.name and port.protocol == wanted.protocol.name for port in pod.ports
+    )
 
 
 def _cite(origin: Origin) -> str:

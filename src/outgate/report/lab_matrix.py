@@ -195,7 +195,7 @@ def _spots(raw: _Raw) -> list[_Spot]:
     return sorted(raw.order, key=lambda one: (order.index(one.section), one.scope, one.head if one.scope else ""))
 
 
-def state_of(probes: Iterable[ProbeResult]) -> State:
+def _state_of(probes: Iterable[ProbeResult]) -> State:
     """What some probes say together."""
     many = tuple(probes)
     if any(one.disagrees for one in many):
@@ -224,12 +224,12 @@ def _cell(raw: _Raw, row: str, spot: _Spot, labels: Iterable[str], members: tupl
     """One cell. A pod to itself is a dot where it stands for no other; a disagreement always shows."""
     if spot.section is Section.PODS and row == f"{spot.scope}/{spot.head}":
         itself = raw.places[row].get(spot, {})
-        if state_of(one for many in itself.values() for one in many) is State.DISAGREES:
+        if _state_of(one for many in itself.values() for one in many) is State.DISAGREES:
             return State.DISAGREES
         if len(members) < 2:
             return State.ITSELF if itself else State.UNKNOWN
     here = _between(raw, row, spot, members)
-    return state_of(one for label in labels for one in here.get(label, ()))
+    return _state_of(one for label in labels for one in here.get(label, ()))
 
 
 def _groups(raw: _Raw, rows: list[str], spot: _Spot, members: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -242,7 +242,7 @@ def _groups(raw: _Raw, rows: list[str], spot: _Spot, members: tuple[str, ...]) -
     ordered = sorted(labels, key=lambda label: (label not in own, not label[0].isdigit(), _number(label), label))
     groups: list[tuple[list[str], dict[str, State]]] = []
     for label in ordered:
-        vector = ((row, state_of(here[row].get(label, ()))) for row in sources)
+        vector = ((row, _state_of(here[row].get(label, ()))) for row in sources)
         known: dict[str, State] = {row: state for row, state in vector if state is not State.UNKNOWN}
         for together, states in groups:
             if all(states.get(row, state) is state for row, state in known.items()):
@@ -281,7 +281,7 @@ def _merge(raw: _Raw) -> dict[str, tuple[str, ...]]:
     names = [row for row in _ordered(raw) if row in raw.pods]
     behaviour = {name: _behaviour(raw, name) for name in names}
     towards = {
-        (row, f"{spot.scope}/{spot.head}"): {label: state_of(many) for label, many in ports.items()}
+        (row, f"{spot.scope}/{spot.head}"): {label: _state_of(many) for label, many in ports.items()}
         for row, spots in raw.places.items()
         for spot, ports in spots.items()
         if spot.section is Section.PODS
@@ -301,7 +301,7 @@ def _behaviour(raw: _Raw, name: str) -> object:
     """Everything about a pod but its dealings with other pods."""
     spots = raw.places.get(name, {})
     return {
-        (spot, label): state_of(many)
+        (spot, label): _state_of(many)
         for spot, ports in spots.items()
         if spot.section is not Section.PODS
         for label, many in ports.items()
