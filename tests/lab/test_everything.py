@@ -138,6 +138,17 @@ def test_without_dns_names_are_left_out_and_that_is_said() -> None:
     assert any("names are not probed" in note for note in prepared.plan.notes)
 
 
+def test_a_dns_pod_without_its_service_is_asked_directly() -> None:
+    """A folder of manifests often has the pods of kube-system and not its Services."""
+    pod_alone = DNS.split("---")[0] + "---\n"
+    prepared = planned(pod_alone + SHOP)
+    coredns = prepared.snapshot.pod("kube-system", "coredns")
+    assert coredns is not None
+    lookups = {one.lookup.server for one in prepared.plan.probes if one.lookup is not None}
+    assert lookups == set(coredns.addresses)
+    assert any(one.lookup is not None and one.service == "shop/db" for one in prepared.plan.probes)
+
+
 def test_a_service_without_endpoints_is_said() -> None:
     """Nobody can answer there, so silence would prove nothing."""
     empty = "apiVersion: v1\nkind: Service\nmetadata: {name: void, namespace: shop}\n"

@@ -298,7 +298,7 @@ def test_rules_and_denials_are_counted_under_their_names() -> None:
 
     def check(world: World) -> None:
         world.program(allowing(OPEN))
-        rule = named("r", ("NetworkPolicy", "a", "p", "Egress", "0"))
+        rule = named("r", ("networking.k8s.io/v1", "NetworkPolicy", "a", "p", "Egress", "0"))
         assert world.counts()[rule] == 0
         with world.pair(socket.SOCK_STREAM, 4, OPEN):
             assert world.counts()[rule] == 1

@@ -53,8 +53,13 @@ def after(*commands: Command, before: Ruleset | None = TABLE) -> Ruleset | None:
 
 def test_a_table_is_built_in_order() -> None:
     """Chains, then maps that lead to them, then rules that look into those."""
-    declared = [AddChain(TABLE.chains["leaf"]), AddChain(BASE), AddSet(MAP), AddSet(SET)]
-    filled = [AddElements(MAP), AddElements(SET), AddRules("leaf", (ChainRule((DROP,)),)), AddRules("base", RULES)]
+    declared: list[Command] = [AddChain(TABLE.chains["leaf"]), AddChain(BASE), AddSet(MAP), AddSet(SET)]
+    filled: list[Command] = [
+        AddElements(MAP),
+        AddElements(SET),
+        AddRules("leaf", (ChainRule((DROP,)),)),
+        AddRules("base", RULES),
+    ]
 
     assert after(AddTable(), *declared, *filled, before=None) == TABLE
 

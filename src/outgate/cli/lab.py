@@ -13,6 +13,7 @@ import click
 
 from outgate.cli import options
 from outgate.cli.inputs import dns_names, note, read_input
+from outgate.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class _RunUnlessNamed(click.Group):
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what is most often typed first."""
         formatter.write_usage(ctx.command_path, "[OPTIONS]")
-        formatter.write_usage(ctx.command_path, "shell POD [-- COMMAND...]", "      ")
+        formatter.write_usage(ctx.command_path, "shell [POD] [-- COMMAND...]", "      ")
         formatter.write_usage(ctx.command_path, "down", "      ")
 
 
@@ -87,17 +88,25 @@ def lab(context: click.Context, /, **given: Any) -> int:
 
 
 @lab.command()
-@click.argument("pod")
+@click.argument("pod", required=False)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @_NAME
-def shell(pod: str, command: tuple[str, ...], name: str) -> int:
+def shell(pod: str | None, command: tuple[str, ...], name: str) -> int:
     """Open a shell, or run one command, in a pod of the kept lab.
 
-    POD is namespace/name, node/NAME, or a pod's name alone where only one namespace has it.
+    POD is namespace/name, node/NAME, or a pod's name alone where only one namespace has it. It may be left out where
+    the lab has a single pod.
     """
+    from outgate.lab import keeper
     from outgate.lab.shell import shell as open_shell
 
-    return open_shell(pod, command, name=name)
+    kept = keeper.find(name) if pod is None else None
+    if kept is not None:
+        pods = sorted(kept.description.pods)
+        if len(pods) != 1:
+            raise UsageError("which pod?", hint=f"the lab has {', '.join(pods[:10])}{', …' if len(pods) > 10 else ''}")
+        pod = pods[0]
+    return open_shell(pod or "", command, name=name)
 
 
 @lab.command()
@@ -134,6 +143,8 @@ def _run(given: dict[str, Any]) -> int:
     def inside() -> Outcome:
         report, stage, answers = run.perform(prepared, _progress(quiet=given["quiet"]))
         _say(report, given["output"])
+        if given["verbose"]:
+            note(f"note: {answers.count} sockets listened, and {report.at_once} probes at a time had room")
         if given["keep"]:
             run.serve(answers)
             first = "/".join(next(iter(stage.pods), ("NAMESPACE", "POD")))

@@ -21,7 +21,7 @@ from outgate.lab.ports import Ports, Transport
 from outgate.lab.topology import Topology
 from outgate.model import Direction, NetworkPolicy, Pod, PolicyRule, Service, Snapshot
 from outgate.model.objects import Address
-from outgate.model.services import ServiceRoute, resolve
+from outgate.model.services import Backend, ServiceRoute, resolve
 from outgate.packets import Protocol
 from outgate.policy import Endpoint, Judge, Policies
 
@@ -43,23 +43,34 @@ class Scope:
 
 
 def planner(topology: Topology, policies: Policies, zone: Zone) -> Planner:
-    """An empty plan for a lab, which knows its DNS servers."""
+    """An empty plan for a lab, which knows its DNS servers: those behind the DNS Service, else pods labelled so."""
     snapshot = policies.snapshot
     behind: dict[int, tuple[Address, tuple[tuple[Address, int], ...]]] = {}
     listening: set[tuple[Address, Protocol, int]] = set()
-    for service in reversed(dns_services(snapshot)):
-        for route in resolve(snapshot, service):
-            ends = tuple((end.address, end.port) for end in route.backends)
-            if route.port != DNS_PORT or not ends:
-                continue
-            listening.update((address, Protocol[route.protocol], port) for address, port in ends)
-            if route.protocol == "UDP":
-                for version in (4, 6):
-                    same = tuple(end for end in ends if end[0].version == version)
-                    server = route.address or (same[0][0] if same else None)
-                    if same and server is not None and server.version == version:
-                        behind[version] = (server, same)
+    routes = [route for service in reversed(dns_services(snapshot)) for route in resolve(snapshot, service)]
+    for route in routes or _dns_pods(snapshot):
+        ends = _ends_of(route)
+        if route.port != DNS_PORT or route.external or route.node_port or not ends:
+            continue
+        listening.update((address, Protocol[route.protocol], port) for address, port in ends)
+        if route.protocol == "UDP":
+            for version in (4, 6):
+                same = tuple(end for end in ends if end[0].version == version)
+                server = route.address or (same[0][0] if same else None)
+                if same and server is not None and server.version == version:
+                    behind[version] = (server, same)
     return Planner(topology, Judge(policies), behind, frozenset(listening), zone)
+
+
+def _dns_pods(snapshot: Snapshot) -> Iterator[ServiceRoute]:
+    """Pods that call themselves DNS servers, as kubeadm and kind label theirs, where the input has no Service for them.
+
+    Clients ask the first of them; all of them answer.
+    """
+    pods = [pod for pod in snapshot.endpoints if pod.labels.get("k8s-app") == "kube-dns"]
+    for pod in reversed(pods):
+        ends = tuple(Backend(address, DNS_PORT, pod) for address in pod.addresses)
+        yield from (ServiceRoute(None, DNS_PORT, protocol, "", ends) for protocol in ("UDP", "TCP"))
 
 
 def plan_everything(topology: Topology, policies: Policies, zone: Zone, scope: Scope) -> Plan:
@@ -129,7 +140,8 @@ class _Everything:
         if not self.made.dns:
             if self.snapshot.services or self.scope.names:
                 self.notes.append(
-                    "no DNS server: kube-system has no Service on port 53 with ready pods, so names are not probed"
+                    "no DNS server: kube-system has no Service on port 53 with ready pods, and no pod is labelled "
+                    "k8s-app=kube-dns, so names are not probed"
                 )
             return
         for service in self.snapshot.services:

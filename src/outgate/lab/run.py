@@ -127,6 +127,7 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         ),
         notes=prepared.plan.notes,
         unmentioned=prepared.plan.unmentioned,
+        at_once=engine.room,
     )
     return report, stage, answers
 

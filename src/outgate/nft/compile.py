@@ -167,7 +167,8 @@ class _Compiler:
 
     def _deny_chain(self, selecting: tuple[NetworkPolicy, ...], direction: Direction) -> Judgement:
         """Count, log, drop. One chain for each class, so that denials can be laid to its policies."""
-        name = named("d", (direction.value, *(part for one in selecting for part in (one.namespace, one.name))))
+        identity = (part for one in selecting for part in (one.api_version, one.kind, one.namespace, one.name))
+        name = named("d", (direction.value, *identity))
         if name not in self.registry.chains:
             comment = f"{direction.value} denied: {selecting[0].namespace}/{','.join(one.name for one in selecting)}"
             self.registry.chains[name] = Chain(name, tuple(self._refuse(comment, name)))

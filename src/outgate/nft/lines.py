@@ -107,8 +107,8 @@ class Registry:
     def rule_chain(self, rule: Rule) -> Judgement:
         """The way to the chain that stands for one policy rule: count, and go back to be judged further."""
         origin = rule.origin
-        identity = (origin.kind, origin.namespace, origin.name, origin.direction.value, str(origin.rule))
-        name = named("r", identity)
+        policy = (origin.api_version, origin.kind, origin.namespace, origin.name)
+        name = named("r", (*policy, origin.direction.value, str(origin.rule)))
         if name not in self.chains:
             self.chains[name] = Chain(name, (ChainRule((Counter(), RETURN), f"{origin.kind} {origin}"),))
         return goto(name)
@@ -127,7 +127,7 @@ def class_lines(
         target = registry.rule_chain(rule)
         for statements in _selector_lines(policies, rule, meanings, view, registry):
             yield ChainRule((*statements, target), str(rule.origin))
-    yield from _block_lines(many, meanings, view, registry)
+    yield from _block_lines(policies, many, meanings, view, registry)
 
 
 def _selector_lines(
@@ -230,14 +230,19 @@ def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) ->
 
 
 def _block_lines(
-    rules: tuple[Rule, ...], meanings: Mapping[NamedPort, TransportSet], view: View, registry: Registry
+    policies: Policies,
+    rules: tuple[Rule, ...],
+    meanings: Mapping[NamedPort, TransportSet],
+    view: View,
+    registry: Registry,
 ) -> Iterator[ChainRule]:
     """All address blocks of a class in two maps; each packet belongs to the first rule that covers it."""
     covered = PacketSet.none()
     with_ports: dict[SetKey, Judgement | None] = {}
     without: dict[SetKey, Judgement | None] = {}
     for rule in rules:
-        blocks = AddressSet.union_of(peer.addresses for peer in rule.peers or () if isinstance(peer, BlockMatch))
+        parts = (policies.selection.addresses(peer) for peer in rule.peers or () if isinstance(peer, BlockMatch))
+        blocks = AddressSet.union_of(parts)
         numbers = _numbers(rule, meanings)
         whole = PacketSet.cube(blocks.only(view.family), TransportSet.any() if numbers is None else numbers)
         for addresses, transports in whole - covered:

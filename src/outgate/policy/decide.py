@@ -4,9 +4,9 @@
     Isolated: allowed is the union of what the rules of those policies allow; all the rest is denied.
     Not isolated: everything is allowed.
 
-There is no order among NetworkPolicies; where several rules allow a packet, the first by policy name and
-rule index is named. Pods selected by the same policies share one decision (and, for ingress, the numbers
-that their port names stand for).
+There is no order among NetworkPolicies. Where several rules allow a packet, the first by policy name and
+rule index is named; where none does, the isolating policy with the fewest rules. Pods selected by the same
+policies share one decision (and, for ingress, the numbers that their port names stand for).
 """
 
 from __future__ import annotations
@@ -64,11 +64,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """The policies that select one pod in one direction, by name; none where it is not isolated."""
+    """The policies that select one pod in one direction; none where it is not isolated."""
 
     policies: tuple[NetworkPolicy, ...]
+    """By name."""
     origins: tuple[Origin, ...]
+    """The same, the one with the fewest rules first."""
     rules: tuple[Rule, ...]
+    """The rules of all of them, by policy name and index."""
 
 
 class Policies:
@@ -86,7 +89,7 @@ class Policies:
         found = self._isolations.get((pod.key, direction))
         if found is None:
             selecting = self.selection.selecting(pod, direction)
-            origins = tuple(origin_of(policy, direction) for policy in selecting)
+            origins = _isolating(selecting, direction)
             found = Isolation(selecting, origins, tuple(self.rules(selecting, direction)))
             self._isolations[pod.key, direction] = found
         return found
@@ -126,7 +129,7 @@ class Policies:
             if new:
                 parts.append(Part(new, Verdict.ALLOW, rule.origin))
                 rest = rest - new
-        isolating = tuple(origin_of(policy, direction) for policy in policies)
+        isolating = _isolating(policies, direction)
         if rest:
             parts.append(Part(rest, Verdict.DENY, isolating[0]))
         return Decision(direction, isolating, tuple(parts))
@@ -152,6 +155,12 @@ class Policies:
         """Where a port name leads: each destination pod among `addresses` says for itself."""
         for transports, theirs in self.selection.named_port(name):
             yield theirs & addresses, transports
+
+
+def _isolating(policies: tuple[NetworkPolicy, ...], direction: Direction) -> tuple[Origin, ...]:
+    """The policies that isolate, the one with the fewest rules first: a denial is laid to the default deny."""
+    ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
+    return tuple(origin_of(policy, direction) for policy in ordered)
 
 
 def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:

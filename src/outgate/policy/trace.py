@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from outgate.model import Direction, NetworkPolicy, Pod
+from outgate.model import Direction, Pod
 from outgate.packets import Address, Protocol
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
@@ -168,7 +168,7 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     for rule in isolation.rules:
         if _matches(policies, rule, peer, flow):
             return Side(direction, allow, True, rule.origin, f"allowed by {_cite(rule.origin)}", isolating)
-    return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolation.policies, word), isolating)
+    return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolating, word), isolating)
 
 
 def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated: bool, direction: Direction) -> str:
@@ -250,6 +250,6 @@ def _cite(origin: Origin) -> str:
     return f"{origin}" + (f" ({place})" if place else "")
 
 
-def _refusal(subject: object, selecting: tuple[NetworkPolicy, ...], word: str) -> str:
-    names = ", ".join(policy.name for policy in selecting[:4]) + (", …" if len(selecting) > 4 else "")
+def _refusal(subject: object, isolating: tuple[Origin, ...], word: str) -> str:
+    names = ", ".join(origin.name for origin in isolating[:4]) + (", …" if len(isolating) > 4 else "")
     return f"{subject} is isolated for {word} by {names}, and no rule there allows it"

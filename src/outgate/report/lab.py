@@ -96,6 +96,8 @@ class LabReport:
     """What was left out, in sentences."""
     unmentioned: int | None = None
     """The port that stands for all that nobody mentions."""
+    at_once: int = 0
+    """Probes that had room under the limit of open files at a time."""
 
     @property
     def disagreements(self) -> tuple[ProbeResult, ...]:
