@@ -51,7 +51,7 @@ from tests.nft.rulesets import headers, rulesets
 
 QUIET = rulesets(quiet=True)
 PAIRS = st.tuples(QUIET, QUIET)
-FEWER = settings(max_examples=40)
+FEWER = settings(max_examples=30)
 PACKETS = st.lists(headers(), min_size=5, max_size=15)
 HOOKS = ("forward", "input")
 
@@ -141,6 +141,7 @@ def test_the_change_ends_at_what_is_desired(pair: tuple[Ruleset, Ruleset]) -> No
     assert change.after == desired
 
 
+@FEWER
 @given(QUIET)
 def test_nothing_is_done_where_nothing_differs(ruleset: Ruleset) -> None:
     """An agent that rewrites what is there resets its counters and judges every connection again."""
