@@ -15,6 +15,9 @@ __all__ = ["IntervalSet", "Span"]
 
 Span = tuple[int, int]
 
+_BEYOND = 1 << 130
+"""Larger than any member: no address has more than 128 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class IntervalSet:
@@ -92,7 +95,7 @@ class IntervalSet:
         return not (self - other).spans
 
     def __contains__(self, value: int) -> bool:
-        index = bisect_right(self.spans, (value, value + (1 << 130))) - 1
+        index = bisect_right(self.spans, (value, _BEYOND)) - 1
         return index >= 0 and self.spans[index][1] >= value
 
     def __bool__(self) -> bool:
