@@ -123,6 +123,16 @@ def test_names_that_cannot_be_resolved_say_how() -> None:
         find("svc/payments", alias("shop/payments", "api.example"))
 
 
+def test_a_bare_word_that_nothing_has_is_not_called_a_dns_name() -> None:
+    """Most such words are pods that are misspelt; --dns-name would be the wrong way out."""
+    with pytest.raises(UnknownName, match="no pod, workload or Service payments in the input") as caught:
+        find("payments")
+    assert "--dns-name" not in str(caught.value)
+    with pytest.raises(UnknownName, match="no pod, workload or Service db in namespace shop") as caught:
+        find("db", namespace="shop")
+    assert "data/db" in caught.value.hint
+
+
 def test_a_bare_name_that_several_have_is_refused() -> None:
     """Picking one of two databases would answer for the wrong one half of the time."""
     twin = pod("shop/db", ["10.1.0.50"])

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.analysis.targets import ANY_TRANSPORT, Named, Noun, TransportAsked, kind_of, parse, parse_destination
+from outgate.analysis.targets import (
+    ANY_TRANSPORT,
+    Named,
+    Noun,
+    TransportAsked,
+    kind_of,
+    other_reading,
+    parse,
+    parse_destination,
+)
 from outgate.errors import InvalidInput, UsageError
 
 ADDRESS, NETWORK = ipaddress.ip_address, ipaddress.ip_network
@@ -112,7 +121,7 @@ def test_long_and_short_form_may_agree_and_not_contradict() -> None:
     assert ANY_TRANSPORT.joined(asked) == asked
     with pytest.raises(UsageError, match="port is given twice"):
         asked.joined(TransportAsked(80, None))
-    with pytest.raises(UsageError, match="protocol is given twice"):
+    with pytest.raises(UsageError, match="protocol is given twice, as TCP and as UDP"):
         TransportAsked(None, 6).joined(TransportAsked(None, 17))
 
 
@@ -122,3 +131,28 @@ def test_kinds_are_kubectls_words() -> None:
         *("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Deployment")
     ]
     assert kind_of("shop") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("2001:db8::1:443", "[2001:db8::1]:443"),
+        ("fd00:10::443", ""),
+        ("2001:db8::1", ""),
+        ("2001:db8::1:db", ""),
+        ("[2001:db8::1]:443", ""),
+        ("10.0.0.1:443", ""),
+        ("shop/web:443", ""),
+        ("2001:db8:0:0:0:0:1:443", ""),
+    ],
+)
+def test_a_port_that_may_have_been_meant_is_noticed(text: str, other: str) -> None:
+    """Whoever forgets the brackets gets an answer about another address, and must be able to see it."""
+    assert other_reading(text) == other
+
+
+@pytest.mark.parametrize("text", ["https://example.com:443/", "http://10.0.0.1", "https://[2001:db8::1]/"])
+def test_a_url_is_called_one(text: str) -> None:
+    """Advice about brackets of IPv6 does not help who pasted a URL."""
+    with pytest.raises(UsageError, match="this is a URL"):
+        parse_destination(text)

@@ -93,7 +93,7 @@ def test_one_node_need_not_be_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["compile", "-f", str(file)]) == 0
     words = capsys.readouterr()
     assert "for node only: 2 pods" in words.out
-    assert "1 pods of only have no address" in words.err
+    assert "1 pod of only has no address in the input and is not in the ruleset" in words.err
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,7 @@ def test_one_node_need_not_be_named(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--node", "node-a", "--mark-mask", "0x1ffffffff"], "neighbouring bits"),
         (["--node", "node-a", "--mark-mask", "all"], "neighbouring bits"),
         (["--node", "node-a", "--interface-prefix", 'x"; drop'], "--interface-prefix"),
+        (["--node", "node-a", "--interface-prefix", ""], "--interface-prefix is empty"),
         (["--node", "node-a", "--log-group", "70000"], "--log-group"),
     ],
 )

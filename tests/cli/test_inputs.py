@@ -32,7 +32,7 @@ def test_a_refused_object_is_set_apart_and_said(manifests: str, capsys: pytest.C
     words = capsys.readouterr()
     assert words.out == ""
     assert f"set apart: {manifests}:8: spec.egress[0].to[0].ipBlock.cidr" in words.err
-    assert "1 object was refused and not part of the answer" in words.err
+    assert "1 object was refused and is not part of the answer" in words.err
     assert list(loaded.snapshot.namespaces) == ["a"]
     assert loaded.snapshot.policies == ()
 
@@ -40,7 +40,7 @@ def test_a_refused_object_is_set_apart_and_said(manifests: str, capsys: pytest.C
 def test_quiet_still_says_that_something_is_missing(manifests: str, capsys: pytest.CaptureFixture[str]) -> None:
     """-q is about noise; that a policy is not part of the answer is none."""
     read_input([manifests], namespace=None, strict=False, quiet=True)
-    assert capsys.readouterr().err == ("note: 1 object was refused and not part of the answer; see outgate validate\n")
+    assert capsys.readouterr().err == "note: 1 object was refused and is not part of the answer; see outgate validate\n"
 
 
 def test_strict_fails(manifests: str) -> None:
@@ -81,3 +81,11 @@ def test_what_is_no_name_and_address_is_refused(text: str) -> None:
     """A name that is silently dropped would be asked for again in an error that blames the input."""
     with pytest.raises(UsageError, match="NAME=ADDRESS"):
         dns_names([text])
+
+
+def test_an_empty_input_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe whose left side failed gives nothing, and every name would seem to be misspelt."""
+    file = tmp_path / "empty.yaml"
+    file.write_text("---\n# Source: chart/templates/off.yaml\n")
+    read_input([str(file)], namespace=None, strict=False)
+    assert capsys.readouterr().err == "note: the input has no objects\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from outgate.cli.main import main
+from outgate.lab import session
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RECIPES = str(EXAMPLES / "recipes")
@@ -73,6 +74,10 @@ def test_no_input_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         (["--pods-per-workload", "0"], "at least 1"),
         (["--family", "5"], "'4', '6'"),
         (["--timeout", "0"], "0.5"),
+        (["--timeout", "nan"], "number of seconds"),
+        (["--timeout", "inf"], "number of seconds"),
+        (["-n", "elsewhere"], "no flow has an end in namespace elsewhere"),
+        (["manifests/"], "Manifests are given with -f"),
         (["--flows", "/nowhere/flows.yaml"], "cannot be read"),
         (["--keep", "--name", "../up"], "cannot be the name"),
     ],
@@ -84,6 +89,25 @@ def test_wishes_that_cannot_be_granted(
     code, said = errors(capsys, "-f", pair, *arguments)
     assert code == 2
     assert words in said
+
+
+def test_a_lab_of_nothing_does_not_agree(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """An empty pipe or a file that cannot be read must not pass for a run without disagreements."""
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("")
+    code, said = errors(capsys, "-f", str(empty))
+    assert code == 2
+    assert "no pods and no workloads" in said
+
+
+def test_an_interrupted_run_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, pair: str
+) -> None:
+    """The lab's own process ends silently; half a run without a word looks like a whole one."""
+    monkeypatch.setattr("outgate.lab.session.run_in_lab", lambda *_, **__: session.INTERRUPTED)
+    code, said = errors(capsys, "-f", pair)
+    assert code == 130
+    assert said == "interrupted\n"
 
 
 def test_flows_about_what_is_not_there(capsys: pytest.CaptureFixture[str], pair: str, tmp_path: Path) -> None:

@@ -218,6 +218,21 @@ def test_full_disk_is_an_error(repository: Path) -> None:
     assert (ended.returncode, ended.stderr) == (3, b"error: No space left on device\n")
 
 
+def test_a_closed_standard_output_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell's `>&-` leaves Python without a stream; neither a traceback nor silence is an answer."""
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["--version"]) == 3
+    assert capsys.readouterr().err == "error: standard output is closed\n"
+
+
+def test_a_folder_without_its_option_is_answered_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The commonest slip of whoever comes from other tools: the folder as an argument."""
+    assert main(["validate", "manifests/"]) == 2
+    assert "Manifests are given with -f." in capsys.readouterr().err
+
+
 def test_interrupt_ends_with_130(repository: Path) -> None:
     """Control-C must end the command without a traceback, with the code that shells give it."""
     with subprocess.Popen(

@@ -17,7 +17,7 @@ from typing import TypeVar
 from outgate.host import process
 from outgate.host.namespaces import die_with_parent
 
-__all__ = ["Failed", "alone"]
+__all__ = ["Failed", "alone", "drop_rights"]
 
 CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWNET = 0x4000_0000
@@ -69,3 +69,11 @@ def _unshare(*, rootless: bool) -> None:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     die_with_parent()
+
+
+def drop_rights() -> None:
+    """Become a user without any right over this namespace, for as long as this process lives."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    # A user namespace of one's own gives rights over what is made in it, and none over what was there before.
+    if libc.unshare(CLONE_NEWUSER) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")

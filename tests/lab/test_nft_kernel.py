@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from outgate.host import process
 from outgate.host.nft import Nftables
 from outgate.nft.canonical import canonical
+from outgate.nft.delta import delta
 from outgate.nft.document import ruleset_document
 from outgate.nft.evaluate import Evaluator, Fate, Header, Outcome
 from outgate.nft.listing import read_listing
-from outgate.nft.objects import Ruleset
+from outgate.nft.objects import DROP, Chain, ChainRule, Compare, Field, KeyType, NftSet, Ruleset
 from outgate.nft.parse import parse_ruleset
 from outgate.nft.text import ruleset_text
 from tests.lab.alone import alone
@@ -154,3 +155,39 @@ def test_calls_return_where_the_kernel_returns() -> None:
 
     dropped = {header.dport for header, outcome in zip(packets, outcomes, strict=True) if outcome.fate is Fate.DROP}
     assert dropped == {1, 2, 3, 8, 10, 11, 14}
+
+
+@KERNEL
+@given(st.tuples(rulesets(quiet=True), rulesets(quiet=True)))
+def test_every_change_is_accepted_by_the_kernel(pair: tuple[Ruleset, Ruleset]) -> None:
+    """A plan that the kernel refuses half way leaves the old policies in force for ever."""
+    first, second = pair
+
+    def inside() -> list[Ruleset | None]:
+        door = Nftables()
+        door.apply(delta(first, door.list()))
+        built = door.list()
+        door.apply(delta(second, built))
+        changed = door.list()
+        assert delta(second, changed).transactions == ()
+        return [built, changed]
+
+    assert [*map(same_but_comments, alone(inside))] == [*map(same_but_comments, pair)]
+
+
+def same_but_comments(ruleset: Ruleset | None) -> Ruleset | None:
+    """The canonical form; a set that stays keeps the comment it was made with."""
+    return ruleset and without_set_comments(canonical(ruleset))
+
+
+@KERNEL
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=60))
+def test_text_of_a_manifest_never_becomes_a_command(comments: list[str]) -> None:
+    """Quotes, line breaks, braces, anything: nft sees one rule for each, with one comment."""
+    rules = tuple(ChainRule((Compare(Field.TCP_DPORT, port, port), DROP), text) for port, text in enumerate(comments))
+    sets = {
+        f"s_{index}": NftSet(f"s_{index}", (KeyType.IPV4_ADDR,), comment=text) for index, text in enumerate(comments)
+    }
+    ruleset = Ruleset({"c_1": Chain("c_1", rules)}, sets)
+
+    assert listed(ruleset_text(ruleset)) == [canonical(ruleset)] * 4

@@ -30,9 +30,21 @@ DRIVER = ROOT / "tests" / "lab" / "driver.py"
 NOBODY = 65534
 
 
+RUNNING: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nobody_left() -> Iterator[None]:
+    """Ends what a failed test has started."""
+    yield
+    while RUNNING:
+        with RUNNING.pop() as child:
+            child.kill()
+
+
 def started(*words: str, user: int | None = None, python: str = sys.executable) -> subprocess.Popen[str]:
     """The driver, started in a session of its own, as somebody."""
-    return subprocess.Popen(
+    child = subprocess.Popen(
         [python, "-B", str(DRIVER), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -43,6 +55,8 @@ def started(*words: str, user: int | None = None, python: str = sys.executable) 
         group=user,
         extra_groups=None if user is None else [],
     )
+    RUNNING.append(child)
+    return child
 
 
 @cache
@@ -95,8 +109,8 @@ def watched(numbers: tuple[int, ...]) -> Iterator[list[int]]:
 
 
 def ended(handles: list[int]) -> bool:
-    """Wait until all of the processes have ended; False where one still runs after ten seconds."""
-    return all(select.select([handle], [], [], 10)[0] for handle in handles)
+    """Wait until all of the processes have ended; False where one still runs after a minute."""
+    return all(select.select([handle], [], [], 60)[0] for handle in handles)
 
 
 KINDS = ("mnt", "net", "pid")

@@ -50,7 +50,7 @@ def test_a_pod_is_named_in_full_or_by_its_own_name(text: str, found: tuple[str, 
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("two", "a/two, b/two"), ("a/onne", "a/one"), ("zzz", "a/one"), ("node/n2", "a/one"), ("", "a/one")],
+    [("two", "a/two, b/two"), ("a/onne", "a/one"), ("zzz", "a/one"), ("node/n2", "node/n1"), ("", "a/one")],
 )
 def test_a_name_that_is_none_or_several_is_refused_with_what_there_is(text: str, hint: str) -> None:
     """A guess would open a shell in somebody else's pod."""
@@ -107,6 +107,17 @@ def test_the_folder_is_the_callers_and_the_resolver_the_clusters(lab: str) -> No
         assert found is not None
         assert [f"nameserver {one}" in done.stdout for one in found.description.nameservers] == [True, True]
         assert Path("/etc/resolv.conf").read_bytes() == before
+
+
+@pytest.mark.kernel
+def test_a_folder_that_is_gone_is_no_reason_to_fail(lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller may stand in a folder that somebody else has removed."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert drive("shell", lab, "a/one", "pwd").stdout == "/\n"
+    monkeypatch.chdir(tmp_path)
 
 
 def interactive(lab: str, *words: str) -> tuple[subprocess.Popen[bytes], int]:

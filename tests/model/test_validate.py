@@ -42,6 +42,7 @@ VALUE_WORDS = (
     "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
+FINALIZER_WORDS = "name is neither a standard finalizer name nor is it fully qualified"
 
 
 def recorded(shared: Path) -> list[dict[str, Any]]:
@@ -143,7 +144,15 @@ def test_errors_come_in_the_servers_order() -> None:
             {"annotations": {"a": "x" * 262144}},
             ["metadata.annotations: Too long: may not be more than 262144 bytes"],
         ),
-        ({"finalizers": ["a b"]}, [f'metadata.finalizers: Invalid value: "a b": {NAME_WORDS}']),
+        ({"finalizers": ["kubernetes", "orphan", "example.com/hold"]}, []),
+        (
+            {"finalizers": ["a b", "hold"]},
+            [
+                f'metadata.finalizers: Invalid value: "a b": {NAME_WORDS}',
+                f'metadata.finalizers[0]: Invalid value: "a b": {FINALIZER_WORDS}',
+                f'metadata.finalizers[1]: Invalid value: "hold": {FINALIZER_WORDS}',
+            ],
+        ),
         (
             {"finalizers": ["orphan", "foregroundDeletion"]},
             [

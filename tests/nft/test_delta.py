@@ -355,6 +355,14 @@ def test_a_strangers_rule_is_undone() -> None:
     assert change.prepare == ()
 
 
+def test_where_a_strangers_rule_leads_is_not_known() -> None:
+    """It may jump into a chain that looks unused; changed in preparation, that would change what packets see."""
+    tampered = Chain("egress", (ChainRule((Opaque("fib saddr type local goto r_9"),)),))
+    actual = having(shape(), tampered, Chain("r_9", (ChainRule((DROP,)),)))
+
+    assert delta(having(shape(), Chain("r_9", (ChainRule((ACCEPT,)),))), actual).prepare == ()
+
+
 def test_a_strangers_chain_is_removed_with_the_flip() -> None:
     """A hook of somebody else in our table decides about packets until it is gone."""
     stranger = Chain("theirs", (ChainRule((ACCEPT,)),), Hook("forward", -400))

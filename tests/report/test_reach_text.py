@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outgate.report.reach_text import reach_text
 from outgate.testing import policy
-from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, judge_of
+from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, deployment, judge_of
 
 BOTH = (EGRESS_TO_DB, INGRESS_OF_DB)
 
@@ -96,3 +96,13 @@ def test_open_points() -> None:
     found = lines("shop/web-1", "data/db", EGRESS_TO_DB, protocol="ICMP")
     assert found[0] == "DENY   shop/web-1 → data/db ICMP"
     assert found[-1].startswith("  open     the API leaves this to the network plugin: ")
+
+
+def test_the_address_of_a_pod_without_one_is_explained() -> None:
+    """An address that the reader has never seen, among those that are allowed, needs a word."""
+    planned = judge_of(EGRESS_TO_DB, deployment("data/planned", app="db"))
+    for port in ("", ":5432"):
+        found = reach_text(ask(planned, "shop/web-1", f"0.0.0.0/0{port}")).splitlines()
+        where = [line for line in found if "stands for" in line]
+        assert len(where) == 1, found
+        assert where[0].endswith("stands for data/planned, which has no address in the input")

@@ -211,6 +211,9 @@ class Lookup:
         if len(through) > _ALIASES or name in through:
             raise UnknownName(f"{name} is an alias of itself: {' → '.join((*through, name))}")
         target = self._given(name) or self._in_cluster(_bare(name), (*through, name))
+        if target is None and not through and "." not in _bare(name):
+            where = "in the input" if self.namespace is None else f"in namespace {self.namespace}"
+            raise UnknownName(f"no pod, workload or Service {name} {where}", hint=_nearest(name, self._known_names()))
         if target is None:
             raise UnknownName(
                 f"{name} cannot be resolved from the input; give --dns-name {_bare(name)}=ADDRESS",

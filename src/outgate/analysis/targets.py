@@ -17,11 +17,22 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from outgate.analysis.spelling import spell_protocol
 from outgate.errors import UsageError
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import Network
 
-__all__ = ["ANY_TRANSPORT", "Named", "Noun", "TransportAsked", "Written", "kind_of", "parse", "parse_destination"]
+__all__ = [
+    "ANY_TRANSPORT",
+    "Named",
+    "Noun",
+    "TransportAsked",
+    "Written",
+    "kind_of",
+    "other_reading",
+    "parse",
+    "parse_destination",
+]
 
 _KINDS = {
     "Pod": ("po", "pod", "pods"),
@@ -88,7 +99,8 @@ class TransportAsked:
         for what in ("port", "protocol"):
             mine, theirs = getattr(self, what), getattr(other, what)
             if mine is not None and theirs is not None and mine != theirs:
-                raise UsageError(f"the {what} is given twice, as {mine} and as {theirs}")
+                both = (mine, theirs) if what == "port" else (spell_protocol(mine), spell_protocol(theirs))
+                raise UsageError(f"the {what} is given twice, as {both[0]} and as {both[1]}")
         return TransportAsked(
             self.port if self.port is not None else other.port,
             self.protocol if self.protocol is not None else other.protocol,
@@ -120,8 +132,21 @@ def parse_destination(text: str) -> tuple[Written, TransportAsked]:
     return _end(end), TransportAsked.read(port, protocol or None)
 
 
+def other_reading(text: str) -> str:
+    """How an IPv6 address without brackets would be written if its last group was meant for a port; else empty.
+
+    ``2001:db8::1:443`` is an address (RFC 5952, section 6, warns of it), and so it is read.
+    """
+    end, _, last = text.strip().rpartition(":")
+    if not (last.isascii() and last.isdigit()) or _address(text.strip()) is None or _address(end) is None:
+        return ""
+    return f"[{end}]:{last}"
+
+
 def _split_port(text: str) -> tuple[str, str | None]:
     text = text.strip()
+    if "://" in text:
+        raise UsageError(f"{text}: this is a URL; write the host and the port, as in example.com:443")
     if text.startswith("["):
         end, bracket, suffix = text[1:].partition("]")
         if not bracket or (suffix and not suffix.startswith(":")):

@@ -68,12 +68,14 @@ def can_reach(
     from outgate.analysis.lookup import Lookup
     from outgate.analysis.reach import reach
     from outgate.analysis.reachability import Question
-    from outgate.analysis.targets import TransportAsked, parse, parse_destination
+    from outgate.analysis.targets import TransportAsked, other_reading, parse, parse_destination
     from outgate.policy import Judge, Policies
 
     # The texts are read before the files: a typing mistake is answered at once.
     start = parse(source)
     end, suffix = parse_destination(destination)
+    if other := other_reading(destination):
+        note(f"note: {destination} is read as an address without a port; with one it is written {other}", quiet)
     transport = suffix.joined(TransportAsked.read(port, protocol))
     names = dns_names(dns_name)
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)

@@ -33,7 +33,6 @@ __all__ = ["compile_"]
 @click.option("--log-group", type=click.IntRange(0, 65535), help="Copy denied packets to this nflog group.")
 @click.option(
     "--interface-prefix",
-    default="",
     metavar="NAME",
     help="What the names of the node's interfaces to its pods begin with.",
 )
@@ -45,7 +44,7 @@ def compile_(
     mark_mask: str,
     reject: bool,
     log_group: int | None,
-    interface_prefix: str,
+    interface_prefix: str | None,
     index: bool,
     filename: tuple[str, ...],
     namespace: str | None,
@@ -88,7 +87,9 @@ def compile_(
     click.echo(ruleset_text(compiled.ruleset), nl=False)
     silent = [pod for pod in snapshot.endpoints if pod.node == name and not pod.addressed and not pod.host_network]
     if silent:
-        note(f"note: {len(silent)} pods of {name} have no address in the input and are not in the ruleset", quiet)
+        many = "1 pod" if len(silent) == 1 else f"{len(silent)} pods"
+        verbs = ("has", "is") if len(silent) == 1 else ("have", "are")
+        note(f"note: {many} of {name} {verbs[0]} no address in the input and {verbs[1]} not in the ruleset", quiet)
     return 0
 
 
@@ -101,7 +102,10 @@ def _node(snapshot: Snapshot, asked: str | None) -> str:
             raise UnknownName(f"no node {asked} in the input", hint=f"the nodes are: {listed}" if known else "")
         return asked
     if not known:
-        raise UsageError("the input names no node: no Node object, and no pod with a nodeName")
+        raise UsageError(
+            "the input names no node: no Node object, and no pod with a nodeName",
+            hint="rules are made for pods that run: add kubectl get nodes,pods -A -o yaml, or try outgate lab",
+        )
     if len(known) > 1:
         raise UsageError("the input has several nodes", hint=f"give one with --node: {listed}")
     return known[0]
@@ -122,11 +126,16 @@ def _mark_mask(text: str) -> int:
     return mask
 
 
-def _interface_prefix(text: str) -> str:
+def _interface_prefix(text: str | None) -> str:
     from outgate.nft.spelling import checked_interface
 
+    if text is None:
+        return ""
+    if not text:
+        # An unset variable of a script: without the prefix the rules would silently protect less.
+        raise UsageError("--interface-prefix is empty", hint="give what the names begin with, as in cali or veth")
     try:
-        return checked_interface(f"{text}*")[:-1] if text else ""
+        return checked_interface(f"{text}*")[:-1]
     except ValueError as error:
         raise UsageError(f"--interface-prefix {text}: {error}") from None
 
@@ -136,8 +145,10 @@ def _header(snapshot: Snapshot, node: str, compiled: Compiled) -> list[str]:
     pods = [pod for pod in snapshot.endpoints if pod.node == node and not pod.host_network]
     origins = {(o.namespace, o.name) for origins in compiled.index.values() for o in origins}
     plain = "".join(letter if letter.isalnum() or letter in ".-" else "?" for letter in node)
+    counted = "1 pod" if len(pods) == 1 else f"{len(pods)} pods"
+    selecting = "1 policy that selects" if len(origins) == 1 else f"{len(origins)} policies that select"
     return [
-        f"# Outgate's table for node {plain}: {len(pods)} pods, {len(origins)} policies that select one of them.",
+        f"# Outgate's table for node {plain}: {counted}, {selecting} one of them.",
         "# Load it with `nft -f FILE`; take it away with `nft delete table inet outgate`.",
         "# `outgate compile --index` says which policy and rule each chain comes from.",
     ]

@@ -44,14 +44,16 @@ def read_input(filename: Sequence[str], *, namespace: str | None, strict: bool, 
         rest = f" and {more} more errors" if more > 0 else ""
         count = len(loaded.refused) + len(loaded.unreadable)
         # Said even with -q: an answer that leaves a policy out is another answer.
-        note(f"note: {_things(count)} refused and not part of the answer{rest}; see outgate validate")
+        note(f"note: {_things(count)} not part of the answer{rest}; see outgate validate")
+    if not loaded.objects and not loaded.errors:
+        note("note: the input has no objects", quiet)
     for warning in loaded.warnings[:MOST_LINES]:
         note(f"warning: {warning}", quiet)
     return loaded
 
 
 def _things(count: int) -> str:
-    return "1 object was" if count == 1 else f"{count} objects were"
+    return "1 object was refused and is" if count == 1 else f"{count} objects were refused and are"
 
 
 def dns_names(texts: Sequence[str]) -> dict[str, tuple[Address, ...]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,23 @@ class _RunUnlessNamed(click.Group):
         formatter.write_usage(ctx.command_path, "shell [POD] [-- COMMAND...]", "      ")
         formatter.write_usage(ctx.command_path, "down", "      ")
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find shell or down; whatever else stands there is most often a folder whose -f is missing."""
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"There is no 'lab {args[0]}', only 'lab shell' and 'lab down'. Manifests are given with -f.", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Neither a bound nor a clock can do anything with `nan` and `inf`, which Python reads as numbers."""
+    if not math.isfinite(value):
+        raise click.BadParameter("give a number of seconds.")
+    return value
+
 
 @click.group(cls=_RunUnlessNamed, invoke_without_command=True)
 @click.option("--flows", type=click.Path(), metavar="FILE", help="Probe the flows of this file, and no others.")
@@ -52,6 +70,7 @@ class _RunUnlessNamed(click.Group):
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.5),
+    callback=_finite,
     default=6.0,
     show_default=True,
     metavar="SECONDS",
@@ -139,6 +158,8 @@ def _run(given: dict[str, Any]) -> int:
         patience=given["timeout"],
     )
     prepared = run.prepare(loaded.snapshot, wishes)
+    if not prepared.plan.probes:
+        raise _nothing_to_probe(given["namespace"], pods=bool(prepared.topology.pods))
 
     def inside() -> Outcome:
         report, stage, answers = run.perform(prepared, _progress(quiet=given["quiet"]))
@@ -152,7 +173,21 @@ def _run(given: dict[str, Any]) -> int:
             note(f"kept: outgate lab shell {first}{name}; outgate lab down{name} removes it", given["quiet"])
         return session.Outcome(1 if report.disagreements else 0, stage)
 
-    return session.run_in_lab(inside, keep=given["keep"], name=given["name"])
+    code = session.run_in_lab(inside, keep=given["keep"], name=given["name"])
+    if code == session.INTERRUPTED:
+        raise KeyboardInterrupt
+    return code
+
+
+def _nothing_to_probe(namespace: str | None, *, pods: bool) -> UsageError:
+    """A run without a single probe has no disagreement, and must not look like one in which all was well."""
+    if not pods:
+        return UsageError(
+            "there is nothing to probe: the input has no pods and no workloads",
+            hint="outgate validate says what the input has",
+        )
+    where = "" if namespace is None else f": no flow has an end in namespace {namespace}"
+    return UsageError(f"there is nothing to probe{where}", hint="give another -n or --family, or leave them out")
 
 
 def _say(report: LabReport, output: str) -> None:

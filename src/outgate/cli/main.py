@@ -131,6 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     `argv` is what follows the program's name, by default the arguments of the process.
     """
+    if sys.stdout is None:
+        # Python gives a process no stream where the shell has closed it: an answer would vanish without a word.
+        _complain("error: standard output is closed")
+        return 3
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv), _program_name())
         # Text left in the buffer would meet a closed pipe only after this function, where nobody can answer for it.
@@ -173,6 +177,8 @@ def _run(arguments: list[str], program: str) -> int:
     except click.ClickException as error:
         # Some of click's classes carry 1; here every one of them is about usage or input.
         error.show()
+        if error.message.startswith("Got unexpected extra argument"):
+            _complain("Manifests are given with -f.")
         return 2
 
 

@@ -46,7 +46,7 @@ def input_options(function: Function) -> Function:
                 "--namespace",
                 metavar="NAME",
                 callback=_excludes("all_namespaces"),
-                help="Only this namespace; also the one for names given without any.",
+                help="The namespace of what names none; the lab also probes only flows with an end there.",
             ),
             click.option(
                 "-A",
@@ -58,7 +58,7 @@ def input_options(function: Function) -> Function:
             click.option(
                 "--strict",
                 is_flag=True,
-                help="Stop at the first object that cannot be used, instead of setting it apart and going on.",
+                help="Fail where an object cannot be used, instead of setting it apart and going on.",
             ),
         )
     ):

@@ -68,15 +68,21 @@ def resolve(description: keeper.Description, text: str) -> tuple[str, str]:
         return named[0], description.pods[named[0]]
     if named:
         raise UnknownName(f"several pods are named {text}", hint="say which: " + ", ".join(named))
-    near = difflib.get_close_matches(text, description.pods, n=3, cutoff=0.4) or sorted(description.pods)[:3]
-    raise UnknownName(f"the lab has no pod {text}", hint=f"it has {', '.join(near)}" if near else "it has no pods")
+    known = [f"node/{name}" for name in description.nodes] if text.startswith("node/") else list(description.pods)
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.4) or sorted(known)[:3]
+    what = text if text.startswith("node/") else f"pod {text}"
+    raise UnknownName(f"the lab has no {what}", hint=f"it has {', '.join(near)}" if near else "it has no pods")
 
 
 def _joined(lab: keeper.KeptLab, who: str, namespace: str, argv: tuple[str, ...]) -> int:
     """Between the caller and the command: in the lab's namespaces, and waiting for its child there."""
     for number in _TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:
+        # The folder that the caller stands in has been removed.
+        here = Path("/")
     try:
         namespaces.join(lab.pid)
         namespaces.die_with_parent()

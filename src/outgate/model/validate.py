@@ -39,6 +39,7 @@ __all__ = [
 _ANNOTATIONS_LIMIT = 256 * 1024
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _POLICY_TYPES = ("Ingress", "Egress")
+_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _DECODING = ("json: ", STRICT_PREFIX, "parsing time ")
 _WRONG_VERSION = "the API version in the data ("
 
@@ -220,6 +221,11 @@ def _finalizers(finalizers: Iterable[str], path: Path) -> Iterator[Flaw]:
     if {"orphan", "foregroundDeletion"} <= set(several):
         words = "finalizer orphan and foregroundDeletion cannot be both set"
         yield _flaw(path, _Reason.INVALID, words, json_text(several))
+    # Kubernetes' own objects are held to more than those of others (core's ValidateObjectMeta).
+    for i, one in enumerate(several):
+        if "/" not in one and one not in _FINALIZERS:
+            words = "name is neither a standard finalizer name nor is it fully qualified"
+            yield _flaw((*path, i), _Reason.INVALID, words, quote(one))
 
 
 def _selector(selector: Mapping[str, Any], path: Path, stored: bool) -> Iterator[Flaw]:

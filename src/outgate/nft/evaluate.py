@@ -224,7 +224,8 @@ class _Walk:
         except _Break:
             return None
         if verdict is not None:
-            self.path.append(Step(chain.name, index, rule.comment, str(verdict)))
+            written = verdict.value if isinstance(verdict, Fate) else str(verdict)
+            self.path.append(Step(chain.name, index, rule.comment, written))
         return _FATES.get(verdict, verdict) if isinstance(verdict, Judgement) else verdict
 
     def _statements(self, rule: ChainRule) -> Judgement | Fate | None:

@@ -123,9 +123,10 @@ class _Reader:
                 self.rest_of_line()
             else:
                 self.read_foreign(word)
-        for self.at, token in enumerate(self.tokens[self.at :], self.at):
-            if token.text not in ("\n", ";"):
+        while self.at < len(self.tokens):
+            if self.tokens[self.at].text not in ("\n", ";"):
                 raise self.fail("one table is expected, and nothing after it")
+            self.at += 1
         return Ruleset(chains=self.chains, sets=self.sets, family=family, table=table)
 
     def read_foreign(self, kind: str) -> None:

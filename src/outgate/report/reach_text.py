@@ -55,6 +55,7 @@ def _lines(answer: Reachability) -> Iterator[str]:
     yield _line("egress", _side(answer.egress), place_text(answer.egress.decided_by))
     yield _line("ingress", _side(answer.ingress), place_text(answer.ingress.decided_by))
     yield from _split(answer.split)
+    yield from _stand_ins(answer)
     yield from _by_address(answer.ports)
     yield from _shares(answer)
     yield from _flows(answer)
@@ -118,6 +119,24 @@ def _split(split: Split | None) -> Iterator[str]:
         ("denied", split.denied, not allowed_is_shorter),
     ):
         yield _line(head, spell_addresses(mine, MOST_LINES) if shorter else "the rest of the block")
+
+
+def _stand_ins(answer: Reachability) -> Iterator[str]:
+    """Of a block that is split: which addresses in it are nobody's real ones."""
+    if answer.split is None or not (answer.split.allowed and answer.split.denied):
+        return
+    flows = [(one.trace.flow.source, one.trace.flow.destination) for one in answer.flows]
+    if answer.ports is not None:
+        flows.extend((pair.source, pair.destination) for pair in answer.ports.pairs)
+    ends = (end for flow in flows for end in flow)
+    pods = {str(end.address): end.pod for end in ends if end.pod is not None and not end.pod.addressed}
+    known = answer.question.source, answer.question.destination
+    asked = {pod.key for target in known if isinstance(target, PodsTarget) for pod in target.pods}
+    found = [(address, pod) for address, pod in pods.items() if pod.key not in asked]
+    for address, pod in found[:MOST_LINES]:
+        yield _line("where", f"{address} stands for {pod}, which has no address in the input")
+    if len(found) > MOST_LINES:
+        yield _line("", f"and {len(found) - MOST_LINES} more pods without an address")
 
 
 def _by_address(ports: PortsAnswer | None) -> Iterator[str]:
