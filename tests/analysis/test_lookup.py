@@ -123,6 +123,13 @@ def test_names_that_cannot_be_resolved_say_how() -> None:
         find("svc/payments", alias("shop/payments", "api.example"))
 
 
+def test_a_service_that_is_taken_for_a_pod_is_named() -> None:
+    """Users write what a client dials; that Services are written svc/ they learn here."""
+    with pytest.raises(UnknownName) as caught:
+        find("shop/cart", service("shop/cart", "10.96.0.77", [{"port": 80}], app="cart"))
+    assert "svc/shop/cart" in caught.value.hint
+
+
 def test_a_bare_word_that_nothing_has_is_not_called_a_dns_name() -> None:
     """Most such words are pods that are misspelt; --dns-name would be the wrong way out."""
     with pytest.raises(UnknownName, match="no pod, workload or Service payments in the input") as caught:

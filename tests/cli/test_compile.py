@@ -116,3 +116,14 @@ def test_bad_options_are_2(shared: Path, options: list[str], words: str, capsys:
     found = capsys.readouterr()
     assert found.out == ""
     assert words in found.err
+
+
+def test_an_address_that_two_pods_claim_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pod that is silently closed sends somebody looking for a policy that is not there."""
+    pod = (
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {0}, namespace: a}}, "
+        "spec: {{nodeName: n, containers: []}}, status: {{podIP: 10.1.0.9}}}}\n"
+    )
+    (tmp_path / "two.yaml").write_text("---\n".join(pod.format(name) for name in ("x", "zed")).replace("n,", '"n1",'))
+    assert main(["compile", "-f", str(tmp_path)]) == 0
+    assert "10.1.0.9 is claimed by a/x and a/zed: it is closed" in capsys.readouterr().err

@@ -73,6 +73,11 @@ def test_verbose_adds_the_whole_message(manifests: Path, capsys: pytest.CaptureF
     assert out[2] == (f'    the API server: NetworkPolicy.networking.k8s.io "bad" is invalid: [{RANGE}, {REQUIRED}]')
     (manifests / "a.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: A}\n")
     assert run(capsys, "-f", "a.yaml", "-v")[1][1].startswith('    the API server: Pod "A" is invalid: metadata.name: ')
+    (manifests / "a.yaml").write_text("apiVersion: v1\nkind: pod\nmetadata: {name: a}\n")
+    assert run(capsys, "-f", "a.yaml", "-v")[1] == [
+        'a.yaml:2: pod a: kind: no matches for kind "pod" in version "v1"',
+        "1 object, 1 refused",
+    ]
 
 
 def test_warnings_are_notes(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:

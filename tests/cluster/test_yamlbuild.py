@@ -124,6 +124,12 @@ def test_keys_given_twice() -> None:
     assert repeated == {("spec", "list", 0, "x"): 5, ("spec", "egress"): 7, ("a",): 8}
 
 
+def test_a_block_given_twice_has_the_line_of_its_key() -> None:
+    """Where a block ends is below it: the line of the next rule, which nobody has to look at."""
+    assert build(b"to: []\nto:\n- x: 1\n  x:\n    y: 1\nz: 1\n")[1] == {("to", 0, "x"): 3, ("to",): 1}
+    assert build(b"- &k a: 1\n  *k : {}\n")[1] == {(0, "a"): 1}
+
+
 def test_what_follows_the_end_of_a_document_is_seen() -> None:
     """Kubectl stops reading at `...`; whoever wrote on after it must be told."""
     assert build(b"a: 1\n...\n")[2] is None

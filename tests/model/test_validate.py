@@ -327,6 +327,12 @@ def test_message_of_several_errors_says_each_once() -> None:
         'strict decoding error: unknown field "a", unknown field "b"'
     )
     assert server_message(KIND, "x", [InputError("f", 1, "apiVersion", wrong_version("a/b"))]) == wrong_version("a/b")
+    unknown = 'no matches for kind "networkpolicy" in version "networking.k8s.io/v1"'
+    assert server_message("networkpolicy.networking.k8s.io", "x", [InputError("f", 1, "kind", unknown)]) == unknown
+    twice = InputError("f", 1, "kind", 'strict decoding error: duplicate field "kind"')
+    assert server_message(KIND, "x", [twice]).endswith(
+        'as a NetworkPolicy: strict decoding error: duplicate field "kind"'
+    )
 
 
 def test_the_parts_can_be_asked_alone() -> None:

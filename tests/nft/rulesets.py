@@ -167,9 +167,14 @@ def _matches(draw: st.DrawFn, sets: Sequence[NftSet]) -> list[Statement]:
     if family == 6 and protocol is None and draw(st.booleans()):
         return [*found, draw(_compares(Field.ICMPV6_TYPE))]
     order = [draw(st.sampled_from(sorted(fields, key=str))) for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3])))]
+    if protocol is None and Field.L4PROTO in order:
+        # The protocol may be fixed to one without ports, where asking for one is refused.
+        order = [field for field in order if field is not port]
     found += [draw(_compares(field)) for field in dict.fromkeys(order)]
     compares_family = any(isinstance(one, Compare) and one.field is Field.NFPROTO for one in found)
     usable = [one for one in sets if not one.is_map and _loadable(one, family, compares_family=compares_family)]
+    if protocol is None and Field.L4PROTO in order:
+        usable = [one for one in usable if KeyType.INET_SERVICE not in one.key]
     looks = draw(st.booleans())
     if usable and looks:
         one = draw(st.sampled_from(usable))

@@ -213,3 +213,14 @@ def test_directions_are_separate() -> None:
     ruleset = compiled(only).ruleset
     assert set(ruleset.sets["eg4"].elements.values()) == {RETURN}
     assert RETURN not in ruleset.sets["ig4"].elements.values()
+
+
+def test_an_address_that_two_pods_claim_is_closed_and_gives_nobody_rights() -> None:
+    """The last pod by name would win: a denied pod would pass under the rights of one that no policy selects."""
+    twin = pod("shop/zed", ["10.1.0.11"], on="n1", app="zed")
+    ruleset = compiled(DENY, TO_API, twin).ruleset
+    unknown = Judgement("goto", "unknown")
+    assert [ruleset.sets[name].elements[(0x0A01000B, 0x0A01000B),] for name in ("eg4", "ig4")] == [unknown, unknown]
+    assert not any(one.elements for name, one in ruleset.sets.items() if name.startswith("p4_"))
+    packet = Header(saddr=0x0A01000B, daddr=0xCB007101, family=4, protocol=6, dport=443)
+    assert evaluate(ruleset, "forward", packet).fate is Fate.DROP

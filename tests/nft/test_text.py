@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,6 +165,22 @@ def test_what_means_nothing_is_never_written(statement: Statement) -> None:
     """A bad object is a bug here and must not reach nft, which might find a meaning for it."""
     with pytest.raises(ValueError, match=r"."):
         statement_text(statement)
+
+
+@pytest.mark.parametrize("protocol", [1, 47, 58, 33])
+@pytest.mark.parametrize(
+    "port",
+    [Compare(Field.TH_DPORT, 80, 80), Lookup((Field.L4PROTO, Field.TH_SPORT), "t_a")],
+    ids=["compared", "looked up"],
+)
+def test_no_port_is_asked_of_a_protocol_without_ports(protocol: int, port: Statement) -> None:
+    """Nft 1.0.6 loads such a rule, and from then on aborts whenever the table is listed: the agent would be blind."""
+    fixed = Compare(Field.L4PROTO, protocol, protocol)
+
+    with pytest.raises(ValueError, match="no ports"):
+        rule_text(ChainRule((fixed, Counter(), port, DROP)))
+    assert rule_text(ChainRule((replace(fixed, low=6, high=6), port, DROP)))
+    assert rule_text(ChainRule((port, fixed, DROP)))
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,15 @@ def test_long_lists_are_cut_and_counted() -> None:
     assert "and 10 more; -o json has all of them" in text
 
 
+def test_pods_on_the_host_network_are_not_said_to_have_a_namespace() -> None:
+    """They share their node's; a first line that is not true is the end of trust."""
+    pods = [{"name": "a", "hostNetwork": True}, {"name": "b", "hostNetwork": False}]
+    found = plain(report(result(WEB, DB, 1, DENY), topology={"pods": pods, "nodes": [{"name": "n1"}]}))
+    assert found.startswith(
+        "2 pods on 1 node, each in a network namespace of its own, except 1 pod on the host network\n"
+    )
+
+
 def test_the_control_says_that_nothing_is_enforced() -> None:
     """Its disagreements must not frighten anybody."""
     assert "nothing is enforced: the control run" in plain(report(result(WEB, DB, 1, ALLOW), enforced=False))

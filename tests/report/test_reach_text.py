@@ -106,3 +106,13 @@ def test_the_address_of_a_pod_without_one_is_explained() -> None:
         where = [line for line in found if "stands for" in line]
         assert len(where) == 1, found
         assert where[0].endswith("stands for data/planned, which has no address in the input")
+    assert not [line for line in lines("shop/web-1", "203.0.113.0/24:443", EGRESS_TO_DB) if "stands for" in line]
+
+
+def test_the_same_among_the_ports_of_a_block() -> None:
+    """Where every address may enter and one is treated apart, that one is a pod that has no address."""
+    planned = judge_of(EGRESS_TO_DB, deployment("shop/later", app="web"))
+    found = reach_text(ask(planned, "0.0.0.0/0", "data/db")).splitlines()
+    assert [line.partition("stands for ")[2] for line in found if "stands for" in line] == [
+        "shop/later, which has no address in the input"
+    ], found

@@ -170,7 +170,7 @@ class Lookup:
 
     def _only(self, found: list[PodsTarget], name: str, kind: str) -> Target:
         if not found:
-            known = [str(one) for one in self._everybody()]
+            known = [*map(str, self._everybody()), *(f"svc/{one}" for one in self.snapshot.services)]
             raise UnknownName(f"no {kind} {name} in the input", hint=_nearest(name, known))
         _refuse_several(name, [f"{one.namespace}/{one.kind.lower()}/{one.name}" for one in found])
         if not found[0].pods:

@@ -90,6 +90,10 @@ def compile_(
         many = "1 pod" if len(silent) == 1 else f"{len(silent)} pods"
         verbs = ("has", "is") if len(silent) == 1 else ("have", "are")
         note(f"note: {many} of {name} {verbs[0]} no address in the input and {verbs[1]} not in the ruleset", quiet)
+    for address, claimants in snapshot.contested.items():
+        if any(pod.node == name for pod in claimants):
+            who = " and ".join(map(str, claimants))
+            note(f"warning: {address} is claimed by {who}: it is closed until one of them is gone", quiet=False)
     return 0
 
 

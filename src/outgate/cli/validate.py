@@ -92,7 +92,10 @@ def _as_text(loaded: Loaded, *, whole: bool) -> list[str]:
         who = str(one) if one is not None else ""
         lines.append(": ".join(part for part in (place, who, error.path, error.message) if part))
         if whole and one is not None and one.name and error is one.errors[-1]:
-            lines.append(f"    the API server: {_whole(one)}")
+            said = _whole(one)
+            # Of an object without a type that is served there is no more to say.
+            if said != error.message:
+                lines.append(f"    the API server: {said}")
     return lines
 
 

@@ -123,11 +123,13 @@ class _Builder:
                     value = event.value if event.style else resolve(event.value)
                 else:
                     value = self._tagged(event)
-                if key is _NO_KEY and type(here) is dict:
-                    key = value if type(value) is str and value != MERGE else self._key(event, value)
-                    continue
                 if event.anchor is not None:
                     self.anchors[event.anchor] = (value, 1)
+                if key is _NO_KEY and type(here) is dict:
+                    key = value if type(value) is str and value != MERGE else self._key(event, value)
+                    if key in here:
+                        self._repeat(event, key)
+                    continue
                 if type(value) is float and not is_finite(value):
                     raise BadYamlError(event.start_mark.line, f"JSON has no number {event.value}: quote it")
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
@@ -145,6 +147,8 @@ class _Builder:
                 value = self._alias(event)
                 if key is _NO_KEY and type(here) is dict:
                     key = self._key(event, value)
+                    if key in here:
+                        self._repeat(event, key)
                     continue
             elif kind is StreamEndEvent:
                 self.empty = True
@@ -159,8 +163,6 @@ class _Builder:
             if key is _MERGING:
                 self._merge(event, here, value)
             else:
-                if key in here:
-                    self._repeat(event, key)
                 here[key] = value
             key = _NO_KEY
 
@@ -239,6 +241,7 @@ class _Builder:
             here.update(one)
 
     def _repeat(self, event: Any, key: str) -> None:
+        """A key comes again; `event` is the key's, since a block's last event stands below the block."""
         path: list[str | int] = [len(outer) if type(outer) is list else at for outer, at, _ in self.stack[1:]]
         self.repeated[(*path, key)] = event.start_mark.line
 

@@ -113,6 +113,17 @@ class Snapshot:
         return holders
 
     @cached_property
+    def contested(self) -> Mapping[Address, tuple[Pod, ...]]:
+        """The addresses that several pods claim as their own, as when one is used again before its holder is gone.
+
+        Whose packets carry such an address cannot be known, so nobody may be given rights by it.
+        """
+        claims = {
+            address: tuple(p for p in many if not p.host_network) for address, many in self._pods_by_address.items()
+        }
+        return {address: many for address, many in claims.items() if len(many) > 1}
+
+    @cached_property
     def _nodes_by_address(self) -> dict[Address, Node]:
         return {address: node for node in self.nodes.values() for address in node.addresses}
 

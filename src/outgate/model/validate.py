@@ -41,7 +41,6 @@ _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _POLICY_TYPES = ("Ingress", "Egress")
 _FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _DECODING = ("json: ", STRICT_PREFIX, "parsing time ")
-_WRONG_VERSION = "the API version in the data ("
 
 
 class _Reason(enum.StrEnum):
@@ -56,7 +55,7 @@ class _Reason(enum.StrEnum):
 
 def wrong_version(given: str) -> str:
     """What the server answers to a NetworkPolicy of a version that it does not serve."""
-    return f"{_WRONG_VERSION}{given}) does not match the expected API version (networking.k8s.io/v1)"
+    return f"the API version in the data ({given}) does not match the expected API version (networking.k8s.io/v1)"
 
 
 def _flaw(path: Path, reason: _Reason, detail: str = "", shown: str | None = None, at: Path | None = None) -> Flaw:
@@ -72,14 +71,15 @@ def server_message(kind: str, name: str, errors: Iterable[InputError]) -> str:
     server answer with that alone (HTTP 400); everything else is a list of field errors (HTTP 422), no two alike.
     """
     several = list(errors)
-    if several and several[0].message.startswith(_WRONG_VERSION):
-        return several[0].message
     if several and several[0].message.startswith(_DECODING):
         short = kind.partition(".")[0]
         words = several[0].message
         if words.startswith(STRICT_PREFIX):
             words = STRICT_PREFIX + ", ".join(one.message.removeprefix(STRICT_PREFIX) for one in several)
         return f'{short} in version "v1" cannot be handled as a {short}: {words}'
+    if several and several[0].path in ("apiVersion", "kind"):
+        # Without a type that is served nothing is decoded, and no field is there to be invalid.
+        return several[0].message
     distinct = list(dict.fromkeys(f"{one.path}: {one.message}" for one in several))
     listed = distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"
     return f"{kind} {quote(name)} is invalid: {listed}"

@@ -23,7 +23,7 @@ from itertools import pairwise
 from outgate.nft.objects import ChainRule, Compare, Field, Lookup, Ruleset, Statement, VerdictMap
 from outgate.nft.spelling import shorten
 
-__all__ = ["IMPLIED_FAMILY", "IMPLIED_PROTOCOL", "canonical", "canonical_rule"]
+__all__ = ["IMPLIED_FAMILY", "IMPLIED_PROTOCOL", "canonical", "canonical_rule", "fields_of", "required_value"]
 
 _IPV4, _IPV6 = 2, 10
 _TCP, _UDP, _ICMPV6, _SCTP = 6, 17, 58, 132
@@ -85,7 +85,8 @@ def _plain(statement: Statement) -> Statement:
     return statement
 
 
-def _fields(statement: Statement) -> tuple[Field, ...]:
+def fields_of(statement: Statement) -> tuple[Field, ...]:
+    """The fields that a match looks at; none for a statement that is no match."""
     match statement:
         case Compare(field=field):
             return (field,)
@@ -95,8 +96,8 @@ def _fields(statement: Statement) -> tuple[Field, ...]:
             return ()
 
 
-def _required(statement: Statement, field: Field) -> int | None:
-    """The one value that a comparison with `field` asks for."""
+def required_value(statement: Statement, field: Field) -> int | None:
+    """The one value that a statement asks `field` to have; None where it asks for none, or for several."""
     if isinstance(statement, Compare) and statement.field is field and statement.low == statement.high:
         return None if statement.negated else statement.low
     return None
@@ -107,7 +108,7 @@ def _named_protocols(statements: Sequence[Statement]) -> list[Statement]:
     protocol: int | None = None
     named: list[Statement] = []
     for statement in statements:
-        fields = tuple(_OF_PROTOCOL.get((field, protocol or 0), field) for field in _fields(statement))
+        fields = tuple(_OF_PROTOCOL.get((field, protocol or 0), field) for field in fields_of(statement))
         match statement:
             case Compare():
                 named.append(replace(statement, field=fields[0]))
@@ -115,7 +116,7 @@ def _named_protocols(statements: Sequence[Statement]) -> list[Statement]:
                 named.append(replace(statement, fields=fields))
             case _:
                 named.append(statement)
-        found = _required(statement, Field.L4PROTO)
+        found = required_value(statement, Field.L4PROTO)
         implied = [IMPLIED_PROTOCOL[field] for field in fields if field in IMPLIED_PROTOCOL]
         protocol = found if found is not None else next(iter(implied), protocol)
     return named
@@ -127,16 +128,16 @@ def _without_implied(statements: Sequence[Statement]) -> list[Statement]:
 
 def _is_implied(statement: Statement, following: Sequence[Statement]) -> bool:
     """Whether the matches that follow, up to the first statement that is none, ask for it anyway."""
-    protocol, family = _required(statement, Field.L4PROTO), _required(statement, Field.NFPROTO)
+    protocol, family = required_value(statement, Field.L4PROTO), required_value(statement, Field.NFPROTO)
     if protocol is None and family is None:
         return False
     for other in following:
-        fields = _fields(other)
+        fields = fields_of(other)
         if protocol is not None and any(IMPLIED_PROTOCOL.get(field) == protocol for field in fields):
             return True
         if family is not None and any(IMPLIED_FAMILY.get(field) == family for field in fields):
             return True
-        if (family, _required(other, Field.L4PROTO)) in ((_IPV4, 1), (_IPV6, _ICMPV6)):
+        if (family, required_value(other, Field.L4PROTO)) in ((_IPV4, 1), (_IPV6, _ICMPV6)):
             return True
         if not fields:
             return False

@@ -144,8 +144,11 @@ class _Compiler:
     def _dispatch_map(self, dispatch: _Dispatch) -> None:
         elements: dict[SetKey, Judgement | None] = {}
         for pod in self.local:
-            for value in (int(one) for one in pod.addresses if one.version == dispatch.view.family):
-                elements[((value, value),)] = self._class_chain(pod, dispatch.view)
+            for address in (one for one in pod.addresses if one.version == dispatch.view.family):
+                # Two pods that claim one address: whose packet it is cannot be told, so it is closed until one is gone.
+                contested = address in self.policies.snapshot.contested
+                way = goto("unknown") if contested else self._class_chain(pod, dispatch.view)
+                elements[((int(address), int(address)),)] = way
         key = (KeyType.IPV4_ADDR if dispatch.view.family == 4 else KeyType.IPV6_ADDR,)
         self.registry.add_set(NftSet(dispatch.name, key, elements, is_map=True))
 

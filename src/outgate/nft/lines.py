@@ -190,9 +190,11 @@ def _peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registr
     """The set of the addresses that a selector covers now; one for each selector, whoever uses it."""
     name = named(f"p{family}", ("pods", repr(peer)))
     if name not in registry.sets:
-        # A stand-in address (Pod.addressed) is nobody's: it has no business in a kernel.
+        # A stand-in address (Pod.addressed) is nobody's, a contested one might be another's.
         pods = (pod for pod in policies.selection.pods(peer) if pod.addressed)
-        values = sorted(int(one) for pod in pods for one in pod.addresses if one.version == family)
+        contested = policies.snapshot.contested
+        mine = (one for pod in pods for one in pod.addresses if one.version == family)
+        values = sorted(int(one) for one in mine if one not in contested)
         elements: dict[SetKey, Judgement | None] = {((value, value),): None for value in values}
         registry.add_set(NftSet(name, (_ADDRESS_TYPE[family],), elements, comment=str(peer)))
     return name
@@ -225,7 +227,8 @@ def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) ->
             continue
         for number in sorted(numbers.get(pod.key, ())):
             for address in pod.addresses:
-                if not isinstance(peer, BlockMatch) or address in selection.addresses(peer):
+                inside = not isinstance(peer, BlockMatch) or address in selection.addresses(peer)
+                if inside and address not in policies.snapshot.contested:
                     yield address, number
 
 

@@ -109,7 +109,7 @@ def _set(body: Json, *, is_map: bool) -> NftSet:
         kinds = body["type"] if isinstance(body["type"], list) else [body["type"]]
         key = tuple(KeyType(kind) for kind in kinds)
         elements = dict(_element(key, one, is_map=is_map) for one in body.get("elem", ()))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return NftSet(name, (), is_map=is_map, comment=comment)
     return NftSet(name, key, elements, interval="interval" in flags, is_map=is_map, comment=comment)
 

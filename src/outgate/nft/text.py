@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from outgate.nft.canonical import IMPLIED_PROTOCOL, fields_of, required_value
 from outgate.nft.objects import (
     Chain,
     ChainRule,
@@ -79,6 +80,7 @@ REJECTIONS = (
 """What a `Reject` can answer. The ICMP kinds stand at their kernel numbers plus one (NFT_REJECT_ICMPX_…)."""
 
 _INDENT = "    "
+_WITH_PORTS = (6, 17, 132)
 _ALL = 0xFFFF_FFFF
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _LOG_PREFIX = re.compile(r"[A-Za-z0-9 ._/:@=,()\[\]!<>+*~-]{0,120}")
@@ -170,10 +172,27 @@ def rule_text(rule: ChainRule) -> str:
     """One rule, on one line."""
     if not rule.statements:
         raise ValueError("a rule without statements")
+    _refuse_ports_without_meaning(rule)
     words = [statement_text(statement) for statement in rule.statements]
     if rule.comment:
         words.append(f'comment "{escape(rule.comment)}"')
     return " ".join(words)
+
+
+def _refuse_ports_without_meaning(rule: ChainRule) -> None:
+    """``meta l4proto 47 … th dport`` asks a protocol without ports for one.
+
+    For ICMP it compares the checksum; for others nft 1.0.6 loads the rule and then aborts whenever it lists it.
+    """
+    protocol: int | None = None
+    for statement in rule.statements:
+        fields = fields_of(statement)
+        if protocol not in (None, *_WITH_PORTS) and {Field.TH_SPORT, Field.TH_DPORT} & set(fields):
+            raise ValueError(f"protocol {protocol} has no ports")
+        found = required_value(statement, Field.L4PROTO)
+        protocol = (
+            found if found is not None else next((p for f, p in IMPLIED_PROTOCOL.items() if f in fields), protocol)
+        )
 
 
 def statement_text(statement: Statement) -> str:

@@ -52,9 +52,11 @@ def lab_text(report: LabReport, width: int = 100) -> str:
 
 def _head(report: LabReport) -> Iterator[str]:
     pods, nodes = len(report.topology.get("pods", ())), len(report.topology.get("nodes", ()))
+    hosted = sum(bool(pod.get("hostNetwork")) for pod in report.topology.get("pods", ()))
+    but = f", except {_count(hosted, 'pod')} on the host network" if hosted else ""
     names = [f"{one.namespace}/{one.name}" for one in report.policies]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    yield f"{_count(pods, 'pod')} on {_count(nodes, 'node')}, each in a network namespace of its own"
+    yield f"{_count(pods, 'pod')} on {_count(nodes, 'node')}, each in a network namespace of its own{but}"
     if not report.enforced:
         yield f"{_BOLD}nothing is enforced{_PLAIN}: the control run, without {_count(len(names), 'policy', 'policies')}"
     elif names:

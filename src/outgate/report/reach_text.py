@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from outgate.analysis.lookup import AddressTarget, NodeTarget, PodsTarget, Target
 from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
-from outgate.packets import TransportSet
+from outgate.packets import AddressSet, TransportSet
 from outgate.policy import Side, Verdict
 from outgate.report.terms import place_text
 
@@ -55,8 +55,8 @@ def _lines(answer: Reachability) -> Iterator[str]:
     yield _line("egress", _side(answer.egress), place_text(answer.egress.decided_by))
     yield _line("ingress", _side(answer.ingress), place_text(answer.ingress.decided_by))
     yield from _split(answer.split)
-    yield from _stand_ins(answer)
     yield from _by_address(answer.ports)
+    yield from _stand_ins(answer)
     yield from _shares(answer)
     yield from _flows(answer)
     for hint in answer.hints:
@@ -112,7 +112,7 @@ def _split(split: Split | None) -> Iterator[str]:
         yield _line("all", f"{'allowed' if split.allowed else 'denied'} for every address of the block")
         return
     # The shorter list is written out; the other is what is left of the block.
-    allowed_is_shorter = len(split.allowed.cidrs()) <= len(split.denied.cidrs())
+    allowed_is_shorter = _written_out(split) is split.allowed
     yield _line("some", "the answer is not the same for the whole block:")
     for head, mine, shorter in (
         ("allowed", split.allowed, allowed_is_shorter),
@@ -121,18 +121,28 @@ def _split(split: Split | None) -> Iterator[str]:
         yield _line(head, spell_addresses(mine, MOST_LINES) if shorter else "the rest of the block")
 
 
+def _written_out(split: Split) -> AddressSet:
+    return split.allowed if len(split.allowed.cidrs()) <= len(split.denied.cidrs()) else split.denied
+
+
+def _groups(answer: Reachability) -> Iterator[AddressSet]:
+    """The parts of a block that the lines before have named one by one."""
+    split, ports = answer.split, answer.ports
+    if split is not None and split.allowed and split.denied:
+        yield _written_out(split)
+    if ports is not None and ports.by_address is not None and len(ports.by_address.cubes) > 1:
+        yield from (addresses for addresses, _ in ports.by_address.cubes if len(addresses.cidrs()) <= MOST_LINES)
+
+
 def _stand_ins(answer: Reachability) -> Iterator[str]:
-    """Of a block that is split: which addresses in it are nobody's real ones."""
-    if answer.split is None or not (answer.split.allowed and answer.split.denied):
-        return
+    """Of the addresses that are written out for a block: which are nobody's real ones."""
+    shown = list(_groups(answer))
     flows = [(one.trace.flow.source, one.trace.flow.destination) for one in answer.flows]
     if answer.ports is not None:
         flows.extend((pair.source, pair.destination) for pair in answer.ports.pairs)
     ends = (end for flow in flows for end in flow)
-    pods = {str(end.address): end.pod for end in ends if end.pod is not None and not end.pod.addressed}
-    known = answer.question.source, answer.question.destination
-    asked = {pod.key for target in known if isinstance(target, PodsTarget) for pod in target.pods}
-    found = [(address, pod) for address, pod in pods.items() if pod.key not in asked]
+    pods = {end.address: end.pod for end in ends if end.pod is not None and not end.pod.addressed}
+    found = [(address, pod) for address, pod in pods.items() if any(address in group for group in shown)]
     for address, pod in found[:MOST_LINES]:
         yield _line("where", f"{address} stands for {pod}, which has no address in the input")
     if len(found) > MOST_LINES:
