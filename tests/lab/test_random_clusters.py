@@ -1,0 +1,39 @@
+"""Kernel = model: random clusters under random policies, with real packets.
+
+The same clusters go through the slow evaluator, the decisions and the interpreter of rules in `tests/laws`, by the
+thousand; here a bounded number goes through the kernel.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from outgate.errors import InvalidInput
+from outgate.lab import run
+from outgate.lab.run import Wishes
+from outgate.testing import random_cluster, snapshot_of
+from tests.lab.clusters import outcome
+
+pytestmark = pytest.mark.kernel
+
+CLUSTERS = 10
+
+
+def test_the_kernel_does_what_the_model_says() -> None:
+    """Everything before this could agree on a mistake; a packet cannot be talked into anything."""
+    ran = denied = allowed = seed = 0
+    while ran < CLUSTERS:
+        seed += 1
+        assert seed < 10 * CLUSTERS, "hardly any random cluster can be built"
+        try:
+            prepared = run.prepare(snapshot_of(random_cluster(seed)), Wishes())
+        except InvalidInput:
+            continue  # two pods with one address, or an address that no interface can hold: refused in words
+        found = outcome(prepared)
+        wrong = [probe for probe in found["probes"] if probe["expected"] != probe["observed"]]
+        assert not wrong, (seed, wrong[:3])
+        ran += 1
+        denied += sum(probe["observed"] == "Deny" for probe in found["probes"])
+        allowed += sum(probe["observed"] == "Allow" for probe in found["probes"])
+    assert denied > 100
+    assert allowed > 100
