@@ -220,8 +220,12 @@ def shape(
     blocks: dict[SetKey, Judgement | None] | None = None,
     denied: tuple[SetKey, ...] = (),
     epoch: int = 1,
+    closed: bool = True,
 ) -> Ruleset:
-    """One class of pods that may reach a peer set and some blocks, with a set of what is denied before."""
+    """One class of pods that may reach a peer set and some blocks, with a set of what is denied before.
+
+    With `closed`, pods are known by their interfaces, and one that is in no map is denied.
+    """
     blocks = blocks or {((0, 9), (6, 6)): goto("r_1")}
     mark = hashlib.blake2s(repr(sorted(blocks.items())).encode(), digest_size=4).hexdigest()
     block_map = NftSet(f"b4_{mark}", (KeyType.IPV4_ADDR, KeyType.INET_PROTO), blocks, interval=True, is_map=True)
@@ -243,7 +247,10 @@ def shape(
         ],
         "est": [(Compare(Field.CT_MARK, 1, 1, mask=MASK), ACCEPT)],
         "stamp": [(StampMark(MASK, 0x10000), ACCEPT)],
-        "egress": [(VerdictMap((Field.IP_SADDR,), "eg4"),)],
+        "egress": [
+            (VerdictMap((Field.IP_SADDR,), "eg4"),),
+            *([(Compare(Field.IIFNAME, text="ogp*"), goto("d_1"))] if closed else []),
+        ],
         "forward": [(jump("est"),), (jump("egress"),), (goto("stamp"),)],
     }
     hooks = {"forward": Hook("forward", -10)}
@@ -390,6 +397,14 @@ def test_preparation_comes_in_pieces_that_an_ordinary_user_can_send() -> None:
         assert sum(size for _, size in sizes) <= MAX_ELEMENTS
     assert len(change.prepare) > 4
     assert same([*states(change, shape())][-1], desired)
+
+
+def test_a_new_pod_raises_the_epoch_where_it_could_talk_before() -> None:
+    """What an unknown pod was let pass is marked as judged; its policy would never be asked about it."""
+    change = delta(shape(pods=(POD, OTHER), closed=False), shape(closed=False, epoch=7))
+    assert change.tightens
+    assert change.after is not None
+    assert epoch_of(change.after) == Epoch(MASK, 8)
 
 
 def test_a_new_pod_is_one_small_transaction() -> None:

@@ -22,7 +22,19 @@ from dataclasses import dataclass
 
 from outgate.nft.canonical import canonical
 from outgate.nft.epoch import epoch_of, with_epoch
-from outgate.nft.objects import Chain, Judgement, Lookup, NftSet, Opaque, Reject, Ruleset, Statement, VerdictMap
+from outgate.nft.objects import (
+    Chain,
+    Compare,
+    Field,
+    Judgement,
+    Lookup,
+    NftSet,
+    Opaque,
+    Reject,
+    Ruleset,
+    Statement,
+    VerdictMap,
+)
 from outgate.nft.spelling import checked_name
 from outgate.nft.transaction import (
     AddChain,
@@ -184,15 +196,32 @@ class _Plan:
     def tightens(self) -> bool:
         """Whether a packet that was let pass may be stopped by what the flip does.
 
-        A key that is new in a dispatch map does not count: its pod was unknown before, and nothing of it was
-        let pass where pods are known by their interfaces. A new element of a set counts if a rule that looks
-        into the set can deny because of it; `return` means allowed, as everywhere in this table.
+        A key that is new in a map and leads to a chain counts, unless pods are known by their interfaces: then
+        its pod was unknown before, and nothing of it was let pass. A new element of a set counts if a rule
+        that looks into the set can deny because of it; `return` means allowed, as everywhere in this table.
         """
         reached = [one for one in self.less if one.elements and ("set", one.name) in self.live]
         rewritten = [chain for chain in self.changed_chains if ("chain", chain.name) in self.live]
         hooks = [chain for chain in (*self.new_chains, *self.gone_chains) if chain.hook is not None]
         denying = _denying_sets(self.actual, self.live)
+        if not _closed_at_birth(self.actual):
+            denying |= {
+                one.name for one in self.more if any(verdict and verdict.chain for verdict in one.elements.values())
+            }
         return bool(reached or rewritten or hooks or any(one.elements and one.name in denying for one in self.more))
+
+
+def _closed_at_birth(ruleset: Ruleset) -> bool:
+    """Whether what comes from the interface of a pod that is in no map is led away, to be dropped."""
+    return any(
+        isinstance(rule.statements[0], Compare)
+        and rule.statements[0].field is Field.IIFNAME
+        and isinstance(rule.statements[-1], Judgement)
+        and rule.statements[-1].act == "goto"
+        for chain in ruleset.chains.values()
+        for rule in chain.rules
+        if len(rule.statements) > 1
+    )
 
 
 def _live(ruleset: Ruleset) -> frozenset[tuple[str, str]]:
