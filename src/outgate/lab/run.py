@@ -80,7 +80,7 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     """
     named = flow_files.named_pods(wishes.flows or (), snapshot)
     cast = choose(snapshot, max_pods=wishes.max_pods, per_workload=wishes.per_workload, named=named)
-    final = _settled(address(cast.snapshot))
+    final = address(cast.snapshot)
     topology = Topology.of(final)
     policies = Policies(final)
     zone = Zone.of(final, wishes.names)
@@ -130,11 +130,6 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         at_once=engine.room,
     )
     return report, stage, answers
-
-
-def _settled(snapshot: Snapshot) -> Snapshot:
-    """The snapshot as the cluster that it is from now on: an address that the lab gave is an address."""
-    return snapshot.with_pods(pod if pod.addressed else replace(pod, addressed=True) for pod in snapshot.pods)
 
 
 def serve(answers: Answers) -> None:
