@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from outgate.model import Direction, NetworkPolicy, Node, Pod
+from outgate.nft.epoch import EST, STAMP, Epoch
 from outgate.nft.lines import Registry, View, class_lines
 from outgate.nft.names import named
 from outgate.nft.objects import (
@@ -193,10 +194,10 @@ class _Compiler:
     def _frame(self) -> Iterator[Chain]:
         """The chains that do not depend on any policy."""
         mask = self.options.mark_mask
-        value = _shifted(self.options.epoch, mask)
+        value = Epoch(mask, self.options.epoch).bits
         reply = Compare(Field.CT_DIRECTION, _REPLY, _REPLY)
-        yield Chain("est", (ChainRule((Compare(Field.CT_MARK, value, value, mask=mask), ACCEPT)),))
-        yield Chain("stamp", (ChainRule((StampMark(mask, value), ACCEPT)),))
+        yield Chain(EST, (ChainRule((Compare(Field.CT_MARK, value, value, mask=mask), ACCEPT)),))
+        yield Chain(STAMP, (ChainRule((StampMark(mask, value), ACCEPT)),))
         yield Chain("unknown", tuple(self._refuse("address or interface of a pod that is not programmed", "unknown")))
         for name, direction, mirrored in (
             ("egress", Direction.EGRESS, False),
@@ -282,12 +283,3 @@ def _related() -> Iterator[ChainRule]:
 
 def _between(look: Field, block: ipaddress.IPv6Network) -> Compare:
     return Compare(look, int(block.network_address), int(block.broadcast_address))
-
-
-def _shifted(epoch: int, mask: int) -> int:
-    """The epoch moved into the bits of the mask. Raises ValueError where it does not fit."""
-    low = mask & -mask
-    value = epoch * low
-    if not mask or mask + low & mask or value & ~mask or not value:
-        raise ValueError(f"epoch {epoch} does not fit the connection mark mask {mask:#x}")
-    return value

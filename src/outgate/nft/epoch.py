@@ -32,7 +32,7 @@ class Epoch:
     def __post_init__(self) -> None:
         lowest = self.mask & -self.mask
         if not 0 < self.mask <= 0xFFFF_FFFF or self.mask + lowest & self.mask or self.mask == lowest:
-            raise ValueError(f"the mask of an epoch is one run of at least two bits: {self.mask:#x}")
+            raise ValueError(f"an epoch does not fit {self.mask:#x}: its mask is one run of at least two bits")
         if not 0 < self.value <= self.highest:
             raise ValueError(f"epoch {self.value} does not fit the mask {self.mask:#x}")
 

@@ -96,15 +96,15 @@ class Policies:
 
     def class_of(self, pod: Pod, direction: Direction) -> ClassKey:
         """The policy class of a pod: pods with equal keys are treated alike, so they share a kernel chain."""
-        policies = self.selection.selecting(pod, direction)
+        isolation = self.isolation(pod, direction)
         names: dict[NamedPort, TransportSet] = {}
         if direction is Direction.INGRESS:
             # K/types: on ingress a port name is resolved on the selected pod itself.
-            for rule in self.rules(policies, direction):
+            for rule in isolation.rules:
                 for name in rule.ports.names if rule.ports else ():
                     names[name] = resolve((name,), pod)
         meanings = tuple(sorted(names.items(), key=lambda item: (item[0].protocol, item[0].name)))
-        return direction, tuple((one.namespace, one.name) for one in policies), meanings
+        return direction, tuple((one.namespace, one.name) for one in isolation.policies), meanings
 
     def rules(self, policies: tuple[NetworkPolicy, ...], direction: Direction) -> Iterator[Rule]:
         """All rules of some policies in a direction, in the order in which they are named."""
@@ -116,23 +116,22 @@ class Policies:
         key = self.class_of(pod, direction)
         found = self._decisions.get(key)
         if found is None:
-            found = self._decisions[key] = self._decide(self.selection.selecting(pod, direction), key, direction)
+            found = self._decisions[key] = self._decide(self.isolation(pod, direction), key, direction)
         return found
 
-    def _decide(self, policies: tuple[NetworkPolicy, ...], key: ClassKey, direction: Direction) -> Decision:
-        if not policies:
+    def _decide(self, isolation: Isolation, key: ClassKey, direction: Direction) -> Decision:
+        if not isolation.policies:
             return Decision(direction, (), (Part(PacketSet.any(), Verdict.ALLOW, None),))
         meanings = dict(key[2])
         rest, parts = PacketSet.any(), []
-        for rule in self.rules(policies, direction):
+        for rule in isolation.rules:
             new = self.packets_of(rule, meanings) & rest
             if new:
                 parts.append(Part(new, Verdict.ALLOW, rule.origin))
                 rest = rest - new
-        isolating = _isolating(policies, direction)
         if rest:
-            parts.append(Part(rest, Verdict.DENY, isolating[0]))
-        return Decision(direction, isolating, tuple(parts))
+            parts.append(Part(rest, Verdict.DENY, isolation.origins[0]))
+        return Decision(direction, isolation.origins, tuple(parts))
 
     def packets_of(self, rule: Rule, meanings: dict[NamedPort, TransportSet] | None = None) -> PacketSet:
         """Exactly the packets that a rule matches. `meanings`: of port names, for ingress."""

@@ -118,7 +118,7 @@ class Selection:
             kinds: dict[_LabelKey, list[Pod]] = {}
             for pod in pods:
                 if not pod.host_network or self.profile.host_network_selected:
-                    kinds.setdefault(frozenset(pod.labels.items()), []).append(pod)
+                    kinds.setdefault(self.kind_of(pod)[1], []).append(pod)
             found[name] = tuple((many[0].labels, tuple(many)) for many in kinds.values())
         return found
 
