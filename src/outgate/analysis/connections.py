@@ -1,0 +1,192 @@
+"""Every allowed connection of a cluster, exactly, by workload.
+
+    found = connections(snapshot)
+    for one in found: ...                        Connection(source, destination, transports)
+    found.between(source, destination)           one pair of groups
+    connections(changed, previous=found)         after a change: what did not change is taken over
+
+An end is a `Group` (pods of one workload that are treated alike, see `groups`), a part of the addresses outside, or
+the ingress controller where the input has Ingress objects. `External` ends are, for each group and direction, the
+coarsest partition of the address space that its policies make: addresses are told apart by what is allowed and by
+nothing else (docs/decisions/0006). Pairs of a workload with itself are left out, and so is what hangs on the node that
+a pod happens to run on: every pod can be reached from its own node, whatever the policies say.
+
+A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by addresses of a family that both have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController, from_controller
+from outgate.analysis.groups import Group, Groups
+from outgate.model import Direction, Snapshot
+from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets.addresses import FAMILIES, Family
+from outgate.policy import OUTGATE, Policies, Profile
+from outgate.policy.grid import Grid, Row
+from outgate.policy.identity import Lens, members
+
+__all__ = ["Connection", "Connections", "External", "Party", "connections"]
+
+_GOVERNED = TransportSet.governed()
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Addresses outside that one group treats alike."""
+
+    addresses: AddressSet
+
+    def __str__(self) -> str:
+        return ", ".join(self.addresses.cidrs())
+
+
+Party = Group | External | IngressController
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What passes from one end to another: `transports`, by an address of either family.
+
+    `families` is empty where it makes no difference by which; else it has what passes by each that both ends have.
+    """
+
+    source: Party
+    destination: Party
+    transports: TransportSet
+    families: tuple[tuple[Family, TransportSet], ...] = ()
+
+    @property
+    def all(self) -> bool:
+        """Whether every port of TCP, UDP and SCTP passes: all that the NetworkPolicy API speaks of."""
+        return _GOVERNED <= self.transports
+
+
+def connections(
+    snapshot: Snapshot,
+    profile: Profile = OUTGATE,
+    *,
+    previous: Connections | None = None,
+    lens: Lens | None = None,
+) -> Connections:
+    """Every allowed connection of a snapshot under a profile.
+
+    `previous` is the list before a change: it makes a small change cheap and has no influence on the answer. `lens`
+    makes groups as fine as other policies would need them, to compare two lists group by group.
+    """
+    known = None if previous is None else previous.grid
+    return Connections(Grid(Policies(snapshot, profile), lens=lens, previous=known), previous)
+
+
+class Connections:
+    """The list. Iterating gives the connections in the order of their sources and then of their destinations:
+    groups by namespace, name and kind, then addresses outside; sources outside come last."""
+
+    def __init__(self, grid: Grid, previous: Connections | None = None) -> None:
+        self.grid = grid
+        self.snapshot = grid.policies.snapshot
+        kept = previous is not None and previous.grid.identities is grid.identities
+        # Groups may be merged by effect: where an identity is shared and a rule changed, they are made again.
+        self.groups = previous.groups if kept and previous is not None and previous.simple else Groups.of(grid)
+        self._governed: dict[int, bool] = {}
+        self._externals: dict[PacketSet, tuple[tuple[External, TransportSet], ...]] = {}
+
+    @property
+    def simple(self) -> bool:
+        """Whether every workload is of one identity, so that no change of policy can split it."""
+        return self.groups.simple
+
+    def __iter__(self) -> Iterator[Connection]:
+        groups = self.groups.all
+        for group in groups:
+            for place, number in self.reached(group):
+                yield self._connection(group, groups[place], number)
+            for external, transports in self.outside(group, Direction.EGRESS):
+                yield Connection(group, external, transports)
+        for group in groups:
+            for external, transports in self.outside(group, Direction.INGRESS):
+                yield Connection(external, group, transports)
+        yield from self.from_controller
+
+    @cached_property
+    def from_controller(self) -> tuple[Connection, ...]:
+        """What an ingress controller that is not in the input can reach, for the Ingress objects that are."""
+        found = from_controller(self.grid, self.groups)
+        return tuple(Connection(INGRESS_CONTROLLER, group, transports) for group, transports in found)
+
+    def reached(self, group: Group) -> Iterator[tuple[int, int]]:
+        """The groups that one reaches, by their place in `groups.all`, each with the number of what passes."""
+        found: list[tuple[int, int]] = []
+        of_identity, groups = self.groups.of_identity, self.groups.all
+        for number, bits in self.grid.joined(group.identity):
+            if self.makes_connection(number):
+                for identity in members(bits & self.groups.representatives):
+                    found.extend((place, number) for place in of_identity[identity])
+        found.sort()
+        own = group.workload
+        return (one for one in found if groups[one[0]].workload != own)
+
+    def makes_connection(self, number: int) -> bool:
+        """Whether a set of transports has any port of TCP, UDP or SCTP."""
+        found = self._governed.get(number)
+        if found is None:
+            found = self._governed[number] = bool(self.grid.transports.sets[number] & _GOVERNED)
+        return found
+
+    def outside(self, group: Group, direction: Direction) -> tuple[tuple[External, TransportSet], ...]:
+        """The addresses outside that a group reaches, or that reach it, in the coarsest parts."""
+        packets = self.grid.outside(group.identity, direction)
+        found = self._externals.get(packets)
+        if found is None:
+            parts = [(External(addresses), transports) for addresses, transports in packets if transports & _GOVERNED]
+            parts.sort(key=lambda part: _first(part[0].addresses))
+            found = self._externals[packets] = tuple(parts)
+        return found
+
+    def between(self, source: Group, destination: Group) -> TransportSet:
+        """Exactly what passes from the pods of one group to those of another; other protocols too."""
+        return self.grid.transports.sets[_at(self.grid.joined(source.identity), destination.identity)]
+
+    def by_family(self, source: Group, destination: Group) -> tuple[tuple[Family, TransportSet], ...]:
+        """What passes by addresses of each family that both groups have."""
+        have = self.grid.identities.of_family
+        ends = 1 << source.identity, 1 << destination.identity
+        sets = self.grid.transports.sets
+        return tuple(
+            (family, sets[_at(self.grid.row(source.identity, family), destination.identity)])
+            for family in FAMILIES
+            if all(have[family] & end for end in ends)
+        )
+
+    def _connection(self, source: Group, destination: Group, number: int) -> Connection:
+        transports = self.grid.transports.sets[number]
+        if len(self.grid.families) == 1:
+            return Connection(source, destination, transports)
+        families = self.by_family(source, destination)
+        same = all(mine == transports for _, mine in families)
+        return Connection(source, destination, transports, () if same else families)
+
+    def group(self, kind: str, namespace: str, name: str) -> tuple[Group, ...]:
+        """The groups of one workload; none where the input has no such workload."""
+        return tuple(one for one in self.groups.all if one.workload == (namespace, name, kind))
+
+    def of_pods(self, pods: Iterable[tuple[str, str]]) -> tuple[Group, ...]:
+        """The groups that any of these pods belong to."""
+        wanted = set(pods)
+        return tuple(one for one in self.groups.all if any(pod.key in wanted for pod in one.pods))
+
+
+def _at(row: Row, identity: int) -> int:
+    for number, bits in row:
+        if bits >> identity & 1:
+            return number
+    return 0
+
+
+def _first(addresses: AddressSet) -> tuple[int, int]:
+    """The order of parts: by their lowest address, IPv4 first."""
+    lowest = addresses.lowest()
+    return lowest.version, int(lowest)

@@ -1,0 +1,364 @@
+"""Who may talk to whom, for all pods at once: a grid of identities, and what each may do with the addresses outside.
+
+    rules ──► contributions (ports, peers) ──► one row for each identity: (ports, identities that it reaches on them)
+                                          └──► one set of packets for each identity and direction: addresses outside
+
+A row is the meeting of two halves. What the source's egress policies let out is the union of its rules; identities
+under the same policies share it. What the destinations' ingress policies let in is turned round first: each rule adds
+its destinations to the sources that it names. No pair of identities is ever looked at alone, so the work is that of a
+few integer operations for each identity and rule.
+
+The grid speaks of pods that are not each other. What hangs on being the same pod, or on the node of a pod, is said
+by `judge`: a pod always reaches itself, and a node always reaches its own pods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from outgate.model import Direction, NetworkPolicy
+from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES, Family
+from outgate.packets.packetset import Cube
+from outgate.policy.decide import Policies
+from outgate.policy.identity import Bits, Identities, Lens, members
+from outgate.policy.interned import EVERYTHING, NOTHING, Transports
+from outgate.policy.rules import BlockMatch, NamedPort, Rule, rules_of
+
+__all__ = ["Contribution", "Grid", "PolicyKey", "Row", "lens_of"]
+
+Row = tuple[tuple[int, Bits], ...]
+"""Disjoint sets of destinations, each with the number of what may be sent there; what is in none is denied."""
+
+Contribution = tuple[int, Bits]
+"""What one rule allows: the number of its transports, and with whom."""
+
+PolicyKey = tuple[int, ...]
+"""The policies that isolate an identity in a direction, by name, each by its number in the grid's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A policy and its rules."""
+
+    policy: NetworkPolicy
+    rules: dict[Direction, tuple[Rule, ...]]
+    number: int
+
+
+class _Table:
+    """The policies that a grid, and the grids before it, have met. An unchanged policy keeps its number."""
+
+    def __init__(self) -> None:
+        self.read: list[_Read] = []
+        self._known: dict[int, _Read] = {}
+
+    def of(self, policy: NetworkPolicy) -> _Read:
+        """What is known of a policy; it is read when it is first met. It is kept, so no other can have its id."""
+        found = self._known.get(id(policy))
+        if found is None:
+            rules = {direction: tuple(rules_of(policy, direction)) for direction in Direction}
+            found = self._known[id(policy)] = _Read(policy, rules, len(self.read))
+            self.read.append(found)
+        return found
+
+
+class Grid:
+    """The grid of one snapshot under one profile.
+
+    `previous` is the grid of the snapshot before a change: what did not change is taken from it. `lens` may be wider
+    than the policies need, to compare two snapshots identity by identity.
+    """
+
+    def __init__(self, policies: Policies, *, lens: Lens | None = None, previous: Grid | None = None) -> None:
+        self.policies = policies
+        snapshot = policies.snapshot
+        self._table = previous._table if previous is not None else _Table()
+        self._policies = [self._table.of(policy) for policy in snapshot.policies]
+        mine = Lens.of(snapshot.policies, self._all_rules())
+        self.lens = mine if lens is None else lens | mine
+        self.identities = self._identities(previous)
+        self.keys: dict[Direction, list[PolicyKey]] = {}
+        self._isolate()
+        self.families: tuple[Family, ...] = self._families()
+        self.transports = previous.transports if previous is not None else Transports()
+        self._packets: dict[tuple[Cube, ...], PacketSet] = previous._packets if previous is not None else {}
+        self._outsides: dict[tuple[PolicyKey, Direction], PacketSet] = {}
+        self._meanings: dict[NamedPort, tuple[tuple[int, Bits], ...]] = {}
+        self._contributed: dict[tuple[int, Family], tuple[Rule, tuple[Contribution, ...]]] = {}
+        self._egress: dict[tuple[PolicyKey, Family], Row] = {}
+        if previous is not None:
+            self._outsides = previous._outsides
+            if previous.identities is self.identities:
+                self._meanings, self._contributed, self._egress = previous._meanings, previous._contributed, previous._egress
+        self._lets_in: dict[Family, list[list[Contribution]]] = {}
+        self._rows: dict[tuple[int, Family], Row] = {}
+        self._joined: dict[int, Row] = {}
+
+    # ---- rules and identities ----------------------------------------------------------------------------------------
+
+    def _all_rules(self) -> Iterator[Rule]:
+        for one in self._policies:
+            for rules in one.rules.values():
+                yield from rules
+
+    def policies_of(self, key: PolicyKey) -> tuple[NetworkPolicy, ...]:
+        """The policies of a key."""
+        return tuple(self._table.read[number].policy for number in key)
+
+    def rules(self, key: PolicyKey, direction: Direction) -> Iterator[Rule]:
+        """The rules of some policies in a direction, by policy name and index."""
+        for number in key:
+            yield from self._table.read[number].rules[direction]
+
+    def _identities(self, previous: Grid | None) -> Identities:
+        """Those of the previous grid where nothing that they were made from has changed."""
+        if previous is not None:
+            before, now = previous.policies, self.policies
+            same_pods = before.snapshot.pods is now.snapshot.pods
+            same_names = before.snapshot.namespaces == now.snapshot.namespaces
+            if same_pods and same_names and before.profile == now.profile and previous.lens == self.lens:
+                return previous.identities
+        return Identities(self.policies.selection, self.lens)
+
+    def _isolate(self) -> None:
+        count = len(self.identities.all)
+        selecting: dict[Direction, list[list[int]]] = {one: [[] for _ in range(count)] for one in Direction}
+        for one in self._policies:
+            for number in members(self.identities.subjects(one.policy)):
+                for direction in one.policy.types:
+                    selecting[direction][number].append(one.number)
+        self.keys = {direction: [tuple(one) for one in many] for direction, many in selecting.items()}
+
+    def isolated(self, number: int, direction: Direction) -> bool:
+        """Whether any policy selects the identity in this direction."""
+        return bool(self.keys[direction][number])
+
+    def _families(self) -> tuple[Family, ...]:
+        """The families that have to be told apart; one stands for both where no block tells them apart."""
+        have = self.identities.of_family
+        if not have[6] or not have[4]:
+            return (4,) if have[4] or not have[6] else (6,)
+        if have[4] != have[6]:
+            return FAMILIES
+        for rule in self._all_rules():
+            for peer in rule.peers or ():
+                if isinstance(peer, BlockMatch) and self.identities.peers(peer, 4) != self.identities.peers(peer, 6):
+                    return FAMILIES
+        return (4,)
+
+    # ---- what a rule contributes -------------------------------------------------------------------------------------
+
+    def peers(self, rule: Rule, family: Family) -> Bits:
+        """Whom a rule speaks of, where both ends talk by addresses of this family."""
+        if rule.peers is None:
+            return self.identities.everybody
+        found = 0
+        for peer in rule.peers:
+            found |= self.identities.peers(peer, family)
+        return found
+
+    def out_of(self, rule: Rule, family: Family) -> tuple[Contribution, ...]:
+        """What an egress rule lets out, and to whom: a port name is resolved by each destination."""
+        found = self._contributed.get((id(rule), family))
+        if found is None or found[0] is not rule:
+            # The rule is kept beside the answer, so that no other can come to have its identity.
+            found = self._contributed[id(rule), family] = rule, tuple(self._let_out(rule, family))
+        return found[1]
+
+    def _let_out(self, rule: Rule, family: Family) -> Iterator[Contribution]:
+        whom = self.peers(rule, family)
+        if rule.ports is None:
+            yield EVERYTHING, whom
+            return
+        if rule.ports.numbers:
+            yield self.transports.number(rule.ports.numbers), whom
+        for name in rule.ports.names:
+            for transports, theirs in self._meaning(name):
+                if theirs & whom:
+                    yield transports, theirs & whom
+
+    def _meaning(self, name: NamedPort) -> tuple[tuple[int, Bits], ...]:
+        """What a port name stands for, and with whom."""
+        found = self._meanings.get(name)
+        if found is None:
+            groups = self.identities.numbers_named(name.protocol.name, name.name)
+            found = tuple((self._ports(name, numbers), bits) for numbers, bits in groups.items())
+            self._meanings[name] = found
+        return found
+
+    def into(self, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:
+        """What an ingress rule lets in to one identity, and from whom: port names are its own."""
+        if rule.ports is not None and rule.ports.names:
+            return tuple(self._let_into(rule, number, family))
+        found = self._contributed.get((id(rule), family))
+        if found is None or found[0] is not rule:
+            found = self._contributed[id(rule), family] = rule, tuple(self._let_into(rule, number, family))
+        return found[1]
+
+    def _let_into(self, rule: Rule, number: int, family: Family) -> Iterator[Contribution]:
+        whom = self.peers(rule, family)
+        if rule.ports is None:
+            yield EVERYTHING, whom
+            return
+        if rule.ports.numbers:
+            yield self.transports.number(rule.ports.numbers), whom
+        for name in rule.ports.names:
+            found = self._named_by(name, number)
+            if found:
+                yield self.transports.number(found), whom
+
+    def _ports(self, name: NamedPort, numbers: Iterable[int]) -> int:
+        found = TransportSet()
+        for number in numbers:
+            found |= TransportSet.ports(name.protocol, number)
+        return self.transports.number(found)
+
+    def _named_by(self, name: NamedPort, number: int) -> TransportSet:
+        """The ports that an identity itself gives that name."""
+        found = TransportSet()
+        for port in self.identities.all[number].ports:
+            if (port.name, port.protocol) == (name.name, name.protocol.name):
+                found |= TransportSet.ports(Protocol(name.protocol), port.port)
+        return found
+
+    # ---- rows --------------------------------------------------------------------------------------------------------
+
+    def lets_out(self, number: int, family: Family) -> Row:
+        """What the egress side of an identity lets out, to whom."""
+        key = self.keys[Direction.EGRESS][number]
+        if not key:
+            return ((EVERYTHING, self.identities.everybody),)
+        found = self._egress.get((key, family))
+        if found is None:
+            rules = self.rules(key, Direction.EGRESS)
+            found = self.union(one for rule in rules for one in self.out_of(rule, family))
+            self._egress[key, family] = found
+        return found
+
+    def let_in(self, number: int, family: Family) -> Row:
+        """What the ingress sides of others let in from an identity: (transports, destinations)."""
+        if family not in self._lets_in:
+            self._lets_in[family] = self._turned(family)
+        return self.union(self._lets_in[family][number])
+
+    def _turned(self, family: Family) -> list[list[Contribution]]:
+        """For each source, what the ingress rules of all destinations contribute: the ingress half, turned round."""
+        everybody = self.identities.everybody
+        told: dict[Contribution, Bits] = {}
+        for number, key in enumerate(self.keys[Direction.INGRESS]):
+            bit = 1 << number
+            if not key:
+                told[EVERYTHING, everybody] = told.get((EVERYTHING, everybody), 0) | bit
+            for rule in self.rules(key, Direction.INGRESS):
+                for one in self.into(rule, number, family):
+                    told[one] = told.get(one, 0) | bit
+        by_source: list[list[Contribution]] = [[] for _ in self.identities.all]
+        for (transports, sources), destinations in told.items():
+            for number in members(sources):
+                by_source[number].append((transports, destinations))
+        return by_source
+
+    def row(self, number: int, family: Family) -> Row:
+        """What one identity may send to whom, by addresses of one family that both have."""
+        if len(self.families) == 1:
+            (family,) = self.families
+        found = self._rows.get((number, family))
+        if found is None:
+            found = self._rows[number, family] = self._meet(number, family)
+        return found
+
+    def _meet(self, number: int, family: Family) -> Row:
+        have = self.identities.of_family[family]
+        if not have >> number & 1:
+            return ()
+        both: dict[int, Bits] = {}
+        incoming = self.let_in(number, family)
+        for out, destinations in self.lets_out(number, family):
+            reached = destinations & have
+            for into, others in incoming:
+                common = reached & others
+                if common:
+                    transports = self.transports.meet(out, into)
+                    if transports:
+                        both[transports] = both.get(transports, 0) | common
+        return tuple(both.items())
+
+    def joined(self, number: int) -> Row:
+        """What one identity may send to whom by addresses of either family."""
+        if len(self.families) == 1:
+            return self.row(number, self.families[0])
+        found = self._joined.get(number)
+        if found is None:
+            rows = (self.row(number, family) for family in self.families)
+            found = self._joined[number] = self.union(one for row in rows for one in row)
+        return found
+
+    def union(self, contributions: Iterable[Contribution]) -> Row:
+        """The same as disjoint sets: each identity under all that it has together."""
+        parts: dict[int, Bits] = {}
+        for transports, bits in contributions:
+            rest, refined = bits, {}
+            for known, mine in parts.items():
+                common = mine & rest
+                if common != mine:
+                    refined[known] = refined.get(known, 0) | (mine ^ common)
+                if common:
+                    together = self.transports.union(known, transports)
+                    refined[together] = refined.get(together, 0) | common
+                    rest ^= common
+            if rest:
+                refined[transports] = refined.get(transports, 0) | rest
+            parts = refined
+        parts.pop(NOTHING, None)
+        return tuple(parts.items())
+
+    # ---- outside -----------------------------------------------------------------------------------------------------
+
+    def outside(self, number: int, direction: Direction) -> PacketSet:
+        """What passes between an identity and addresses that are nobody's in the cluster: selectors match none."""
+        key = self.keys[direction][number]
+        if not key:
+            return PacketSet.any()
+        found = self._outsides.get((key, direction))
+        if found is None:
+            cubes, names = self._cubes(key, direction, number)
+            found = self._packets.get(cubes)
+            if found is None:
+                found = self._packets[cubes] = PacketSet.union_of(cubes)
+            if not names:
+                # Where a port name was looked up, the answer is this identity's alone.
+                self._outsides[key, direction] = found
+        return found
+
+    def _cubes(self, key: PolicyKey, direction: Direction, number: int) -> tuple[tuple[Cube, ...], bool]:
+        """What the rules allow outside, and whether that hangs on names of the identity's own ports."""
+        cubes: dict[Cube, None] = {}
+        named = False
+        for rule in self.rules(key, direction):
+            addresses = self._outside_of(rule)
+            if not addresses:
+                continue
+            transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
+            # On egress a port name means nothing there: there is no pod to ask (concept page, "Targeting a Port by
+            # name"). On ingress it is the identity's own.
+            if rule.ports is not None and rule.ports.names and direction is Direction.INGRESS:
+                named = True
+                for name in rule.ports.names:
+                    transports |= self._named_by(name, number)
+            if transports:
+                cubes[addresses, transports] = None
+        return tuple(cubes), named
+
+    def _outside_of(self, rule: Rule) -> AddressSet:
+        if rule.peers is None:
+            return AddressSet.any()
+        blocks = [peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch)]
+        return blocks[0] if len(blocks) == 1 else AddressSet.union_of(blocks)
+
+
+def lens_of(policies: Policies) -> Lens:
+    """What the policies of a snapshot look at."""
+    every = (rule for one in policies.snapshot.policies for direction in Direction for rule in rules_of(one, direction))
+    return Lens.of(policies.snapshot.policies, every)

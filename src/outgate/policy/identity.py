@@ -1,0 +1,243 @@
+"""Identities: the pods of a snapshot, put together where no policy can tell them apart.
+
+A policy sees of a pod: its namespace, the values of those label keys that some selector names, its named ports,
+whether it is on the host network, and, for each address family, which address blocks of rules it lies in. Pods that
+agree in all of that share an `Identity`, and whatever is decided for one of them is decided for each. Work is done on
+identities, so it grows with the number of *kinds* of pod and not with pods.
+
+Sets of identities are integers: bit i is identity i. Who a selector matches is found with a handful of bit operations,
+since the identities that have a key, or a value of it, are known beforehand.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from outgate.model import ContainerPort, NetworkPolicy, Pod
+from outgate.model.labels import LabelSelector, Operator, Requirement
+from outgate.packets import AddressSet
+from outgate.packets.addresses import FAMILIES, Family
+from outgate.policy.profile import Profile
+from outgate.policy.rules import BlockMatch, PeerMatch, PodMatch, Rule
+from outgate.policy.selection import Selection
+
+__all__ = ["Bits", "Identities", "Identity", "Lens", "members"]
+
+Bits = int
+"""A set of identities: bit i stands for identity number i."""
+
+
+def members(bits: Bits) -> Iterator[int]:
+    """The numbers in a set, ascending."""
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What policies can see of a pod. `within`: for IPv4 and IPv6 the blocks of the lens that its address lies in,
+    as bits; None where it has no address of the family."""
+
+    namespace: str
+    labels: tuple[tuple[str, str], ...]
+    ports: tuple[ContainerPort, ...]
+    host_network: bool
+    within: tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """What some policies look at: label keys of pods, address blocks, names of ports."""
+
+    keys: frozenset[str]
+    blocks: tuple[AddressSet, ...]
+    names: frozenset[tuple[str, str]]
+    """Protocol and name of the ports that rules name."""
+
+    @classmethod
+    def of(cls, policies: Iterable[NetworkPolicy], rules: Iterable[Rule]) -> Lens:
+        """The lens of policies and all their rules."""
+        keys = {key for policy in policies for key in policy.pods.keys()}  # noqa: SIM118 - a method of ours
+        blocks: dict[AddressSet, None] = {}
+        names: set[tuple[str, str]] = set()
+        for rule in rules:
+            if rule.ports is not None:
+                names.update((one.protocol.name, one.name) for one in rule.ports.names)
+            for peer in rule.peers or ():
+                if isinstance(peer, BlockMatch):
+                    blocks[peer.addresses] = None
+                else:
+                    keys |= peer.pods.keys()
+        return cls(frozenset(keys), tuple(blocks), frozenset(names))
+
+    def __or__(self, other: Lens) -> Lens:
+        blocks = tuple(dict.fromkeys((*self.blocks, *other.blocks)))
+        return Lens(self.keys | other.keys, blocks, self.names | other.names)
+
+
+class _Places:
+    """Which blocks an address of one family lies in: the line of addresses, cut at every border of a block."""
+
+    def __init__(self, blocks: tuple[AddressSet, ...], family: Family) -> None:
+        turns: dict[int, int] = {}
+        for number, block in enumerate(blocks):
+            for low, high in block.family(family):
+                turns[low] = turns.get(low, 0) ^ (1 << number)
+                turns[high + 1] = turns.get(high + 1, 0) ^ (1 << number)
+        self._borders = sorted(turns)
+        inside, self._within = 0, [0]
+        for border in self._borders:
+            inside ^= turns[border]
+            self._within.append(inside)
+
+    def at(self, value: int) -> int:
+        """The blocks that contain an address, as bits."""
+        return self._within[bisect_right(self._borders, value)]
+
+
+class Identities:
+    """The identities of a snapshot under a lens, numbered in the order in which their first pods come."""
+
+    def __init__(self, selection: Selection, lens: Lens) -> None:
+        self.selection = selection
+        self.lens = lens
+        self.all: list[Identity] = []
+        self.pods: list[list[Pod]] = []
+        self._places = {family: _Places(lens.blocks, family) for family in FAMILIES}
+        self._group()
+        self.everybody: Bits = (1 << len(self.all)) - 1
+        self.of_family: dict[Family, Bits] = dict.fromkeys(FAMILIES, 0)
+        self._host: Bits = 0
+        self._in: dict[str, Bits] = {}
+        self._having: dict[str, Bits] = {}
+        self._valued: dict[tuple[str, str], Bits] = {}
+        self._inside: dict[Family, dict[int, Bits]] = {family: {} for family in FAMILIES}
+        self._index()
+        self._namespaces: dict[LabelSelector, Bits] = {}
+        self._selected: dict[LabelSelector, Bits] = {}
+        self._peers: dict[tuple[PeerMatch, Family], Bits] = {}
+        self._block_number = {block: number for number, block in enumerate(lens.blocks)}
+
+    # ---- making them -------------------------------------------------------------------------------------------------
+
+    def _group(self) -> None:
+        profile, keys, names = self.selection.profile, self.lens.keys, self.lens.names
+        numbers: dict[Identity, int] = {}
+        for pod in self.selection.snapshot.endpoints:
+            labels = tuple(sorted((key, value) for key, value in pod.labels.items() if key in keys))
+            named = tuple(port for port in pod.ports if (port.protocol, port.name) in names) if names else ()
+            identity = Identity(pod.namespace, labels, named, pod.host_network, self._within(pod, profile))
+            number = numbers.get(identity)
+            if number is None:
+                number = numbers[identity] = len(self.all)
+                self.all.append(identity)
+                self.pods.append([])
+            self.pods[number].append(pod)
+
+    def _within(self, pod: Pod, profile: Profile) -> tuple[int | None, int | None]:
+        """Where the pod's first address of each family lies: the one by which it is known."""
+        found: list[int | None] = [None, None]
+        seen = pod.host_network or profile.blocks_match_pods
+        for address in reversed(pod.addresses):
+            version = address.version
+            if profile.stand_ins_in_blocks and not pod.addressed and not pod.host_network:
+                where = (1 << len(self.lens.blocks)) - 1
+            else:
+                where = self._places[version].at(int(address)) if seen else 0
+            found[version == 6] = where
+        return found[0], found[1]
+
+    def _index(self) -> None:
+        for number, identity in enumerate(self.all):
+            bit = 1 << number
+            self._in[identity.namespace] = self._in.get(identity.namespace, 0) | bit
+            if identity.host_network:
+                self._host |= bit
+            for key, value in identity.labels:
+                self._having[key] = self._having.get(key, 0) | bit
+                self._valued[key, value] = self._valued.get((key, value), 0) | bit
+            for family, where in zip(FAMILIES, identity.within, strict=True):
+                if where is not None:
+                    self.of_family[family] |= bit
+                    self._inside[family][where] = self._inside[family].get(where, 0) | bit
+
+    # ---- asking them -------------------------------------------------------------------------------------------------
+
+    def subjects(self, policy: NetworkPolicy) -> Bits:
+        """Whom a policy selects: pods of its own namespace (types.go, NetworkPolicySpec.podSelector)."""
+        found = self._in.get(policy.namespace, 0) & self.selected(policy.pods)
+        return found if self.selection.profile.host_network_isolated else found & ~self._host
+
+    def peers(self, match: PeerMatch, family: Family) -> Bits:
+        """Whom a peer of a rule matches, where both ends talk by addresses of this family."""
+        found = self._peers.get((match, family))
+        if found is None:
+            found = self._blocked(match, family) if isinstance(match, BlockMatch) else self._matched(match)
+            self._peers[match, family] = found
+        return found
+
+    def _matched(self, match: PodMatch) -> Bits:
+        where = self._in.get(match.namespace or "", 0)
+        if match.namespaces is not None:
+            where = self._in_namespaces(match.namespaces)
+        found = where & self.selected(match.pods)
+        return found if self.selection.profile.host_network_selected else found & ~self._host
+
+    def _in_namespaces(self, selector: LabelSelector) -> Bits:
+        found = self._namespaces.get(selector)
+        if found is None:
+            found, snapshot = 0, self.selection.snapshot
+            for name, bits in self._in.items():
+                if selector.matches(snapshot.namespace(name).labels):
+                    found |= bits
+            self._namespaces[selector] = found
+        return found
+
+    def _blocked(self, match: BlockMatch, family: Family) -> Bits:
+        mine, found = 1 << self._block_number[match.addresses], 0
+        for where, bits in self._inside[family].items():
+            if where & mine:
+                found |= bits
+        return found
+
+    def selected(self, selector: LabelSelector) -> Bits:
+        """Whom a selector of pods matches, in whichever namespace."""
+        found = self._selected.get(selector)
+        if found is None:
+            found = self.everybody
+            for requirement in selector.requirements:
+                found &= self._required(requirement)
+            self._selected[selector] = found
+        return found
+
+    def _required(self, one: Requirement) -> Bits:
+        """labels/selector.go, Requirement.Matches: In and Exists need the key, the other two hold without it."""
+        match one.operator:
+            case Operator.IN | Operator.NOT_IN:
+                found = 0
+                for value in one.values:
+                    found |= self._valued.get((one.key, value), 0)
+                return found if one.operator is Operator.IN else self.everybody & ~found
+            case Operator.EXISTS:
+                return self._having.get(one.key, 0)
+            case Operator.DOES_NOT_EXIST:
+                return self.everybody & ~self._having.get(one.key, 0)
+
+    def numbers_named(self, protocol: str, name: str) -> Mapping[tuple[int, ...], Bits]:
+        """The numbers that a port name stands for, with the pods that give it each (K/types: "a named port on a pod").
+
+        Names of host-network pods count only where the profile takes them for pods.
+        """
+        groups: dict[tuple[int, ...], Bits] = {}
+        for number, identity in enumerate(self.all):
+            if identity.host_network and not self.selection.profile.host_network_selected:
+                continue
+            mine = {port.port for port in identity.ports if (port.name, port.protocol) == (name, protocol)}
+            if mine:
+                key = tuple(sorted(mine))
+                groups[key] = groups.get(key, 0) | 1 << number
+        return groups

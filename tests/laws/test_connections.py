@@ -1,0 +1,137 @@
+"""The list of connections against the slow evaluator: every pair of pods, every border, both families, and outside.
+
+The pods of a random cluster are given to a few workloads without regard to their labels, so that workloads have to be
+split, and each pod of a group is asked about by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outgate.analysis.connections import Connections, connections
+from outgate.analysis.groups import Group
+from outgate.model import Direction, Owner, Pod, Snapshot
+from outgate.packets import Address, AddressSet, Protocol
+from outgate.policy import Endpoint
+from outgate.testing import random_cluster, snapshot_of
+from tests.laws.reference import Reference
+from tests.laws.traffic import Traffic
+
+SEEDS = st.integers(0, 2**32 - 1)
+PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+PORTS = (0, 1, 52, 53, 54, 79, 80, 81, 442, 443, 444, 8079, 8080, 8081, 8082, 65534, 65535)
+
+
+def owned(snapshot: Snapshot, seed: int) -> Snapshot:
+    """The cluster with its pods dealt out to two workloads a namespace; some belong to none."""
+    chance = random.Random(seed)
+    owners = (None, Owner("Deployment", "one"), Owner("StatefulSet", "two"))
+    pods = [dataclasses.replace(pod, owner=chance.choice(owners)) for pod in snapshot.pods]
+    return dataclasses.replace(snapshot, pods=tuple(pods))
+
+
+def reference_of(manifests: list[dict[str, object]], snapshot: Snapshot) -> Reference:
+    """The slow evaluator of the same cluster."""
+    return Reference(manifests, {pod.key: list(pod.addresses) for pod in snapshot.endpoints})
+
+
+def pairs(found: Connections) -> Iterator[tuple[Group, Group, Pod, Pod]]:
+    """Every two pods of two workloads that are not tied by their node."""
+    for source in found.groups.all:
+        for destination in found.groups.all:
+            if source.workload == destination.workload:
+                continue
+            for one in source.pods:
+                for other in destination.pods:
+                    if not (one.host_network and one.node and one.node == other.node):
+                        yield source, destination, one, other
+
+
+@given(SEEDS)
+def test_pairs_are_the_reference(seed: int) -> None:
+    """What is listed for a group must hold for each of its pods, in each family, at each border of a rule."""
+    manifests = random_cluster(seed)
+    snapshot = owned(snapshot_of(manifests), seed)
+    slow, found = reference_of(manifests, snapshot), connections(snapshot)
+    for source, destination, one, other in pairs(found):
+        for family, transports in found.by_family(source, destination):
+            start, end = Endpoint.of_pod(one, family), Endpoint.of_pod(other, family)
+            assert start is not None
+            assert end is not None
+            if start.address == end.address:
+                continue
+            for protocol in PROTOCOLS:
+                for port in PORTS:
+                    ask = (start.address, end.address, protocol.name, port)
+                    expected = slow.allows_egress(*ask) and slow.allows_ingress(*ask)
+                    assert transports.contains(protocol, port) == expected, (str(one), str(other), family, *ask)
+
+
+@given(SEEDS)
+def test_outside_is_the_reference(seed: int) -> None:
+    """An address outside belongs to one part at most, and passes there exactly what the policies let pass."""
+    manifests = random_cluster(seed)
+    snapshot = owned(snapshot_of(manifests), seed)
+    slow, found = reference_of(manifests, snapshot), connections(snapshot)
+    taken = {one for pod in snapshot.endpoints for one in pod.addresses}
+    taken |= {one for node in snapshot.nodes.values() for one in node.addresses}
+    outside = [one for one in Traffic(snapshot, seed).ends if one not in taken and not one.is_loopback]
+    for group in found.groups.all:
+        for direction in Direction:
+            for pod in group.pods:
+                if not pod.host_network:
+                    _ask_outside(found, slow, group, pod, direction, outside)
+
+
+def _ask_outside(
+    found: Connections, slow: Reference, group: Group, pod: Pod, direction: Direction, outside: list[Address]
+) -> None:
+    egress = direction is Direction.EGRESS
+    for address in outside:
+        mine = next((one for one in pod.addresses if one.version == address.version), None)
+        if mine is None:
+            continue
+        parts = [transports for part, transports in found.outside(group, direction) if address in part.addresses]
+        assert len(parts) <= 1
+        for protocol in PROTOCOLS:
+            for port in PORTS:
+                ends = (mine, address) if egress else (address, mine)
+                ask = (*ends, protocol.name, port)
+                expected = slow.allows_egress(*ask) if egress else slow.allows_ingress(*ask)
+                assert (bool(parts) and parts[0].contains(protocol, port)) == expected, (str(pod), *ask)
+
+
+@given(SEEDS)
+def test_parts_outside_are_the_coarsest(seed: int) -> None:
+    """Two parts in which the same passes would be one part, written twice."""
+    found = connections(owned(snapshot_of(random_cluster(seed)), seed))
+    for group in found.groups.all:
+        for direction in Direction:
+            parts = found.outside(group, direction)
+            assert len({transports for _, transports in parts}) == len(parts)
+            together = AddressSet.union_of(part.addresses for part, _ in parts)
+            assert together.size() == sum(part.addresses.size() for part, _ in parts)
+
+
+@given(SEEDS, SEEDS)
+def test_a_change_gives_the_list_made_anew(seed: int, other: int) -> None:
+    """What is taken over from the list before a change must not show in the list after it, whatever the change."""
+    snapshot = owned(snapshot_of(random_cluster(seed)), seed)
+    before = connections(snapshot)
+    list(before)
+    kept = snapshot.policies[: other % (len(snapshot.policies) + 1)]
+    stranger = snapshot_of(random_cluster(other)).policies
+    changed = snapshot.with_policies({one.name: one for one in (*kept, *stranger)}.values())
+    for after in (changed, snapshot):
+        before = connections(after, previous=before)
+        assert listed(before) == listed(connections(after))
+
+
+def listed(found: Connections) -> list[tuple[str, str, object, object]]:
+    """The list as values."""
+    return [(str(one.source), str(one.destination), one.transports, one.families) for one in found]
