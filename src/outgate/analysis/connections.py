@@ -62,7 +62,7 @@ class Connection:
     @property
     def all(self) -> bool:
         """Whether every port of TCP, UDP and SCTP passes: all that the NetworkPolicy API speaks of."""
-        return _GOVERNED <= self.transports
+        return self.transports >= _GOVERNED
 
 
 def connections(
@@ -83,14 +83,15 @@ def connections(
 
 class Connections:
     """The list. Iterating gives the connections in the order of their sources and then of their destinations:
-    groups by namespace, name and kind, then addresses outside; sources outside come last."""
+    groups by namespace, name and kind, then addresses outside; sources outside come last.
+    """
 
     def __init__(self, grid: Grid, previous: Connections | None = None) -> None:
         self.grid = grid
         self.snapshot = grid.policies.snapshot
         kept = previous is not None and previous.grid.identities is grid.identities
         # Groups may be merged by effect: where an identity is shared and a rule changed, they are made again.
-        self.groups = previous.groups if kept and previous is not None and previous.simple else Groups.of(grid)
+        self.groups: Groups = previous.groups if kept and previous is not None and previous.simple else Groups.of(grid)
         self._governed: dict[int, bool] = {}
         self._externals: dict[PacketSet, tuple[tuple[External, TransportSet], ...]] = {}
 

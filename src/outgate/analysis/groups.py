@@ -121,8 +121,8 @@ def _alike(grid: Grid, workloads: Iterable[Mapping[int, object]]) -> dict[int, i
         keys = (grid.keys[direction][number] for direction in Direction)
         families = tuple(where is not None for where in identity.within)
         ports = tuple((port.name, port.protocol, port.port) for port in identity.ports)
-        sign = (identity.host_network, families, *keys, ports, *mine)
-        alike[number] = first.setdefault(sign, number)
+        together = (identity.host_network, families, *keys, ports, *mine)
+        alike[number] = first.setdefault(together, number)
     return alike
 
 

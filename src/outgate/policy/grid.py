@@ -74,7 +74,7 @@ class Grid:
     def __init__(self, policies: Policies, *, lens: Lens | None = None, previous: Grid | None = None) -> None:
         self.policies = policies
         snapshot = policies.snapshot
-        self._table = previous._table if previous is not None else _Table()
+        self._table: _Table = previous._table if previous is not None else _Table()
         self._policies = [self._table.of(policy) for policy in snapshot.policies]
         mine = Lens.of(snapshot.policies, self._all_rules())
         self.lens = mine if lens is None else lens | mine
@@ -82,7 +82,7 @@ class Grid:
         self.keys: dict[Direction, list[PolicyKey]] = {}
         self._isolate()
         self.families: tuple[Family, ...] = self._families()
-        self.transports = previous.transports if previous is not None else Transports()
+        self.transports: Transports = previous.transports if previous is not None else Transports()
         self._packets: dict[tuple[Cube, ...], PacketSet] = previous._packets if previous is not None else {}
         self._outsides: dict[tuple[PolicyKey, Direction], PacketSet] = {}
         self._meanings: dict[NamedPort, tuple[tuple[int, Bits], ...]] = {}
@@ -91,7 +91,11 @@ class Grid:
         if previous is not None:
             self._outsides = previous._outsides
             if previous.identities is self.identities:
-                self._meanings, self._contributed, self._egress = previous._meanings, previous._contributed, previous._egress
+                self._meanings, self._contributed, self._egress = (
+                    previous._meanings,
+                    previous._contributed,
+                    previous._egress,
+                )
         self._lets_in: dict[Family, list[list[Contribution]]] = {}
         self._rows: dict[tuple[int, Family], Row] = {}
         self._joined: dict[int, Row] = {}
@@ -299,7 +303,8 @@ class Grid:
         """The same as disjoint sets: each identity under all that it has together."""
         parts: dict[int, Bits] = {}
         for transports, bits in contributions:
-            rest, refined = bits, {}
+            rest = bits
+            refined: dict[int, Bits] = {}
             for known, mine in parts.items():
                 common = mine & rest
                 if common != mine:

@@ -40,7 +40,8 @@ def members(bits: Bits) -> Iterator[int]:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What policies can see of a pod. `within`: for IPv4 and IPv6 the blocks of the lens that its address lies in,
-    as bits; None where it has no address of the family."""
+    as bits; None where it has no address of the family.
+    """
 
     namespace: str
     labels: tuple[tuple[str, str], ...]

@@ -35,7 +35,7 @@ class Transports:
 
     def union(self, one: int, other: int) -> int:
         """The number of the union of two sets."""
-        if one == other or other == NOTHING:
+        if other in (one, NOTHING):
             return one
         if one == NOTHING or other == EVERYTHING:
             return other
