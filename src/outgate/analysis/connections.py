@@ -104,12 +104,9 @@ class Connections:
         groups = self.groups.all
         for group in groups:
             for place, number in self.reached(group):
-                yield self._connection(group, groups[place], number)
-            for external, transports in self.outside(group, Direction.EGRESS):
-                yield Connection(group, external, transports)
-        for group in groups:
-            for external, transports in self.outside(group, Direction.INGRESS):
-                yield Connection(external, group, transports)
+                yield self.connection(group, groups[place], number)
+            yield from self.to_outside(group)
+        yield from self.from_outside(groups)
         yield from self.from_controller
 
     @cached_property
@@ -117,6 +114,20 @@ class Connections:
         """What an ingress controller that is not in the input can reach, for the Ingress objects that are."""
         found = from_controller(self.grid, self.groups)
         return tuple(Connection(INGRESS_CONTROLLER, group, transports) for group, transports in found)
+
+    def to_outside(self, group: Group) -> Iterator[Connection]:
+        """What a group sends to addresses outside."""
+        for external, transports in self.outside(group, Direction.EGRESS):
+            yield Connection(group, external, transports)
+
+    def from_outside(self, groups: Iterable[Group]) -> Iterator[Connection]:
+        """What addresses outside send to groups, by the addresses."""
+        found: dict[External, list[Connection]] = {}
+        for group in groups:
+            for external, transports in self.outside(group, Direction.INGRESS):
+                found.setdefault(external, []).append(Connection(external, group, transports))
+        for external in sorted(found, key=lambda one: _first(one.addresses)):
+            yield from found[external]
 
     def reached(self, group: Group) -> Iterator[tuple[int, int]]:
         """The groups that one reaches, by their place in `groups.all`, each with the number of what passes."""
@@ -162,7 +173,8 @@ class Connections:
             if all(have[family] & end for end in ends)
         )
 
-    def _connection(self, source: Group, destination: Group, number: int) -> Connection:
+    def connection(self, source: Group, destination: Group, number: int) -> Connection:
+        """The connection of two groups between which the transports of that number pass."""
         transports = self.grid.transports.sets[number]
         if len(self.grid.families) == 1:
             return Connection(source, destination, transports)

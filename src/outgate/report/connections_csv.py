@@ -1,0 +1,62 @@
+"""The list of connections as CSV (RFC 4180), one connection a row.
+
+Addresses outside have the kind External and their blocks in the column of the name. A cell that a spreadsheet would
+take for a formula is given an apostrophe in front, as OWASP advises ("CSV Injection").
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from outgate.analysis.connections import Connection, External, Party
+from outgate.analysis.controller import IngressController
+from outgate.analysis.groups import part_words
+from outgate.packets import IntervalSet, Protocol, TransportSet
+from outgate.packets.transport import PORTS
+
+__all__ = ["HEADER", "connections_csv", "party_cells", "row_text", "transport_cells"]
+
+HEADER = (
+    *("source kind", "source namespace", "source name", "source part"),
+    *("destination kind", "destination namespace", "destination name", "destination part"),
+    *("all", "tcp", "udp", "sctp"),
+)
+_PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+
+
+def connections_csv(connections: Iterable[Connection]) -> Iterator[str]:
+    """The rows, the header first."""
+    yield row_text(HEADER)
+    for one in connections:
+        yield row_text((*party_cells(one.source), *party_cells(one.destination), *transport_cells(one.transports)))
+
+
+def row_text(cells: Iterable[str]) -> str:
+    """One row with its line end."""
+    written = io.StringIO()
+    csv.writer(written).writerow([f"'{cell}" if cell[:1] in tuple("=+-@\t\r") and cell else cell for cell in cells])
+    return written.getvalue()
+
+
+def party_cells(party: Party) -> tuple[str, str, str, str]:
+    """kind, namespace, name, and what sets a part of a workload apart."""
+    match party:
+        case External(addresses=addresses):
+            return "External", "", " ".join(addresses.cidrs()), ""
+        case IngressController():
+            return "IngressController", "", "", ""
+    return party.kind, party.namespace, party.name, part_words(party) if party.split else ""
+
+
+def transport_cells(transports: TransportSet) -> tuple[str, str, str, str]:
+    """Whether all of the three pass, and the ports of each."""
+    everything = "yes" if transports >= TransportSet.governed() else "no"
+    return (everything, *(_ports(transports.of(one)) for one in _PROTOCOLS))  # type: ignore[return-value]  # they are three
+
+
+def _ports(spans: IntervalSet) -> str:
+    if spans == PORTS:
+        return "all"
+    return " ".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)

@@ -1,0 +1,62 @@
+"""The list of connections for a person: by source, each destination with what passes to it.
+
+    shop/Deployment/web
+      → kube-system/Deployment/coredns   TCP 53, UDP 53
+      → 203.0.113.0/24                   TCP 443
+
+Destinations are in one column as wide as the longest name of their source, within reason. Where a source reaches every
+other workload alike, one line says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from outgate.analysis.connections import Connection
+from outgate.analysis.groups import Group
+from outgate.analysis.spelling import spell_transports
+from outgate.packets import TransportSet
+from outgate.report.parties import party_words
+
+__all__ = ["connections_text", "passing_words"]
+
+WIDEST = 48
+"""Columns for a destination; what is longer pushes its ports to the right."""
+
+
+def connections_text(connections: Iterable[Connection], workloads: int) -> Iterator[str]:
+    """The lines, each with its line end. `workloads` is how many groups there are, to say "every other workload"."""
+    count, sources = 0, set()
+    for source, several in groupby(connections, key=lambda one: one.source):
+        many = list(several)
+        count += len(many)
+        if isinstance(source, Group):
+            sources.add(source.workload)
+        yield f"{party_words(source)}\n"
+        rows = list(_rows(many, workloads - 1))
+        width = min(WIDEST, max(len(name) for name, _ in rows))
+        yield from (f"  → {name.ljust(width)}   {words}\n" for name, words in rows)
+    if not count:
+        yield "no connection is allowed\n"
+
+
+def _rows(connections: list[Connection], others: int) -> Iterator[tuple[str, str]]:
+    inside = [one for one in connections if isinstance(one.destination, Group)]
+    alike = len({one.transports for one in inside}) == 1 and not any(one.families for one in inside)
+    if alike and len(inside) == others > 1:
+        yield "every other workload", passing_words(inside[0])
+        connections = [one for one in connections if not isinstance(one.destination, Group)]
+    for one in connections:
+        yield party_words(one.destination), passing_words(one)
+
+
+def passing_words(one: Connection) -> str:
+    """``TCP 443``, ``every port``; with the families apart where they differ."""
+    if one.families:
+        return "; ".join(f"IPv{family}: {_words(mine)}" for family, mine in one.families)
+    return _words(one.transports)
+
+
+def _words(transports: TransportSet) -> str:
+    return "every port" if transports == TransportSet.any() else spell_transports(transports)
