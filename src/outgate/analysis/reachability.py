@@ -83,3 +83,7 @@ class Reachability:
     hints: tuple[Hint, ...] = ()
     notes: tuple[str, ...] = ()
     """What the reader should know about the input."""
+
+    def __bool__(self) -> bool:
+        """Whether it is allowed."""
+        return self.verdict.allows

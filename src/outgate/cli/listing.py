@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["groups_named", "port_range", "read_filter", "write"]
 
-_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(\w+))?")
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(\w+))?", re.ASCII)
 
 
 def read_filter(

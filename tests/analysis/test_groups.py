@@ -1,0 +1,89 @@
+"""Groups: a workload is one line, unless policies treat its pods differently."""
+
+from __future__ import annotations
+
+from outgate.analysis.connections import connections
+from outgate.analysis.groups import Group, part_words
+from outgate.testing import Manifest, pod, policy, snapshot_of
+from tests.analysis.shop import deployment, owned
+
+
+def groups(*cluster: Manifest) -> list[str]:
+    """The groups of a cluster, with their pods."""
+    found = connections(snapshot_of(cluster)).groups.all
+    return [f"{one}: {' '.join(each.name for each in one.pods)}" for one in found]
+
+
+def of(kind: str, name: str, *pods: Manifest) -> list[Manifest]:
+    """Pods of one workload."""
+    return [owned(one, kind, name) for one in pods]
+
+
+def reader(**labels: str) -> Manifest:
+    """A policy that isolates pods with these labels."""
+    return policy("n/reader", {"podSelector": {"matchLabels": labels}})
+
+
+def test_a_workload_is_one_group() -> None:
+    """Labels that policies do not read, other nodes and other addresses make no difference."""
+    web = of(
+        "Deployment", "web", *(pod(f"n/web-{i}", [f"10.0.0.{i}"], on=f"n{i}", version=str(i)) for i in range(1, 4))
+    )
+    assert groups(*web, reader(app="web")) == ["n/Deployment/web: web-1 web-2 web-3"]
+
+
+def test_a_workload_is_split_by_what_policies_read() -> None:
+    """Other tools refuse such input; an error is no answer to an honest question."""
+    web = of("StatefulSet", "web", *(pod(f"n/web-{i}", app="web", version=f"v{i}") for i in (1, 2, 3)))
+    assert groups(*web, reader(version="v2")) == [
+        "n/StatefulSet/web[web-1, web-3]: web-1 web-3",
+        "n/StatefulSet/web[version=v2]: web-2",
+    ]
+
+
+def test_pods_that_are_treated_alike_stay_together() -> None:
+    """A selector for v9 reads the label, and tells none of these pods from another."""
+    web = of("Deployment", "web", *(pod(f"n/web-{i}", version=f"v{i}") for i in (1, 2)))
+    assert groups(*web, reader(version="v9")) == ["n/Deployment/web: web-1 web-2"]
+
+
+def test_a_block_splits_by_address() -> None:
+    """Labels do not tell these apart, so the pods are named."""
+    web = of("Deployment", "web", *(pod(f"n/web-{i}", [f"10.0.0.{i}"]) for i in (1, 2)))
+    rule = {"from": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}
+    assert groups(
+        *web, pod("n/db", app="db"), policy("n/p", {"podSelector": {"matchLabels": {"app": "db"}}, "ingress": [rule]})
+    ) == [
+        "n/db: db",
+        "n/Deployment/web[web-1]: web-1",
+        "n/Deployment/web[web-2]: web-2",
+    ]
+
+
+def test_port_names_split() -> None:
+    """During a rollout one name stands for two numbers."""
+    web = of(
+        "Deployment",
+        "web",
+        pod("n/web-1", ports=[{"name": "http", "containerPort": 80}]),
+        pod("n/web-2", ports=[{"name": "http", "containerPort": 8080}]),
+    )
+    assert len(groups(*web, policy("n/p", {"ingress": [{"ports": [{"port": "http"}]}]}))) == 2
+    assert len(groups(*web, policy("n/p", {"ingress": [{"ports": [{"port": "other"}]}]}))) == 1
+
+
+def test_a_template_is_a_workload() -> None:
+    """A repository has no pods, and its workloads count all the same."""
+    assert groups(deployment("n/web", app="web"), pod("n/alone")) == ["n/alone: alone", "n/Deployment/web: web"]
+
+
+def test_one_name_for_two_kinds() -> None:
+    """A Job and a Deployment of one name are two workloads, in two namespaces four."""
+    cluster = [*of("Job", "x", pod("n/a")), *of("Deployment", "x", pod("n/b")), *of("Job", "x", pod("m/a"))]
+    assert groups(*cluster) == ["m/Job/x: a", "n/Deployment/x: b", "n/Job/x: a"]
+
+
+def test_many_pods_are_counted() -> None:
+    """A line with a thousand names is read by nobody."""
+    pods = snapshot_of([pod(f"n/p{i}") for i in range(5)]).pods
+    assert part_words(Group("Deployment", "n", "web", pods, 0, split=True)) == "p0, p1, p2 and 2 more"

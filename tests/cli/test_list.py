@@ -1,0 +1,100 @@
+"""`outgate list` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from outgate.cli.main import main
+from tests.report.schema import complaints
+
+BROKEN = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: x, namespace: production}
+spec: {egress: 1}
+"""
+
+
+@pytest.fixture
+def recipes(repository: Path) -> str:
+    """The folder of the example cluster."""
+    return str(repository / "examples" / "recipes")
+
+
+def test_json_keeps_to_its_schema(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What other tools read."""
+    assert main(["list", "-f", recipes, "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert complaints(document) == []
+    found = {
+        (one["source"].get("name"), one["destination"].get("name")): one["allowed"] for one in document["connections"]
+    }
+    assert found["web-api", "postgres"] == [{"protocol": "TCP", "ports": [[5432, 5432]]}]
+    assert ("batch", "postgres") not in found
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "markdown", "mermaid", "dot"])
+def test_every_format_is_stable_and_quiet(recipes: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same input gives the same text; notes go elsewhere."""
+    assert main(["list", "-f", recipes, "-o", form]) == 0
+    first = capsys.readouterr()
+    assert main(["list", "-f", recipes, "-o", form, "-q"]) == 0
+    assert capsys.readouterr().out == first.out
+    assert first.out.endswith("\n")
+    assert first.err == ""
+
+
+def test_filters(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By workload, direction, port and namespace."""
+    assert main(["list", "-f", recipes, "--focus", "production/web-api", "--direction", "ingress"]) == 0
+    assert "  → production/web-api   every port" in capsys.readouterr().out
+    assert main(["list", "-f", recipes, "--port", "5432/tcp", "-n", "production", "--direction", "egress"]) == 0
+    assert capsys.readouterr().out == "production/web-api\n  → production/postgres   TCP 5432\n"
+    assert main(["list", "-f", recipes, "-v", "-n", "monitoring", "--direction", "egress"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("monitoring/prometheus\n  → every other workload   every port\n")
+    assert said.err == "note: 5 groups of pods of 5 kinds, 3 policies\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--focus", "production/nobody"], "production/nobody"),
+        (["--focus", "10.0.0.1"], "no pod and no workload"),
+        (["--focus", "svc/production/postgres"], "no pod and no workload"),
+        (["--port", "http"], "443 or 8000-8010/UDP"),
+        (["--port", "0"], "between 1 and 65535"),
+        (["--port", "9-8"], "between 1 and 65535"),
+        (["--port", "80/ICMP"], "TCP, UDP, SCTP"),
+        (["--port", "80/"], "443 or 8000-8010/UDP"),
+    ],
+)
+def test_what_cannot_be_asked_is_2(
+    recipes: str, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused with a sentence, and nothing on standard output."""
+    assert main(["list", "-f", recipes, *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert words in said.err
+
+
+def test_a_broken_policy_is_set_apart(recipes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list is about the rest, and says so; with --strict there is none."""
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    assert main(["list", "-f", recipes, "-f", str(file)]) == 0
+    said = capsys.readouterr()
+    assert "set apart: " in said.err
+    assert "production/web-api" in said.out
+    assert main(["list", "-f", recipes, "-f", str(file), "--strict"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_no_input_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to read is a mistake, not an empty cluster."""
+    assert main(["list"]) == 2
+    assert "no input" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""The document `ConnectionList`: valid, the same as the plain data, and written in pieces."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outgate.analysis.connections import connections
+from outgate.packets import TransportSet
+from outgate.report import connections_json
+from outgate.report.connections_json import connection_json, connection_list, transports_of
+from outgate.testing import pod, random_cluster, snapshot_of
+from tests.laws.test_connections import owned
+from tests.report.schema import complaints
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_text_is_the_data(seed: int) -> None:
+    """Texts that are kept and joined could be joined wrongly; the schema holds for all of them."""
+    found = connections(owned(snapshot_of(random_cluster(seed)), seed))
+    document = json.loads("".join(connection_list(found)))
+    assert document["connections"] == [connection_json(one) for one in found]
+    assert complaints(document) == []
+
+
+def test_it_is_written_in_pieces(monkeypatch: Any) -> None:
+    """A list of a million lines must not be held as one text; each connection is a line."""
+    monkeypatch.setattr(connections_json, "LINES_AT_ONCE", 3)
+    found = connections(snapshot_of([pod(f"n{i}/p") for i in range(4)]))
+    pieces = list(connection_list(found))
+    assert len(pieces) > 3
+    text = "".join(pieces)
+    assert len(json.loads(text)["connections"]) == 20
+    assert sum(line.startswith('    {"source"') for line in text.splitlines()) == 20
+
+
+def test_nothing_is_a_document_too() -> None:
+    """No connection is an answer, and has to be readable as one."""
+    assert json.loads("".join(connection_list([])))["connections"] == []
+
+
+def test_the_profile_is_said_where_it_is_not_ours() -> None:
+    """An answer as of another plugin must not pass for ours."""
+    assert "profile" not in json.loads("".join(connection_list([])))
+    assert json.loads("".join(connection_list([], "cilium")))["profile"] == "cilium"
+
+
+def test_other_protocols_are_noted() -> None:
+    """All of TCP, UDP and SCTP is not all: a ping may be denied all the same."""
+    assert transports_of(TransportSet.any()).get("otherProtocols") is None
+    assert transports_of(TransportSet.governed())["otherProtocols"] is False
+    assert "otherProtocols" not in transports_of(TransportSet())

@@ -1,0 +1,52 @@
+"""The list in text: by source, aligned, and short where everything is alike."""
+
+from __future__ import annotations
+
+from outgate.analysis.connections import connections
+from outgate.report.connections_text import connections_text
+from outgate.testing import pod, policy, snapshot_of
+from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, snapshot
+
+
+def text(*cluster: object, count: int | None = None) -> list[str]:
+    """The lines for a cluster."""
+    found = connections(snapshot_of(cluster))  # type: ignore[arg-type]  # manifests
+    return "".join(connections_text(found, len(found.groups.all) if count is None else count)).splitlines()
+
+
+def test_a_source_and_its_destinations() -> None:
+    """Ports stand in one column, so that the eye can run down it."""
+    found = connections(snapshot(EGRESS_TO_DB, INGRESS_OF_DB))
+    lines = "".join(connections_text(found, len(found.groups.all))).splitlines()
+    at = lines.index("shop/ReplicaSet/web")
+    assert lines[at + 1 : at + 4] == [
+        "  → data/db          TCP 5432, TCP 8050-8100",
+        "  → data/lone        TCP 5432, TCP 8000-8100",
+        "  → 203.0.113.0/25   TCP 443",
+    ]
+
+
+def test_everybody_is_one_line() -> None:
+    """A hundred lines that say the same hide the one that does not. With one left out they are all named."""
+    cluster = [pod(f"n/p{i}") for i in range(4)]
+    assert text(*cluster)[:3] == [
+        "n/p0",
+        "  → every other workload   every port",
+        "  → every address          every port",
+    ]
+    deny = policy("m/deny", {})
+    assert text(*cluster, pod("m/x"), deny)[3:6] == [
+        "n/p0",
+        "  → n/p1            every port",
+        "  → n/p2            every port",
+    ]
+
+
+def test_two_workloads_are_named() -> None:
+    """One other is no "every other": its name is shorter and says more."""
+    assert text(pod("n/a"), pod("n/b"))[1] == "  → n/b             every port"
+
+
+def test_nothing_is_said() -> None:
+    """An empty answer looks like a failure."""
+    assert text() == ["no connection is allowed"]
