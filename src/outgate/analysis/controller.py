@@ -17,9 +17,9 @@ from outgate.model.services import resolve
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.grid import Grid
-from outgate.policy.rules import BlockMatch, PeerMatch
+from outgate.policy.rules import BlockMatch, PeerMatch, Rule
 
-__all__ = ["INGRESS_CONTROLLER", "IngressController", "from_controller", "lets_in_strangers"]
+__all__ = ["INGRESS_CONTROLLER", "IngressController", "for_everybody", "from_controller", "lets_in_strangers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,14 @@ def lets_in_strangers(grid: Grid, number: int) -> TransportSet:
         return TransportSet.any()
     found = TransportSet()
     for rule in grid.rules(key, Direction.INGRESS):
-        if rule.peers is None or any(map(_matches_everybody, rule.peers)):
-            for transports, _ in grid.into(rule, number, 4):
-                found |= grid.transports.sets[transports]
+        if for_everybody(rule):
+            found |= grid.ports_outside(rule, number)
     return found
+
+
+def for_everybody(rule: Rule) -> bool:
+    """Whether a rule speaks of every pod, whatever its namespace, labels and address."""
+    return rule.peers is None or any(map(_matches_everybody, rule.peers))
 
 
 def _matches_everybody(peer: PeerMatch) -> bool:

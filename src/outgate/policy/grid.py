@@ -342,21 +342,31 @@ class Grid:
         cubes: dict[Cube, None] = {}
         named = False
         for rule in self.rules(key, direction):
-            addresses = self._outside_of(rule)
+            addresses = self.outside_of(rule)
             if not addresses:
                 continue
-            transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
-            # On egress a port name means nothing there: there is no pod to ask (concept page, "Targeting a Port by
-            # name"). On ingress it is the identity's own.
-            if rule.ports is not None and rule.ports.names and direction is Direction.INGRESS:
-                named = True
-                for name in rule.ports.names:
-                    transports |= self._named_by(name, number)
+            named = named or bool(rule.ports and rule.ports.names and direction is Direction.INGRESS)
+            transports = self.ports_outside(rule, number)
             if transports:
                 cubes[addresses, transports] = None
         return tuple(cubes), named
 
-    def _outside_of(self, rule: Rule) -> AddressSet:
+    def ports_outside(self, rule: Rule, number: int) -> TransportSet:
+        """What a rule of an identity allows with the addresses outside that it speaks of.
+
+        On egress a port name means nothing there: there is no pod to ask (concept page, "Targeting a Port by name").
+        On ingress it is the identity's own.
+        """
+        if rule.ports is None:
+            return TransportSet.any()
+        found = rule.ports.numbers
+        if rule.direction is Direction.INGRESS:
+            for name in rule.ports.names:
+                found |= self._named_by(name, number)
+        return found
+
+    def outside_of(self, rule: Rule) -> AddressSet:
+        """The addresses outside that a rule speaks of."""
         if rule.peers is None:
             return AddressSet.any()
         blocks = [peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch)]

@@ -1,0 +1,70 @@
+"""Which rules let a connection pass, on both ends.
+
+Of each end: the rules that allow some of what passes. There may be several, for policies add up; taking one away
+closes only what no other allows. An end that no policy isolates has none, and `isolating` is empty for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outgate.analysis.connections import Connection, Connections, External, Party
+from outgate.analysis.controller import IngressController, for_everybody
+from outgate.analysis.groups import Group
+from outgate.model import Direction
+from outgate.packets import TransportSet
+from outgate.policy import Origin, Rule
+from outgate.policy.rules import origin_of
+
+__all__ = ["Side", "side"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of a connection: the policies that isolate it, and the rules that let the connection pass."""
+
+    direction: Direction
+    subject: Party
+    isolating: tuple[Origin, ...]
+    rules: tuple[Rule, ...]
+
+    @property
+    def words(self) -> str:
+        """Why it passes at this end, in a sentence."""
+        if not isinstance(self.subject, Group):
+            return f"{self.subject} is outside the cluster: no policy applies to it"
+        if not self.isolating:
+            if self.subject.pods[0].host_network:
+                return f"{self.subject} is on the host network, where policies do not apply"
+            return f"no policy selects {self.subject} for {self.direction.value.lower()}"
+        return f"allowed by {', '.join(str(rule.origin) for rule in self.rules)}"
+
+
+def side(found: Connections, one: Connection, direction: Direction) -> Side:
+    """One end of a connection of the list."""
+    subject, peer = (one.source, one.destination) if direction is Direction.EGRESS else (one.destination, one.source)
+    if not isinstance(subject, Group):
+        return Side(direction, subject, (), ())
+    grid = found.grid
+    key = grid.keys[direction][subject.identity]
+    isolating = tuple(origin_of(policy, direction) for policy in grid.policies_of(key))
+    rules = tuple(rule for rule in grid.rules(key, direction) if _allows(found, rule, subject, peer) & one.transports)
+    return Side(direction, subject, isolating, rules)
+
+
+def _allows(found: Connections, rule: Rule, subject: Group, peer: Party) -> TransportSet:
+    """What a rule of the subject allows with the peer."""
+    grid = found.grid
+    match peer:
+        case External(addresses=addresses):
+            met = not grid.outside_of(rule).isdisjoint(addresses)
+            return grid.ports_outside(rule, subject.identity) if met else TransportSet()
+        case IngressController():
+            return grid.ports_outside(rule, subject.identity) if for_everybody(rule) else TransportSet()
+    allowed, bit = TransportSet(), 1 << peer.identity
+    for family in grid.families:
+        outbound = rule.direction is Direction.EGRESS
+        for number, bits in grid.out_of(rule, family) if outbound else grid.into(rule, subject.identity, family):
+            if bits & bit:
+                allowed |= grid.transports.sets[number]
+    return allowed
