@@ -84,8 +84,11 @@ def _without(found: Connections, one: Connection, direction: Direction, kept: di
             rules = tuple(
                 rule for index, rule in enumerate(each.rules(direction)) if (index in kept.get(each.name, ())) == keep
             )
-            field = "egress" if direction is Direction.EGRESS else "ingress"
-            changed.append(dataclasses.replace(each, **{field: rules}))
+            changed.append(
+                dataclasses.replace(each, egress=rules)
+                if direction is Direction.EGRESS
+                else dataclasses.replace(each, ingress=rules)
+            )
         after = connections(found.snapshot.with_policies(changed), lens=found.grid.lens)
         left = _same(after, one)
         assert (left >= one.transports) if keep else not left & one.transports

@@ -10,7 +10,7 @@ import dataclasses
 import random
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outgate.analysis.connections import Connections, connections
@@ -22,6 +22,8 @@ from outgate.testing import random_cluster, snapshot_of
 from tests.laws.reference import Reference
 from tests.laws.traffic import Traffic
 
+# Each example asks about every pair of pods, every port and both families.
+EXAMPLES = settings.default.max_examples // 3 if settings.default is not None else 33
 SEEDS = st.integers(0, 2**32 - 1)
 PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 PORTS = (0, 1, 52, 53, 54, 79, 80, 81, 442, 443, 444, 8079, 8080, 8081, 8082, 65534, 65535)
@@ -52,6 +54,7 @@ def pairs(found: Connections) -> Iterator[tuple[Group, Group, Pod, Pod]]:
                         yield source, destination, one, other
 
 
+@settings(max_examples=EXAMPLES)
 @given(SEEDS)
 def test_pairs_are_the_reference(seed: int) -> None:
     """What is listed for a group must hold for each of its pods, in each family, at each border of a rule."""
@@ -72,6 +75,7 @@ def test_pairs_are_the_reference(seed: int) -> None:
                     assert transports.contains(protocol, port) == expected, (str(one), str(other), family, *ask)
 
 
+@settings(max_examples=EXAMPLES)
 @given(SEEDS)
 def test_outside_is_the_reference(seed: int) -> None:
     """An address outside belongs to one part at most, and passes there exactly what the policies let pass."""

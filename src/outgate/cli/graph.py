@@ -1,4 +1,4 @@
-"""`outgate graph`: a picture of what a pod may reach."""
+"""`outgate graph`: a picture of the whole cluster, or of what one pod may reach."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from outgate.cli.inputs import note, read_input
 
 if TYPE_CHECKING:
     from outgate.analysis.edges import EgressGraph
+    from outgate.cluster import Loaded
 
 __all__ = ["graph"]
 
 
 @click.command()
-@click.argument("pod", metavar="POD")
+@click.argument("pod", metavar="[POD]", required=False)
 @options.input_options
-@options.output_options("mermaid", "dot", "json")
+@options.output_options("mermaid", "dot", "html", "json")
 def graph(
-    pod: str,
+    pod: str | None,
     filename: tuple[str, ...],
     namespace: str | None,
     all_namespaces: bool,  # noqa: ARG001 - every namespace is drawn anyway; -A only says so
@@ -29,16 +30,45 @@ def graph(
     quiet: bool,
     verbose: int,
 ) -> int:
-    """Draw what a pod may reach.
+    """Draw what may talk to what.
 
-    POD is namespace/pod or namespace/kind/name (a workload). Allowed edges are solid and carry their ports; denied
-    ones are dotted and say which end denies.
+    Without POD, the whole: every allowed connection, as 'outgate list' has it; -n leaves out what has no end in that
+    namespace. POD is namespace/pod or namespace/kind/name (a workload): what it may reach, with what it may not reach
+    as dotted edges. HTML is one page that needs no network: graph, matrix, search, and the policy behind each edge.
 
     \b
     Examples:
+      outgate graph -f manifests/ -o html > cluster.html
       outgate graph -f manifests/ shop/web
       outgate graph -f manifests/ shop/deploy/web -o dot | dot -Tsvg > web.svg
     """
+    if pod is None or output == "html":
+        loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
+        return _whole(loaded, pod, namespace, output)
+    return _one(pod, filename, namespace, strict=strict, output=output, quiet=quiet, verbose=verbose)
+
+
+def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str) -> int:
+    from outgate.analysis.connections import connections
+    from outgate.analysis.listing import selected
+    from outgate.cli.listing import read_filter, write
+
+    found = connections(loaded.snapshot)
+    asked = read_filter(found, () if pod is None else (pod,), None, namespace, None)
+    write(selected(found, asked), found, output)
+    return 0
+
+
+def _one(
+    pod: str,
+    filename: tuple[str, ...],
+    namespace: str | None,
+    *,
+    strict: bool,
+    output: str,
+    quiet: bool,
+    verbose: int,
+) -> int:
     from outgate.analysis.edges import egress_graph
     from outgate.analysis.lookup import Lookup, PodsTarget
     from outgate.analysis.targets import parse
