@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from outgate.policy import Judge, Policies, Profile
+from outgate.policy.label_filter import CILIUM_LABELS
 from outgate.policy.profile import OUTGATE, PROFILES, REASONS
 from outgate.testing import Manifest, pod, policy, service, snapshot_of
 from tests.policy.asking import TOWN, ask, read
@@ -155,6 +156,49 @@ def test_every_difference_has_a_row(profile: Profile) -> None:
         snapshot = snapshot_of([*TOWN, *one.more, policy(f"{one.within}/p", one.spec)])
         reasons.update(Judge(Policies(snapshot)).why_otherwise(ask(snapshot, read(one.flow)[0]).flow, profile))
     assert reasons == {REASONS[name] for name in OUTGATE.differing(profile)}
+
+
+# ---- the document ----------------------------------------------------------------------------------------------------
+
+# The rows of the table in docs/profiles.md, in its order.
+ROWS = (
+    "blocks_match_pods",
+    "blocks_match_nodes",
+    "before_translation",
+    "own_node_exempt",
+    "host_network_selected",
+    "host_network_isolated",
+    "hairpin_exempt",
+    "hairpin_ingress_exempt",
+    "names_need_selectors",
+    "icmp_passes",
+    "hidden_labels",
+)
+# Readings that no plugin has: they are held against an answer to see if it is specified.
+HYPOTHETICAL = {"blocks_see_service", "stand_ins_in_blocks"}
+
+
+def test_the_documented_table_is_the_profiles(repository: Path) -> None:
+    """Who chooses a profile by the table must get what the table says."""
+    text = (repository / "docs" / "profiles.md").read_text(encoding="utf-8")
+    lines = text[text.index("| point |") :].split("\n\n", 1)[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0][1:] == list(PROFILES)
+    expected = []
+    for name in ROWS:
+        said = ["yes" if getattr(profile, name) else "no" for profile in PROFILES.values()]
+        # What differs from ours is printed bold.
+        expected.append([word if word == said[0] else f"**{word}**" for word in said])
+    assert [row[1:] for row in cells[2:]] == expected
+    assert {*ROWS, *HYPOTHETICAL} == set(REASONS)
+    assert not any(HYPOTHETICAL & set(OUTGATE.differing(one)) for one in PROFILES.values())
+
+
+def test_the_documented_labels_are_the_hidden_ones(repository: Path) -> None:
+    """Each pattern of the filter is named, or the reader looks for the fault elsewhere."""
+    text = (repository / "docs" / "profiles.md").read_text(encoding="utf-8")
+    named = [pattern.replace("\\", "").removeprefix(".*") for pattern in CILIUM_LABELS.hidden]
+    assert [one for one in named if f"`{one}`" not in text] == []
 
 
 # ---- the conformance cases -------------------------------------------------------------------------------------------
