@@ -155,3 +155,19 @@ def test_sources() -> None:
     assert [str(end) for end in ends(SNAPSHOT, target("192.168.50.11"), 4)] == ["node node-a"]
     with pytest.raises(UsageError, match="sends nothing by itself"):
         ends(SNAPSHOT, target("svc/data/db"), 4)
+
+
+def test_the_service_that_was_dialled_is_known() -> None:
+    """Where the input gives it no address, nothing else says which it was; untranslated, nobody dialled any."""
+    found = led("svc/data/db:5000").aims
+    assert [str(aim.service) for aim in found] == ["data/db"]
+    assert [aim.service for aim in led("svc/data/headless:sql").aims] == [None]
+    assert [aim.service for aim in led("data/db:5432").aims] == [None]
+    source = found[0].end
+    flow = found[0].flow(source)
+    assert (flow.source, flow.destination, flow.dialled, flow.service) == (
+        source,
+        found[0].end,
+        found[0].dialled,
+        found[0].service,
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from outgate.analysis.spelling import spell_transports
 from outgate.model import Direction
-from outgate.testing import pod, policy
+from outgate.policy import PROFILES, Judge, Policies
+from outgate.testing import pod, policy, service
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, judge_of
 
 
@@ -49,3 +50,13 @@ def test_a_family_that_the_source_lacks_is_said() -> None:
     """A verdict about IPv6 from a pod without IPv6 is about its policies only."""
     (note,) = ask(judge_of(), "data/lone", "[2001:db8::1]:443").notes
     assert note == "data/lone has no IPv6 address in the input: this is what its policies say"
+
+
+def test_before_translation_a_hint_is_about_what_was_dialled() -> None:
+    """What rules allow at the pod behind a Service does not help where policy sees the Service."""
+    judge = judge_of(EGRESS_TO_DB, service("data/other", "10.96.0.3", [{"port": 81, "targetPort": 80}], app="db"))
+    aws = Judge(Policies(judge.policies.snapshot, PROFILES["aws-vpc-cni"]))
+    assert [spell_transports(hint.transports) for hint in ask(judge, "shop/web-1", "svc/data/other:81").hints] == [
+        "TCP 5432, TCP 8000-8100"
+    ]
+    assert ask(aws, "shop/web-1", "svc/data/other:81").hints == ()

@@ -7,7 +7,7 @@ import pytest
 from outgate.analysis import reach as reach_module
 from outgate.errors import TooComplex, UsageError
 from outgate.model import Direction
-from outgate.policy import Verdict
+from outgate.policy import PROFILES, Judge, Policies, Profile, Verdict
 from outgate.testing import Manifest, pod, policy, service
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, judge_of
 
@@ -171,3 +171,49 @@ def test_sides_speak_of_the_flow_that_decides() -> None:
     assert answer.deciding is not None
     assert answer.deciding.ingress.direction is Direction.INGRESS
     assert answer.ingress.verdict is DENY
+
+
+ADDRESSES = ("10.1.1.20", "10.1.1.21", "192.168.50.11", "192.168.50.12", "10.96.0.1", "203.0.113.9", "198.51.100.7")
+EVERYWHERE = policy(
+    "shop/more",
+    {
+        "podSelector": {},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 5000}, {"port": "metrics"}]}],
+    },
+)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("policies", [(EGRESS_TO_DB,), (EGRESS_TO_DB, EVERYWHERE)], ids=["selectors", "blocks"])
+def test_every_form_of_the_question_has_one_answer(profile: Profile, policies: tuple[Manifest, ...]) -> None:
+    """One port, the set of ports, and the same address as a block: under every profile they say the same."""
+    judge = Judge(Policies(judge_of(*policies).policies.snapshot, profile))
+    for address in ADDRESSES:
+        without = ask(judge, "shop/web-1", address).ports
+        assert without is not None
+        for port in (443, 5000, 5432, 9100):
+            one = ask(judge, "shop/web-1", f"{address}:{port}")
+            block = ask(judge, "shop/web-1", f"{address}/32:{port}")
+            assert block.verdict is one.verdict, (address, port)
+            assert without.everywhere.contains(6, port) == one.verdict.allows, (address, port)
+
+
+def test_the_answer_says_whose_it_is() -> None:
+    """Ours unless another was asked."""
+    snapshot = judge_of(EGRESS_TO_DB).policies.snapshot
+    for profile in PROFILES.values():
+        judge = Judge(Policies(snapshot, profile))
+        for destination in ("data/db:5432", "data/db", "203.0.113.0/24:443", "203.0.113.0/24", "svc/data/empty:80"):
+            assert ask(judge, "shop/web-1", destination).profile is profile
+
+
+def test_service_without_an_address_before_translation() -> None:
+    """Manifests seldom have a clusterIP: the Service is covered by its selector all the same."""
+    bare = service("data/bare", "10.96.0.9", [{"port": 5000, "targetPort": "sql"}], app="db")
+    del bare["spec"]["clusterIP"]
+    judge = Judge(Policies(judge_of(EGRESS_TO_DB, bare).policies.snapshot, PROFILES["aws-vpc-cni"]))
+    assert ask(judge, "shop/web-1", "svc/data/bare:5000").verdict is Verdict.ALLOW
+    found = ask(judge, "shop/web-1", "svc/data/bare").ports
+    assert found is not None
+    assert found.everywhere.contains(6, 5000)

@@ -188,3 +188,50 @@ def test_colours_are_only_for_those_who_see_them(shared: Path, capsys: pytest.Ca
     assert "\x1b" not in capsys.readouterr().out
     main([*arguments, "--color", "always"])
     assert capsys.readouterr().out.startswith("\x1b[")
+
+
+CLUSTER = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node-b}
+status: {addresses: [{type: InternalIP, address: 192.168.50.12}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec: {nodeName: node-a, containers: [{name: web, image: example/web}]}
+status: {podIP: 10.1.0.10, podIPs: [{ip: 10.1.0.10}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: to-all, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}
+"""
+
+
+def test_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The verdict is the plugin's, and the answer says whose it is; without a profile nothing is said."""
+    (tmp_path / "cluster.yaml").write_text(CLUSTER)
+    arguments = ["can-reach", "-f", str(tmp_path), "shop/web", "node/node-b:10250"]
+    assert main(arguments) == 0
+    assert "  profile  " not in capsys.readouterr().out
+    assert main([*arguments, "--profile", "cilium"]) == 1
+    assert "\n  profile  this is how cilium judges it\n" in capsys.readouterr().out
+    assert main([*arguments, "--profile", "cilium", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert complaints(document) == []
+    assert document["profile"] == "cilium"
+    for same in ([], ["--profile", "outgate"]):
+        assert main([*arguments, *same, "-o", "json"]) == 0
+        assert "profile" not in json.loads(capsys.readouterr().out)
+
+
+def test_unknown_profile_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The names there are stand in the message."""
+    (tmp_path / "cluster.yaml").write_text(CLUSTER)
+    assert main(["can-reach", "-f", str(tmp_path), "shop/web", "node/node-b:1", "--profile", "flannel"]) == 2
+    assert "'aws-vpc-cni'" in capsys.readouterr().err

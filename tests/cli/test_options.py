@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from outgate.cli.main import VERBS, Verb, main
-from outgate.cli.options import color_choice
+from outgate.cli.options import PROFILE_NAMES, color_choice
+from outgate.policy import PROFILES
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +101,8 @@ def test_colours_reach_the_output_where_wanted(
         monkeypatch.setenv(variable, "1")
     assert main(["echo", *arguments]) == 0
     assert ("\x1b[31mred" in capsys.readouterr().out) is colored
+
+
+def test_profile_names_are_those_of_the_profiles() -> None:
+    """They are written out twice; a name that is offered and unknown would end in a traceback."""
+    assert tuple(PROFILES) == PROFILE_NAMES

@@ -17,7 +17,7 @@ from outgate.analysis.connections import Connections, connections
 from outgate.analysis.groups import Group
 from outgate.model import Direction, Owner, Pod, Snapshot
 from outgate.packets import Address, AddressSet, Protocol
-from outgate.policy import Endpoint
+from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
 from outgate.testing import random_cluster, snapshot_of
 from tests.laws.reference import Reference
 from tests.laws.traffic import Traffic
@@ -108,6 +108,28 @@ def _ask_outside(
                 ask = (*ends, protocol.name, port)
                 expected = slow.allows_egress(*ask) if egress else slow.allows_ingress(*ask)
                 assert (bool(parts) and parts[0].contains(protocol, port)) == expected, (str(pod), *ask)
+
+
+@settings(max_examples=EXAMPLES)
+@given(SEEDS, st.sampled_from(sorted(PROFILES)))
+def test_every_profile_is_judged_alike(seed: int, name: str) -> None:
+    """The list of a profile and the flows judged one at a time under it are two readings of one thing."""
+    snapshot = owned(snapshot_of(random_cluster(seed)), seed)
+    policies = Policies(snapshot, PROFILES[name])
+    judge, found = Judge(policies), connections(snapshot, PROFILES[name])
+    for source, destination, one, other in pairs(found):
+        if other.host_network and other.node and other.node == one.node:
+            continue
+        for family, transports in found.by_family(source, destination):
+            start, end = Endpoint.of_pod(one, family), Endpoint.of_pod(other, family)
+            assert start is not None
+            assert end is not None
+            if start.address == end.address:
+                continue
+            points = [(int(protocol), port) for protocol in PROTOCOLS for port in PORTS]
+            for point in (*points, (int(Protocol.ICMP), 8 << 8), (47, 0)):
+                trace = judge.judge(Flow(start, end, *point))
+                assert transports.contains(*point) == trace.verdict.allows, (name, str(one), str(other), family, point)
 
 
 @given(SEEDS)

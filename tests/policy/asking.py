@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from outgate.model import Direction, Snapshot
 from outgate.model.services import ServiceRoute, resolve, translate
 from outgate.packets import Address, Protocol
-from outgate.policy import Endpoint, Flow, Judge, Policies, Side, Trace, decide
+from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies, Profile, Side, Trace, decide
+from outgate.policy.trace import as_seen
 from outgate.testing import Manifest, namespace, node, pod, policy, service, snapshot_of
 
-__all__ = ["TOWN", "Asked", "Row", "answer", "ask", "names", "sides"]
+__all__ = ["TOWN", "Asked", "Row", "answer", "ask", "names", "read", "sides"]
 
 TOWN: list[Manifest] = [
     namespace("shop", team="red"),
@@ -104,14 +105,19 @@ class Row:
         snapshot = snapshot_of([*TOWN, *self.manifests])
         found = []
         for line in self.lines:
-            source, destination, what, expected = line.split()
-            protocol, _, port = what.partition("/")
-            family = 6 if protocol.endswith("v6") else 4
-            asked = Asked(source, destination, protocol.removesuffix("v6"), int(port or 0), family)
+            asked, expected = read(line)
             got = answer(ask(snapshot, asked))
             if got != expected:
                 found.append(f"{line}: {got}")
         return found
+
+
+def read(line: str) -> tuple[Asked, str]:
+    """A line as a flow and what must come out."""
+    source, destination, what, expected = line.split()
+    protocol, _, port = what.partition("/")
+    family = 6 if protocol.endswith("v6") else 4
+    return Asked(source, destination, protocol.removesuffix("v6"), int(port or 0), family), expected
 
 
 def answer(trace: Trace) -> str:
@@ -121,15 +127,18 @@ def answer(trace: Trace) -> str:
     return "allow" if trace.verdict.allows else "deny"
 
 
-def ask(snapshot: Snapshot, asked: Asked) -> Trace:
+def ask(snapshot: Snapshot, asked: Asked, profile: Profile = OUTGATE) -> Trace:
     """One flow through `judge`, checked against `decide` on the way."""
-    policies = Policies(snapshot)
+    policies = Policies(snapshot, profile)
     flow = _flow(snapshot, asked)
     trace = Judge(policies).judge(flow)
-    hairpin = flow.dialled is not None and flow.source.pod == flow.destination.pod
-    if not hairpin:
-        _check(policies, trace.egress, flow.source, flow.destination, flow)
-        _check(policies, trace.ingress, flow.destination, flow.source, flow)
+    for side in (trace.egress, trace.ingress):
+        seen = as_seen(policies, flow, side.direction)
+        ends = (seen.source, seen.destination)
+        subject, peer = ends if side.direction is Direction.EGRESS else ends[::-1]
+        hairpin = seen.dialled is not None and seen.source.pod == seen.destination.pod
+        if not hairpin:
+            _check(policies, side, subject, peer, seen)
     return trace
 
 

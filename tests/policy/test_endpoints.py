@@ -64,3 +64,15 @@ def test_special_blocks_end_where_the_standards_say() -> None:
     many = ("224.0.0.0", "239.255.255.255", "255.255.255.255", "ff00::", "ff02::1")
     others = ("223.255.255.255", "240.0.0.0", "255.255.255.254", "feff::1", "fe80::1")
     assert [ipaddress.ip_address(one) in TO_MANY for one in (*many, *others)] == [True] * 5 + [False] * 5
+
+
+def test_who_is_on_a_node() -> None:
+    """A node, and a host-network pod with or without it; a pod never, not even where a node claims its address too."""
+    snapshot = snapshot_of(TOWN)
+    host, web = snapshot.pod("mon", "host"), snapshot.pod("shop", "web")
+    assert host is not None
+    assert web is not None
+    node = snapshot.nodes["n1"]
+    on_node = [Endpoint(node.addresses[0], None, node), Endpoint(host.addresses[0], host)]
+    elsewhere = [Endpoint(web.addresses[0], web), Endpoint(web.addresses[0], web, node), Endpoint(web.addresses[0])]
+    assert [end.on_node for end in (*on_node, *elsewhere)] == [True, True, False, False, False]

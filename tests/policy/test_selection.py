@@ -8,10 +8,10 @@ import pytest
 
 from outgate.model import Direction
 from outgate.model.labels import LabelSelector
-from outgate.packets import Protocol, TransportSet
-from outgate.policy import NamedPort, PodMatch, Policies, Profile
+from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Profile
 from outgate.policy.selection import Selection, resolve
-from outgate.testing import Manifest, policy, snapshot_of
+from outgate.testing import Manifest, node, pod, policy, snapshot_of
 from tests.policy.asking import TOWN, Row, names
 
 
@@ -212,6 +212,41 @@ def test_host_network_pods_are_neither_subjects_nor_peers() -> None:
     assert (host in ours.pods(everybody), bool(ours.selecting(host, Direction.EGRESS))) == (False, False)
     assert (host in other.pods(everybody), bool(other.selecting(host, Direction.EGRESS))) == (True, True)
     assert (ours.is_peer(everybody, host, inside=False), other.is_peer(everybody, host, inside=False)) == (False, True)
+
+
+def test_pods_at_an_address() -> None:
+    """Selected by address, a host-network pod brings in all that share its address; told apart, it stands alone."""
+    more = pod("shop/second", ["192.168.50.12"], on="n2", host_network=True)
+    snapshot = snapshot_of([*TOWN, more])
+    host, web = snapshot.pod("mon", "host"), snapshot.pod("shop", "web")
+    assert host is not None
+    assert web is not None
+    (node,) = [one for one in snapshot.nodes["n2"].addresses if one.version == 4]
+    ours = Selection(snapshot)
+    by_address = Selection(snapshot, Profile("by address", host_network_selected=True))
+    apart = Selection(snapshot, Profile("apart", host_network_isolated=True, host_network_selected=True))
+    together = [str(one) for one in by_address.seen_at(host, node)]
+    assert together == [str(one) for one in by_address.seen_at(None, node)] == ["mon/host", "shop/second"]
+    assert (ours.seen_at(host, node), ours.seen_at(None, node)) == ((), ())
+    assert (apart.seen_at(host, node), apart.seen_at(None, node)) == ((host,), ())
+    for selection in (ours, by_address, apart):
+        assert selection.seen_at(web, web.addresses[0]) == (web,)
+
+
+def test_block_without_pods_and_nodes() -> None:
+    """What is left of a block is what blocks match; an address that a pod and a node claim is the pod's."""
+    claimed = [one for one in TOWN if one["metadata"]["name"] != "n1"] + [node("n1", ["192.168.50.11", "10.1.0.12"])]
+    snapshot = snapshot_of(claimed)
+    everything = BlockMatch(AddressSet.any())
+    pods = AddressSet.of(a for one in snapshot.endpoints if not one.host_network for a in one.addresses)
+    nodes = AddressSet.of(a for one in snapshot.nodes.values() for a in one.addresses)
+    for profile, missing in (
+        (Profile("all"), AddressSet()),
+        (Profile("no pods", blocks_match_pods=False), pods),
+        (Profile("no nodes", blocks_match_nodes=False), nodes - pods),
+        (Profile("neither", blocks_match_pods=False, blocks_match_nodes=False), nodes | pods),
+    ):
+        assert Selection(snapshot, profile).addresses(everything) == AddressSet.any() - missing
 
 
 def test_addresses_are_those_of_the_selected_pods() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import pytest
 
 from outgate.model import Direction
-from outgate.policy import Policies, Verdict, judge
+from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies, Verdict, judge
+from outgate.policy.profile import AWS_VPC_CNI, CALICO, CILIUM, REASONS
+from outgate.policy.trace import as_seen
 from outgate.testing import pod, policy, snapshot_of
 from tests.policy.asking import TOWN, Asked, Row, answer, ask, names, sides
 
@@ -361,3 +364,74 @@ def test_one_question_needs_no_judge() -> None:
     snapshot = snapshot_of([*TOWN, policy("shop/p", DENY_EGRESS)])
     trace = ask(snapshot, Asked("shop/web", "data/db", port=1))
     assert judge(Policies(snapshot), trace.flow) == trace
+
+
+# ---- under other profiles --------------------------------------------------------------------------------------------
+
+
+def test_egress_is_seen_as_dialled_before_translation() -> None:
+    """Only on the way out, only where something was translated, and only where the profile says so."""
+    snapshot = snapshot_of([*TOWN, policy("shop/p", DENY_ALL)])
+    through = ask(snapshot, Asked("shop/api", "svc:shop/web", port=80)).flow
+    plain = ask(snapshot, Asked("shop/api", "shop/web", port=8080)).flow
+    aws, ours = Policies(snapshot, AWS_VPC_CNI), Policies(snapshot)
+    seen = as_seen(aws, through, Direction.EGRESS)
+    assert (str(seen.destination), seen.coordinate, seen.dialled) == ("10.96.1.1", 80, None)
+    assert as_seen(aws, through, Direction.INGRESS) is through
+    assert as_seen(ours, through, Direction.EGRESS) is through
+    assert as_seen(aws, plain, Direction.EGRESS) is plain
+
+
+def test_service_without_an_address_is_covered_by_its_name() -> None:
+    """Manifests seldom have a clusterIP: the flow then says which Service was dialled."""
+    spec = {**DENY_EGRESS, "egress": [{"to": [{"podSelector": {"matchLabels": {"app": "web"}}}]}]}
+    bare = {**TOWN_SERVICE, "spec": {key: value for key, value in TOWN_SERVICE["spec"].items() if key != "clusterIP"}}
+    snapshot = snapshot_of([*[one for one in TOWN if one is not TOWN_SERVICE], bare, policy("shop/p", spec)])
+    source, web, found = snapshot.pod("shop", "api"), snapshot.pod("shop", "web"), snapshot.service("shop", "web")
+    assert source is not None
+    assert web is not None
+    stand_in = ipaddress.ip_address("240.0.0.0")
+    ends = Endpoint(source.addresses[0], source), Endpoint(web.addresses[0], web)
+    flow = Flow(*ends, 6, 8080, (stand_in, 80), found)
+    judge_of_aws = Judge(Policies(snapshot, AWS_VPC_CNI))
+    assert judge_of_aws.judge(flow).egress.verdict.allows
+    assert not judge_of_aws.judge(Flow(*ends, 6, 8080, (stand_in, 80))).egress.verdict.allows
+
+
+def test_external_address_of_a_covered_service_is_not_covered() -> None:
+    """The controller adds cluster addresses and no others."""
+    spec = {**DENY_EGRESS, "egress": [{"to": [{"podSelector": {"matchLabels": {"app": "web"}}}]}]}
+    outside = {**TOWN_SERVICE, "spec": {**TOWN_SERVICE["spec"], "externalIPs": ["198.51.100.80"]}}
+    snapshot = snapshot_of([*[one for one in TOWN if one is not TOWN_SERVICE], outside, policy("shop/p", spec)])
+    flow = ask(snapshot, Asked("shop/api", "ip:198.51.100.80", port=80)).flow
+    assert flow.dialled == (ipaddress.ip_address("198.51.100.80"), 80)
+    assert not Judge(Policies(snapshot, AWS_VPC_CNI)).judge(flow).egress.verdict.allows
+    inside = ask(snapshot, Asked("shop/api", "svc:shop/web", port=80)).flow
+    assert Judge(Policies(snapshot, AWS_VPC_CNI)).judge(inside).egress.verdict.allows
+
+
+TOWN_SERVICE = next(one for one in TOWN if one["kind"] == "Service" and one["metadata"]["name"] == "web")
+
+
+def test_profile_is_held_against_the_other_readings_too() -> None:
+    """As AWS does it the flow is allowed; that another plugin would deny it stays true."""
+    snapshot = snapshot_of([*TOWN, policy("shop/p", to_block("10.96.0.0/12"))])
+    trace = ask(snapshot, Asked("shop/api", "svc:shop/web", port=80), AWS_VPC_CNI)
+    assert (trace.verdict, trace.specified) == (Verdict.ALLOW, False)
+    assert trace.open_points == (REASONS["before_translation"],)
+
+
+def test_reasons_for_another_verdict() -> None:
+    """The points that turn it by themselves; all that differ where it takes several; none where nothing turns."""
+    snapshot = snapshot_of([*TOWN, policy("shop/p", to_block("10.1.0.0/16"))])
+    pods_flow = ask(snapshot, Asked("shop/web", "data/db", port=1)).flow
+    ours = Judge(Policies(snapshot, OUTGATE))
+    assert ours.why_otherwise(pods_flow, CILIUM) == (REASONS["blocks_match_pods"],)
+    assert ours.why_otherwise(pods_flow, CALICO) == ()
+    assert ours.why_otherwise(pods_flow, OUTGATE) == ()
+    assert Judge(Policies(snapshot, CILIUM)).why_otherwise(pods_flow, OUTGATE) == (REASONS["blocks_match_pods"],)
+    # Out and in are both let through by Cilium alone, and OVN-Kubernetes's half of it would not do.
+    itself = ask(snapshot_of([*TOWN, policy("shop/p", DENY_ALL)]), Asked("shop/web", "svc:shop/web", port=80)).flow
+    assert Judge(Policies(snapshot_of([*TOWN, policy("shop/p", DENY_ALL)]))).why_otherwise(itself, CILIUM) == (
+        REASONS["hairpin_exempt"],
+    )

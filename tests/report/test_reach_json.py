@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from outgate.policy import PROFILES, Judge, Policies, Profile
 from outgate.report import reach_json as reach_json_module
 from outgate.report.reach_json import reach_json
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, deployment, judge_of
@@ -41,6 +42,17 @@ def test_every_answer_keeps_to_the_schema(source: str, destination: str, protoco
     document = json.loads(json.dumps(reach_json(ask(judge, source, destination, protocol=protocol))))
     assert complaints(document) == []
     assert list(document)[: len(ALWAYS)] == ALWAYS
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize(("source", "destination", "protocol"), QUESTIONS)
+def test_every_answer_names_its_profile(source: str, destination: str, protocol: str | None, profile: Profile) -> None:
+    """A verdict of another plugin that is taken for ours is a wrong verdict."""
+    judge = Judge(Policies(judge_of(EGRESS_TO_DB, INGRESS_OF_DB).policies.snapshot, profile))
+    document = json.loads(json.dumps(reach_json(ask(judge, source, destination, protocol=protocol))))
+    assert complaints(document) == []
+    assert document.get("profile", "outgate") == profile.name
+    assert ("profile" in document) == (profile.name != "outgate")
 
 
 def test_the_shape_of_a_denial() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outgate.policy import PROFILES, Judge, Policies
 from outgate.report.reach_text import reach_text
 from outgate.testing import policy
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, deployment, judge_of
@@ -31,6 +32,18 @@ def test_an_allowed_flow_through_a_service() -> None:
         "  through  the Service leads to data/db TCP 5432, which is what policies see",
         "  egress   allowed by shop/to-db egress[0]   test.yaml",
         "  ingress  allowed by data/db-in ingress[0]   test.yaml",
+    ]
+
+
+def test_another_profile() -> None:
+    """Whose verdict it is, and that egress is judged by what was dialled, where that is so."""
+    judge = Judge(Policies(judge_of(*BOTH).policies.snapshot, PROFILES["aws-vpc-cni"]))
+    assert reach_text(ask(judge, "shop/web-1", "svc/data/db:sql")).splitlines() == [
+        "ALLOW  shop/web-1 → svc/data/db TCP 5000",
+        "  through  the Service leads to data/db TCP 5432, which is what the receiver's policies see",
+        "  egress   allowed by shop/to-db egress[0]   test.yaml",
+        "  ingress  allowed by data/db-in ingress[0]   test.yaml",
+        "  profile  this is how aws-vpc-cni judges it",
     ]
 
 

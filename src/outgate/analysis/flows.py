@@ -20,7 +20,7 @@ from outgate.model.services import ServiceRoute, endpoints, resolve, translate
 from outgate.model.snapshot import STAND_IN_V4, STAND_IN_V6
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES, Family
-from outgate.policy import Endpoint
+from outgate.policy import Endpoint, Flow
 
 __all__ = ["UNASSIGNED", "Aim", "Aims", "aims", "choose_family", "echo", "ends", "has_ports", "routes_of"]
 
@@ -30,12 +30,20 @@ UNASSIGNED: dict[Family, Address] = {4: STAND_IN_V4[0], 6: STAND_IN_V6[0]}
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """The far side of a flow. `dialled` is the Service address and port that the client used, if it used one."""
+    """The far side of a flow. `dialled` is the Service address and port that the client used, if it used one.
+
+    `service` is that Service where it was reached by one of its own addresses.
+    """
 
     end: Endpoint
     protocol: int
     coordinate: int
     dialled: tuple[Address, int] | None = None
+    service: Service | None = None
+
+    def flow(self, source: Endpoint) -> Flow:
+        """The new connection from a source."""
+        return Flow(source, self.end, self.protocol, self.coordinate, self.dialled, self.service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +193,7 @@ def _service_aims(
     chosen = [route for route in candidates if route.address is None or route.address.version == family]
     # A name may stand for a TCP and a UDP port at once (kube-dns is one): TCP unless told otherwise.
     first = min(chosen or candidates, key=lambda route: int(Protocol[route.protocol]))
-    return _behind(snapshot, first, first.address, what, family)
+    return _behind(snapshot, first, first.address, what, family, service)
 
 
 def _no_such_port(service: Service, asked: TransportAsked) -> Aims:
@@ -208,7 +216,12 @@ def _headless_aims(snapshot: Snapshot, service: Service, asked: TransportAsked, 
 
 
 def _behind(
-    snapshot: Snapshot, route: ServiceRoute, address: Address | None, what: str, family: Family | None = None
+    snapshot: Snapshot,
+    route: ServiceRoute,
+    address: Address | None,
+    what: str,
+    family: Family | None = None,
+    service: Service | None = None,
 ) -> Aims:
     """The endpoints of a route. `address` None: headless, found by port name, so that nothing is translated."""
     wanted = address.version if address is not None else family
@@ -220,7 +233,7 @@ def _behind(
     found = []
     for one in backends:
         end = Endpoint(one.address, one.pod) if one.pod is not None else Endpoint.at(snapshot, one.address)
-        found.append(Aim(end, number, one.port, dialled))
+        found.append(Aim(end, number, one.port, dialled, service if dialled is not None else None))
     return Aims(tuple(found))
 
 

@@ -9,6 +9,7 @@ from outgate.model import Direction
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import TransportSet
 from outgate.policy import Endpoint, Judge, Origin, PodMatch, Rule, Trace
+from outgate.policy.trace import as_seen
 
 __all__ = ["Hint", "hints", "notes"]
 
@@ -29,7 +30,7 @@ def hints(judge: Judge, trace: Trace) -> tuple[Hint, ...]:
     found: list[Hint] = []
     flow = trace.flow
     for side, subject, peer in (
-        (trace.egress, flow.source, flow.destination),
+        (trace.egress, flow.source, as_seen(judge.policies, flow, Direction.EGRESS).destination),
         (trace.ingress, flow.destination, flow.source),
     ):
         if side.verdict.allows or subject.pod is None:

@@ -38,6 +38,10 @@ MOST_FLOWS = 250_000
 
 def reach(judge: Judge, question: Question) -> Reachability:
     """Answer one question. Raises UsageError or UnknownName for what cannot be asked, TooComplex beyond the cap."""
+    return replace(_reach(judge, question), profile=judge.policies.profile)
+
+
+def _reach(judge: Judge, question: Question) -> Reachability:
     source, asked = question.source, question.transport
     if isinstance(source, ServiceTarget):
         raise UsageError(f"{source} sends nothing by itself", hint="name a pod or a workload behind it")
@@ -123,7 +127,7 @@ def _refuse_too_many(flows: int) -> None:
 
 
 def _judge(judge: Judge, source: Endpoint, aim: Aim) -> Trace:
-    trace = judge.judge(Flow(source, aim.end, aim.protocol, aim.coordinate, aim.dialled))
+    trace = judge.judge(aim.flow(source))
     if source.pod is None and aim.dialled is not None and not trace.ingress.verdict.allows:
         # concept page: it is not defined whether the rewriting of a source address "happens before or after
         # NetworkPolicy processing"; a node that forwards to an endpoint elsewhere usually puts its own address in.

@@ -21,7 +21,7 @@ from outgate.errors import TooComplex, UsageError
 from outgate.model import Direction, Service
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import Family
-from outgate.policy import Flow, Judge, Origin, Side, Verdict
+from outgate.policy import Judge, Origin, Side, Verdict
 
 __all__ = ["MOST_PAIRS", "block_without_port", "without_port"]
 
@@ -70,7 +70,7 @@ def _service(judge: Judge, question: Question, service: Service, family: Family)
         there = aims(snapshot, question.destination, TransportAsked(port.port, int(protocol)), family)
         failures.extend([there.failure] if there.failure else [])
         flows = [(source, aim) for source in sources for aim in there.aims]
-        traces = [judge.judge(Flow(a, b.end, b.protocol, b.coordinate, b.dialled)) for a, b in flows]
+        traces = [judge.judge(aim.flow(source)) for source, aim in flows]
         judged.extend(map(Judged, traces))
         if traces and all(trace.verdict.allows for trace in traces):
             allowed |= TransportSet.ports(protocol, port.port)

@@ -10,7 +10,7 @@ from outgate.analysis.ports import PairPorts
 from outgate.analysis.targets import TransportAsked
 from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
-from outgate.policy import Side, Trace, Verdict
+from outgate.policy import OUTGATE, Profile, Side, Trace, Verdict
 
 __all__ = ["OUTSIDE", "Judged", "PortsAnswer", "Question", "Reachability", "Split"]
 
@@ -83,6 +83,8 @@ class Reachability:
     hints: tuple[Hint, ...] = ()
     notes: tuple[str, ...] = ()
     """What the reader should know about the input."""
+    profile: Profile = OUTGATE
+    """How the points that the API leaves open were read."""
 
     def __bool__(self) -> bool:
         """Whether it is allowed."""

@@ -28,6 +28,7 @@ __all__ = ["can_reach"]
     metavar="NAME=ADDRESS",
     help="What a name outside the cluster resolves to. May be repeated.",
 )
+@options.profile_option
 @options.input_options
 @options.output_options("text", "json")
 def can_reach(
@@ -37,6 +38,7 @@ def can_reach(
     protocol: str | None,
     family: str | None,
     dns_name: tuple[str, ...],
+    profile: str,
     filename: tuple[str, ...],
     namespace: str | None,
     all_namespaces: bool,  # noqa: ARG001 - every namespace is looked at anyway; -A only says so
@@ -57,6 +59,7 @@ def can_reach(
       outgate can-reach -f manifests/ shop/deploy/web svc/shop/cart:http
       outgate can-reach -f manifests/ shop/web 169.254.169.254:80
       outgate can-reach -f manifests/ shop/web '[2001:db8::1]:443'
+      outgate can-reach -f manifests/ shop/web 192.168.50.12:10250 --profile cilium
       outgate can-reach -f manifests/ shop/web api.example.com:443 --dns-name api.example.com=203.0.113.10
 
     \b
@@ -69,7 +72,7 @@ def can_reach(
     from outgate.analysis.reach import reach
     from outgate.analysis.reachability import Question
     from outgate.analysis.targets import TransportAsked, other_reading, parse, parse_destination
-    from outgate.policy import Judge, Policies
+    from outgate.policy import PROFILES, Judge, Policies
 
     # The texts are read before the files: a typing mistake is answered at once.
     start = parse(source)
@@ -81,7 +84,7 @@ def can_reach(
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     lookup = Lookup(loaded.snapshot, namespace, names)
     question = Question(lookup.find(start), lookup.find(end), transport, int(family) if family else None)
-    answer = reach(Judge(Policies(loaded.snapshot)), question)
+    answer = reach(Judge(Policies(loaded.snapshot, PROFILES[profile])), question)
     _say(answer, output)
     _say_notes(answer, loaded, quiet, verbose)
     return 0 if answer.verdict.allows else 1

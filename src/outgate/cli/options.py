@@ -4,6 +4,7 @@ Each decorator adds one family of options, and the verb receives them as argumen
 
     @input_options                   filename: tuple[str, ...]; namespace: str | None; all_namespaces, strict: bool
     @output_options("text", "json")  output: str, the first choice unless told; quiet: bool; verbose: int
+    @profile_option                  profile: str, the name of one of `outgate.policy.PROFILES`
 
 `output_options` also adds `--color`, which the verb does not receive: a verb writes its colours (`click.style`) through
 `click.echo`, which takes them out again where they are not wanted.
@@ -18,12 +19,23 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["CONTEXT_SETTINGS", "color_choice", "input_options", "output_options", "wants_color"]
+__all__ = [
+    "CONTEXT_SETTINGS",
+    "PROFILE_NAMES",
+    "color_choice",
+    "input_options",
+    "output_options",
+    "profile_option",
+    "wants_color",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """What the topmost command is made with; the verbs inherit it."""
+
+PROFILE_NAMES = ("outgate", "calico", "cilium", "aws-vpc-cni", "ovn-kubernetes", "kube-router")
+"""The names of the profiles, written out: help and completion need them, and must not load the policies for it."""
 
 
 def input_options(function: Function) -> Function:
@@ -98,6 +110,17 @@ def output_options(*formats: str) -> Callable[[Function], Function]:
         return function
 
     return decorate
+
+
+def profile_option(function: Function) -> Function:
+    """Add whose reading of what the API leaves open is followed: `--profile`."""
+    return click.option(
+        "--profile",
+        type=click.Choice(PROFILE_NAMES),
+        default=PROFILE_NAMES[0],
+        show_default=True,
+        help="Answer as this network plugin would where the API leaves a point open (docs/profiles.md).",
+    )(function)
 
 
 def color_choice(option: str, environment: Mapping[str, str]) -> bool | None:

@@ -6,12 +6,13 @@ one flow with reasons. Nothing here knows how the answer is enforced or shown.
 
 from outgate.policy.decide import ClassKey, Decision, Part, Policies, decide
 from outgate.policy.endpoints import Endpoint
-from outgate.policy.profile import OUTGATE, Profile
+from outgate.policy.profile import OUTGATE, PROFILES, Profile
 from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PodMatch, PortMatch, Rule, Tier, Verdict
 from outgate.policy.trace import Flow, Judge, Side, Trace, judge
 
 __all__ = [
     "OUTGATE",
+    "PROFILES",
     "Action",
     "BlockMatch",
     "ClassKey",

@@ -4,9 +4,10 @@
     Isolated: allowed is the union of what the rules of those policies allow; all the rest is denied.
     Not isolated: everything is allowed.
 
-There is no order among NetworkPolicies. Where several rules allow a packet, the first by policy name and
-rule index is named; where none does, the isolating policy with the fewest rules. Pods selected by the same
-policies share one decision (and, for ingress, the numbers that their port names stand for).
+Packets are taken as policy sees them: after the translation of Service addresses, unless the profile says that
+egress is judged before it. There is no order among NetworkPolicies. Where several rules allow a packet, the first by
+policy name and rule index is named; where none does, the isolating policy with the fewest rules. Pods selected by the
+same policies share one decision (and, for ingress, the numbers that their port names stand for).
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.policy.endpoints import LOOPBACK
-from outgate.policy.profile import OUTGATE, Profile
-from outgate.policy.rules import NamedPort, Origin, Rule, Verdict, origin_of
+from outgate.policy.profile import OUTGATE, PASSING_ICMP, Profile
+from outgate.policy.rules import NamedPort, Origin, PodMatch, Rule, Verdict, origin_of
 from outgate.policy.selection import PodKey, Selection, resolve
 
 __all__ = ["ClassKey", "Decision", "Isolation", "Part", "Policies", "decide"]
 
 ClassKey = tuple[Direction, tuple[tuple[str, str], ...], tuple[tuple[NamedPort, TransportSet], ...]]
 """What a decision depends on: direction, names of the selecting policies, meanings of the port names."""
+
+
+_ICMP = PacketSet.cube(AddressSet.any(), PASSING_ICMP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,9 @@ class Policies:
             return Decision(direction, (), (Part(PacketSet.any(), Verdict.ALLOW, None),))
         meanings = dict(key[2])
         rest, parts = PacketSet.any(), []
+        if self.profile.icmp_passes:
+            parts.append(Part(_ICMP, Verdict.ALLOW, None))
+            rest = rest - _ICMP
         for rule in isolation.rules:
             new = self.packets_of(rule, meanings) & rest
             if new:
@@ -135,20 +142,26 @@ class Policies:
 
     def packets_of(self, rule: Rule, meanings: dict[NamedPort, TransportSet] | None = None) -> PacketSet:
         """Exactly the packets that a rule matches. `meanings`: of port names, for ingress."""
-        addresses = (
-            AddressSet.any()
-            if rule.peers is None
-            else AddressSet.union_of(self.selection.addresses(peer) for peer in rule.peers)
-        )
+        peers = None if rule.peers is None else [self.selection.addresses(peer) for peer in rule.peers]
+        addresses = AddressSet.any() if peers is None else AddressSet.union_of(peers)
+        cubes: list[Cube] = list(self.selection.service_addresses(rule))
         if rule.ports is None:
-            return PacketSet.cube(addresses, TransportSet.any())
-        cubes: list[Cube] = [(addresses, rule.ports.numbers)]
+            whole = PacketSet.cube(addresses, TransportSet.any())
+            return whole | PacketSet.union_of(cubes) if cubes else whole
+        cubes.append((addresses, rule.ports.numbers))
         for name in rule.ports.names:
             if rule.direction is Direction.INGRESS:
                 cubes.append((addresses, (meanings or {}).get(name, TransportSet())))
             else:
-                cubes.extend(self._named(name, addresses))
+                cubes.extend(self._named(name, self._with_names(rule, addresses)))
         return PacketSet.union_of(cubes)
+
+    def _with_names(self, rule: Rule, addresses: AddressSet) -> AddressSet:
+        """Those of the addresses of an egress rule at which a port name can mean something."""
+        if not self.profile.names_need_selectors:
+            return addresses
+        selectors = (peer for peer in rule.peers or () if isinstance(peer, PodMatch))
+        return AddressSet.union_of(self.selection.addresses(peer) for peer in selectors)
 
     def _named(self, name: NamedPort, addresses: AddressSet) -> Iterator[Cube]:
         """Where a port name leads: each destination pod among `addresses` says for itself."""

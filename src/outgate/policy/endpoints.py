@@ -58,6 +58,11 @@ class Endpoint:
         """Whether NetworkPolicies can select this end: a pod with an address of its own."""
         return self.pod is not None and not self.pod.host_network
 
+    @property
+    def on_node(self) -> bool:
+        """Whether the address is a node's: of its own, or of a pod on its network."""
+        return self.node is not None if self.pod is None else self.pod.host_network
+
     def __str__(self) -> str:
         if self.pod is not None:
             return str(self.pod)

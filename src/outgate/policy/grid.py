@@ -24,7 +24,8 @@ from outgate.packets.packetset import Cube
 from outgate.policy.decide import Policies
 from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, NOTHING, Transports
-from outgate.policy.rules import BlockMatch, NamedPort, Rule, rules_of
+from outgate.policy.profile import PASSING_ICMP
+from outgate.policy.rules import BlockMatch, NamedPort, PodMatch, Rule, rules_of
 
 __all__ = ["Contribution", "Grid", "PolicyKey", "Row", "lens_of"]
 
@@ -89,7 +90,8 @@ class Grid:
         self._contributed: dict[tuple[int, Family], tuple[Rule, tuple[Contribution, ...]]] = {}
         self._egress: dict[tuple[PolicyKey, Family], Row] = {}
         if previous is not None:
-            self._outsides = previous._outsides
+            if previous.policies.profile == policies.profile:
+                self._outsides = previous._outsides
             if previous.identities is self.identities:
                 self._meanings, self._contributed, self._egress = (
                     previous._meanings,
@@ -178,10 +180,20 @@ class Grid:
             return
         if rule.ports.numbers:
             yield self.transports.number(rule.ports.numbers), whom
+        if rule.ports.names and self.policies.profile.names_need_selectors:
+            whom = self._selected(rule, family)
         for name in rule.ports.names:
             for transports, theirs in self._meaning(name):
                 if theirs & whom:
                     yield transports, theirs & whom
+
+    def _selected(self, rule: Rule, family: Family) -> Bits:
+        """Whom the selectors of a rule speak of, without its blocks."""
+        found = 0
+        for peer in rule.peers or ():
+            if isinstance(peer, PodMatch):
+                found |= self.identities.peers(peer, family)
+        return found
 
     def _meaning(self, name: NamedPort) -> tuple[tuple[int, Bits], ...]:
         """What a port name stands for, and with whom."""
@@ -237,7 +249,8 @@ class Grid:
         found = self._egress.get((key, family))
         if found is None:
             rules = self.rules(key, Direction.EGRESS)
-            found = self.union(one for rule in rules for one in self.out_of(rule, family))
+            ruled = (one for rule in rules for one in self.out_of(rule, family))
+            found = self.union((*self._always(), *ruled))
             self._egress[key, family] = found
         return found
 
@@ -247,14 +260,20 @@ class Grid:
             self._lets_in[family] = self._turned(family)
         return self.union(self._lets_in[family][number])
 
+    def _always(self) -> tuple[Contribution, ...]:
+        """What passes an isolated end whatever its rules say: under some profiles, pings and ICMP errors."""
+        if not self.policies.profile.icmp_passes:
+            return ()
+        return ((self.transports.number(PASSING_ICMP), self.identities.everybody),)
+
     def _turned(self, family: Family) -> list[list[Contribution]]:
         """For each source, what the ingress rules of all destinations contribute: the ingress half, turned round."""
         everybody = self.identities.everybody
         told: dict[Contribution, Bits] = {}
         for number, key in enumerate(self.keys[Direction.INGRESS]):
             bit = 1 << number
-            if not key:
-                told[EVERYTHING, everybody] = told.get((EVERYTHING, everybody), 0) | bit
+            for one in self._always() if key else ((EVERYTHING, everybody),):
+                told[one] = told.get(one, 0) | bit
             for rule in self.rules(key, Direction.INGRESS):
                 for one in self.into(rule, number, family):
                     told[one] = told.get(one, 0) | bit
@@ -340,6 +359,8 @@ class Grid:
     def _cubes(self, key: PolicyKey, direction: Direction, number: int) -> tuple[tuple[Cube, ...], bool]:
         """What the rules allow outside, and whether that hangs on names of the identity's own ports."""
         cubes: dict[Cube, None] = {}
+        if self.policies.profile.icmp_passes:
+            cubes[AddressSet.any(), PASSING_ICMP] = None
         named = False
         for rule in self.rules(key, direction):
             addresses = self.outside_of(rule)

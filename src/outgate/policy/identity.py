@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from outgate.model import ContainerPort, NetworkPolicy, Pod
 from outgate.model.labels import LabelSelector, Operator, Requirement
-from outgate.packets import AddressSet
+from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, PeerMatch, PodMatch, Rule
@@ -39,8 +39,10 @@ def members(bits: Bits) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What policies can see of a pod. `within`: for IPv4 and IPv6 the blocks of the lens that its address lies in,
-    as bits; None where it has no address of the family.
+    """What policies can see of a pod.
+
+    `within`: for IPv4 and IPv6 the blocks of the lens that its address lies in, as bits; None where it has no address
+    of the family. `at`: the address of a host-network pod, where the profile selects such pods by their address.
     """
 
     namespace: str
@@ -48,6 +50,7 @@ class Identity:
     ports: tuple[ContainerPort, ...]
     host_network: bool
     within: tuple[int | None, int | None]
+    at: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Identities:
         self.everybody: Bits = (1 << len(self.all)) - 1
         self.of_family: dict[Family, Bits] = dict.fromkeys(FAMILIES, 0)
         self._host: Bits = 0
+        self._together: dict[Address, Bits] = {}
         self._in: dict[str, Bits] = {}
         self._having: dict[str, Bits] = {}
         self._valued: dict[tuple[str, str], Bits] = {}
@@ -129,9 +133,11 @@ class Identities:
         profile, keys, names = self.selection.profile, self.lens.keys, self.lens.names
         numbers: dict[Identity, int] = {}
         for pod in self.selection.snapshot.endpoints:
-            labels = tuple(sorted((key, value) for key, value in pod.labels.items() if key in keys))
+            seen = profile.visible(pod.labels)
+            labels = tuple(sorted((key, value) for key, value in seen.items() if key in keys))
             named = tuple(port for port in pod.ports if (port.protocol, port.name) in names) if names else ()
-            identity = Identity(pod.namespace, labels, named, pod.host_network, self._within(pod, profile))
+            at = pod.addresses[0] if pod.host_network and self.selection.by_address else None
+            identity = Identity(pod.namespace, labels, named, pod.host_network, self._within(pod, profile), at)
             number = numbers.get(identity)
             if number is None:
                 number = numbers[identity] = len(self.all)
@@ -142,7 +148,7 @@ class Identities:
     def _within(self, pod: Pod, profile: Profile) -> tuple[int | None, int | None]:
         """Where the pod's first address of each family lies: the one by which it is known."""
         found: list[int | None] = [None, None]
-        seen = pod.host_network or profile.blocks_match_pods
+        seen = profile.block_matches(pod)
         for address in reversed(pod.addresses):
             version = address.version
             if profile.stand_ins_in_blocks and not pod.addressed and not pod.host_network:
@@ -158,6 +164,8 @@ class Identities:
             self._in[identity.namespace] = self._in.get(identity.namespace, 0) | bit
             if identity.host_network:
                 self._host |= bit
+            if identity.at is not None:
+                self._together[identity.at] = self._together.get(identity.at, 0) | bit
             for key, value in identity.labels:
                 self._having[key] = self._having.get(key, 0) | bit
                 self._valued[key, value] = self._valued.get((key, value), 0) | bit
@@ -186,7 +194,13 @@ class Identities:
         if match.namespaces is not None:
             where = self._in_namespaces(match.namespaces)
         found = where & self.selected(match.pods)
-        return found if self.selection.profile.host_network_selected else found & ~self._host
+        if not self.selection.profile.host_network_selected:
+            return found & ~self._host
+        for bits in self._together.values():
+            # Selected by address: whoever shares the address is meant too.
+            if found & bits:
+                found |= bits
+        return found
 
     def _in_namespaces(self, selector: LabelSelector) -> Bits:
         found = self._namespaces.get(selector)
@@ -237,7 +251,9 @@ class Identities:
         for number, identity in enumerate(self.all):
             if identity.host_network and not self.selection.profile.host_network_selected:
                 continue
-            mine = {port.port for port in identity.ports if (port.name, port.protocol) == (name, protocol)}
+            beside = [identity] if identity.at is None else [self.all[n] for n in members(self._together[identity.at])]
+            ports = (port for one in beside for port in one.ports)
+            mine = {port.port for port in ports if (port.name, port.protocol) == (name, protocol)}
             if mine:
                 key = tuple(sorted(mine))
                 groups[key] = groups.get(key, 0) | 1 << number

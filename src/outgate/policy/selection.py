@@ -14,6 +14,7 @@ from outgate.model.labels import Labels
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, PeerMatch, PodMatch, Rule, rules_of
+from outgate.policy.service_peers import ServicePeers
 
 __all__ = ["PodKey", "Selection", "resolve"]
 
@@ -27,9 +28,12 @@ class Selection:
     def __init__(self, snapshot: Snapshot, profile: Profile = OUTGATE) -> None:
         self.snapshot = snapshot
         self.profile = profile
+        self.services = ServicePeers(snapshot)
+        self.by_address = profile.host_network_selected and not profile.host_network_isolated
+        """Host-network pods are selected, and nobody tells them apart: who shares their address is meant too."""
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
-        self._addresses: dict[PodMatch, AddressSet] = {}
+        self._addresses: dict[PeerMatch, AddressSet] = {}
         self._rules: dict[tuple[str, str, Direction], tuple[Rule, ...]] = {}
         self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
         self._kind_of: dict[PodKey, tuple[str, _LabelKey]] = {}
@@ -39,8 +43,12 @@ class Selection:
         """What selectors can see of a pod: its namespace and labels. The same object for the same pod, always."""
         found = self._kind_of.get(pod.key)
         if found is None:
-            found = self._kind_of[pod.key] = (pod.namespace, frozenset(pod.labels.items()))
+            found = self._kind_of[pod.key] = (pod.namespace, frozenset(self.visible(pod).items()))
         return found
+
+    def visible(self, pod: Pod) -> Labels:
+        """The labels of a pod that selectors can see under the profile."""
+        return self.profile.visible(pod.labels)
 
     def selecting(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
         """The policies that isolate a pod in a direction, by name.
@@ -55,7 +63,8 @@ class Selection:
         key = (*self.kind_of(pod), direction)
         found = self._selecting.get(key)
         if found is None:
-            found = tuple(one for one in candidates if direction in one.types and one.pods.matches(pod.labels))
+            mine = self.visible(pod)
+            found = tuple(one for one in candidates if direction in one.types and one.pods.matches(mine))
             self._selecting[key] = found
         return found
 
@@ -67,14 +76,16 @@ class Selection:
             found = self._rules[key] = tuple(rules_of(policy, direction))
         return found
 
-    def is_peer(self, match: PeerMatch, pod: Pod | None, inside: bool) -> bool:
-        """Whether a peer matches an end. `inside` says whether its address is in the block, for a block."""
+    def is_peer(self, match: PeerMatch, pod: Pod | None, inside: bool, *, on_node: bool = False) -> bool:
+        """Whether a peer matches an end: a pod, or an address that is no pod's.
+
+        `inside` says whether its address is in the block, for a block; `on_node` whether a node has the address.
+        """
         if isinstance(match, BlockMatch):
-            if pod is not None and not pod.host_network:
-                if self.profile.stand_ins_in_blocks and not pod.addressed:
-                    return True
-                return inside and self.profile.blocks_match_pods
-            return inside
+            if not self.profile.block_matches(pod, on_node=on_node):
+                return False
+            unknown = pod is not None and not pod.host_network and not pod.addressed
+            return inside or (unknown and self.profile.stand_ins_in_blocks)
         if pod is None or (pod.host_network and not self.profile.host_network_selected):
             return False
         # The match is kept beside the answer, so that no other can come to have its identity.
@@ -84,13 +95,21 @@ class Selection:
             known = self._selected[key] = (match, self._selects(match, pod))
         return known[1]
 
+    def seen_at(self, pod: Pod | None, address: Address) -> tuple[Pod, ...]:
+        """The pods that selectors and port names can mean by an end: the pod, or all that are there."""
+        if pod is not None and not pod.host_network:
+            return (pod,)
+        if self.by_address:
+            return tuple(one for one in self.snapshot.owners_of(address) if one.host_network)
+        return (pod,) if pod is not None and self.profile.host_network_selected else ()
+
     def _selects(self, match: PodMatch, pod: Pod) -> bool:
         if match.namespaces is None:
             if pod.namespace != match.namespace:
                 return False
         elif not match.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
             return False
-        return match.pods.matches(pod.labels)
+        return match.pods.matches(self.visible(pod))
 
     def pods(self, match: PodMatch) -> tuple[Pod, ...]:
         """The endpoints that a peer selects; host-network pods only where the profile says so."""
@@ -119,20 +138,39 @@ class Selection:
             for pod in pods:
                 if not pod.host_network or self.profile.host_network_selected:
                     kinds.setdefault(self.kind_of(pod)[1], []).append(pod)
-            found[name] = tuple((many[0].labels, tuple(many)) for many in kinds.values())
+            found[name] = tuple((self.visible(many[0]), tuple(many)) for many in kinds.values())
         return found
 
     def addresses(self, match: PeerMatch) -> AddressSet:
         """The addresses that a peer covers now."""
-        if isinstance(match, BlockMatch):
-            if self.profile.blocks_match_pods:
-                return match.addresses
-            return match.addresses - self._pod_addresses
+        if isinstance(match, BlockMatch) and not self._outside_blocks:
+            return match.addresses
         found = self._addresses.get(match)
         if found is None:
-            found = AddressSet.of(address for pod in self.pods(match) for address in pod.addresses)
+            if isinstance(match, BlockMatch):
+                found = match.addresses - self._outside_blocks
+            else:
+                found = AddressSet.of(address for pod in self.pods(match) for address in pod.addresses)
             self._addresses[match] = found
         return found
+
+    @cached_property
+    def _outside_blocks(self) -> AddressSet:
+        """The addresses of those that blocks do not match; an address of a pod and a node is the pod's."""
+        found = AddressSet()
+        if not self.profile.blocks_match_nodes:
+            found |= AddressSet.union_of(self._node_addresses.values()) - self._pod_addresses
+        if not self.profile.blocks_match_pods:
+            found |= self._pod_addresses
+        return found
+
+    def service_addresses(self, rule: Rule) -> Iterator[tuple[AddressSet, TransportSet]]:
+        """What an egress rule opens at the addresses of Services, where egress is judged before translation."""
+        if not self.profile.before_translation or rule.direction is not Direction.EGRESS:
+            return
+        for match in rule.peers or ():
+            for service in self.services.covered(match) if isinstance(match, PodMatch) else ():
+                yield AddressSet.of(service.cluster_ips), self.services.opened(service, rule.ports)
 
     def node_addresses(self, name: str) -> AddressSet:
         """The addresses of a node: its own, and what its host-network pods say, which is all where no Node is given."""

@@ -11,24 +11,25 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from outgate.model import Direction, Pod
+from outgate.model import Direction, Pod, Service
 from outgate.packets import Address, Protocol
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
-from outgate.policy.profile import Profile
-from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, Rule, Verdict
+from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
+from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
 
-__all__ = ["Flow", "Judge", "Side", "Trace", "judge"]
+__all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge"]
 
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A new connection, as policy sees it: after service translation.
+    """A new connection after service translation, which is how policy sees it unless the profile says otherwise.
 
     `coordinate` is a destination port, or ``type * 256 + code`` for ICMP. `dialled` is the address and port that
-    the client used where that was a Service's; open points of the API hang on it.
+    the client used where that was a Service's; open points of the API hang on it. `service` is that Service, for
+    those who know it: where the input gives it no address, the one that was dialled is a stand-in and tells nothing.
     """
 
     source: Endpoint
@@ -36,6 +37,7 @@ class Flow:
     protocol: int
     coordinate: int = 0
     dialled: tuple[Address, int] | None = None
+    service: Service | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,28 @@ class Judge:
         if judged and flow.destination.address in TO_MANY:
             yield "NetworkPolicy does not speak of multicast and broadcast; they are up to the network plugin"
         for profile, words in _readings_touched(self.policies.profile, flow):
-            other = self._readings.get(profile)
-            if other is None:
-                other = self._readings[profile] = Policies(self.policies.snapshot, profile)
-            sides = (_side(other, flow, direction) for direction in Direction)
-            if all(side.verdict.allows for side in sides) != verdict:
+            if self._allows(flow, profile) != verdict:
                 yield words
+
+    def _allows(self, flow: Flow, profile: Profile) -> bool:
+        other = self._readings.get(profile)
+        if other is None:
+            other = self._readings[profile] = Policies(self.policies.snapshot, profile)
+        return all(_side(other, flow, direction).verdict.allows for direction in Direction)
+
+    def why_otherwise(self, flow: Flow, other: Profile) -> tuple[str, ...]:
+        """Why another profile judges a flow otherwise, in words; empty where it does not.
+
+        The reasons are the points that turn the verdict each by itself, or all in which the two differ where none does.
+        """
+        mine = self.policies.profile
+        verdict = self._allows(flow, mine)
+        if self._allows(flow, other) == verdict:
+            return ()
+        differing = mine.differing(other)
+        turned = {name: dataclasses.replace(mine, **{name: getattr(other, name)}) for name in differing}
+        alone = [name for name in differing if self._allows(flow, turned[name]) != verdict]
+        return tuple(dict.fromkeys(REASONS[name] for name in alone or differing))
 
 
 def judge(policies: Policies, flow: Flow) -> Trace:
@@ -109,33 +127,36 @@ def _readings_touched(profile: Profile, flow: Flow) -> Iterator[tuple[Profile, s
     turn = dataclasses.replace
     source, destination = flow.source, flow.destination
     if flow.dialled is not None:
-        yield (
-            turn(profile, blocks_see_service=not profile.blocks_see_service),
-            "whether address blocks see the service address or the endpoint behind it is up to the network plugin",
-        )
+        name = "before_translation" if profile.before_translation else "blocks_see_service"
+        yield turn(profile, **{name: not getattr(profile, name)}), REASONS[name]
         if source.pod is not None and source.pod == destination.pod:
-            yield (
-                turn(profile, hairpin_exempt=not profile.hairpin_exempt),
-                "whether policy applies to a pod that reaches itself through a Service is up to the network plugin",
-            )
+            for exempt in (True, False):
+                other = turn(profile, hairpin_exempt=exempt, hairpin_ingress_exempt=False)
+                if other != profile:
+                    yield other, REASONS["hairpin_exempt"]
     if _is_own_node(source, destination):
-        yield (
-            turn(profile, own_node_exempt=not profile.own_node_exempt),
-            "whether a pod may always reach its own node is read both ways by network plugins",
-        )
+        yield turn(profile, own_node_exempt=not profile.own_node_exempt), REASONS["own_node_exempt"]
     if any(end.pod is not None and end.pod.host_network for end in (source, destination)):
         # concept page: the behaviour "is undefined, but it should be limited to 2 possibilities": told apart and
         # treated as any pod, as subject and as peer alike, or not told apart from the node.
-        other = not profile.host_network_selected
+        apart = not profile.host_network_isolated
         yield (
-            turn(profile, host_network_isolated=other, host_network_selected=other),
-            "whether policies treat host-network pods as pods or as their node is up to the network plugin",
+            turn(profile, host_network_isolated=apart, host_network_selected=apart),
+            REASONS["host_network_isolated"],
         )
+    if profile.icmp_passes and PASSING_ICMP.contains(flow.protocol, flow.coordinate):
+        yield turn(profile, icmp_passes=False), REASONS["icmp_passes"]
     if any(end.pod is not None and not end.pod.addressed for end in (source, destination)):
-        yield (
-            turn(profile, stand_ins_in_blocks=not profile.stand_ins_in_blocks),
-            "the input gives the pod no address, so whether an address block covers it is not known",
-        )
+        yield turn(profile, stand_ins_in_blocks=not profile.stand_ins_in_blocks), REASONS["stand_ins_in_blocks"]
+
+
+def as_seen(policies: Policies, flow: Flow, direction: Direction) -> Flow:
+    """The flow as the policies of one end see it: egress perhaps before the translation of what was dialled."""
+    if flow.dialled is None or direction is Direction.INGRESS or not policies.profile.before_translation:
+        return flow
+    address, port = flow.dialled
+    there = Endpoint.at(policies.snapshot, address)
+    return dataclasses.replace(flow, destination=there, coordinate=port, dialled=None)
 
 
 def _is_own_node(source: Endpoint, destination: Endpoint) -> bool:
@@ -148,6 +169,8 @@ def _is_own_node(source: Endpoint, destination: Endpoint) -> bool:
 
 
 def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
+    if flow.dialled is not None:
+        flow = as_seen(policies, flow, direction)
     subject, peer = (
         (flow.source, flow.destination) if direction is Direction.EGRESS else (flow.destination, flow.source)
     )
@@ -162,7 +185,7 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
         reason = f"{pod} {what}" if what else f"no policy selects {pod} for {word}"
         return Side(direction, allow, False, None, reason)
     isolating = isolation.origins
-    exemption = _exemption(policies, subject, peer, flow.dialled is not None, direction)
+    exemption = _exemption(policies, flow, subject, peer, direction)
     if exemption:
         return Side(direction, allow, True, None, exemption, isolating)
     for rule in isolation.rules:
@@ -171,71 +194,112 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolating, word), isolating)
 
 
-def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated: bool, direction: Direction) -> str:
+def _exemption(policies: Policies, flow: Flow, subject: Endpoint, peer: Endpoint, direction: Direction) -> str:
     """Why policy does not stand between these two at all; empty where it does."""
-    pod = subject.pod
+    pod, profile = subject.pod, policies.profile
     if pod is None:
         return ""
     # The address of a host-network pod is its node's and says nothing about which pod is meant.
     itself = peer.pod == pod if pod.host_network else peer.address in pod.addresses
-    if itself and (not translated or policies.profile.hairpin_exempt):
+    if itself and (flow.dialled is None or _hairpin_exempt(profile, direction)):
         return "a pod always reaches itself"
     if direction is Direction.EGRESS and peer.address in LOOPBACK:
         return "loopback never leaves the pod, which always reaches itself"
-    if not _is_own_node(subject, peer) or (peer.pod is not None and policies.profile.host_network_selected):
+    if profile.icmp_passes and PASSING_ICMP.contains(flow.protocol, flow.coordinate):
+        return f"{profile.name} lets echo requests and ICMP errors pass whatever the policies say"
+    if not _is_own_node(subject, peer) or (peer.pod is not None and profile.host_network_isolated):
         return ""
     if direction is Direction.INGRESS:
         return f"{peer} is the node of {pod}, which may always reach it"
-    return f"{peer} is the node of {pod}, which it may always reach" if policies.profile.own_node_exempt else ""
+    return f"{peer} is the node of {pod}, which it may always reach" if profile.own_node_exempt else ""
+
+
+def _hairpin_exempt(profile: Profile, direction: Direction) -> bool:
+    return profile.hairpin_exempt or (profile.hairpin_ingress_exempt and direction is Direction.INGRESS)
 
 
 def _matches(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool:
-    names = _names_count(policies.profile, rule.direction, flow.destination)
-    translated = flow.dialled is not None and rule.direction is Direction.EGRESS
-    if translated and policies.profile.blocks_see_service and flow.dialled is not None:
-        return _matches_untranslated(policies, rule, peer, flow, flow.dialled, names=names)
-    if not _ports_match(rule, flow, flow.coordinate, names=names):
+    profile = policies.profile
+    if rule.direction is Direction.EGRESS:
+        if flow.dialled is not None and profile.blocks_see_service:
+            return _matches_untranslated(policies, rule, peer, flow, flow.dialled)
+        if profile.before_translation and _covers_service(policies, rule, flow):
+            return True
+        if profile.names_need_selectors and rule.ports is not None and rule.ports.names:
+            return _matches_by_kind(policies, rule, peer, flow)
+    if not _ports_match(policies, rule, flow, flow.coordinate):
         return False
     return rule.peers is None or any(_is_peer(policies, match, peer) for match in rule.peers)
 
 
 def _is_peer(policies: Policies, match: PeerMatch, peer: Endpoint) -> bool:
-    inside = isinstance(match, BlockMatch) and peer.address in match.addresses
-    return policies.selection.is_peer(match, peer.pod, inside)
+    selection = policies.selection
+    if isinstance(match, BlockMatch):
+        return selection.is_peer(match, peer.pod, peer.address in match.addresses, on_node=peer.on_node)
+    if selection.by_address:
+        return any(selection.is_peer(match, pod, inside=False) for pod in selection.seen_at(peer.pod, peer.address))
+    return selection.is_peer(match, peer.pod, inside=False)
 
 
 def _matches_untranslated(
-    policies: Policies, rule: Rule, peer: Endpoint, flow: Flow, dialled: tuple[Address, int], *, names: bool
+    policies: Policies, rule: Rule, peer: Endpoint, flow: Flow, dialled: tuple[Address, int]
 ) -> bool:
     """As where address blocks are compared with what the client dialled; selectors still see the pod behind it."""
-    behind = _ports_match(rule, flow, flow.coordinate, names=names)
+    behind = _ports_match(policies, rule, flow, flow.coordinate)
     if rule.peers is None:
         return behind
-    in_front = _ports_match(rule, flow, dialled[1], names=names)
+    in_front = _ports_match(policies, rule, flow, dialled[1])
     for match in rule.peers:
         if isinstance(match, BlockMatch):
             if in_front and dialled[0] in match.addresses:
                 return True
-        elif behind and policies.selection.is_peer(match, peer.pod, inside=False):
+        elif behind and _is_peer(policies, match, peer):
             return True
     return False
 
 
-def _names_count(profile: Profile, direction: Direction, destination: Endpoint) -> bool:
-    """Whether port names can be resolved on the destination: it must be a pod, and be seen as one."""
-    pod = destination.pod
-    if pod is None:
+def _matches_by_kind(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool:
+    """As where a port name counts beside a selector alone; numbers count beside a block, or anybody, as ever."""
+    by_number = _ports_match(policies, rule, flow, flow.coordinate, names=False)
+    if rule.peers is None:
+        return by_number
+    by_name = _ports_match(policies, rule, flow, flow.coordinate)
+    return any(
+        (by_name if isinstance(match, PodMatch) else by_number) and _is_peer(policies, match, peer)
+        for match in rule.peers
+    )
+
+
+def _covers_service(policies: Policies, rule: Rule, flow: Flow) -> bool:
+    """Whether a selector of the rule stands for the Service whose address is the destination."""
+    services, address = policies.selection.services, flow.destination.address
+    service = flow.service or policies.snapshot.service_of(address)
+    # External addresses of a Service are nobody's as far as selectors go.
+    if (
+        service is None
+        or address in service.external_ips
+        or (service.cluster_ips and address not in service.cluster_ips)
+    ):
         return False
-    return direction is Direction.INGRESS or not pod.host_network or profile.host_network_selected
+    return services.opened(service, rule.ports).contains(flow.protocol, flow.coordinate) and any(
+        services.covers(match, service) for match in rule.peers or () if isinstance(match, PodMatch)
+    )
 
 
-def _ports_match(rule: Rule, flow: Flow, coordinate: int, *, names: bool) -> bool:
-    if rule.ports is None:
+def _ports_match(policies: Policies, rule: Rule, flow: Flow, coordinate: int, *, names: bool = True) -> bool:
+    ports = rule.ports
+    if ports is None:
         return True
-    if rule.ports.numbers.contains(flow.protocol, coordinate):
+    if ports.numbers.contains(flow.protocol, coordinate):
         return True
-    pod = flow.destination.pod
-    return names and pod is not None and any(_names(pod, name, flow.protocol, coordinate) for name in rule.ports.names)
+    if not ports.names or not names:
+        return False
+    # Port names are resolved on the destination, if that is a pod and is seen as one.
+    end = flow.destination
+    pods = policies.selection.seen_at(end.pod, end.address)
+    if rule.direction is Direction.INGRESS and end.pod is not None:
+        pods = (end.pod,)
+    return any(_names(pod, name, flow.protocol, coordinate) for pod in pods for name in ports.names)
 
 
 def _names(pod: Pod, wanted: NamedPort, protocol: int, number: int) -> bool:

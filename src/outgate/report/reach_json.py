@@ -1,7 +1,8 @@
 """The document `Reachability` (docs/schema/Reachability.json).
 
 The fields that every answer has come first and never change. Those behind them are there where they say something:
-`flows` where the question stood for several, `ports` where no port was asked, `some` for a part of a block.
+`flows` where the question stood for several, `ports` where no port was asked, `some` for a part of a block,
+`profile` where the open points of the API were read in another way than ours.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from outgate.analysis.notes import Hint
 from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
 from outgate.analysis.spelling import spell_protocol
-from outgate.policy import Side
+from outgate.policy import OUTGATE, Side
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, target_json, transports_json, without_empty
 
 __all__ = ["MOST_FLOWS_SHOWN", "reach_json"]
@@ -36,6 +37,7 @@ def reach_json(answer: Reachability) -> Json:
         "ingress": _side(answer.ingress),
         **without_empty(
             {
+                "profile": None if answer.profile == OUTGATE else answer.profile.name,
                 "failure": answer.failure,
                 "some": _some(answer.split),
                 "ports": _ports(answer.ports),

@@ -13,7 +13,7 @@ from outgate.analysis.lookup import AddressTarget, NodeTarget, PodsTarget, Targe
 from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, TransportSet
-from outgate.policy import Side, Verdict
+from outgate.policy import OUTGATE, Side, Verdict
 from outgate.report.terms import place_text
 
 __all__ = ["reach_text"]
@@ -59,6 +59,8 @@ def _lines(answer: Reachability) -> Iterator[str]:
     yield from _stand_ins(answer)
     yield from _shares(answer)
     yield from _flows(answer)
+    if answer.profile != OUTGATE:
+        yield _line("profile", f"this is how {answer.profile.name} judges it")
     for hint in answer.hints:
         words = f"{hint.origin} allows {spell_transports(hint.transports)} there"
         yield _line("hint", words, place_text(hint.origin))
@@ -79,7 +81,9 @@ def _through(answer: Reachability) -> Iterator[str]:
     same = isinstance(asked, PodsTarget | NodeTarget) or str(flow.destination) == str(asked)
     if flow.dialled is not None:
         port = f"{spell_protocol(flow.protocol)} {flow.coordinate}"
-        yield _line("through", f"the Service leads to {flow.destination} {port}, which is what policies see")
+        # Before translation, egress sees what was dialled, which the headline says.
+        who = "the receiver's policies" if answer.profile.before_translation else "policies"
+        yield _line("through", f"the Service leads to {flow.destination} {port}, which is what {who} see")
     elif not same and not answer.split:
         yield _line("there", f"{flow.destination}")
 
