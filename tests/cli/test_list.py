@@ -98,3 +98,22 @@ def test_no_input_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing to read is a mistake, not an empty cluster."""
     assert main(["list"]) == 2
     assert "no input" in capsys.readouterr().err
+
+
+def test_another_profile_is_said(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The answer of another plugin must not be taken for ours."""
+    assert main(["list", "-f", recipes, "--profile", "cilium", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["profile"] == "cilium"
+
+
+def test_profiles_differ(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A difference is exit code 1; and what means nothing beside the option is refused."""
+    assert main(["list", "-f", recipes, "--profiles-differ"]) == 1
+    assert "production/postgres → svc/production/postgres\n" in capsys.readouterr().out
+    assert main(["list", "-f", recipes, "--profiles-differ", "-o", "json"]) == 1
+    assert complaints(json.loads(capsys.readouterr().out)) == []
+    assert main(["list", "-f", recipes, "--profiles-differ", "-n", "monitoring"]) == 0
+    assert capsys.readouterr().out.startswith("no verdict depends")
+    for arguments in (["--port", "80"], ["--direction", "egress"], ["--profile", "cilium"], ["-o", "csv"], ["-n", "x"]):
+        assert main(["list", "-f", recipes, "--profiles-differ", *arguments]) == 2
+        assert capsys.readouterr().out == ""

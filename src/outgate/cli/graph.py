@@ -18,10 +18,12 @@ __all__ = ["graph"]
 
 @click.command()
 @click.argument("pod", metavar="[POD]", required=False)
+@options.profile_option
 @options.input_options
 @options.output_options("mermaid", "dot", "html", "json")
 def graph(
     pod: str | None,
+    profile: str,
     filename: tuple[str, ...],
     namespace: str | None,
     all_namespaces: bool,  # noqa: ARG001 - every namespace is drawn anyway; -A only says so
@@ -44,16 +46,17 @@ def graph(
     """
     if pod is None or output == "html":
         loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-        return _whole(loaded, pod, namespace, output)
-    return _one(pod, filename, namespace, strict=strict, output=output, quiet=quiet, verbose=verbose)
+        return _whole(loaded, pod, namespace, output, profile)
+    return _one(pod, filename, namespace, profile=profile, strict=strict, output=output, quiet=quiet, verbose=verbose)
 
 
-def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str) -> int:
+def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str, profile: str) -> int:
     from outgate.analysis.connections import connections
     from outgate.analysis.listing import selected
     from outgate.cli.listing import read_filter, write
+    from outgate.policy import PROFILES
 
-    found = connections(loaded.snapshot)
+    found = connections(loaded.snapshot, PROFILES[profile])
     asked = read_filter(found, () if pod is None else (pod,), None, namespace, None)
     write(selected(found, asked), found, output)
     return 0
@@ -64,6 +67,7 @@ def _one(
     filename: tuple[str, ...],
     namespace: str | None,
     *,
+    profile: str,
     strict: bool,
     output: str,
     quiet: bool,
@@ -73,14 +77,14 @@ def _one(
     from outgate.analysis.lookup import Lookup, PodsTarget
     from outgate.analysis.targets import parse
     from outgate.errors import UsageError
-    from outgate.policy import Judge, Policies
+    from outgate.policy import PROFILES, Judge, Policies
 
     written = parse(pod)
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     subject = Lookup(loaded.snapshot, namespace).find(written)
     if not isinstance(subject, PodsTarget):
         raise UsageError(f"{subject} is no pod and no workload: no egress policy applies to it")
-    picture = egress_graph(Judge(Policies(loaded.snapshot)), subject)
+    picture = egress_graph(Judge(Policies(loaded.snapshot, PROFILES[profile])), subject)
     click.echo(_written(picture, output), nl=False)
     if verbose:
         note(f"note: {len(picture.edges)} edges, {picture.left_out} denied workloads left out")

@@ -1,0 +1,265 @@
+"""Which flows hang on the network plugin: those that two profiles judge differently, and why.
+
+    between workloads      the lists of both profiles, group by group
+    with nodes             a pod and its own node, and one node of each kind that blocks tell apart, both ways
+    through Services       each port of each Service, also from a pod to itself
+
+What differs is given exactly: the ports are divided by who lets them pass. The reason is that of a witness, one flow
+for each set of ports, asked under each reading by itself (`Judge.why_otherwise`). Groups under the same policies are
+asked once where only their policies matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from outgate.analysis.connections import Connections, connections
+from outgate.analysis.flows import aims
+from outgate.analysis.groups import Group
+from outgate.analysis.lookup import NodeTarget, ServiceTarget
+from outgate.analysis.ports import pair_ports
+from outgate.analysis.targets import TransportAsked
+from outgate.errors import TooComplex
+from outgate.model import Node, Pod, Service, Snapshot
+from outgate.packets import Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES
+from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
+from outgate.policy.identity import members
+
+__all__ = ["MOST_FLOWS", "Depends", "End", "plugin_differences"]
+
+MOST_FLOWS = 300_000
+"""Flows through Services and with nodes that are judged for one answer; about half a minute."""
+
+_GOVERNED = TransportSet.governed()
+_NOTHING = TransportSet()
+_BETWEEN = ("blocks_match_pods", "blocks_match_nodes", "host_network_isolated", "host_network_selected")
+"""Points that a flow between two pods can touch, with the next two."""
+_BETWEEN_TOO = ("names_need_selectors", "hidden_labels")
+
+End = Group | NodeTarget | ServiceTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Depends:
+    """Ports of one pair of ends on which profiles differ. Every profile is in one of the two."""
+
+    source: End
+    destination: End
+    transports: TransportSet
+    allowed_by: tuple[str, ...]
+    denied_by: tuple[str, ...]
+    reasons: tuple[str, ...]
+    own_node: bool = False
+    """The node is the one that the pod runs on."""
+
+
+def plugin_differences(snapshot: Snapshot, focus: Iterable[tuple[str, str]] = ()) -> Iterator[Depends]:
+    """Everything that hangs on the plugin; with `focus`, only with an end among the groups of these pods.
+
+    Raises TooComplex where too many flows would have to be judged one by one.
+    """
+    asking = _Asking(snapshot, frozenset(focus))
+    yield from asking.between_groups()
+    yield from asking.with_nodes()
+    yield from asking.through_services()
+
+
+class _Asking:
+    def __init__(self, snapshot: Snapshot, focus: frozenset[tuple[str, str]]) -> None:
+        self.snapshot = snapshot
+        self.ours: Connections = connections(snapshot)
+        self.judges: Mapping[str, Judge] = {
+            name: Judge(Policies(snapshot, profile)) for name, profile in PROFILES.items()
+        }
+        self.focus = set(self.ours.of_pods(focus)) if focus else None
+        self.judged = 0
+
+    def wanted(self, *ends: Group) -> bool:
+        return self.focus is None or any(end in self.focus for end in ends)
+
+    # ---- between workloads -------------------------------------------------------------------------------------------
+
+    def between_groups(self) -> Iterator[Depends]:
+        lists = {name: self._list(name) for name in PROFILES}
+        places = {name: _identities(found) for name, found in lists.items()}
+        groups = self.ours.groups.all
+        for source in groups:
+            rows = {name: _row(lists[name], places[name][source.pods[0].key]) for name in PROFILES}
+            for destination in groups:
+                if source.workload == destination.workload or not self.wanted(source, destination):
+                    continue
+                key = destination.pods[0].key
+                passing = {name: rows[name].get(places[name][key], _NOTHING) for name in PROFILES}
+                yield from self._depending(source, destination, passing)
+
+    def _list(self, name: str) -> Connections:
+        """The list of a profile; ours where the profile differs in nothing that a flow between pods can touch."""
+        differing = PROFILES["outgate"].differing(PROFILES[name])
+        if not set(differing) & {*_BETWEEN, *_BETWEEN_TOO}:
+            return self.ours
+        return connections(self.snapshot, PROFILES[name], previous=self.ours)
+
+    def _depending(self, source: Group, destination: Group, passing: Mapping[str, TransportSet]) -> Iterator[Depends]:
+        for transports, allowed in _divided(passing):
+            denied = tuple(name for name in passing if name not in allowed)
+            reasons: tuple[str, ...] = ()
+            for family in FAMILIES:
+                ends = Endpoint.of_pod(source.pods[0], family), Endpoint.of_pod(destination.pods[0], family)
+                if not reasons and ends[0] is not None and ends[1] is not None:
+                    reasons = self._why(ends[0], ends[1], transports, allowed, denied)
+            yield Depends(source, destination, transports, allowed, denied, reasons)
+
+    def _why(
+        self,
+        source: Endpoint,
+        destination: Endpoint,
+        transports: TransportSet,
+        allowed: tuple[str, ...],
+        denied: tuple[str, ...],
+    ) -> tuple[str, ...]:
+        """The reasons of one flow, the first of the ports, by one profile of each side."""
+        protocol, points = next(iter((transports & _GOVERNED).items()))
+        flow = Flow(source, destination, int(protocol), max(points.lowest(), min(1, points.spans[-1][1])))
+        return self._reasons(flow, allowed, denied)
+
+    def _reasons(self, flow: Flow, allowed: tuple[str, ...], denied: tuple[str, ...]) -> tuple[str, ...]:
+        mine, others = (allowed, denied) if "outgate" in allowed else (denied, allowed)
+        judge = self.judges["outgate" if "outgate" in mine else mine[0]]
+        found = (words for name in others for words in judge.why_otherwise(flow, PROFILES[name]))
+        return tuple(dict.fromkeys(found))
+
+    # ---- nodes -------------------------------------------------------------------------------------------------------
+
+    def with_nodes(self) -> Iterator[Depends]:
+        for group in self.ours.groups.all:
+            pod = group.pods[0]
+            if pod.host_network or not self.wanted(group):
+                continue
+            mine = [self.snapshot.nodes[pod.node]] if pod.node in self.snapshot.nodes else []
+            others = [node for node in self._kinds_of_node if node not in mine]
+            for node in (*mine, *others):
+                if node.addresses:
+                    yield from self._with_node(group, pod, node, own=node in mine)
+
+    @cached_property
+    def _kinds_of_node(self) -> tuple[Node, ...]:
+        """One node of each kind that the blocks of policies tell apart."""
+        found: dict[tuple[bool, ...], Node] = {}
+        for node in self.snapshot.nodes.values():
+            sign = tuple(any(address in block for address in node.addresses) for block in self.ours.grid.lens.blocks)
+            found.setdefault(sign, node)
+        return tuple(found.values())
+
+    def _with_node(self, group: Group, pod: Pod, node: Node, *, own: bool) -> Iterator[Depends]:
+        for family in FAMILIES:
+            here, there = Endpoint.of_pod(pod, family), Endpoint.of_node(node, family)
+            if here is None or there is None:
+                continue
+            for start, end in ((here, there), (there, here)):
+                self._count(len(PROFILES))
+                passing = {name: pair_ports(judge, start, end).allowed for name, judge in self.judges.items()}
+                for transports, allowed in _divided(passing):
+                    denied = tuple(name for name in passing if name not in allowed)
+                    reasons = self._why(start, end, transports, allowed, denied)
+                    ends: tuple[End, End] = (group, NodeTarget(node)) if start is here else (NodeTarget(node), group)
+                    yield Depends(*ends, transports, allowed, denied, reasons, own)
+            # By another family the policies may say otherwise, but what hangs on the plugin is the same.
+            return
+
+    # ---- Services ----------------------------------------------------------------------------------------------------
+
+    def through_services(self) -> Iterator[Depends]:
+        for service in self.snapshot.services:
+            if service.headless or service.external_name:
+                continue
+            behind = {pod.key for pod in self.snapshot.backends(service)}
+            known: dict[tuple[object, ...], tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...]] = {}
+            for group in self.ours.groups.all:
+                if not self.wanted(group):
+                    continue
+                itself = any(pod.key in behind for pod in group.pods)
+                key = (group.identity, itself and group.workload)
+                if key not in known:
+                    known[key] = tuple(self._through(group, service, behind))
+                for port, allowed, reasons in known[key]:
+                    yield self._service_depends(group, service, service.ports[port].port, port, allowed, reasons)
+
+    def _service_depends(
+        self, group: Group, service: Service, number: int, port: int, allowed: tuple[str, ...], reasons: tuple[str, ...]
+    ) -> Depends:
+        transports = TransportSet.ports(Protocol[service.ports[port].protocol], number)
+        denied = tuple(name for name in PROFILES if name not in allowed)
+        return Depends(group, ServiceTarget(service), transports, allowed, denied, reasons)
+
+    def _through(
+        self, group: Group, service: Service, behind: set[tuple[str, str]]
+    ) -> Iterator[tuple[int, tuple[str, ...], tuple[str, ...]]]:
+        """The ports of a Service (by their place) on which profiles differ for a group."""
+        pod = next((one for one in group.pods if one.key in behind), group.pods[0])
+        for place, port in enumerate(service.ports):
+            flows = list(self._flows(pod, service, port.port, Protocol[port.protocol]))
+            if not flows:
+                continue
+            self._count(len(flows) * len(PROFILES))
+            passing = {
+                name: all(judge.judge(flow).verdict.allows for flow in flows) for name, judge in self.judges.items()
+            }
+            allowed = tuple(name for name, passes in passing.items() if passes)
+            if 0 < len(allowed) < len(passing):
+                denied = tuple(name for name in passing if name not in allowed)
+                reasons = dict.fromkeys(words for flow in flows for words in self._reasons(flow, allowed, denied))
+                yield place, allowed, tuple(reasons)
+
+    def _flows(self, pod: Pod, service: Service, port: int, protocol: Protocol) -> Iterator[Flow]:
+        for family in FAMILIES:
+            start = Endpoint.of_pod(pod, family)
+            if start is None:
+                continue
+            there = aims(self.snapshot, ServiceTarget(service), TransportAsked(port, int(protocol)), family)
+            mine = [aim for aim in there.aims if aim.end.address.version == family]
+            yield from (Flow(start, aim.end, aim.protocol, aim.coordinate, aim.dialled, service) for aim in mine)
+            if mine:
+                return
+
+    def _count(self, flows: int) -> None:
+        self.judged += flows
+        if self.judged > MOST_FLOWS:
+            raise TooComplex(
+                f"more than {MOST_FLOWS:,} flows would have to be judged one by one",
+                hint="name a workload with --focus",
+            )
+
+
+def _identities(found: Connections) -> Mapping[tuple[str, str], int]:
+    return {pod.key: number for number, pods in enumerate(found.grid.identities.pods) for pod in pods}
+
+
+def _row(found: Connections, number: int) -> dict[int, TransportSet]:
+    sets = found.grid.transports.sets
+    return {other: sets[transports] for transports, bits in found.grid.joined(number) for other in members(bits)}
+
+
+def _divided(passing: Mapping[str, TransportSet]) -> Iterator[tuple[TransportSet, tuple[str, ...]]]:
+    """The ports that not all let pass, divided by who does."""
+    first = next(iter(passing.values()))
+    if all(one is first for one in passing.values()):
+        return
+    distinct = dict.fromkeys(one & _GOVERNED for one in passing.values())
+    if len(distinct) == 1:
+        return
+    parts: dict[tuple[bool, ...], TransportSet] = {(): _GOVERNED}
+    for one in distinct:
+        finer: dict[tuple[bool, ...], TransportSet] = {}
+        for sign, transports in parts.items():
+            for inside, piece in ((True, transports & one), (False, transports - one)):
+                if piece:
+                    finer[*sign, inside] = piece
+        parts = finer
+    order = list(distinct)
+    for sign, transports in parts.items():
+        allowed = tuple(name for name, mine in passing.items() if sign[order.index(mine & _GOVERNED)])
+        if 0 < len(allowed) < len(passing):
+            yield transports, allowed

@@ -1,0 +1,151 @@
+"""What hangs on the plugin: each known divergence found, with its reason, and nothing found that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outgate.analysis import plugin_differences as module
+from outgate.analysis.groups import Group
+from outgate.analysis.plugin_differences import Depends, plugin_differences
+from outgate.analysis.spelling import spell_transports
+from outgate.errors import TooComplex
+from outgate.packets import Protocol
+from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
+from outgate.policy.profile import REASONS
+from outgate.testing import Manifest, node, pod, policy, random_cluster, service, snapshot_of
+from tests.laws.test_connections import owned, pairs
+
+EGRESS: Manifest = {"policyTypes": ["Egress"], "podSelector": {"matchLabels": {"app": "a"}}}
+A = pod("n/a", ["10.0.0.1"], on="node-a", app="a")
+B = pod("n/b", ["10.0.0.2"], on="node-b", app="b")
+NODES = [node("node-a", ["192.168.50.11"]), node("node-b", ["192.168.50.12"])]
+
+
+def found(*cluster: Manifest, focus: Iterable[tuple[str, str]] = ()) -> list[Depends]:
+    """What hangs on the plugin in a cluster."""
+    return list(plugin_differences(snapshot_of(cluster), focus))
+
+
+def words(many: Iterable[Depends]) -> list[str]:
+    """In words, by the profiles that stand alone on one side."""
+    shown = []
+    for one in many:
+        few, verb = min((one.allowed_by, "allowed"), (one.denied_by, "denied"), key=lambda side: len(side[0]))
+        shown.append(f"{one.source} → {one.destination} {spell_transports(one.transports)}: {verb} by {', '.join(few)}")
+    return shown
+
+
+def block(cidr: str, **more: object) -> Manifest:
+    """An egress policy of pod a with one block."""
+    return policy("n/p", EGRESS | {"egress": [{"to": [{"ipBlock": {"cidr": cidr}}], **more}]})
+
+
+def test_without_policies_nothing_differs() -> None:
+    """Where everything is allowed there is no point to read one way or the other."""
+    assert found(A, B, *NODES, service("n/s", "10.96.0.1", [{"port": 80}], app="b")) == []
+
+
+def test_blocks_and_pods() -> None:
+    """Cilium knows pods by identity: no block covers one."""
+    many = found(A, B, block("10.0.0.0/24", ports=[{"port": 80}]))
+    assert words(many) == ["n/a → n/b TCP 80: denied by cilium"]
+    assert many[0].reasons == (REASONS["blocks_match_pods"],)
+
+
+def test_blocks_and_nodes() -> None:
+    """Nor a node; and on AWS a pod's own node is always open."""
+    many = found(A, B, *NODES, block("192.168.50.12/32", ports=[{"port": 10250}]))
+    assert words(many) == [
+        "n/a → node/node-a every port of TCP, UDP and SCTP: allowed by aws-vpc-cni",
+        "n/a → node/node-b TCP 10250: denied by cilium",
+    ]
+    assert [one.own_node for one in many] == [True, False]
+    assert [one.reasons for one in many] == [(REASONS["own_node_exempt"],), (REASONS["blocks_match_nodes"],)]
+
+
+def test_before_and_after_translation() -> None:
+    """A block of Service addresses opens them on AWS alone; a selector that the Service lacks opens pods alone."""
+    shop = service("n/s", "10.96.0.1", [{"port": 80, "targetPort": 8080}], app="b")
+    assert words(found(A, B, shop, block("10.96.0.0/12"))) == ["n/a → svc/n/s TCP 80: allowed by aws-vpc-cni"]
+    tiered = pod("n/b", ["10.0.0.2"], app="b", tier="db")
+    rule = {"to": [{"podSelector": {"matchLabels": {"tier": "db"}}}]}
+    many = found(A, tiered, shop, policy("n/p", EGRESS | {"egress": [rule]}))
+    assert words(many) == ["n/a → svc/n/s TCP 80: denied by aws-vpc-cni"]
+    assert many[0].reasons == (REASONS["before_translation"],)
+
+
+def test_hidden_labels() -> None:
+    """A selector on a label that is no part of an identity matches nobody on Cilium."""
+    named = pod("n/b", ["10.0.0.2"], labels={"statefulset.kubernetes.io/pod-name": "b-0"})
+    rule = {"to": [{"podSelector": {"matchLabels": {"statefulset.kubernetes.io/pod-name": "b-0"}}}]}
+    many = found(A, named, policy("n/p", EGRESS | {"egress": [rule]}))
+    assert words(many) == ["n/a → n/b every port of TCP, UDP and SCTP: denied by cilium"]
+    assert many[0].reasons == (REASONS["hidden_labels"],)
+
+
+def test_a_pod_and_itself_through_a_service() -> None:
+    """Only the pod that may be its own endpoint is asked about that."""
+    many = found(A, B, service("n/s", "10.96.0.1", [{"port": 80}], app="a"), policy("n/p", EGRESS))
+    assert "n/a → svc/n/s TCP 80: allowed by cilium" in words(many)
+    assert not [one for one in words(many) if one.startswith("n/b → svc")]
+
+
+def test_focus() -> None:
+    """Only what has an end there."""
+    cluster = [A, B, pod("n/c", ["10.0.0.3"], app="c"), block("10.0.0.0/24")]
+    assert len(found(*cluster)) == 2
+    assert words(found(*cluster, focus=[("n", "c")])) == ["n/a → n/c every port of TCP, UDP and SCTP: denied by cilium"]
+
+
+def test_too_many_flows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an answer would look like a whole one."""
+    monkeypatch.setattr(module, "MOST_FLOWS", 5)
+    with pytest.raises(TooComplex) as caught:
+        found(A, B, service("n/s", "10.96.0.1", [{"port": 80}], app="b"))
+    assert "--focus" in caught.value.hint
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1))
+def test_pairs_are_what_each_profile_judges(seed: int) -> None:
+    """For two workloads: exactly the ports on which the profiles, asked one flow at a time, do not agree."""
+    snapshot = owned(snapshot_of(random_cluster(seed)), seed)
+    judges = {name: Judge(Policies(snapshot, profile)) for name, profile in PROFILES.items()}
+    told = [one for one in plugin_differences(snapshot) if isinstance(one.source, Group)]
+    seen = {one: [each for each in told if each.source is one] for one in {each.source for each in told}}
+    from outgate.analysis.connections import connections  # beside its neighbours it would look like the tested thing
+
+    for source, destination, one, other in pairs(connections(snapshot, lens=None)):
+        if (other.host_network and other.node and other.node == one.node) or len(source.pods) * len(
+            destination.pods
+        ) > 1:
+            continue
+        families = [
+            (start, end)
+            for family in (4, 6)
+            if (start := Endpoint.of_pod(one, family)) and (end := Endpoint.of_pod(other, family))
+        ]
+        if any(start.address == end.address for start, end in families):
+            continue
+        mine = [
+            each
+            for group, many in seen.items()
+            if isinstance(group, Group) and one in group.pods
+            for each in many
+            if isinstance(each.destination, Group) and other in each.destination.pods
+        ]
+        for protocol, port in ((Protocol.TCP, 80), (Protocol.TCP, 8080), (Protocol.UDP, 53)):
+            allowed = {
+                name
+                for name, judge in judges.items()
+                if any(judge.judge(Flow(start, end, int(protocol), port)).verdict.allows for start, end in families)
+            }
+            cases = [each for each in mine if each.transports.contains(protocol, port)]
+            if 0 < len(allowed) < len(PROFILES):
+                assert [set(each.allowed_by) for each in cases] == [allowed]
+            else:
+                assert cases == []
