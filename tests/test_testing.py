@@ -18,6 +18,7 @@ from outgate.testing import (
     Manifest,
     blocks,
     clusters,
+    ingress,
     labels,
     namespace,
     node,
@@ -52,6 +53,7 @@ def test_builders_make_what_they_are_asked_for() -> None:
             ),
             service("shop/web", "10.96.0.1", [{"port": 80, "targetPort": "dns"}], app="web"),
             policy("shop/p", {"policyTypes": ["Egress"]}),
+            ingress("shop/in", ("web", 80), ("api", "http"), class_name="nginx"),
         ]
     )
     assert snapshot.namespace("shop").labels["team"] == "red"
@@ -68,11 +70,16 @@ def test_builders_make_what_they_are_asked_for() -> None:
     (front,) = snapshot.services
     assert (front.selector, front.ports[0].target, str(front.cluster_ips[0])) == ({"app": "web"}, "dns", "10.96.0.1")
     assert snapshot.policies[0].types == {Direction.EGRESS}
+    (entrance,) = snapshot.ingresses
+    assert (str(entrance), entrance.class_name) == ("shop/in", "nginx")
+    assert entrance.backends == (("web", 80), ("api", "http"))
 
 
 def test_path_without_a_namespace_is_the_default_one() -> None:
     """As kubectl has it."""
-    snapshot = snapshot_of([pod("web", ["10.1.0.10"]), policy("p", {}), service("web", "10.96.0.1", [{"port": 80}])])
+    snapshot = snapshot_of(
+        [pod("web", ["10.1.0.10"]), policy("p", {}), service("web", "10.96.0.1", [{"port": 80}]), ingress("i")]
+    )
     assert set(snapshot.namespaces) == {"default"}
     assert snapshot.services[0].selector is None
 

@@ -38,6 +38,7 @@ __all__ = [
     "blocks",
     "clusters",
     "cubes",
+    "ingress",
     "interval_sets",
     "labels",
     "namespace",
@@ -135,6 +136,18 @@ def service(path: str, cluster_ip: str, ports: Iterable[Mapping[str, object]], *
         "metadata": {"name": name, "namespace": space or "default"},
         "spec": spec,
     }
+
+
+def ingress(path: str, *backends: tuple[str, int | str], class_name: str = "") -> Manifest:
+    """An Ingress, named ``namespace/name``, that leads to these ports of Services, by number or by name."""
+    space, _, name = path.rpartition("/")
+    ports = ((service, {"name" if isinstance(port, str) else "number": port}) for service, port in backends)
+    paths = [{"backend": {"service": {"name": service, "port": port}}} for service, port in ports]
+    spec: Manifest = {"rules": [{"http": {"paths": paths}}]}
+    if class_name:
+        spec["ingressClassName"] = class_name
+    metadata = {"name": name, "namespace": space or "default"}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
 
 
 def policy(path: str, spec: Mapping[str, object]) -> Manifest:

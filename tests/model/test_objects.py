@@ -12,6 +12,7 @@ from outgate.model import (
     ContainerPort,
     Direction,
     Document,
+    Ingress,
     NetworkPolicy,
     Place,
     Pod,
@@ -36,6 +37,7 @@ def test_equality_ignores_places() -> None:
     block = ipaddress.ip_network("10.0.0.0/8")
     assert BlockPeer(block, place=HERE) == BlockPeer(block, place=THERE)
     assert Pod("n", "p", place=HERE) == Pod("n", "p", place=THERE)
+    assert Ingress("n", "i", place=HERE) == Ingress("n", "i", place=THERE)
 
 
 def test_nothing_can_be_changed() -> None:
@@ -67,4 +69,5 @@ def test_defaults_are_the_apis() -> None:
 def test_names() -> None:
     """Things of a namespace are named with it."""
     assert [str(one) for one in (Pod("n", "p"), Service("n", "s"), NetworkPolicy("n", "x"))] == ["n/p", "n/s", "n/x"]
+    assert str(Ingress("n", "i")) == "n/i"
     assert Pod("n", "p").key == ("n", "p")

@@ -54,13 +54,15 @@ def test_other_peoples_kinds_are_counted() -> None:
         {"apiVersion": "crd.projectcalico.org/v1", "kind": "NetworkPolicy", "metadata": {"name": "x"}},
         {"apiVersion": "v1", "kind": "ConfigMap"},
         {"apiVersion": "v1", "kind": "ConfigMap"},
-        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass"},
+        {"apiVersion": "networking.k8s.io/v1beta1", "kind": "Ingress"},
     )
     assert not result.errors
-    assert result.objects == 4
+    assert result.objects == 5
     assert result.skipped == {
         "crd.projectcalico.org/v1/NetworkPolicy": 1,
-        "networking.k8s.io/v1/Ingress": 1,
+        "networking.k8s.io/v1/IngressClass": 1,
+        "networking.k8s.io/v1beta1/Ingress": 1,
         "v1/ConfigMap": 2,
     }
 

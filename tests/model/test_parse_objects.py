@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from outgate.model import ContainerPort, Owner, Pod, Service, ServicePort
+from outgate.model import ContainerPort, Ingress, Owner, Pod, Service, ServicePort
 from outgate.model.objects import SliceEndpoint, SlicePort
 from outgate.model.parse_objects import READERS, HostPod, Troubles, replica_set_of
 from outgate.model.parse_shapes import OBJECTS
@@ -316,9 +316,101 @@ def test_node() -> None:
     assert made.labels == {"a": ""}
 
 
+def ingress(**spec: Any) -> Object:
+    """An Ingress of these fields."""
+    return thing("Ingress", "networking.k8s.io/v1", spec=spec)
+
+
+def backend(service_name: str = "web", /, **port: Any) -> Object:
+    """A backend: a Service and one of its ports."""
+    return {"service": {"name": service_name, "port": port}}
+
+
+def path(there: object) -> Object:
+    """A rule with one path that leads there."""
+    return {"host": "shop.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": there}]}}
+
+
+def test_ingress() -> None:
+    """Its class, and each Service port that it leads to once; hosts, paths and TLS decide nothing here."""
+    several = {"http": {"paths": [{"backend": backend("api", name="http")}, {"backend": backend(number=80)}]}}
+    result = parsed(
+        ingress(
+            ingressClassName="nginx",
+            tls=[{"hosts": ["shop.example.com"], "secretName": "cert"}],
+            defaultBackend=backend("fallback", number=8080),
+            rules=[path(backend(number=80)), {"host": "nowhere.example.com"}, several, path(backend(number=443))],
+        )
+    )
+    assert result.snapshot.ingresses == (
+        Ingress("shop", "x", "nginx", (("fallback", 8080), ("web", 80), ("api", "http"), ("web", 443))),
+    )
+    assert (result.warnings, result.skipped, result.objects) == ((), {}, 1)
+    assert parsed(ingress(rules=None)).snapshot.ingresses == (Ingress("shop", "x"),)
+
+
+def test_ingress_to_something_else_is_said_and_not_followed() -> None:
+    """A bucket is no pod; the Services beside it count all the same."""
+    bucket = {"resource": {"apiGroup": "example.com", "kind": "Bucket", "name": "icons"}}
+    result = parsed(ingress(defaultBackend=bucket, rules=[path(backend(number=80)), path({"resource": {}})]))
+    assert [one.backends for one in result.snapshot.ingresses] == [(("web", 80),)]
+    assert [(one.path, one.message) for one in result.warnings] == [
+        ("spec.defaultBackend.resource", 'the backend "Bucket icons" is no Service and is not followed'),
+        ("spec.rules[1].http.paths[0].backend.resource", 'the backend "" is no Service and is not followed'),
+    ]
+    assert result.errors == ()
+
+
+def test_later_ingress_replaces_the_earlier() -> None:
+    """As kubectl would leave it."""
+    result = parsed(ingress(defaultBackend=backend(number=80)), ingress(defaultBackend=backend(number=81)))
+    assert [one.backends for one in result.snapshot.ingresses] == [(("web", 81),)]
+    assert len(result.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ({}, ': Invalid value: "": resource or service backend is required'),
+        (None, ': Invalid value: "": resource or service backend is required'),
+        ({"service": None}, ': Invalid value: "": resource or service backend is required'),
+        ({**backend(number=80), "resource": {}}, ': Invalid value: "": cannot set both resource and service backends'),
+        ({"service": {"port": {"number": 80}}}, ".service.name: Required value"),
+        (backend("", number=80), ".service.name: Required value"),
+        ({"service": {"name": "web"}}, ": Required value: port name or number is required"),
+        (backend(), ": Required value: port name or number is required"),
+        (backend(number=0), ": Required value: port name or number is required"),
+        (backend(name="http", number=80), ': Invalid value: "": cannot set both port name & port number'),
+        (backend(number=65536), ".service.port.number: Invalid value: 65536: must be between 1 and 65535, inclusive"),
+        (backend(number=-1), ".service.port.number: Invalid value: -1: must be between 1 and 65535, inclusive"),
+        (backend(name="n" * 16), f'.service.port.name: Invalid value: "{"n" * 16}": must be no more than 15 bytes'),
+    ],
+)  # fmt: skip
+def test_backends_that_lead_nowhere_are_refused(there: object, words: str) -> None:
+    """A backend that nobody can find would be missing from every answer, in the server's words and place."""
+    at = "spec.rules[0].http.paths[0].backend"
+    assert refusals(ingress(rules=[path(there)])) == [f"{at}{words}"]
+    assert parsed(ingress(rules=[path(there)])).snapshot.ingresses == ()
+
+
+def test_every_bad_backend_is_told() -> None:
+    """All at once, each with its own path."""
+    bad = ingress(defaultBackend={}, rules=[path(backend(number=80)), path({}), path(backend("", number=1))])
+    assert [words.split(": ")[0] for words in refusals(bad)] == [
+        "spec.defaultBackend",
+        "spec.rules[1].http.paths[0].backend",
+        "spec.rules[2].http.paths[0].backend.service.name",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [
+        (thing("Ingress", "networking.k8s.io/v1", spec={"rules": [{"http": {"paths": [{"backend": "web"}]}}]}),
+         "spec.rules[0].http.paths[0].backend"),
+        (thing("Ingress", "networking.k8s.io/v1", spec={"defaultBackend": {"service": {"name": "w", "port": 80}}}),
+         "spec.defaultBackend.service.port"),
+        (thing("Ingress", "networking.k8s.io/v1", name="A"), "metadata.name"),
         (thing("Pod", status={"podIPs": [{"ip": "10.0.0.1"}, {"ip": "x"}]}), "status.podIPs[1]"),
         (thing("Pod", status={"podIP": "10.0.0.256"}), "status.podIP"),
         (thing("Service", spec={"clusterIPs": ["x"]}), "spec.clusterIPs[0]"),

@@ -57,6 +57,7 @@ def test_the_kinds_that_are_read() -> None:
     assert {f"{version}/{kind}" for version, kind in OBJECTS} == {
         "v1/Namespace", "v1/Pod", "v1/Service", "v1/Endpoints", "v1/Node", "v1/ReplicationController",
         "discovery.k8s.io/v1/EndpointSlice", "networking.k8s.io/v1/NetworkPolicy", "apps/v1/Deployment",
+        "networking.k8s.io/v1/Ingress",
         "apps/v1/StatefulSet", "apps/v1/DaemonSet", "apps/v1/ReplicaSet", "batch/v1/Job", "batch/v1/CronJob",
     }  # fmt: skip
     assert all(shape.name == kind for (_, kind), shape in OBJECTS.items())

@@ -6,6 +6,7 @@ import ipaddress
 
 from outgate.model import (
     EndpointSlice,
+    Ingress,
     LabelSelector,
     Namespace,
     NetworkPolicy,
@@ -28,6 +29,8 @@ def test_order_does_not_matter() -> None:
     assert forward.pods == backward.pods
     assert [str(pod) for pod in forward.pods] == ["a/x", "a/y", "b/x"]
     assert list(forward.namespaces) == ["a", "b"]
+    entrances = [Ingress("b", "x"), Ingress("a", "y"), Ingress("a", "x")]
+    assert [str(one) for one in Snapshot.of(ingresses=entrances).ingresses] == ["a/x", "a/y", "b/x"]
 
 
 def test_namespaces_that_are_only_mentioned() -> None:
@@ -37,8 +40,9 @@ def test_namespaces_that_are_only_mentioned() -> None:
         policies=[NetworkPolicy("mentioned", "p")],
         services=[Service("served", "s")],
         slices=[EndpointSlice("sliced", "e", "s")],
+        ingresses=[Ingress("entered", "i")],
     )
-    assert set(snapshot.namespaces) == {"declared", "mentioned", "served", "sliced"}
+    assert set(snapshot.namespaces) == {"declared", "entered", "mentioned", "served", "sliced"}
     assert snapshot.namespace("declared").labels == {"team": "red", NAME_LABEL: "declared"}
     assert [snapshot.namespace(name).declared for name in ("declared", "mentioned", "unheard")] == [True, False, False]
     assert snapshot.namespace("unheard").labels == {NAME_LABEL: "unheard"}

@@ -31,8 +31,9 @@ def validate(
     """Say which objects the API server would refuse, and where.
 
     NetworkPolicies are held to the rules of Kubernetes 1.36, field by field, and what is said of them is what the
-    server says. Of the other kinds that matter for traffic (pods, workloads, Services and so on) the types, names and
-    labels are checked. Everything else is counted and not looked at. -n is the namespace of objects that name none.
+    server says. Of the other kinds that matter for traffic (pods, workloads, Services, Ingresses and so on) the types,
+    names and labels are checked. Everything else is counted and not looked at. -n is the namespace of objects that name
+    none.
 
     \b
     Examples:

@@ -21,6 +21,7 @@ __all__ = [
     "ContainerPort",
     "Direction",
     "EndpointSlice",
+    "Ingress",
     "Namespace",
     "Network",
     "NetworkPolicy",
@@ -201,6 +202,25 @@ class EndpointSlice:
     endpoints: tuple[SliceEndpoint, ...] = ()
     ports: tuple[SlicePort, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """networking.k8s.io/v1 Ingress, as far as it says which Services its controller sends to.
+
+    Hosts, paths and TLS decide which request goes where; for traffic it counts that some do.
+    """
+
+    namespace: str
+    name: str
+    class_name: str = ""
+    """``spec.ingressClassName``; empty where the cluster's default class is meant."""
+    backends: tuple[tuple[str, int | str], ...] = ()
+    """Services of the same namespace, each with the number or the name of one of its ports: no two alike."""
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

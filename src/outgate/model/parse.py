@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outgate.errors import InputError
-from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
+from outgate.model.objects import EndpointSlice, Ingress, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
 from outgate.model.parse_decode import Flaw, decode
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
 from outgate.model.parse_policy import network_policy
@@ -34,7 +34,7 @@ __all__ = ["Parsed", "Refused", "implied_by_list", "parse"]
 
 _CLUSTER_WIDE = ("Namespace", "Node")
 _NETWORKING = "networking.k8s.io/v1"
-_NETWORKING_KINDS = ("Ingress", "IngressClass", "IPAddress", "ServiceCIDR")
+_NETWORKING_KINDS = ("IngressClass", "IPAddress", "ServiceCIDR")
 _SPELLINGS = {(version, kind.casefold()) for version, kind in OBJECTS}
 
 
@@ -182,7 +182,7 @@ class _Reader:
             self._refuse(document, version, kind, metadata, troubles.flaws)
             return
         self._keep(kind, metadata, made, place)
-        self._warn(document, _repetitions(document, shape))
+        self._warn(document, (*troubles.warnings, *_repetitions(document, shape)))
 
     def _flaws(self, value: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
         if kind == "NetworkPolicy":
@@ -235,6 +235,7 @@ class _Reader:
                 slices=_without_mirrored(slices, self.made),
                 policies=[one for one in everything if isinstance(one, NetworkPolicy)],
                 workloads=workloads,
+                ingresses=[one for one in everything if isinstance(one, Ingress)],
             ),
             tuple(self.refused),
             tuple(self.warnings),

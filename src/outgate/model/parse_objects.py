@@ -17,6 +17,7 @@ from outgate.model.objects import (
     Address,
     ContainerPort,
     EndpointSlice,
+    Ingress,
     Namespace,
     Network,
     Node,
@@ -31,7 +32,7 @@ from outgate.model.objects import (
 from outgate.model.parse_decode import Flaw
 from outgate.model.place import Path, Place
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
-from outgate.model.validate_text import quote
+from outgate.model.validate_text import port_name, port_number, quote
 
 __all__ = ["READERS", "HostPod", "Made", "Troubles", "replica_set_of"]
 
@@ -46,14 +47,15 @@ class HostPod:
     pod: Pod
 
 
-Made = Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice
+Made = Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice | Ingress
 
 
 class Troubles:
-    """Collects what is wrong with one object while its addresses are read."""
+    """Collects what is wrong with one object while it is read; `warnings` are no reason to refuse it."""
 
     def __init__(self) -> None:
         self.flaws: list[Flaw] = []
+        self.warnings: list[Flaw] = []
 
     def address(self, text: str, at: Path) -> Iterator[Address]:
         """The address, or nothing and a flaw."""
@@ -312,6 +314,57 @@ def _node(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterato
     )
 
 
+def _ingress(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
+    metadata, spec = value["metadata"], value.get("spec", {})
+    backends: dict[tuple[str, int | str], None] = {}
+    for backend, at in _ingress_backends(spec):
+        if "resource" in backend and "service" not in backend:
+            # What another kind of object leads to, its controller alone knows.
+            shown = " ".join(backend["resource"].get(name, "") for name in ("kind", "name"))
+            words = f"the backend {quote(shown.strip())} is no Service and is not followed"
+            troubles.warnings.append(Flaw((*at, "resource"), words, (*at, "resource")))
+            continue
+        flaw = _backend_flaw(backend, at)
+        if flaw is not None:
+            troubles.flaws.append(flaw)
+            continue
+        service = backend["service"]
+        port = service["port"]
+        backends[service["name"], port.get("name") or port["number"]] = None
+    yield Ingress(metadata["namespace"], metadata["name"], spec.get("ingressClassName", ""), tuple(backends), place)
+
+
+def _ingress_backends(spec: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Path]]:
+    """Every backend with its path; tls and hosts say nothing about where requests go."""
+    if "defaultBackend" in spec:
+        yield spec["defaultBackend"], ("spec", "defaultBackend")
+    for i, rule in enumerate(spec.get("rules", ())):
+        for k, one in enumerate(rule.get("http", {}).get("paths", ())):
+            yield one.get("backend", {}), ("spec", "rules", i, "http", "paths", k, "backend")
+
+
+def _backend_flaw(backend: Mapping[str, Any], at: Path) -> Flaw | None:
+    """Why nobody can say where a backend leads, in the server's words (validateIngressBackend)."""
+    service = backend.get("service")
+    if service is None:
+        return Flaw(at, 'Invalid value: "": resource or service backend is required', at)
+    if "resource" in backend:
+        return Flaw(at, 'Invalid value: "": cannot set both resource and service backends', at)
+    where: Path = (*at, "service")
+    if not service.get("name"):
+        return Flaw((*where, "name"), "Required value", (*where, "name"))
+    name, number = service.get("port", {}).get("name", ""), service.get("port", {}).get("number", 0)
+    if name and number:
+        return Flaw(at, 'Invalid value: "": cannot set both port name & port number', (*where, "port"))
+    if not name and not number:
+        return Flaw(at, "Required value: port name or number is required", (*where, "port"))
+    field, shown = ("name", quote(name)) if name else ("number", str(number))
+    for words in port_name(name) if name else port_number(number):
+        path = (*where, "port", field)
+        return Flaw(path, f"Invalid value: {shown}: {words}", path)
+    return None
+
+
 READERS: Mapping[str, Reader] = {
     "Namespace": _namespace,
     "Pod": _pod,
@@ -319,6 +372,7 @@ READERS: Mapping[str, Reader] = {
     "Endpoints": _endpoints,
     "EndpointSlice": _endpoint_slice,
     "Node": _node,
+    "Ingress": _ingress,
     "CronJob": _workload_reader("CronJob", "jobTemplate", "spec"),
     **{
         kind: _workload_reader(kind)

@@ -400,6 +400,42 @@ _NODE = Struct(
     },
 )
 
+_INGRESS_BACKEND = Struct(
+    "IngressBackend",
+    {
+        "service": Struct(
+            "IngressServiceBackend",
+            {"name": STRING, "port": Struct("ServiceBackendPort", {"name": STRING, "number": INT32})},
+        ),
+        "resource": Struct("TypedLocalObjectReference", {"kind": STRING, "name": STRING}),
+    },
+)
+
+_INGRESS = Struct(
+    "Ingress",
+    {
+        "metadata": _SHORT_METADATA,
+        "spec": Struct(
+            "IngressSpec",
+            {
+                "ingressClassName": STRING,
+                "defaultBackend": _INGRESS_BACKEND,
+                "rules": Listing(
+                    Struct(
+                        "IngressRule",
+                        {
+                            "http": Struct(
+                                "HTTPIngressRuleValue",
+                                {"paths": Listing(Struct("HTTPIngressPath", {"backend": _INGRESS_BACKEND}))},
+                            )
+                        },
+                    )
+                ),
+            },
+        ),
+    },
+)
+
 OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("v1", "Namespace"): Struct("Namespace", {"metadata": _SHORT_METADATA}),
     ("v1", "Pod"): _POD,
@@ -409,6 +445,7 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("v1", "ReplicationController"): _workload("ReplicationController"),
     ("discovery.k8s.io/v1", "EndpointSlice"): _ENDPOINT_SLICE,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICY,
+    ("networking.k8s.io/v1", "Ingress"): _INGRESS,
     ("apps/v1", "Deployment"): _workload("Deployment"),
     ("apps/v1", "StatefulSet"): _workload("StatefulSet"),
     ("apps/v1", "DaemonSet"): _workload("DaemonSet", replicated=False),

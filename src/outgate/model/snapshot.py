@@ -24,6 +24,7 @@ from typing import TypeVar
 from outgate.model.objects import (
     Address,
     EndpointSlice,
+    Ingress,
     Namespace,
     NetworkPolicy,
     Node,
@@ -41,7 +42,7 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 STAND_IN_V4 = ipaddress.IPv4Network("240.0.0.0/4")
 STAND_IN_V6 = ipaddress.IPv6Network("100::/64")
 
-_Named = TypeVar("_Named", Pod, Service, EndpointSlice, NetworkPolicy, Workload)
+_Named = TypeVar("_Named", Pod, Service, EndpointSlice, NetworkPolicy, Workload, Ingress)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Snapshot:
     slices: tuple[EndpointSlice, ...] = ()
     policies: tuple[NetworkPolicy, ...] = ()
     workloads: tuple[Workload, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class Snapshot:
         slices: Iterable[EndpointSlice] = (),
         policies: Iterable[NetworkPolicy] = (),
         workloads: Iterable[Workload] = (),
+        ingresses: Iterable[Ingress] = (),
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
         templates = _by_name(workloads)
@@ -74,7 +77,8 @@ class Snapshot:
         owned = tuple(_follow_owner(pod, above) for pod in pods)
         everybody = _with_addresses(_by_name((*owned, *_assumed(templates, owned))))
         kept = _by_name(services), _by_name(slices), _by_name(policies)
-        mentioned = (one.namespace for many in (everybody, templates, *kept) for one in many)
+        entrances = _by_name(ingresses)
+        mentioned = (one.namespace for many in (everybody, templates, *kept, entrances) for one in many)
         return cls(
             namespaces=_named(namespaces, mentioned),
             pods=everybody,
@@ -83,6 +87,7 @@ class Snapshot:
             slices=kept[1],
             policies=kept[2],
             workloads=templates,
+            ingresses=entrances,
         )
 
     def with_policies(self, policies: Iterable[NetworkPolicy]) -> Snapshot:

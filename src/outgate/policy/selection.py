@@ -29,8 +29,8 @@ class Selection:
         self.snapshot = snapshot
         self.profile = profile
         self.services = ServicePeers(snapshot)
+        # Host-network pods are selected and nobody tells them apart: who shares their address is meant too.
         self.by_address = profile.host_network_selected and not profile.host_network_isolated
-        """Host-network pods are selected, and nobody tells them apart: who shares their address is meant too."""
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
         self._addresses: dict[PeerMatch, AddressSet] = {}
