@@ -48,6 +48,13 @@ def test_the_profile_is_said_where_it_is_not_ours() -> None:
     assert json.loads("".join(connection_list([], "cilium")))["profile"] == "cilium"
 
 
+def test_what_it_hangs_on_is_in_it() -> None:
+    """A note on standard error is lost in a pipeline; the document that is kept says it too."""
+    document = json.loads("".join(connection_list([], notes=["namespace ö is not in the input"])))
+    assert document["notes"] == ["namespace ö is not in the input"]
+    assert complaints(document) == []
+
+
 def test_other_protocols_are_noted() -> None:
     """All of TCP, UDP and SCTP is not all: a ping may be denied all the same."""
     assert transports_of(TransportSet.any()).get("otherProtocols") is None

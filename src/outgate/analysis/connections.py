@@ -112,8 +112,17 @@ class Connections:
     @cached_property
     def from_controller(self) -> tuple[Connection, ...]:
         """What an ingress controller that is not in the input can reach, for the Ingress objects that are."""
-        found = from_controller(self.grid, self.groups)
-        return tuple(Connection(INGRESS_CONTROLLER, group, transports) for group, transports in found)
+        led_to = ((group, transports) for group, transports in self._led_to if transports)
+        return tuple(Connection(INGRESS_CONTROLLER, group, transports) for group, transports in led_to)
+
+    @property
+    def closed_to_controller(self) -> tuple[Group, ...]:
+        """Where Ingress objects lead and no stranger is let in: only rules made for the controller open these."""
+        return tuple(group for group, transports in self._led_to if not transports)
+
+    @cached_property
+    def _led_to(self) -> tuple[tuple[Group, TransportSet], ...]:
+        return tuple(from_controller(self.grid, self.groups))
 
     def to_outside(self, group: Group) -> Iterator[Connection]:
         """What a group sends to addresses outside."""

@@ -34,7 +34,7 @@ INGRESS_CONTROLLER = IngressController()
 
 
 def from_controller(grid: Grid, groups: Groups) -> Iterator[tuple[Group, TransportSet]]:
-    """The groups that the controller reaches, each with the TCP ports of its pods that Ingress objects lead to."""
+    """The groups that Ingress objects lead to, each with those of the TCP ports meant that a stranger can reach."""
     ports: dict[tuple[str, str], set[int]] = {}
     for pod, port in _backends(grid):
         ports.setdefault(pod, set()).add(port)
@@ -42,16 +42,15 @@ def from_controller(grid: Grid, groups: Groups) -> Iterator[tuple[Group, Transpo
         return
     for group in groups.all:
         mine = {port for pod in group.pods for port in ports.get(pod.key, ())}
-        asked = TransportSet.ports(Protocol.TCP, IntervalSet.of(*((port, port) for port in mine)))
-        allowed = asked & lets_in_strangers(grid, group.identity) if mine else asked
-        if allowed:
-            yield group, allowed
+        if mine:
+            asked = TransportSet.ports(Protocol.TCP, IntervalSet.of(*((port, port) for port in mine)))
+            yield group, asked & lets_in_strangers(grid, group.identity)
 
 
 def _backends(grid: Grid) -> Iterator[tuple[tuple[str, str], int]]:
     """The pods and ports that Ingress objects lead to, through their Services."""
     snapshot = grid.policies.snapshot
-    for ingress in getattr(snapshot, "ingresses", ()):
+    for ingress in snapshot.ingresses:
         for name, port in ingress.backends:
             service = snapshot.service(ingress.namespace, name)
             for route in resolve(snapshot, service) if service is not None else ():

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from outgate.cli.inputs import note
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,18 +72,26 @@ def port_range(text: str) -> TransportSet:
     return asked
 
 
-def write(connections: Iterable[Connection], found: Connections, output: str) -> None:
-    """The connections on standard output, piece by piece: a large list is never held as one text."""
-    for piece in _pieces(connections, found, output):
+def write(connections: Iterable[Connection], found: Connections, output: str, *, quiet: bool = False) -> None:
+    """The connections on standard output, piece by piece: a large list is never held as one text.
+
+    What the list hangs on and the input lacks goes to standard error, and into the document that has a place for it.
+    """
+    from outgate.analysis.unknowns import unknowns
+
+    notes = unknowns(found)
+    for words in notes:
+        note(f"note: {words}", quiet)
+    for piece in _pieces(connections, found, output, notes):
         sys.stdout.write(piece)
 
 
-def _pieces(connections: Iterable[Connection], found: Connections, output: str) -> Iterator[str]:
+def _pieces(connections: Iterable[Connection], found: Connections, output: str, notes: Sequence[str]) -> Iterator[str]:
     match output:
         case "json":
             from outgate.report.connections_json import connection_list
 
-            return connection_list(connections, found.grid.policies.profile.name)
+            return connection_list(connections, found.grid.policies.profile.name, notes)
         case "csv":
             from outgate.report.connections_csv import connections_csv
 

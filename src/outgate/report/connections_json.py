@@ -8,7 +8,7 @@ be compared with line tools as well.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from outgate.analysis.connections import Connection, Party
 from outgate.packets import TransportSet
@@ -44,12 +44,16 @@ def connection_json(one: Connection) -> Json:
     return found
 
 
-def connection_list(connections: Iterable[Connection], profile: str = "outgate") -> Iterator[str]:
-    """The text of the whole document, in pieces of many lines."""
+def connection_list(
+    connections: Iterable[Connection], profile: str = "outgate", notes: Sequence[str] = ()
+) -> Iterator[str]:
+    """The text of the whole document, in pieces of many lines. `notes`: what the list hangs on and the input lacks."""
     head: Json = {"apiVersion": API_VERSION, "kind": "ConnectionList"}
     if profile != "outgate":
         head["profile"] = profile
-    opened = json.dumps(head, indent=2)[:-2]
+    if notes:
+        head["notes"] = list(notes)
+    opened = json.dumps(head, indent=2, ensure_ascii=False)[:-2]
     lines: list[str] = [f'{opened},\n  "connections": [']
     between = ""
     for line in _lines(connections):
