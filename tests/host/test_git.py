@@ -94,7 +94,8 @@ def test_the_file_is_that_of_the_revision(repository: Path) -> None:
     assert (repository / "a.yaml").read_bytes() == b"not committed\n"
 
 
-def test_a_folder_is_walked_as_on_disk(repository: Path) -> None:
+@pytest.mark.usefixtures("repository")
+def test_a_folder_is_walked_as_on_disk() -> None:
     """Files before folders, each by name; what the rule does not choose is left out."""
     assert list(read("git:main:k8s/")) == [
         "git:main:k8s/app:v1.yaml",
@@ -102,12 +103,13 @@ def test_a_folder_is_walked_as_on_disk(repository: Path) -> None:
         "git:main:k8s/deep/d.yaml",
     ]
     assert read("git:main:k8s") == read("git:main:k8s/") == read("git:main:./k8s//deep/..")
-    assert list(read("git:HEAD:"))[0] == "git:HEAD:a.yaml"
+    assert next(iter(read("git:HEAD:"))) == "git:HEAD:a.yaml"
     # Hidden is what is below the folder that was named, and not the folder itself.
     assert read("git:main:k8s/.h") == {"git:main:k8s/.h/c.yaml": b"hidden"}
 
 
-def test_a_file_that_is_named_is_read_whatever_it_is_called(repository: Path) -> None:
+@pytest.mark.usefixtures("repository")
+def test_a_file_that_is_named_is_read_whatever_it_is_called() -> None:
     """With a colon in it, hidden, or with another ending."""
     assert read("git:main:k8s/app:v1.yaml") == {"git:main:k8s/app:v1.yaml": b"colon"}
     assert read("git:main:k8s/readme.md") == {"git:main:k8s/readme.md": b"no"}
@@ -151,7 +153,8 @@ def test_links_and_submodules_are_passed_over_and_said(repository: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["git:", "git::", "git:main", "git::a.yaml", "git"])
-def test_what_is_not_written_so(repository: Path, text: str) -> None:
+@pytest.mark.usefixtures("repository")
+def test_what_is_not_written_so(text: str) -> None:
     """Half a text is answered with a whole one."""
     words, hint = error(text)
     assert "names no revision" in words or "names no path" in words
@@ -165,7 +168,8 @@ def test_a_revision_is_never_an_option(repository: Path, revision: str) -> None:
     assert not (repository / "x").exists()
 
 
-def test_an_unknown_revision_is_answered_with_near_ones(repository: Path) -> None:
+@pytest.mark.usefixtures("repository")
+def test_an_unknown_revision_is_answered_with_near_ones() -> None:
     """Most often it is a typing mistake, or a clone that has not fetched it."""
     assert error("git:mian:a.yaml") == (
         "git:mian:a.yaml: there is no revision mian in this repository",
@@ -177,7 +181,8 @@ def test_an_unknown_revision_is_answered_with_near_ones(repository: Path) -> Non
     assert "no revision" in error("git:HEAD^{blob}:a.yaml")[0]
 
 
-def test_an_unknown_path_is_answered_with_near_ones(repository: Path) -> None:
+@pytest.mark.usefixtures("repository")
+def test_an_unknown_path_is_answered_with_near_ones() -> None:
     """The path is what was mistyped, or it did not exist then."""
     assert error("git:HEAD:k8s/bb.yaml") == (
         "git:HEAD:k8s/bb.yaml: HEAD has no k8s/bb.yaml",
@@ -215,7 +220,8 @@ def test_a_repository_without_a_commit(tmp_path: Path, monkeypatch: pytest.Monke
     assert "no branch and no tag yet" in error("git:HEAD:a.yaml")[1]
 
 
-def test_without_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("repository")
+def test_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container image with Outgate in it may well have no git."""
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(process, "_SYSTEM_PATH", ())
