@@ -54,6 +54,7 @@ class Verb(NamedTuple):
 # In the order in which a newcomer needs them.
 VERBS: dict[str, Verb] = {
     "validate": Verb("outgate.cli.validate:validate", "Say which objects the API server would refuse, and where."),
+    "snapshot": Verb("outgate.cli.snapshot:snapshot", "Save what Outgate reads of a cluster, without secrets."),
     "can-reach": Verb("outgate.cli.can_reach:can_reach", "Say if one flow is allowed, and which line decided."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what a pod may reach, as Mermaid."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),

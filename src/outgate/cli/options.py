@@ -3,6 +3,7 @@
 Each decorator adds one family of options, and the verb receives them as arguments of these names:
 
     @input_options                   filename: tuple[str, ...]; namespace: str | None; all_namespaces, strict: bool
+                                     (`--context` and `--kubeconfig` put ``cluster:CONTEXT`` before the filenames)
     @output_options("text", "json")  output: str, the first choice unless told; quiet: bool; verbose: int
 
 `output_options` also adds `--color`, which the verb does not receive: a verb writes its colours (`click.style`) through
@@ -18,7 +19,14 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["CONTEXT_SETTINGS", "color_choice", "input_options", "output_options", "wants_color"]
+__all__ = [
+    "CONTEXT_SETTINGS",
+    "chosen_kubeconfig",
+    "color_choice",
+    "input_options",
+    "output_options",
+    "wants_color",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,9 +35,11 @@ CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_
 
 
 def input_options(function: Function) -> Function:
-    """Add where the manifests come from and which namespaces are meant: `-f`, `-n`, `-A`, `--strict`.
+    """Add where the input comes from and which namespaces are meant: `-f`, `--context`, `-n`, `-A`, `--strict`.
 
-    Without `-f` the verb receives an empty tuple and decides itself what that means.
+    Without `-f`, `--context` and `--kubeconfig` the verb receives an empty tuple and decides itself what that means.
+    A live cluster is one more filename, so no verb has to know of it, and it comes first: what files say replaces what
+    the cluster has, and the answer is about the cluster as it would be with them.
     """
     for option in reversed(
         (
@@ -39,7 +49,26 @@ def input_options(function: Function) -> Function:
                 multiple=True,
                 type=click.Path(allow_dash=True),
                 metavar="PATH",
-                help="Manifests to read: a file, a folder with all below it, or - for standard input. May be repeated.",
+                callback=_with_cluster,
+                help="Manifests to read: a file, a folder with all below it, - for standard input, git:REV:PATH, or "
+                "cluster for a live one. May be repeated.",
+            ),
+            click.option(
+                "--context",
+                metavar="NAME",
+                is_eager=True,
+                expose_value=False,
+                callback=_remember,
+                help="Ask the live cluster of this context of the kubeconfig.",
+            ),
+            click.option(
+                "--kubeconfig",
+                type=click.Path(),
+                metavar="FILE",
+                is_eager=True,
+                expose_value=False,
+                callback=_remember,
+                help="Ask a live cluster, and find it in this file instead of KUBECONFIG or ~/.kube/config.",
             ),
             click.option(
                 "-n",
@@ -116,6 +145,27 @@ def color_choice(option: str, environment: Mapping[str, str]) -> bool | None:
 def wants_color(context: click.Context) -> bool:
     """Say if standard output gets colours; for the rare output that differs by more than its escape sequences."""
     return sys.stdout.isatty() if context.color is None else context.color
+
+
+def chosen_kubeconfig() -> str | None:
+    """What `--kubeconfig` says in the command that runs."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(f"{__name__}.kubeconfig") if context is not None else None
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value == "":
+        # An unset variable of a script: the cluster that is asked instead would be the wrong one.
+        raise click.UsageError(f"{parameter.opts[-1]} is empty.", context)
+    context.meta[f"{__name__}.{parameter.name}"] = value
+
+
+def _with_cluster(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The filenames, behind the cluster where one is asked for. The eager options have been seen by now."""
+    name = context.meta.get(f"{__name__}.context")
+    if name is None and chosen_kubeconfig() is None:
+        return value
+    return (f"cluster:{name or ''}", *value)
 
 
 def _choose_color(context: click.Context, _parameter: click.Parameter, value: str) -> None:
