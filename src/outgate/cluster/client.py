@@ -151,10 +151,14 @@ class Client:
             raise ClusterError(words, hint="try again; if it stays so, look at the load of the API server") from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            if not last:
-                return None
-            words = f"{self.access.name}: {self._where} cut the connection {ATTEMPTS} times: {_reason(error)}"
-            raise ClusterError(words, hint="is there a proxy or a load balancer in between?") from error
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                # With TLS 1.3 a server says only now what it thinks of our certificate.
+                words = f"{self.access.name}: {self._where} ends the TLS connection: {_reason(error)}"
+                raise ClusterError(words, hint="see client-certificate and client-key in the kubeconfig") from error
+            if last:
+                words = f"{self.access.name}: {self._where} cut the connection {ATTEMPTS} times: {_reason(error)}"
+                raise ClusterError(words, hint="is there a proxy or a load balancer in between?") from error
+            return None
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()

@@ -11,7 +11,6 @@ Messages name the file, the line and the field and never the value: half of the 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,7 +99,7 @@ class Entry:
         if data:
             try:
                 return base64.b64decode("".join(data.split()), validate=True)
-            except binascii.Error:
+            except ValueError:
                 raise self.wrong(f"{name}-data", "this is not base64") from None
         file = self.file(name)
         return self.content(name, file) if file else None
