@@ -170,6 +170,12 @@ class Shelf:
         trouble = self.trouble(asked)
         if trouble is not None:
             return trouble
+        if asked.path == "/apis":
+            groups = {
+                version.partition("/")[0]: version.partition("/")[2] for version, _ in self._kinds if "/" in version
+            }
+            named = [{"name": name, "versions": [{"version": version}]} for name, version in groups.items()]
+            return Reply(body={"kind": "APIGroupList", "groups": named})
         if asked.path not in self._lists:
             return Reply(404, "404 page not found\n", {"Content-Type": "text/plain"})
         items = self._lists[asked.path]

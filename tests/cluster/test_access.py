@@ -312,5 +312,8 @@ def test_the_account_of_a_pod(tmp_path: Path) -> None:
     assert one.identify().headers == {"Authorization": "Bearer one"}
     (tmp_path / "token").write_text("two")
     assert one.identify().headers == {"Authorization": "Bearer two"}
+    for useless in (b"", b"a\nb", b"\xff"):
+        (tmp_path / "token").write_bytes(useless)
+        assert "holds no token" in str(failure(one.identify))
     (tmp_path / "token").unlink()
     assert isinstance(failure(one.identify), ClusterError)

@@ -43,9 +43,9 @@ def answers(server: ApiServer, *replies: Reply) -> None:
     server.answer = lambda _: next(rest)
 
 
-def failure(server: ApiServer, **more: float) -> ClusterError:
+def failure(server: ApiServer, timeout: float = 60) -> ClusterError:
     """The error that a request ends in."""
-    with Client(access_to(server), wait=Patience(), **more) as client, pytest.raises(ClusterError) as caught:
+    with Client(access_to(server), wait=Patience(), timeout=timeout) as client, pytest.raises(ClusterError) as caught:
         client.get("/x")
     assert caught.value.exit_code == 3
     return caught.value
@@ -224,6 +224,31 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with Client(access) as client, pytest.raises(ClusterError) as caught:
         client.get("/x")
     assert "HTTPS_PROXY is set, and Outgate does not use it" in caught.value.hint
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'x' * 64}.example.com", ".x"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_that_cannot_be(host: str, scheme: str) -> None:
+    """A name that no resolver takes is no bug of ours."""
+    access = Access("cluster:x", urlsplit(f"{scheme}://{host}:1"), Credentials)
+    with Client(access, timeout=5) as client, pytest.raises(ClusterError, match="cannot be reached"):
+        client.get("/x")
+
+
+def test_credentials_outlive_a_connection(server: ApiServer) -> None:
+    """A plugin takes seconds, and a load balancer may cut every connection after one answer."""
+    asked = []
+
+    def identify() -> Credentials:
+        asked.append(1)
+        return Credentials({"Authorization": "Bearer t"})
+
+    server.answer = lambda _: Reply(body="{}", headers={"Connection": "close"})
+    with Client(Access("cluster:x", urlsplit(server.url), identify), wait=Patience()) as client:
+        for _ in range(3):
+            client.get("/x")
+    assert (server.connections, len(asked)) == (3, 1)
+    assert {one.headers["Authorization"] for one in server.asked} == {"Bearer t"}
 
 
 def test_words_of_a_failure_are_one_printable_line(server: ApiServer) -> None:

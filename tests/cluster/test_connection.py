@@ -56,7 +56,7 @@ def reached(access: Access) -> bool:
 @needs_openssl
 def test_the_server_is_verified(server: ApiServer, papers: dict[str, tuple[Path, Path]]) -> None:
     """With the authority of the kubeconfig, and with no other: the system's do not know a cluster."""
-    trusting = access_to(server, authority=papers["server"][0].read_bytes())
+    trusting = access_to(server, authority="die Wurzel: größer\n".encode() + papers["server"][0].read_bytes())
     assert reached(trusting)
     for authority in (None, papers["named"][0].read_bytes()):
         with pytest.raises(ClusterError, match=r"its certificate cannot be trusted: self.signed") as caught:

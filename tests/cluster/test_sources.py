@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from outgate.cluster import Objects, Text, load
+from outgate.cluster import Objects, Source, Text, load
 from outgate.model.place import Document
 from outgate.testing import pod
 
@@ -32,7 +32,8 @@ def test_the_later_one_counts(tmp_path: Path) -> None:
     live = pod("shop/web", [])
     live["metadata"]["labels"] = {"from": "cluster"}
     objects = Objects("cluster:x", [Document("cluster:x/pods/shop/web", live, stored=True)])
-    for order, winner in (([objects, str(file)], "file"), ([str(file), objects], "cluster")):
+    orders: list[tuple[list[str | Source], str]] = [([objects, str(file)], "file"), ([str(file), objects], "cluster")]
+    for order, winner in orders:
         loaded = load(order)
         assert [one.labels["from"] for one in loaded.snapshot.pods] == [winner]
         assert "is given again" in loaded.warnings[0].message

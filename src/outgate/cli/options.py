@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import click
 
+from outgate.errors import OutgateError
+
 __all__ = [
     "CONTEXT_SETTINGS",
     "chosen_kubeconfig",
@@ -59,6 +61,7 @@ def input_options(function: Function) -> Function:
                 is_eager=True,
                 expose_value=False,
                 callback=_remember,
+                shell_complete=_contexts,
                 help="Ask the live cluster of this context of the kubeconfig.",
             ),
             click.option(
@@ -150,7 +153,11 @@ def wants_color(context: click.Context) -> bool:
 def chosen_kubeconfig() -> str | None:
     """What `--kubeconfig` says in the command that runs."""
     context = click.get_current_context(silent=True)
-    return context.meta.get(f"{__name__}.kubeconfig") if context is not None else None
+    return None if context is None else _kubeconfig_of(context)
+
+
+def _kubeconfig_of(context: click.Context) -> str | None:
+    return context.meta.get(f"{__name__}.kubeconfig")
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -160,10 +167,21 @@ def _remember(context: click.Context, parameter: click.Parameter, value: str | N
     context.meta[f"{__name__}.{parameter.name}"] = value
 
 
+def _contexts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names that a shell may complete: contexts of the kubeconfig, and none where it cannot be read."""
+    from outgate.cluster.kubeconfig import kubeconfig_files, read_kubeconfig
+
+    try:
+        config = read_kubeconfig(kubeconfig_files(_kubeconfig_of(context), os.environ))
+    except OutgateError:
+        return []
+    return [name for name in config.contexts if name.startswith(incomplete)]
+
+
 def _with_cluster(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """The filenames, behind the cluster where one is asked for. The eager options have been seen by now."""
     name = context.meta.get(f"{__name__}.context")
-    if name is None and chosen_kubeconfig() is None:
+    if name is None and _kubeconfig_of(context) is None:
         return value
     return (f"cluster:{name or ''}", *value)
 

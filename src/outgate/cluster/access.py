@@ -101,7 +101,10 @@ def from_pod(environment: Mapping[str, str], folder: str = _ACCOUNT) -> Access |
         return None
 
     def identify() -> Credentials:
-        return Credentials({"Authorization": f"Bearer {_content(token).decode().strip()}"})
+        said = _content(token).decode(errors="replace").strip()
+        if not _is_plain(said):
+            raise ClusterError(f"the service account of this pod cannot be used: {token} holds no token")
+        return Credentials({"Authorization": f"Bearer {said}"})
 
     bracketed = f"[{host}]" if ":" in host else host
     return Access("cluster", urlsplit(f"https://{bracketed}:{port}"), identify, _content(authority), lasting=False)
@@ -179,9 +182,13 @@ def _impersonation(user: Entry) -> dict[str, str]:
 
 def _plain(entry: Entry, name: str, text: str) -> str:
     """A value that goes into a header, where a line break would begin another header."""
-    if not text or not all(" " <= letter <= "~" for letter in text):
+    if not _is_plain(text):
         raise entry.wrong(name, "this holds nothing that can be sent: it is empty or has characters that are not ASCII")
     return text
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text) and all(" " <= letter <= "~" for letter in text)
 
 
 def _base64(text: str) -> str:

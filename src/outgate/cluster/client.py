@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from outgate import __version__
-from outgate.cluster.access import Access
+from outgate.cluster.access import Access, Credentials
 from outgate.cluster.connection import Connection, Deadline, tls
 from outgate.errors import ClusterError
 
@@ -39,6 +39,7 @@ LONGEST_WAIT = 30.0
 BODY_LIMIT = 1 << 30
 """Bytes of one answer. A page of 500 pods has some 10 MiB."""
 
+_HEADERS: Mapping[str, str] = {"Accept": "application/json", "User-Agent": f"outgate/{__version__}"}
 _FIRST_WAIT = 0.5
 _BUSY = (429, 500, 502, 503, 504)
 _CHUNK = 1 << 18
@@ -86,7 +87,7 @@ class Client:
         self._timeout = timeout
         self._deadline = Deadline(clock)
         self._connection: Connection | None = None
-        self._headers: Mapping[str, str] = {}
+        self._credentials: Credentials | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -95,7 +96,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Hang up. The next request connects anew, with credentials that are asked for anew."""
+        """Hang up. The next request connects anew."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -115,6 +116,7 @@ class Client:
                     raise self._unknown(answer)
                 # Tokens of files and plugins run out; new ones are worth one more try.
                 renewed = True
+                self._credentials = None
                 self.close()
                 continue
             if answer is not None and (answer.status not in _BUSY or attempt == ATTEMPTS):
@@ -136,7 +138,8 @@ class Client:
         self._deadline.start(seconds)
         connection = self._connected()
         target = self.access.url.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        connection.request("GET", target, headers=self._headers)
+        known = self._credentials.headers if self._credentials is not None else {}
+        connection.request("GET", target, headers={**_HEADERS, **known})
         return connection.getresponse()
 
     def _try(self, path: str, query: Mapping[str, str], *, last: bool) -> Answer | None:
@@ -181,13 +184,9 @@ class Client:
         """The connection that stands, or a new one."""
         if self._connection is not None and self._connection.sock is not None:
             return self._connection
-        credentials = self.access.identify()
-        self._headers = {
-            "Accept": "application/json",
-            "User-Agent": f"outgate/{__version__}",
-            **credentials.headers,
-        }
-        connection = Connection(self.access, tls(self.access, credentials), self._deadline)
+        if self._credentials is None:
+            self._credentials = self.access.identify()
+        connection = Connection(self.access, tls(self.access, self._credentials), self._deadline)
         try:
             connection.connect()
         except TimeoutError as error:
@@ -201,6 +200,9 @@ class Client:
             raise
         except OSError as error:
             raise self._unreachable(_reason(error), _ROUTE) from error
+        except ValueError as error:
+            # What no resolver and no certificate has: a name with an empty or an endless part.
+            raise self._unreachable("its name, or tls-server-name, is no name of a host", _ROUTE) from error
         self._connection = connection
         return connection
 

@@ -123,7 +123,8 @@ def tls(access: Access, credentials: Credentials) -> ssl.SSLContext | None:
         context.load_default_certs()
     else:
         try:
-            context.load_verify_locations(cadata=access.authority.decode("ascii"))
+            # What people write between the certificates, in any language, is passed over.
+            context.load_verify_locations(cadata=access.authority.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError) as error:
             raise InvalidInput(f"{access.name}: the certificate authority is no certificate in PEM") from error
     if credentials.certificate is not None and credentials.key is not None:

@@ -3,7 +3,7 @@
     access = find_access(None, None, environment, run)
     fetched = fetch(Client(access))
     fetched.documents    every object that was given
-    fetched.notes        what was not: kinds that the server does not have, or does not show to us
+    fetched.notes        what was not: kinds that the server does not have, or does not show to us, or that are not read
 
 A kind that is missing makes the answer poorer and is said. Without namespaces, pods or network policies the answer
 would be another one, so a refusal of these ends the work and names the permission.
@@ -18,6 +18,7 @@ from outgate.cluster.access import Access, Runner, from_context, from_pod
 from outgate.cluster.client import Client
 from outgate.cluster.kubeconfig import kubeconfig_files, read_kubeconfig
 from outgate.cluster.lists import RESOURCES, RefusedError, listed
+from outgate.cluster.others import unread_policies
 from outgate.errors import ClusterError, UsageError
 from outgate.model.place import Document
 
@@ -76,6 +77,7 @@ def fetch(client: Client) -> Fetched:
             if resource.needed:
                 raise _without(client.access, refused) from refused
             notes.append(_left_out(client.access, refused))
+    notes += unread_policies(client)
     return Fetched(tuple(documents), tuple(notes))
 
 
