@@ -60,9 +60,9 @@ def wrong(call: Any) -> str:
 
 def test_which_files() -> None:
     """The one that is named and no other; those of KUBECONFIG, empty names left out; the one at home."""
-    assert kubeconfig_files("x", {"KUBECONFIG": "a:b", "HOME": "/home/me"}) == ["x"]
-    assert kubeconfig_files(None, {"KUBECONFIG": ":a::b:a", "HOME": "/home/me"}) == ["a", "b"]
-    assert kubeconfig_files(None, {"KUBECONFIG": "", "HOME": "/home/me"}) == ["/home/me/.kube/config"]
+    assert kubeconfig_files("x", {"KUBECONFIG": "a:b", "HOME": "/somewhere"}) == ["x"]
+    assert kubeconfig_files(None, {"KUBECONFIG": ":a::b:a", "HOME": "/somewhere"}) == ["a", "b"]
+    assert kubeconfig_files(None, {"KUBECONFIG": "", "HOME": "/somewhere"}) == ["/somewhere/.kube/config"]
     assert kubeconfig_files(None, {}) == []
 
 

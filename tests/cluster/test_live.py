@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
-from outgate.cluster import live
+from outgate.cluster import lists, live
 from outgate.cluster.client import Client
 from outgate.cluster.lists import RESOURCES
 from outgate.cluster.live import Fetched, fetch, find_access
@@ -144,3 +145,13 @@ def test_nowhere(tmp_path: Path) -> None:
     assert "--context" in caught.value.hint
     with pytest.raises(ClusterError, match="KUBECONFIG and HOME are not set"):
         find_access(None, None, {}, nobody)
+
+
+def test_the_role_of_the_documents_is_enough(repository: Path) -> None:
+    """Whoever grants it must not be told afterwards that something is missing; nor grant more than is read."""
+    text = (repository / "docs" / "inputs.md").read_text(encoding="utf-8")
+    role = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    granted = {f"{one}.{rule['apiGroups'][0]}".rstrip(".") for rule in role["rules"] for one in rule["resources"]}
+    assert {tuple(rule["verbs"]) for rule in role["rules"]} == {("list",)}
+    assert granted >= {resource.full for resource in RESOURCES}
+    assert granted <= {resource.full for resource in lists._KNOWN}

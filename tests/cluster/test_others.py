@@ -82,6 +82,6 @@ def test_a_server_that_does_not_say(server: ApiServer, reply: Reply) -> None:
 
 def test_what_is_read_is_not_said(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a kind is part of the model it is part of the answer."""
-    monkeypatch.setitem(OBJECTS, ("cilium.io/v2", "CiliumNetworkPolicy"), NETWORK_POLICY)  # type: ignore[arg-type]
+    monkeypatch.setitem(OBJECTS, ("cilium.io/v2", "CiliumNetworkPolicy"), NETWORK_POLICY)
     paths = {"/apis/cilium.io/v2/ciliumnetworkpolicies": SOME}
     assert notes(server, [group("cilium.io", "v2")], paths) == []
