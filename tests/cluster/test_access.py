@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from outgate.cluster.access import Access, from_context, from_pod
 from outgate.cluster.kubeconfig import read_kubeconfig
@@ -317,3 +319,44 @@ def test_the_account_of_a_pod(tmp_path: Path) -> None:
         assert "holds no token" in str(failure(one.identify))
     (tmp_path / "token").unlink()
     assert isinstance(failure(one.identify), ClusterError)
+
+
+WORDS = st.sampled_from(["", "x", "c", "u", "https://192.0.2.1", "UEVN", "é\n", V1, "ExecCredential", "Always", "./x"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=4,
+)
+CLUSTER_FIELDS = "server certificate-authority certificate-authority-data insecure-skip-tls-verify proxy-url extensions"
+USER_FIELDS = "token tokenFile username password client-key-data client-certificate-data as as-groups auth-provider"
+EXEC_FIELDS = "apiVersion command args env interactiveMode provideClusterInfo installHint"
+
+
+def fields(names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of these fields, with anything in them."""
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names.split(), VALUES))
+
+
+@given(
+    fields(CLUSTER_FIELDS) | VALUES,
+    fields(USER_FIELDS) | st.fixed_dictionaries({"exec": fields(EXEC_FIELDS) | VALUES}) | VALUES,
+    st.fixed_dictionaries({}, optional={"cluster": WORDS | VALUES, "user": WORDS | VALUES}) | VALUES,
+    st.binary(max_size=5) | st.just(json.dumps({"kind": "ExecCredential", "apiVersion": V1, "status": {}}).encode()),
+)
+def test_whatever_a_kubeconfig_holds_is_an_access_or_an_error(
+    tmp_path_factory: pytest.TempPathFactory, cluster: object, user: object, context: object, said: bytes
+) -> None:
+    """It is written by many programs, and mended by hand in a hurry."""
+    config = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": context}],
+    }
+    file = tmp_path_factory.mktemp("any") / "config"
+    file.write_text(json.dumps(config))
+    try:
+        one = from_context(read_kubeconfig([str(file)]), "x", lambda _argv, _environment: (0, said, b""))
+        one.identify()
+    except OutgateError:
+        return
+    assert one.url.hostname

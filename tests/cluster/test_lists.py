@@ -219,3 +219,36 @@ def test_the_recorded_session(server: ApiServer, shared: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         ask(server, answer, Resource("policy.networking.k8s.io/v1alpha2", "x", "clusternetworkpolicies"))
     assert caught.value.answer.words == "404 page not found"
+
+
+HEADS = st.sampled_from(
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 204 \r\n\r\n",
+        b"HTTP/1.1 999 x\r\nRetry-After: \xff\r\n\r\n",
+        b"HTTP/0.9",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200,
+        b"",
+    ]
+)
+PARTS = st.sampled_from([b'{"items": []}', b'{"items": [{}]}', b'{"metadata": {"continue": 5}}', b"\r\n", b"5\r\n"])
+
+
+@settings(max_examples=60)
+@given(HEADS, st.lists(PARTS | st.binary(max_size=12), max_size=4))
+def test_whatever_answers_there_is_an_error_and_no_traceback(
+    server: ApiServer, head: bytes, parts: list[bytes]
+) -> None:
+    """Whoever listens at the port may be anybody."""
+    said = ""
+    try:
+        assert ask(server, lambda _: Reply(raw=head + b"".join(parts))) in ([], ["cluster:test/pods"])
+    except (ClusterError, RefusedError) as error:
+        said = str(error)
+    assert said.isprintable()

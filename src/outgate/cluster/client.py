@@ -165,11 +165,15 @@ class Client:
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()
-        while chunk := response.read(_CHUNK):
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                self.close()
-                raise ClusterError(f"{self.access.name}: an answer has more than {BODY_LIMIT} bytes")
+        try:
+            while chunk := response.read(_CHUNK):
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    self.close()
+                    raise ClusterError(f"{self.access.name}: an answer has more than {BODY_LIMIT} bytes")
+        except ValueError as error:
+            # The length of a chunk may be anything, and `http.client` believes a negative one.
+            raise http.client.HTTPException from error
         if response.length:
             # Read in parts, the end of the connection passes for the end of the answer.
             raise http.client.IncompleteRead(b"", response.length)
