@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from outgate.cli.inputs import MOST_LINES, dns_names, read_input
-from outgate.errors import InvalidInput, UsageError
+from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side
+from outgate.cluster import Loaded
+from outgate.errors import ClusterError, InvalidInput, UsageError
+from outgate.testing import namespace, pod
+from tests.cluster.apiserver import ApiServer, Shelf, status
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
 BAD = """apiVersion: networking.k8s.io/v1
@@ -63,8 +71,10 @@ def test_many_errors_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_no_input_is_a_usage_error() -> None:
     """Without -f there is no cluster to answer for; an empty one would allow everything."""
-    with pytest.raises(UsageError, match="no input"):
+    with pytest.raises(UsageError, match="no input") as caught:
         read_input([], namespace=None, strict=False)
+    for way in ("-f FILE", "git:REV:PATH", "--context"):
+        assert way in caught.value.hint
 
 
 def test_dns_names() -> None:
@@ -89,3 +99,155 @@ def test_an_empty_input_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file.write_text("---\n# Source: chart/templates/off.yaml\n")
     read_input([str(file)], namespace=None, strict=False)
     assert capsys.readouterr().err == "note: the input has no objects\n"
+
+
+# ---- the doors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    """A live cluster with one pod, which is the current context `dev` of the kubeconfig."""
+    with ApiServer(Shelf([namespace("shop"), pod("shop/web", ["10.1.0.10"], app="web")])) as one:
+        config = tmp_path / "kubeconfig"
+        config.write_text(
+            "kind: Config\ncurrent-context: dev\n"
+            f"clusters: [{{name: c, cluster: {{server: '{one.url}'}}}}]\n"
+            "contexts: [{name: dev, context: {cluster: c}}, {name: other, context: {cluster: c, user: u}}]\n"
+            "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin}}}]\n"
+        )
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        monkeypatch.chdir(tmp_path)
+        yield one
+
+
+def pods(loaded: Loaded) -> list[str]:
+    """The pods, each with its place."""
+    return [f"{one} {one.place}" for one in loaded.snapshot.pods]
+
+
+def read(*texts: str) -> Loaded:
+    """What these inputs hold."""
+    return read_input(texts, namespace=None, strict=False)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("text", ["cluster", "cluster:", "cluster:dev"])
+def test_a_live_cluster(text: str) -> None:
+    """The place says which cluster answered, also where nobody named it."""
+    assert pods(read(text)) == ["shop/web cluster:dev/pods/shop/web"]
+
+
+def test_a_credential_plugin_is_run(server: ApiServer, tmp_path: Path) -> None:
+    """By the one place that starts processes, with what it needs to know."""
+    plugin = tmp_path / "plugin"
+    plugin.write_text(
+        '#!/bin/sh\ncase "$KUBERNETES_EXEC_INFO" in *ExecCredential*) ;; *) exit 9;; esac\n'
+        'echo \'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",\'\n'
+        'echo \'"status": {"token": "t"}}\'\n'
+    )
+    plugin.chmod(0o755)
+    read("cluster:other")
+    assert {one.headers.get("Authorization") for one in server.asked} == {"Bearer t"}
+    plugin.write_text("#!/bin/sh\necho 'log in first' >&2\nexit 3\n")
+    with pytest.raises(ClusterError, match="failed with code 3: log in first"):
+        read("cluster:other")
+    plugin.unlink()
+    with pytest.raises(ClusterError, match="the credential plugin could not be run"):
+        read("cluster:other")
+
+
+def test_what_a_cluster_does_not_give_is_said(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """With -q too: the answer is another one without it."""
+    shelf = server.answer
+    server.answer = lambda asked: status(403, "Forbidden", "no") if asked.path.endswith("/nodes") else shelf(asked)
+    read_input(["cluster"], namespace=None, strict=False, quiet=True)
+    assert "note: cluster:dev does not let these credentials list nodes" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("server")
+def test_files_replace_what_the_cluster_has(tmp_path: Path) -> None:
+    """The cluster as it would be with them."""
+    (tmp_path / "new.yaml").write_text("kind: Pod\napiVersion: v1\nmetadata: {name: web, namespace: shop}\n")
+    assert pods(read("cluster:dev", "new.yaml")) == ["shop/web new.yaml:1"]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_folder_that_is_called_cluster(tmp_path: Path) -> None:
+    """Many repositories have one, and nobody who means it may be sent to the live one, or the other way round."""
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "a.yaml").write_text(GOOD)
+    with pytest.raises(UsageError, match="may mean") as caught:
+        read("cluster")
+    assert "./cluster" in caught.value.hint
+    assert pods(read("./cluster")) == []
+    assert pods(read("cluster:")) == ["shop/web cluster:dev/pods/shop/web"]
+
+
+@pytest.mark.usefixtures("server")
+def test_one_cluster_at_a_time() -> None:
+    """Two of them have the same names and addresses for different things."""
+    with pytest.raises(UsageError, match="one live cluster at most"):
+        read("cluster:dev", "cluster:other")
+    assert len(pods(read("cluster:dev", "cluster:dev"))) == 1
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with a pod that has been renamed since the first commit."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    folder = tmp_path / "repository"
+    (folder / "k8s").mkdir(parents=True)
+    commands = [["init", "-q"]]
+    for name in ("old", "new"):
+        (folder / "k8s" / "a.yaml").write_text(f"---\nkind: Pod\napiVersion: v1\nmetadata: {{name: {name}}}\n")
+        if name == "new":
+            (folder / "k8s" / "b.yaml").symlink_to("a.yaml")
+        for words in (*commands, ["add", "."], [*IDENTITY, "commit", "-q", "-m", "x"]):
+            subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+        commands = []
+    monkeypatch.chdir(folder)
+    return folder
+
+
+IDENTITY = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_git_revision(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file or a folder, with lines that can be looked up by `git show`; links are said."""
+    assert pods(read("git:HEAD~1:k8s/a.yaml")) == ["default/old git:HEAD~1:k8s/a.yaml:2"]
+    assert capsys.readouterr().err == ""
+    assert pods(read("git:HEAD:k8s/")) == ["default/new git:HEAD:k8s/a.yaml:2"]
+    assert "git:HEAD:k8s/b.yaml is not read: it is a symbolic link" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("repository", "server")
+def test_one_side(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+    """What `outgate diff` compares: each of the doors, as one word."""
+
+    def side(text: str) -> list[str]:
+        return [str(one) for one in read_side(text, namespace="shop", strict=False).snapshot.pods]
+
+    monkeypatch.chdir(repository)
+    assert side("git:HEAD~1:k8s") == ["shop/old"]
+    assert side("k8s") == side("k8s/a.yaml") == ["shop/new"]
+    assert side("cluster:dev") == side("cluster") == ["shop/web"]
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Pod\napiVersion: v1\nmetadata: {name: piped}"))
+    )
+    assert side("-") == ["shop/piped"]
+    with pytest.raises(UsageError, match="an input is empty"):
+        side("")
+    with pytest.raises(InvalidInput, match="no such file"):
+        side("gone")
+
+
+def test_what_a_server_printed_is_read_as_it_reads_it(tmp_path: Path) -> None:
+    """A policy that is in force must be part of the answer, whatever today's rules say of its block."""
+    file = tmp_path / "saved.yaml"
+    stored = BAD.replace("nonsense", "10.0.0.1/8").replace("name: broken", "name: broken, uid: u")
+    file.write_text(stored)
+    assert [str(one) for one in read(str(file)).snapshot.policies] == ["a/broken"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from outgate.cli.main import VERBS, Verb, main
-from outgate.cli.options import PROFILE_NAMES, color_choice
+from outgate.cli.main import VERBS, Verb, main, outgate
+from outgate.cli.options import PROFILE_NAMES, chosen_kubeconfig, color_choice
 from outgate.policy import PROFILES
 
 
@@ -28,6 +30,7 @@ def test_nothing_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert received(capsys) == {
         "all_namespaces": "False",
         "filename": "()",
+        "kubeconfig": "None",
         "namespace": "None",
         "output": "'text'",
         "quiet": "False",
@@ -42,12 +45,64 @@ def test_everything_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert received(capsys, *arguments) == {
         "all_namespaces": "False",
         "filename": "('b.yaml', '-', 'a')",
+        "kubeconfig": "None",
         "namespace": "'shop'",
         "output": "'json'",
         "quiet": "False",
         "strict": "True",
         "verbose": "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "filename"),
+    [
+        (["--context", "prod"], "('cluster:prod',)"),
+        (["--kubeconfig", "k"], "('cluster:',)"),
+        (["--kubeconfig", "k", "--context", "prod"], "('cluster:prod',)"),
+        (["-f", "a", "--context", "prod", "-f", "b"], "('cluster:prod', 'a', 'b')"),
+        (["-f", "git:HEAD:a"], "('git:HEAD:a',)"),
+    ],
+)
+def test_a_live_cluster_is_one_more_filename(
+    arguments: list[str], filename: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first, wherever it is typed: what files say replaces what the cluster has."""
+    assert received(capsys, *arguments)["filename"] == filename
+
+
+def test_the_kubeconfig_that_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    """Known while the command runs and forgotten after it, so that no other command asks that cluster."""
+    assert received(capsys, "--kubeconfig", "k")["kubeconfig"] == "'k'"
+    assert received(capsys)["kubeconfig"] == "None"
+    assert chosen_kubeconfig() is None
+
+
+def completed(*words: str) -> list[str]:
+    """What a shell offers for the last word."""
+    from click.shell_completion import ShellComplete
+
+    complete = ShellComplete(outgate, {}, "outgate", "_OUTGATE_COMPLETE")
+    return [item.value for item in complete.get_completions(["echo", *words[:-1]], words[-1])]
+
+
+def test_contexts_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the kubeconfig that counts; a broken one completes nothing, and says nothing into the prompt."""
+    for name, text in (("one", "contexts: [{name: dev}, {name: prod}]"), ("two", "contexts: [{name: drill}]")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "one"))
+    assert completed("--context", "") == ["dev", "prod"]
+    assert completed("--context", "p") == ["prod"]
+    assert completed("--kubeconfig", str(tmp_path / "two"), "--context", "d") == ["drill"]
+    (tmp_path / "one").write_text("contexts: 5")
+    assert completed("--context", "") == []
+
+
+@pytest.mark.parametrize("option", ["--context", "--kubeconfig"])
+def test_an_empty_name_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unset variable of a script would ask the current cluster, which may be any."""
+    assert main(["echo", option, ""]) == 2
+    assert f"{option} is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

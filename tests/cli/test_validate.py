@@ -138,7 +138,7 @@ def test_without_input(capsys: pytest.CaptureFixture[str]) -> None:
     """A newcomer who names no file is told what to name."""
     code, out, err = run(capsys)
     assert (code, out) == (2, [])
-    assert err[1].startswith("hint: name files or folders with -f")
+    assert err[1].startswith("hint: give manifests with -f FILE")
 
 
 def test_namespace_of_objects_that_name_none(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,7 @@ def answer(context: click.Context, code: int, by_exit: bool) -> int | None:
 @options.output_options("text", "json")
 def echo_options(**received: object) -> None:
     """Print what the options said, and a word in red."""
+    received["kubeconfig"] = options.chosen_kubeconfig()
     for name, value in sorted(received.items()):
         click.echo(f"{name}={value!r}")
     click.secho("red", fg="red")

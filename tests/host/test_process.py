@@ -153,3 +153,18 @@ def test_replacing_gives_the_process_away() -> None:
         process.replace(("nonesuch-command",), {})
     with pytest.raises(KernelError, match="not installed"):
         process.run(("nonesuch-command",))
+
+
+def test_bytes_are_kept_where_bytes_are_asked_for() -> None:
+    """A manifest in UTF-16 must not be taken for broken text on its way."""
+    done = process.read(
+        python("import os; os.write(1, os.read(0, 9)); os.write(2, b'\\xff'); os._exit(4)"), input=b"\xff\0"
+    )
+    assert (done.code, done.stdout, done.stderr) == (4, b"\xff\0", b"\xff")
+
+
+def test_an_environment_is_added_to_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A credential plugin needs both: what its configuration says, and where the home folder is."""
+    monkeypatch.setenv("OURS", "1")
+    done = process.read(("sh", "-c", "echo $OURS $THEIRS"), environment={"THEIRS": "2"})
+    assert done.stdout == b"1 2\n"

@@ -272,3 +272,55 @@ def peer(one: Any) -> dict[str, Any]:
 def port(one: Any) -> dict[str, Any]:
     """A port as a manifest has it."""
     return {"protocol": one.protocol, "port": one.port, "endPort": one.end_port}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "from_server"),
+    [
+        ({}, False),
+        ({"uid": "u"}, True),
+        ({"resourceVersion": "5"}, True),
+        ({"uid": "", "resourceVersion": None}, False),
+        ({"generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}, False),
+    ],
+)
+def test_what_a_server_printed_is_known_by_what_only_it_writes(metadata: dict[str, Any], from_server: bool) -> None:
+    """Such an object is in force as it is; one that a person wrote is held to all the rules, in the same input."""
+    sloppy = egress({"to": [{"ipBlock": {"cidr": "10.0.0.1/8"}}]}, newField=1)
+    sloppy["metadata"] |= metadata
+    written = egress({"to": [{"ipBlock": {"cidr": "10.0.0.1/8"}}]})
+    written["metadata"]["name"] = "written"
+    found = parsed(sloppy, written, stored=None)
+    assert [one.name for one in found.snapshot.policies] == (["web"] if from_server else [])
+    assert {one.name for one in found.refused} == ({"written"} if from_server else {"web", "written"})
+    # Whoever asks what a server would accept asks that of every object.
+    assert len(parsed(sloppy, written).refused) == 2
+    assert len(parsed(sloppy, written, stored=True).refused) == 0
+
+
+def test_a_document_may_say_that_a_server_held_it() -> None:
+    """And the items of its list with it."""
+    sloppy = egress({"to": [{"ipBlock": {"cidr": "10.0.0.1/8"}}]})
+    for value in (sloppy, {"apiVersion": "v1", "kind": "List", "items": [sloppy]}):
+        assert parse([Document("x", value, stored=True)]).errors == ()
+        assert len(parse([Document("x", value)]).errors) == 1
+
+
+def test_what_the_answer_rests_on_is_told() -> None:
+    """Used objects as they were decoded, with the names and namespaces that they were given; refused ones not."""
+    told: list[tuple[str, str, Any]] = []
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "a-"},
+        "spec": {"containers": [{"image": 1}]},
+    }
+    broken = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b"}, "status": {"podIP": "x"}}
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+    parsed(pod, broken, other, policy(), egress({"to": [{}]}), keep=lambda *one: told.append(one))
+    assert [(version, kind, value["metadata"]["name"]) for version, kind, value in told] == [
+        ("v1", "Pod", "a-00001"),
+        ("networking.k8s.io/v1", "NetworkPolicy", "web"),
+    ]
+    assert told[0][2]["metadata"]["namespace"] == "default"
+    assert told[0][2]["spec"] == {"containers": [{}]}

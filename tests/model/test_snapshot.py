@@ -129,3 +129,13 @@ def test_other_policies_on_the_same_cluster() -> None:
     assert set(changed.policies_by_namespace) == {"new", "z"}
     assert snapshot.policies == ()
     assert [pod.name for pod in snapshot.with_pods([Pod("n", "z"), Pod("n", "b")]).pods] == ["b", "z"]
+
+
+def test_names_that_are_not_unique_have_an_order_as_well() -> None:
+    """A Deployment and a StatefulSet of one name: whose pod gets the plain name must not depend on the files."""
+    both = [Workload("StatefulSet", "n", "web", {"a": "1"}), Workload("Deployment", "n", "web", {"a": "2"})]
+    slices = [EndpointSlice("n", "x", "two"), EndpointSlice("n", "x", "one")]
+    forward = Snapshot.of(workloads=both, slices=slices)
+    backward = Snapshot.of(workloads=both[::-1], slices=slices[::-1])
+    assert forward == backward
+    assert {pod.name: pod.labels["a"] for pod in forward.pods} == {"web": "2", "web-statefulset": "1"}

@@ -2,23 +2,35 @@
 
 Not a verb: the half of each verb that is the same. A broken object is set apart and said, and the rest of the work
 goes on; what an answer does not rest on must not be silent.
+
+Here the doors come together, because only here both are known: `outgate.host` starts git and credential plugins, and
+`outgate.cluster` reads what they say.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from outgate.cli.options import chosen_kubeconfig
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from outgate.cluster import Loaded
+    from outgate.cluster import Loaded, Source
+    from outgate.model.parse import Keep
     from outgate.packets import Address
 
-__all__ = ["dns_names", "note", "read_input"]
+__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side"]
+
+NO_INPUT = (
+    "give manifests with -f FILE, -f FOLDER, or -f - for standard input; "
+    "a git revision with -f git:REV:PATH; or a live cluster with --context NAME or -f cluster"
+)
+"""What to do where no input is given."""
 
 MOST_LINES = 20
 """Errors that are listed one by one; `outgate validate` lists all of them."""
@@ -30,13 +42,22 @@ def note(words: str, quiet: bool = False) -> None:
         click.echo(words, err=True)
 
 
-def read_input(filename: Sequence[str], *, namespace: str | None, strict: bool, quiet: bool = False) -> Loaded:
-    """The objects of the input. Raises InvalidInput for what cannot be opened and, with `strict`, for any error."""
+def read_input(
+    filename: Sequence[str], *, namespace: str | None, strict: bool, quiet: bool = False, keep: Keep | None = None
+) -> Loaded:
+    """The objects of the input. `keep` is told each of them that is used.
+
+    Raises:
+        InvalidInput: something cannot be opened, or, with `strict`, any error.
+        ClusterError: the cluster that was asked for gives no answer.
+    """
     from outgate.cluster import load
 
     if not filename:
-        raise UsageError("no input", hint="give manifests with -f FILE, -f FOLDER, or -f - for standard input")
-    loaded = load(filename, strict=strict, namespace=namespace or "default")
+        raise UsageError("no input", hint=NO_INPUT)
+    # What a server has printed is read as the server reads it: an answer is about what is in force.
+    sources = open_inputs(filename, quiet=quiet)
+    loaded = load(sources, strict=strict, namespace=namespace or "default", stored=None, keep=keep)
     for error in loaded.errors[:MOST_LINES]:
         note(f"set apart: {error}", quiet)
     if loaded.errors:
@@ -50,6 +71,75 @@ def read_input(filename: Sequence[str], *, namespace: str | None, strict: bool, 
     for warning in loaded.warnings[:MOST_LINES]:
         note(f"warning: {warning}", quiet)
     return loaded
+
+
+def read_side(text: str, *, namespace: str | None, strict: bool, quiet: bool = False) -> Loaded:
+    """The objects of one positional input: FILE, DIR, ``-``, ``git:REV:PATH``, ``cluster`` or ``cluster:CONTEXT``.
+
+    Raises as `read_input` does.
+    """
+    if not text:
+        raise UsageError("an input is empty", hint="give a file, a folder, -, git:REV:PATH, cluster or cluster:CONTEXT")
+    return read_input((text,), namespace=namespace, strict=strict, quiet=quiet)
+
+
+def open_inputs(texts: Sequence[str], *, quiet: bool = False) -> list[str | Source]:
+    """The inputs as `outgate.cluster.load` takes them: what is no file is fetched, and what is missing of it is said.
+
+    Raises:
+        InvalidInput: a revision or a context that there is not, or a broken kubeconfig.
+        ClusterError: the cluster gives no answer.
+        KernelError: git is not installed, or failed.
+    """
+    found: list[str | Source] = []
+    clusters = 0
+    for text in dict.fromkeys(texts):
+        door, colon, rest = text.partition(":")
+        if door == "git" and colon:
+            found += _from_git(text, quiet)
+        elif door == "cluster":
+            if not colon and os.path.exists(text):
+                raise UsageError(
+                    "cluster may mean the live cluster or what lies here under that name",
+                    hint="write ./cluster for the file or folder, and cluster: for the live cluster",
+                )
+            clusters += 1
+            if clusters > 1:
+                raise UsageError("an input has one live cluster at most", hint="outgate diff compares two")
+            found.append(_from_cluster(rest))
+        else:
+            found.append(text)
+    return found
+
+
+def _from_git(text: str, quiet: bool) -> list[Source]:
+    from outgate.cluster import Text, is_manifest
+    from outgate.host.git import files_at
+
+    revision = files_at(text, is_manifest)
+    for name, why in revision.passed_over:
+        note(f"note: {name} is not read: it is {why}", quiet)
+    return [Text(name, data) for name, data in revision.files]
+
+
+def _from_cluster(context: str) -> Source:
+    from outgate.cluster import Objects
+    from outgate.cluster.client import Client
+    from outgate.cluster.live import fetch, find_access
+
+    with Client(find_access(context or None, chosen_kubeconfig(), os.environ, _run_plugin)) as client:
+        fetched = fetch(client)
+        for words in fetched.notes:
+            # Said even with -q: an answer without the Services is another answer.
+            note(f"note: {words}")
+        return Objects(client.access.name, fetched.documents)
+
+
+def _run_plugin(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+    from outgate.host import process
+
+    done = process.read(argv, environment=environment)
+    return done.code, done.stdout, done.stderr
 
 
 def _things(count: int) -> str:

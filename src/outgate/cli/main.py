@@ -54,6 +54,7 @@ class Verb(NamedTuple):
 # In the order in which a newcomer needs them.
 VERBS: dict[str, Verb] = {
     "validate": Verb("outgate.cli.validate:validate", "Say which objects the API server would refuse, and where."),
+    "snapshot": Verb("outgate.cli.snapshot:snapshot", "Save what Outgate reads of a cluster, without secrets."),
     "can-reach": Verb("outgate.cli.can_reach:can_reach", "Say if one flow is allowed, and which line decided."),
     "list": Verb("outgate.cli.list:list_", "List every allowed connection, exactly, by workload."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what may talk to what: Mermaid, DOT, or one HTML page."),

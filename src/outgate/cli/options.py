@@ -3,6 +3,7 @@
 Each decorator adds one family of options, and the verb receives them as arguments of these names:
 
     @input_options                   filename: tuple[str, ...]; namespace: str | None; all_namespaces, strict: bool
+                                     (`--context` and `--kubeconfig` put ``cluster:CONTEXT`` before the filenames)
     @output_options("text", "json")  output: str, the first choice unless told; quiet: bool; verbose: int
     @profile_option                  profile: str, the name of one of `outgate.policy.PROFILES`
 
@@ -19,9 +20,12 @@ from typing import Any, TypeVar
 
 import click
 
+from outgate.errors import OutgateError
+
 __all__ = [
     "CONTEXT_SETTINGS",
     "PROFILE_NAMES",
+    "chosen_kubeconfig",
     "color_choice",
     "input_options",
     "output_options",
@@ -39,9 +43,11 @@ PROFILE_NAMES = ("outgate", "calico", "cilium", "aws-vpc-cni", "ovn-kubernetes",
 
 
 def input_options(function: Function) -> Function:
-    """Add where the manifests come from and which namespaces are meant: `-f`, `-n`, `-A`, `--strict`.
+    """Add where the input comes from and which namespaces are meant: `-f`, `--context`, `-n`, `-A`, `--strict`.
 
-    Without `-f` the verb receives an empty tuple and decides itself what that means.
+    Without `-f`, `--context` and `--kubeconfig` the verb receives an empty tuple and decides itself what that means.
+    A live cluster is one more filename, so no verb has to know of it, and it comes first: what files say replaces what
+    the cluster has, and the answer is about the cluster as it would be with them.
     """
     for option in reversed(
         (
@@ -51,7 +57,27 @@ def input_options(function: Function) -> Function:
                 multiple=True,
                 type=click.Path(allow_dash=True),
                 metavar="PATH",
-                help="Manifests to read: a file, a folder with all below it, or - for standard input. May be repeated.",
+                callback=_with_cluster,
+                help="Manifests to read: a file, a folder with all below it, - for standard input, git:REV:PATH, or "
+                "cluster for a live one. May be repeated.",
+            ),
+            click.option(
+                "--context",
+                metavar="NAME",
+                is_eager=True,
+                expose_value=False,
+                callback=_remember,
+                shell_complete=_contexts,
+                help="Ask the live cluster of this context of the kubeconfig.",
+            ),
+            click.option(
+                "--kubeconfig",
+                type=click.Path(),
+                metavar="FILE",
+                is_eager=True,
+                expose_value=False,
+                callback=_remember,
+                help="Ask a live cluster, and find it in this file instead of KUBECONFIG or ~/.kube/config.",
             ),
             click.option(
                 "-n",
@@ -139,6 +165,42 @@ def color_choice(option: str, environment: Mapping[str, str]) -> bool | None:
 def wants_color(context: click.Context) -> bool:
     """Say if standard output gets colours; for the rare output that differs by more than its escape sequences."""
     return sys.stdout.isatty() if context.color is None else context.color
+
+
+def chosen_kubeconfig() -> str | None:
+    """What `--kubeconfig` says in the command that runs."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else _kubeconfig_of(context)
+
+
+def _kubeconfig_of(context: click.Context) -> str | None:
+    return context.meta.get(f"{__name__}.kubeconfig")
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value == "":
+        # An unset variable of a script: the cluster that is asked instead would be the wrong one.
+        raise click.UsageError(f"{parameter.opts[-1]} is empty.", context)
+    context.meta[f"{__name__}.{parameter.name}"] = value
+
+
+def _contexts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names that a shell may complete: contexts of the kubeconfig, and none where it cannot be read."""
+    from outgate.cluster.kubeconfig import kubeconfig_files, read_kubeconfig
+
+    try:
+        config = read_kubeconfig(kubeconfig_files(_kubeconfig_of(context), os.environ))
+    except OutgateError:
+        return []
+    return [name for name in config.contexts if name.startswith(incomplete)]
+
+
+def _with_cluster(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The filenames, behind the cluster where one is asked for. The eager options have been seen by now."""
+    name = context.meta.get(f"{__name__}.context")
+    if name is None and _kubeconfig_of(context) is None:
+        return value
+    return (f"cluster:{name or ''}", *value)
 
 
 def _choose_color(context: click.Context, _parameter: click.Parameter, value: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
+from outgate.cli.inputs import NO_INPUT, open_inputs
 from outgate.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def validate(
     from outgate.cluster import load
 
     if not filename:
-        raise UsageError("there is nothing to validate", hint="name files or folders with -f, or -f - to read a pipe")
-    loaded = load(filename, namespace=namespace or "default")
+        raise UsageError("there is nothing to validate", hint=NO_INPUT)
+    loaded = load(open_inputs(filename, quiet=quiet), namespace=namespace or "default")
     if output == "json":
         click.echo(_as_json(loaded))
     else:

@@ -1,4 +1,4 @@
-"""Manifests from files, folders and standard input.
+"""Manifests from files, folders and standard input, and from whoever else has them.
 
 A folder stands for everything below it whose name ends in .yaml, .yml or .json, in the order of the names; what is
 hidden (a name that begins with a dot) is left alone. A file that is named is read whatever it is called, a pipe
@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from outgate.cluster.reading import Unreadable
+from outgate.cluster.sources import Objects, Source, Text
 from outgate.errors import InputError, InvalidInput
-from outgate.model.parse import Parsed, Refused, parse
+from outgate.model.parse import Keep, Parsed, Refused, parse
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
 
-__all__ = ["Loaded", "documents_of", "load"]
+__all__ = ["Loaded", "documents_of", "is_manifest", "load"]
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -53,27 +54,38 @@ class Loaded:
     """Those errors: documents that are no YAML or JSON."""
 
 
-def load(filenames: Sequence[str], *, strict: bool = False, namespace: str = "default", stored: bool = False) -> Loaded:
-    """Read manifests: files, folders, and ``-`` for standard input.
+def load(
+    inputs: Sequence[str | Source],
+    *,
+    strict: bool = False,
+    namespace: str = "default",
+    stored: bool | None = False,
+    keep: Keep | None = None,
+) -> Loaded:
+    """Read manifests: files, folders, ``-`` for standard input, and sources that somebody else has opened.
 
-    `namespace` is for namespaced objects that name none. With `stored` the files are what a server held (see
-    `outgate.model.parse.parse`). With `strict` any error is raised, all of them in one InvalidInput. What cannot be
-    opened is raised always.
+    `namespace` is for namespaced objects that name none. For `stored` and `keep` see `outgate.model.parse.parse`. With
+    `strict` any error is raised, all of them in one InvalidInput. What cannot be opened is raised always.
     """
-    files = _files(filenames)
+    opened = _opened(inputs)
     unreadable = Unreadable()
     # Hundreds of thousands of objects are made and none of them is garbage: the collector would only look for it.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        parsed = parse(_documents(files, unreadable), default_namespace=namespace, stored=stored)
+        parsed = parse(_documents(opened, unreadable), default_namespace=namespace, stored=stored, keep=keep)
     finally:
         if collecting:
             gc.enable()
-    loaded = _loaded(parsed, unreadable, files)
+    loaded = _loaded(parsed, unreadable, [one if isinstance(one, str) else one.name for one in opened])
     if strict and loaded.errors:
         raise InvalidInput(loaded.errors)
     return loaded
+
+
+def is_manifest(steps: Sequence[str]) -> bool:
+    """Say if a file below a folder is read, by the steps of its path from there: by its ending, and not hidden."""
+    return steps[-1].endswith(_ENDINGS) and not any(step.startswith(".") for step in steps)
 
 
 def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loaded:
@@ -81,7 +93,8 @@ def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loa
     order = {file: number for number, file in enumerate(files)}
 
     def place(errors: Sequence[InputError]) -> tuple[int, int]:
-        return order.get(errors[0].file, 0), min(error.line for error in errors)
+        # The objects of a cluster are in no file of the list, and stay in the order in which they came.
+        return order.get(errors[0].file, -1), min(error.line for error in errors)
 
     groups = [*((error,) for error in unreadable.errors), *(one.errors for one in parsed.refused)]
     warnings = [(warning,) for warning in (*unreadable.warnings, *parsed.warnings)]
@@ -134,13 +147,19 @@ def _in_utf8(data: bytes, file: str, unreadable: Unreadable) -> bytes | None:
     return data
 
 
-def _documents(files: Sequence[str], unreadable: Unreadable) -> Iterator[Document]:
-    for file in files:
-        try:
-            data = _read(file)
-        except OSError as error:
-            raise InvalidInput([_cannot(file, error)]) from error
-        yield from documents_of(data, file, unreadable)
+def _documents(opened: Sequence[str | Source], unreadable: Unreadable) -> Iterator[Document]:
+    for one in opened:
+        match one:
+            case Objects():
+                yield from one.documents
+            case Text():
+                yield from documents_of(one.data, one.name, unreadable)
+            case str():
+                try:
+                    data = _read(one)
+                except OSError as error:
+                    raise InvalidInput([_cannot(one, error)]) from error
+                yield from documents_of(data, one, unreadable)
 
 
 def _read(file: str) -> bytes:
@@ -155,24 +174,27 @@ def _cannot(file: str, error: OSError) -> InputError:
     return InputError(file, 0, "", f"cannot be read: {words}")
 
 
-def _files(filenames: Sequence[str]) -> list[str]:
-    """The files to read, each once. Raises InvalidInput with all that is not there or cannot be opened."""
-    found: dict[str, None] = {}
+def _opened(inputs: Sequence[str | Source]) -> list[str | Source]:
+    """What to read, folders as their files, each once. Raises InvalidInput with all that cannot be opened."""
+    found: dict[str, str | Source] = {}
     errors: list[InputError] = []
-    for name in filenames:
-        if name == "-":
-            found[name] = None
+    for name in inputs:
+        if not isinstance(name, str):
+            found[name.name] = name
+        elif name == "-":
+            found[name] = name
         elif os.path.isdir(name):
             below = list(_below(name, errors))
             if not below and not errors:
                 errors.append(InputError(name, 0, "", f"this folder has no file that ends in {', '.join(_ENDINGS)}"))
-            found.update(dict.fromkeys(below))
+            found.update((file, file) for file in below)
         else:
-            found[name] = None
-    errors += [problem for file in found if (problem := _problem(file)) is not None]
+            found[name] = name
+    files = [one for one in found.values() if isinstance(one, str)]
+    errors += [problem for file in files if (problem := _problem(file)) is not None]
     if errors:
         raise InvalidInput(errors, hint="give a file, a folder, or - for standard input")
-    return list(found)
+    return list(found.values())
 
 
 def _below(folder: str, errors: list[InputError]) -> Iterator[str]:
@@ -184,7 +206,7 @@ def _below(folder: str, errors: list[InputError]) -> Iterator[str]:
         for name in sorted(names):
             path = os.path.join(place, name)
             # A pipe or a socket that lies about is not asked for by name, and would be waited on for ever.
-            if name.endswith(_ENDINGS) and not name.startswith(".") and not _is_special(path):
+            if is_manifest([name]) and not _is_special(path):
                 yield path
 
 

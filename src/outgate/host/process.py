@@ -21,12 +21,12 @@ from typing import IO, NoReturn
 
 from outgate.errors import KernelError, NotPermitted
 
-__all__ = ["OUTPUT_LIMIT", "PACKAGES", "Completed", "fork", "replace", "run"]
+__all__ = ["OUTPUT_LIMIT", "PACKAGES", "Completed", "Output", "fork", "read", "replace", "run"]
 
 OUTPUT_LIMIT = 256 * 1024 * 1024
 """Bytes of output that are read before a command is ended. Listing 100 000 set elements takes about 20 MiB."""
 
-PACKAGES: Mapping[str, str] = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack"}
+PACKAGES: Mapping[str, str] = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "git": "git"}
 """The Debian package that has each command."""
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -43,6 +43,16 @@ class Completed:
     code: int
     stdout: str
     stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A command that has ended, with what it wrote byte for byte."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: bytes
 
 
 def run(
@@ -62,10 +72,34 @@ def run(
         NotPermitted: the command reports EPERM.
         KernelError: it is not installed, failed, took too long or said too much.
     """
+    ended = read(argv, input=None if input is None else input.encode(), timeout=timeout, limit=limit)
+    done = Completed(
+        ended.argv, ended.code, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
+    )
+    if check and done.code != 0:
+        raise _failure(done)
+    return done
+
+
+def read(
+    argv: Sequence[str],
+    *,
+    input: bytes | None = None,
+    timeout: float = 60,
+    limit: int = OUTPUT_LIMIT,
+    environment: Mapping[str, str] | None = None,
+) -> Output:
+    """Runs a command to its end, whatever its code, and returns the bytes that it wrote.
+
+    `environment` is added to that of this process. `timeout` and `limit` are as for `run`.
+
+    Raises:
+        KernelError: it is not installed, took too long or said too much.
+    """
     path = _find(argv[0])
-    with _started(argv, path, with_input=input is not None) as child:
+    with _started(argv, path, with_input=input is not None, environment=environment or {}) as child:
         try:
-            stdout, stderr = _converse(child, (input or "").encode(), time.monotonic() + timeout, limit)
+            stdout, stderr = _converse(child, input or b"", time.monotonic() + timeout, limit)
         except TimeoutError as error:
             raise KernelError(f"{argv[0]} did not end within {timeout:g} s and was stopped") from error
         except OverflowError as error:
@@ -73,10 +107,7 @@ def run(
         finally:
             # Nothing is waited for without a bound: whoever still runs here has been given up.
             child.kill()
-    done = Completed(tuple(argv), child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
-    if check and done.code != 0:
-        raise _failure(done)
-    return done
+    return Output(tuple(argv), child.returncode, stdout, stderr)
 
 
 def fork(entry: Callable[[], int]) -> int:
@@ -135,7 +166,9 @@ def _missing(name: str) -> KernelError:
     return KernelError(f"the command {name} is not installed", hint=hint)
 
 
-def _started(argv: Sequence[str], path: str, *, with_input: bool) -> subprocess.Popen[bytes]:
+def _started(
+    argv: Sequence[str], path: str, *, with_input: bool, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(argv),
@@ -143,7 +176,7 @@ def _started(argv: Sequence[str], path: str, *, with_input: bool) -> subprocess.
             stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C", "PATH": _search_path(os.environ.get("PATH", ""))},
+            env={**os.environ, "LC_ALL": "C", "PATH": _search_path(os.environ.get("PATH", "")), **environment},
         )
     except OSError as error:
         raise KernelError(f"{argv[0]} cannot be started: {error.strerror}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +30,17 @@ from outgate.model.validate import (
 )
 from outgate.model.validate_text import quote
 
-__all__ = ["Parsed", "Refused", "implied_by_list", "parse"]
+__all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse"]
 
 _CLUSTER_WIDE = ("Namespace", "Node")
 _NETWORKING = "networking.k8s.io/v1"
 _NETWORKING_KINDS = ("IngressClass", "IPAddress", "ServiceCIDR")
+_FROM_SERVER = ("uid", "resourceVersion")
 _SPELLINGS = {(version, kind.casefold()) for version, kind in OBJECTS}
+
+
+Keep = Callable[[str, str, Mapping[str, Any]], None]
+"""Is told apiVersion, kind and the decoded fields of every object that is used: what the answer rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,22 @@ class Parsed:
         return tuple(error for one in self.refused for error in one.errors)
 
 
-def parse(documents: Iterable[Document], *, default_namespace: str = "default", stored: bool = False) -> Parsed:
+def parse(
+    documents: Iterable[Document],
+    *,
+    default_namespace: str = "default",
+    stored: bool | None = False,
+    keep: Keep | None = None,
+) -> Parsed:
     """The snapshot of these documents.
 
     `default_namespace` is for namespaced objects that name none. With `stored` the objects come from a server that
     holds them: unknown fields are passed over, and what older rules let in (a sloppy CIDR) is read as the server
-    reads it.
+    reads it. None leaves that to each object: one with a ``uid`` or a ``resourceVersion`` ("Populated by the system.
+    Read-only.") was printed by a server. A document may say so by itself. `keep` is told what is used; of an object
+    given twice it is told twice.
     """
-    reader = _Reader(default_namespace, stored)
+    reader = _Reader(default_namespace, stored, keep)
     for document in documents:
         for one in _items(document):
             reader.read(one)
@@ -118,15 +131,17 @@ def _item(document: Document, index: int, value: object) -> Document:
         lambda path: document.locate((*at, *path)),
         document.template,
         repeated,
+        document.stored,
     )
 
 
 class _Reader:
     """Takes documents one at a time and keeps what they amount to."""
 
-    def __init__(self, default_namespace: str, stored: bool) -> None:
+    def __init__(self, default_namespace: str, stored: bool | None, keep: Keep | None) -> None:
         self.default_namespace = default_namespace
         self.stored = stored
+        self.keep = keep
         self.made: dict[tuple[str, str, str], list[Made | NetworkPolicy]] = {}
         self.refused: list[Refused] = []
         self.warnings: list[InputError] = []
@@ -157,7 +172,8 @@ class _Reader:
 
     def _object(self, document: Document, raw: dict[str, Any], version: str, kind: str, shape: Struct) -> None:
         policy = shape is NETWORK_POLICY
-        decoded = decode(raw, shape, strict=policy and not self.stored, repeated=document.repeated)
+        stored = document.stored or (_from_server(raw) if self.stored is None else self.stored)
+        decoded = decode(raw, shape, strict=policy and not stored, repeated=document.repeated)
         metadata = decoded.value.setdefault("metadata", {})
         if kind not in _CLUSTER_WIDE:
             metadata["namespace"] = metadata.get("namespace") or self.default_namespace
@@ -165,7 +181,7 @@ class _Reader:
             flaws = [decoded.wrong] if decoded.wrong is not None else _in_order(document, decoded.strict)
             self._refuse(document, version, kind, _known(metadata, raw), flaws)
             return
-        flaws = list(self._flaws(decoded.value, kind))
+        flaws = list(_flaws(decoded.value, kind, stored))
         if flaws:
             self._refuse(document, version, kind, metadata, flaws)
             return
@@ -174,6 +190,8 @@ class _Reader:
         place = Place(document if policy else Document(document.file, None, document.locate, document.template))
         if policy:
             self._keep(kind, metadata, [network_policy(decoded.value, place)], place)
+            if self.keep is not None:
+                self.keep(version, kind, decoded.value)
             self._warn(document, network_policy_warnings(decoded.value))
             return
         troubles = Troubles()
@@ -182,17 +200,9 @@ class _Reader:
             self._refuse(document, version, kind, metadata, troubles.flaws)
             return
         self._keep(kind, metadata, made, place)
+        if self.keep is not None:
+            self.keep(version, kind, decoded.value)
         self._warn(document, (*troubles.warnings, *_repetitions(document, shape)))
-
-    def _flaws(self, value: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
-        if kind == "NetworkPolicy":
-            yield from network_policy_flaws(value, stored=self.stored)
-        elif not self.stored:
-            yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
-            template = value.get("spec", {}).get("template")
-            if template is not None:
-                # The server leaves "metadata" out of this path.
-                yield from label_flaws(template.get("metadata", {}).get("labels", {}), ("spec", "template", "labels"))
 
     def _generate(self, kind: str, metadata: Mapping[str, Any]) -> str:
         """A name for ``generateName``: the server appends five characters of its own choice, and so do we."""
@@ -295,6 +305,24 @@ def _envelope_problem(version: object, kind: object) -> Flaw | None:
     if mistyped or (version == _NETWORKING and kind not in _NETWORKING_KINDS):
         return Flaw(("kind",), f"no matches for kind {quote(kind)} in version {quote(version)}", ("kind",))
     return None
+
+
+def _from_server(raw: Mapping[str, Any]) -> bool:
+    """Say if an object carries what only a server writes: whoever creates an object may not even say it."""
+    metadata = _metadata_of(raw)
+    return any(isinstance(metadata.get(name), str) and metadata[name] for name in _FROM_SERVER)
+
+
+def _flaws(value: Mapping[str, Any], kind: str, stored: bool) -> Iterator[Flaw]:
+    """What the server would refuse in a decoded object."""
+    if kind == "NetworkPolicy":
+        yield from network_policy_flaws(value, stored=stored)
+    elif not stored:
+        yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
+        template = value.get("spec", {}).get("template")
+        if template is not None:
+            # The server leaves "metadata" out of this path.
+            yield from label_flaws(template.get("metadata", {}).get("labels", {}), ("spec", "template", "labels"))
 
 
 def _repetitions(document: Document, shape: Struct) -> Iterator[Flaw]:

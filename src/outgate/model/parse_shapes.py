@@ -227,7 +227,7 @@ _SHORT_METADATA = Struct(
     "ObjectMeta",
     {
         **{name: METADATA.fields[name] for name in ("name", "generateName", "namespace", "uid", "labels")},
-        "ownerReferences": METADATA.fields["ownerReferences"],
+        **{name: METADATA.fields[name] for name in ("ownerReferences", "resourceVersion")},
         "deletionTimestamp": STRING,
     },
 )

@@ -28,6 +28,7 @@ class Document:
     leave out what `outgate.model.parse` does not look at. `locate` gives the line
     (from 1; 0 if unknown) of the value at a path; for a missing path it gives the nearest parent's line.
     `template` is the Helm template named by a ``# Source:`` comment above the document, or empty.
+    `stored` says that a server held it: what it says was accepted once, and is read as the server reads it.
     `repeated` has the path of every key that its mapping holds more than once, with the line of the last repetition
     (the value is the last one's); what may not be repeated is for the reader of the object to say.
     """
@@ -37,6 +38,7 @@ class Document:
     locate: Callable[[Path], int] = field(default=_no_line, repr=False)
     template: str = ""
     repeated: Mapping[Path, int] = field(default_factory=dict, repr=False)
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -192,7 +192,19 @@ class Snapshot:
 
 
 def _by_name(many: Iterable[_Named]) -> tuple[_Named, ...]:
-    return tuple(sorted(many, key=lambda one: (one.namespace, one.name)))
+    """Sorted by namespace and name. Where a name is not unique the order of the files must not decide."""
+    return tuple(sorted(many, key=_order))
+
+
+def _order(one: _Named) -> tuple[str, str, str]:
+    match one:
+        case Workload():
+            return one.namespace, one.name, one.kind
+        case EndpointSlice():
+            # The slices that an Endpoints object makes have its name, and keep the order of its subsets.
+            return one.namespace, one.name, one.service
+        case _:
+            return one.namespace, one.name, ""
 
 
 def _named(declared: Iterable[Namespace], mentioned: Iterable[str]) -> dict[str, Namespace]:

@@ -1,0 +1,52 @@
+"""`outgate snapshot`: a cluster in a file, to ask later, elsewhere, or of somebody else."""
+
+from __future__ import annotations
+
+import click
+
+from outgate.cli import options
+from outgate.cli.inputs import note, read_input
+
+__all__ = ["snapshot"]
+
+
+@click.command()
+@options.input_options
+@options.output_options("json")
+def snapshot(
+    filename: tuple[str, ...],
+    namespace: str | None,
+    all_namespaces: bool,  # noqa: ARG001 - every namespace is saved anyway; -A only says so
+    strict: bool,
+    output: str,  # noqa: ARG001 - there is one format, and it is the one that -f reads
+    quiet: bool,
+    verbose: int,
+) -> int:
+    """Save what Outgate reads of a cluster, without secrets.
+
+    The file is a List of Kubernetes objects in JSON, one a line, with the fields that decide about traffic: names,
+    labels, ports, addresses, selectors and owners, and network policies whole. What containers run, their environment
+    and their volumes are not in it. Every verb reads it with -f and answers as it would have answered for the cluster.
+
+    \b
+    Examples:
+      outgate snapshot --context prod > cluster.json
+      outgate can-reach -f cluster.json shop/web shop/postgres:5432
+      helm template . | outgate snapshot -f - > rendered.json
+
+    \b
+    Exit codes:
+      0  saved
+      2  bad usage or bad input
+      3  the cluster could not be reached, or refuses what there is no answer without
+    """
+    from outgate.cluster.saved import Saved
+
+    saved = Saved()
+    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet, keep=saved.keep)
+    for line in saved.lines():
+        click.echo(line)
+    if verbose:
+        skipped = sum(loaded.skipped.values())
+        note(f"note: {len(saved)} objects saved, {skipped} of other kinds left out")
+    return 0

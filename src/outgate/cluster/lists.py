@@ -1,0 +1,190 @@
+"""Lists of an API server: all objects of a kind, page by page, as documents.
+
+A page says where the next one begins (``continue``). The server keeps that place for some minutes only; a list that
+takes longer is answered with 410 and begun again, and after a few times asked for in one piece.
+
+The objects are decoded page by page and only as far as `outgate.model.parse` looks, so that a hundred thousand pods
+are never here as the server prints them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from outgate.cluster.client import Answer, Client
+from outgate.errors import ClusterError
+from outgate.model.parse_decode import plain_type
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.place import Document
+
+__all__ = ["RESOURCES", "RefusedError", "Resource", "listed"]
+
+PAGE = 500
+RESTARTS = 3
+"""How often a list is begun again before it is asked for in one piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind, and where its objects are listed."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    needed: bool = False
+    """Without it there is no answer at all."""
+
+    @property
+    def path(self) -> str:
+        """The path of the list of all namespaces."""
+        root = "apis" if "/" in self.api_version else "api"
+        return f"/{root}/{self.api_version}/{self.plural}"
+
+    @property
+    def full(self) -> str:
+        """The name that kubectl takes without a doubt: ``deployments.apps``."""
+        group = self.api_version.rpartition("/")[0]
+        return f"{self.plural}.{group}" if group else self.plural
+
+    def place(self, cluster: str, metadata: Mapping[str, Any]) -> str:
+        """What stands where a file name would: ``cluster:prod/networkpolicies/shop/web``."""
+        steps = (cluster, self.plural, metadata.get("namespace"), metadata.get("name"))
+        return "/".join(step for step in steps if isinstance(step, str) and step)
+
+
+_KNOWN = (
+    # What others refer to comes first.
+    Resource("v1", "Namespace", "namespaces", namespaced=False, needed=True),
+    Resource("v1", "Node", "nodes", namespaced=False),
+    Resource("apps/v1", "Deployment", "deployments"),
+    Resource("apps/v1", "StatefulSet", "statefulsets"),
+    Resource("apps/v1", "DaemonSet", "daemonsets"),
+    Resource("apps/v1", "ReplicaSet", "replicasets"),
+    Resource("v1", "ReplicationController", "replicationcontrollers"),
+    Resource("batch/v1", "CronJob", "cronjobs"),
+    Resource("batch/v1", "Job", "jobs"),
+    Resource("v1", "Pod", "pods", needed=True),
+    Resource("v1", "Service", "services"),
+    Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
+    Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
+    Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", needed=True),
+)
+
+RESOURCES = tuple(one for one in _KNOWN if (one.api_version, one.kind) in OBJECTS)
+"""What is asked for, in this order: all that the model reads. Endpoints say once more what the slices say."""
+
+
+class RefusedError(Exception):
+    """The server does not have a list, or does not give it to us; `answer` says which."""
+
+    def __init__(self, resource: Resource, answer: Answer) -> None:
+        super().__init__(f"{resource.full}: {answer.status}")
+        self.resource = resource
+        self.answer = answer
+
+
+class _ListMeta(msgspec.Struct):
+    """What a list says of itself. `resourceVersion` is where a watch would go on."""
+
+    resourceVersion: str = ""  # noqa: N815 - the name in the text
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    metadata: _ListMeta
+    items: list[Any]
+
+
+def listed(client: Client, resource: Resource) -> list[Document]:
+    """All objects of a kind, each with its place.
+
+    Raises:
+        RefusedError: 403 or 404.
+        ClusterError: no list comes about.
+    """
+    for _ in range(RESTARTS):
+        values = _pages(client, resource, {"limit": str(PAGE)})
+        if values is not None:
+            break
+    else:
+        values = _pages(client, resource, {})
+    if values is None:
+        raise ClusterError(f"{client.access.name}: the list of {resource.full} expires again and again (410)")
+    return [_document(client.access.name, resource, value) for value in values]
+
+
+def _pages(client: Client, resource: Resource, query: Mapping[str, str]) -> list[Any] | None:
+    """The items of all pages; None where the server has forgotten how to go on."""
+    values: list[Any] = []
+    token = ""
+    while True:
+        answer = client.get(resource.path, {**query, "continue": token} if token else query)
+        if answer.status == 410:
+            return None
+        page = _page(client, resource, answer)
+        values += page.items
+        if not page.metadata.continue_:
+            return values
+        if page.metadata.continue_ == token:
+            raise ClusterError(f"{client.access.name}: the list of {resource.full} goes round in a circle")
+        token = page.metadata.continue_
+
+
+def _page(client: Client, resource: Resource, answer: Answer) -> _Page:
+    if answer.status in {403, 404}:
+        raise RefusedError(resource, answer)
+    what = f"{client.access.name}: the list of {resource.full}"
+    if answer.status != 200:
+        raise ClusterError(f"{what} is answered with {answer.status}: {answer.words}", hint=_advice(answer.status))
+    try:
+        found = _decoder(resource).decode(answer.body)
+    except msgspec.ValidationError:
+        # A value of a type that we do not know: read whole, so that the one object is set apart with the right words.
+        found = _whole(what, answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_list(what) from error
+    return _Page(found.metadata or _ListMeta(), found.items or [])
+
+
+def _whole(what: str, answer: Answer) -> Any:
+    try:
+        return _page_decoder(dict[str, Any]).decode(answer.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _no_list(what) from error
+
+
+def _no_list(what: str) -> ClusterError:
+    return ClusterError(f"{what} is answered with something that is no list", hint="is this an API server?")
+
+
+def _advice(status: int) -> str:
+    if 300 <= status < 400:
+        return "the address leads elsewhere: give the kubeconfig the address of the API server itself"
+    return "the API server is overloaded or ill; try again later" if status == 429 or status >= 500 else ""
+
+
+@functools.cache
+def _decoder(resource: Resource) -> msgspec.json.Decoder[Any]:
+    """The decoder of a page; of a policy everything is kept, because it is read field by field and explained."""
+    shape = OBJECTS[resource.api_version, resource.kind]
+    return _page_decoder(dict[str, Any] if shape is NETWORK_POLICY else plain_type(shape))
+
+
+def _page_decoder(item: Any) -> msgspec.json.Decoder[Any]:
+    fields: list[Any] = [("items", list[item] | None), ("metadata", _ListMeta | None, None)]
+    return msgspec.json.Decoder(msgspec.defstruct("Page", fields))
+
+
+def _document(cluster: str, resource: Resource, value: dict[str, Any]) -> Document:
+    """An object of a list; its items leave out what all of them are."""
+    metadata = value.get("metadata")
+    place = resource.place(cluster, metadata if isinstance(metadata, dict) else {})
+    value["apiVersion"], value["kind"] = resource.api_version, resource.kind
+    return Document(place, value, stored=True)

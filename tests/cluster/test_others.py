@@ -1,0 +1,87 @@
+"""Policies that are not read are said, where there are any, and only there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from outgate.cluster.client import Client
+from outgate.cluster.others import unread_policies
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from tests.cluster.apiserver import ApiServer, Asked, Reply, Shelf, access_to, status
+
+SOME = Reply(body={"items": [{"metadata": {"name": "x"}, "spec": {"anything": 1}}], "metadata": {"continue": "y"}})
+NONE = Reply(body={"items": []})
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    """One server for all tests of this file."""
+    with ApiServer(Shelf([])) as one:
+        yield one
+
+
+def notes(server: ApiServer, groups: object, lists: Mapping[str, Reply]) -> list[str]:
+    """What is said of a cluster with these groups and lists."""
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/apis":
+            return groups if isinstance(groups, Reply) else Reply(body={"kind": "APIGroupList", "groups": groups})
+        assert asked.query == {"limit": "1"}
+        return lists.get(asked.path, Reply(404, "404 page not found\n"))
+
+    server.answer = answer
+    with Client(access_to(server), wait=lambda _: None) as client:
+        return list(unread_policies(client))
+
+
+def group(name: str, *versions: str) -> dict[str, object]:
+    """An API group, as discovery prints it."""
+    told = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": told, "preferredVersion": told[0]}
+
+
+def test_policies_of_other_products(server: ApiServer) -> None:
+    """Whatever NetworkPolicies allow, these may deny it."""
+    groups = [group("apps", "v1"), group("cilium.io", "v2", "v2alpha1"), group("crd.projectcalico.org", "v1")]
+    found = notes(server, groups, {"/apis/cilium.io/v2/ciliumnetworkpolicies": SOME})
+    assert found == [
+        "cluster:test has ciliumnetworkpolicies.cilium.io, which Outgate does not read: they are not part of the answer"
+    ]
+
+
+def test_a_product_without_policies_is_no_news(server: ApiServer) -> None:
+    """A note that is always there is read by nobody."""
+    path = "/apis/cilium.io/v2/ciliumnetworkpolicies"
+    assert notes(server, [group("cilium.io", "v2")], {path: NONE}) == []
+    assert notes(server, [group("cilium.io", "v2")], {}) == []
+    assert notes(server, [group("apps", "v1")], {path: SOME}) == []
+
+
+def test_any_served_version_counts(server: ApiServer) -> None:
+    """Each product moves its kinds from version to version."""
+    paths = {"/apis/policy.networking.k8s.io/v1alpha1/adminnetworkpolicies": SOME}
+    (found,) = notes(server, [group("policy.networking.k8s.io", "v1alpha2", "v1alpha1")], paths)
+    assert "has adminnetworkpolicies.policy.networking.k8s.io" in found
+
+
+@pytest.mark.parametrize("reply", [status(403, "Forbidden", "no"), status(500, "x", "ill")])
+def test_what_is_not_shown_may_be_there(server: ApiServer, reply: Reply) -> None:
+    """Silence would be a guess."""
+    (found,) = notes(server, [group("k8s.ovn.org", "v1")], {"/apis/k8s.ovn.org/v1/egressfirewalls": reply})
+    assert found.startswith("cluster:test may have egressfirewalls.k8s.ovn.org")
+
+
+@pytest.mark.parametrize("reply", [status(403, "Forbidden", "no"), Reply(body="<html>"), Reply(body='{"groups": 5}')])
+def test_a_server_that_does_not_say(server: ApiServer, reply: Reply) -> None:
+    """Said too, once."""
+    (found,) = notes(server, reply, {})
+    assert "does not say which other kinds of policy it has" in found
+
+
+def test_what_is_read_is_not_said(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a kind is part of the model it is part of the answer."""
+    monkeypatch.setitem(OBJECTS, ("cilium.io/v2", "CiliumNetworkPolicy"), NETWORK_POLICY)
+    paths = {"/apis/cilium.io/v2/ciliumnetworkpolicies": SOME}
+    assert notes(server, [group("cilium.io", "v2")], paths) == []
