@@ -133,6 +133,18 @@ def test_every_profile_is_judged_alike(seed: int, name: str) -> None:
 
 
 @given(SEEDS)
+def test_families_are_told_apart_where_they_differ(seed: int) -> None:
+    """Not said where they differ, it is a wrong answer for one of them; said everywhere, nobody reads it."""
+    found = connections(owned(snapshot_of(random_cluster(seed)), seed))
+    for one in found:
+        if isinstance(one.source, Group) and isinstance(one.destination, Group):
+            mine = found.by_family(one.source, one.destination)
+            differ = any(transports != one.transports for _, transports in mine)
+            assert one.families == (mine if differ else ())
+            assert one.transports == found.between(one.source, one.destination)
+
+
+@given(SEEDS)
 def test_parts_outside_are_the_coarsest(seed: int) -> None:
     """Two parts in which the same passes would be one part, written twice."""
     found = connections(owned(snapshot_of(random_cluster(seed)), seed))

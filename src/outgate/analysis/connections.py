@@ -185,11 +185,8 @@ class Connections:
     def connection(self, source: Group, destination: Group, number: int) -> Connection:
         """The connection of two groups between which the transports of that number pass."""
         transports = self.grid.transports.sets[number]
-        if len(self.grid.families) == 1:
-            return Connection(source, destination, transports)
-        families = self.by_family(source, destination)
-        same = all(mine == transports for _, mine in families)
-        return Connection(source, destination, transports, () if same else families)
+        differs = self.grid.differing(source.identity) >> destination.identity & 1
+        return Connection(source, destination, transports, self.by_family(source, destination) if differs else ())
 
     def group(self, kind: str, namespace: str, name: str) -> tuple[Group, ...]:
         """The groups of one workload; none where the input has no such workload."""

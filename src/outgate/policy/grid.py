@@ -101,6 +101,7 @@ class Grid:
         self._lets_in: dict[Family, list[list[Contribution]]] = {}
         self._rows: dict[tuple[int, Family], Row] = {}
         self._joined: dict[int, Row] = {}
+        self._differing: dict[int, Bits] = {}
 
     # ---- rules and identities ----------------------------------------------------------------------------------------
 
@@ -316,6 +317,21 @@ class Grid:
         if found is None:
             rows = (self.row(number, family) for family in self.families)
             found = self._joined[number] = self.union(one for row in rows for one in row)
+        return found
+
+    def differing(self, number: int) -> Bits:
+        """The destinations to which not the same passes by addresses of every family that both have."""
+        found = self._differing.get(number)
+        if found is None:
+            found = 0
+            for family in self.families if len(self.families) > 1 else ():
+                have = self.identities.of_family[family]
+                alike = self.identities.everybody & ~have if have >> number & 1 else self.identities.everybody
+                mine = dict(self.row(number, family))
+                for transports, bits in self.joined(number):
+                    alike |= bits & mine.get(transports, 0)
+                    found |= bits & ~alike
+            self._differing[number] = found
         return found
 
     def union(self, contributions: Iterable[Contribution]) -> Row:
