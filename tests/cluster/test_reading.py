@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from outgate.cluster.files import documents_of
 from outgate.cluster.reading import Lines, Unreadable
 from outgate.errors import InputError
-from outgate.model.place import Path
+from outgate.model.parse import _items
+from outgate.model.place import Document, Path
 
 
 def test_lines_count_from_the_beginning_of_the_file() -> None:
@@ -27,6 +29,68 @@ def test_a_missing_value_has_the_line_of_its_nearest_parent() -> None:
     lines = Lines(b"x\n", 0, 2, lambda _: {(): 0, ("spec",): 6})
     assert [lines(path) for path in (("spec", "egress", 0, "to"), ("metadata", "name"))] == [7, 1]
     assert Lines(b"", 0, 0, lambda _: {})(("a",)) == 1
+
+
+YAML = """\
+# about the first
+kind: First
+spec:
+  a: 1
+
+---
+
+kind: NetworkPolicy  # the second
+metadata: {name: x}
+spec:
+  egress:
+  - to:
+    - podSelector: {}
+    # and a port
+    ports: [{port: 1}]
+  - {}
+"""
+LISTED = """\
+{
+  "kind": "List", "apiVersion": "v1",
+  "items": [
+    {"kind": "A",
+     "apiVersion": "v1"},
+    {"kind": "NetworkPolicy",
+     "spec": {"egress": [
+       {}
+     ]}}
+  ]
+}
+"""
+
+
+def documents(text: str) -> list[Document]:
+    """What the readers make of a text, lists taken apart."""
+    unreadable = Unreadable()
+    return [item for one in documents_of(text.encode(), "f", unreadable) for item in _items(one)]
+
+
+def test_a_document_gives_back_its_text() -> None:
+    """Who explains a policy shows it as it was written, with its comments, and counts lines as the file does."""
+    first, second = documents(YAML)
+    assert first.text(()) == (1, "# about the first\nkind: First\nspec:\n  a: 1")
+    begin, text = second.text(())
+    assert (begin, text.splitlines()[0]) == (8, "kind: NetworkPolicy  # the second")
+    assert begin + text.splitlines().index("  - {}") == second.locate(("spec", "egress", 1)) == 16
+    assert second.text(("spec", "egress", 0)) == (
+        12,
+        "  - to:\n    - podSelector: {}\n    # and a port\n    ports: [{port: 1}]",
+    )
+
+
+def test_an_item_of_a_list_gives_back_its_own_text() -> None:
+    """The rest of the list is not the policy's; and what was never written has no text."""
+    _, policy = documents(LISTED)
+    begin, text = policy.text(())
+    assert begin == 6
+    assert text.splitlines()[0] == '{"kind": "NetworkPolicy",'
+    assert '"A"' not in text
+    assert Document("f", {}).text(()) == (0, "")
 
 
 def test_complaints_are_collected() -> None:

@@ -76,7 +76,7 @@ def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
         repeated: Mapping[Path, int] = {}
         if isinstance(value, dict) and value.get("kind") == "NetworkPolicy":
             repeated = _repeated(data, start, end)
-        yield Document(file, value, lines, "", repeated)
+        yield Document(file, value, lines, "", repeated, text=lines.text)
 
 
 def _value(text: bytes, implied: Mapping[str, object]) -> Any:

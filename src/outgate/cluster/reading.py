@@ -44,3 +44,21 @@ class Lines:
         while path and path not in self._table:
             path = path[:-1]
         return self._first + self._table.get(path, 0)
+
+    def text(self, path: Path) -> tuple[int, str]:
+        """The lines of the value at a path as they are written, and the number of the first.
+
+        They end where the next value begins that is no part of it. The mark and the empty lines around a whole
+        document are left out.
+        """
+        begin = self(path) - self._first
+        assert self._table is not None
+        after = [line for at, line in self._table.items() if line > begin and at[: len(path)] != path]
+        lines = self._data[self._start : self._end].decode("utf-8", "replace").split("\n")
+        if not path:
+            begin = 0
+        kept = lines[begin : min(after, default=len(lines))]
+        while kept and kept[0].strip() in ("", "---"):
+            begin += 1
+            kept = kept[1:]
+        return self._first + begin, "\n".join(kept).replace("\r", "").rstrip()

@@ -45,7 +45,8 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
             words = "kubectl does not read on after this end of a document (...): begin the next one with ---"
             unreadable.warnings.append(InputError(file, first + rest, "", words))
         template = _source(_HEAD.match(piece)) or inherited
-        yield Document(file, value, lines, template, {path: first + line for path, line in repeated.items()})
+        placed = {path: first + line for path, line in repeated.items()}
+        yield Document(file, value, lines, template, placed, text=lines.text)
         inherited = _source(_tail(piece))
 
 

@@ -132,6 +132,7 @@ def _item(document: Document, index: int, value: object) -> Document:
         document.template,
         repeated,
         document.stored,
+        lambda path: document.text((*at, *path)),
     )
 
 

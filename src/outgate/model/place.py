@@ -20,6 +20,10 @@ def _no_line(_: Path) -> int:
     return 0
 
 
+def _no_text(_: Path) -> tuple[int, str]:
+    return 0, ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """One object of the input: a YAML document, or one item of a `List`.
@@ -31,6 +35,7 @@ class Document:
     `stored` says that a server held it: what it says was accepted once, and is read as the server reads it.
     `repeated` has the path of every key that its mapping holds more than once, with the line of the last repetition
     (the value is the last one's); what may not be repeated is for the reader of the object to say.
+    `text` gives a value as it was written, with the line on which that begins; nothing where it was never written.
     """
 
     file: str
@@ -39,6 +44,7 @@ class Document:
     template: str = ""
     repeated: Mapping[Path, int] = field(default_factory=dict, repr=False)
     stored: bool = False
+    text: Callable[[Path], tuple[int, str]] = field(default=_no_text, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
