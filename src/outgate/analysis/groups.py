@@ -16,7 +16,7 @@ from outgate.model import Direction, Pod
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Bits, members
 
-__all__ = ["Group", "Groups", "WorkloadKey", "part_words", "pods_by_workload"]
+__all__ = ["Group", "Groups", "WorkloadKey", "part_order", "part_words", "pods_by_workload", "told_apart"]
 
 WorkloadKey = tuple[str, str, str]
 """(namespace, name, kind): the order of a list."""
@@ -81,7 +81,7 @@ class Groups:
             made = [
                 Group(kind, namespace, name, tuple(pods), number, len(merged) > 1) for number, pods in merged.items()
             ]
-            found.extend(made if len(made) == 1 else _told_apart(grid, made))
+            found.extend(made if len(made) == 1 else sorted(told_apart(grid, made), key=part_order))
         places: dict[int, list[int]] = {}
         for place, group in enumerate(found):
             places.setdefault(group.identity, []).append(place)
@@ -137,16 +137,20 @@ def _distinctions(grid: Grid) -> Iterable[Bits]:
     return seen
 
 
-def _told_apart(grid: Grid, groups: list[Group]) -> list[Group]:
-    """The groups of one workload with the labels that set each apart."""
+def told_apart(grid: Grid, groups: list[Group]) -> list[Group]:
+    """The groups of one workload with the labels that set each apart, in the order given."""
     keys = grid.lens.keys
     labels = [[{k: v for k, v in pod.labels.items() if k in keys} for pod in group.pods] for group in groups]
     shared = [_constant(many) for many in labels]
     everywhere = _constant([one for many in labels for one in many])
     parts = [tuple(sorted((k, v) for k, v in mine.items() if everywhere.get(k) != v)) for mine in shared]
     # Labels that two groups have alike set neither apart: what does is their addresses, and then pods are named.
-    named = [replace(one, part=part if parts.count(part) == 1 else ()) for one, part in zip(groups, parts, strict=True)]
-    return sorted(named, key=lambda one: (one.part, one.pods[0].name))
+    return [replace(one, part=part if parts.count(part) == 1 else ()) for one, part in zip(groups, parts, strict=True)]
+
+
+def part_order(group: Group) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The order of the groups of one workload."""
+    return group.part, group.pods[0].name
 
 
 def _constant(many: list[dict[str, str]]) -> dict[str, str]:
