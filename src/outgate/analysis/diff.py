@@ -192,7 +192,7 @@ def _isolation(before: Connections, after: Connections, pieces: tuple[Matched, .
 
 
 class _Compared:
-    """Iterating gives the changes. A *pair* is what stands for a piece on each side; pieces of one pair are one kind."""
+    """Iterating gives the changes. A *pair* is what stands for a piece on each side: its identities, before and after."""
 
     def __init__(self, before: Connections, after: Connections, pieces: tuple[Matched, ...]) -> None:
         self.before = before
@@ -294,15 +294,12 @@ class _Compared:
         return found
 
     def _from_controller(self) -> Iterator[Change]:
-        old, new = (
-            {one.destination: one.transports & _GOVERNED for one in side.from_controller if isinstance(one.destination, Group)}
-            for side in (self.before, self.after)
-        )
+        old, new = ({one.destination: one.transports for one in side.from_controller} for side in (self.before, self.after))
         if not old and not new:
             return
         for piece in self.pieces:
-            before = old.get(piece.before, _NONE) if piece.before is not None else _NONE
-            after = new.get(piece.after, _NONE) if piece.after is not None else _NONE
+            before = _NONE if piece.before is None else old.get(piece.before, _NONE)
+            after = _NONE if piece.after is None else new.get(piece.after, _NONE)
             if before != after:
                 yield Change(INGRESS_CONTROLLER, piece.group, Shift(before, after), None, piece.presence)
 

@@ -42,7 +42,7 @@ class Matched:
     before: Group | None
     after: Group | None
     group: Group
-    """How it is shown: with its pods of after, and what sets it apart from the other pieces of its workload."""
+    """How it is shown: with its pods of after, or else of before, and what sets it apart from other pieces."""
 
     @property
     def presence(self) -> Presence | None:
@@ -161,7 +161,8 @@ class _Meetings:
                 # Each part without a partner looks at all parts of the other side.
                 looked_at = [len(after.groups)] * (id(one) not in met) + [len(before.groups)] * (id(other) not in met)
                 if looked_at and (1 in looked_at or before.labels(one) & after.labels(other)):
-                    self._meet(one, other, other.pods)
+                    # The finer side says which pods are meant.
+                    self._meet(one, other, one.pods if len(after.groups) == 1 else other.pods)
 
 
 def _shown(
