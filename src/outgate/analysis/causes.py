@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from outgate.analysis.changes import Change, IsolationChange
 from outgate.analysis.connections import Connections, External, Party
-from outgate.analysis.diff import Change, ConnectionDiff, IsolationChange
+from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.model import Direction, NetworkPolicy, Snapshot

@@ -8,9 +8,8 @@ Both lists are made through one lens, so that each splits workloads as finely as
 sets are compared and not lines: for two workloads the ports of TCP, UDP and SCTP before and after; for the addresses
 outside, the parts in which the same happens, so that a block that becomes half of itself is the half that closed.
 
-A change is `opened` where nothing passed before, `closed` where nothing passes after, else `changed`; it *widens*
-where all that passed still passes, *narrows* where nothing passes that did not. Neither: it does both. A change in one
-address family is a change. What comes or goes with a workload that is on one side alone is a change too, and marked.
+A change in one address family is a change. What comes or goes with a workload that is on one side alone is a change
+too, and marked. Parts of a workload that changed alike are put together again (see `merging`).
 
 The work is done on kinds of pod, as everywhere (`policy.grid`): pieces with the same identities on both sides have the
 same changes.
@@ -18,14 +17,15 @@ same changes.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
 from outgate.analysis.connections import Connections, External, Party, connections
 from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.analysis.groups import Group
-from outgate.analysis.matching import Matched, Presence, matched
+from outgate.analysis.matching import Matched, matched
+from outgate.analysis.merging import merged
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -33,96 +33,10 @@ from outgate.policy import OUTGATE, Policies, Profile
 from outgate.policy.grid import Row, lens_of
 from outgate.policy.identity import Bits, members
 
-__all__ = ["Change", "ConnectionDiff", "IsolationChange", "Kind", "Shift", "diff"]
+__all__ = ["ConnectionDiff", "diff"]
 
 _GOVERNED = TransportSet.governed()
 _NONE = TransportSet()
-
-
-class Kind(enum.Enum):
-    """What became of a connection."""
-
-    OPENED = "opened"
-    CLOSED = "closed"
-    CHANGED = "changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """What passed and what passes: TCP, UDP and SCTP, by an address of either family.
-
-    `families` is empty where it makes no difference by which; else it has before and after for each that both ends
-    have on both sides.
-    """
-
-    before: TransportSet
-    after: TransportSet
-    families: tuple[tuple[Family, TransportSet, TransportSet], ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """Whether there was a connection at all before, and is one after."""
-        if not self.before:
-            return Kind.OPENED
-        return Kind.CHANGED if self.after else Kind.CLOSED
-
-    @property
-    def opened(self) -> TransportSet:
-        """What passes now, by some family at least, and did not."""
-        found = self.after - self.before
-        for _, before, after in self.families:
-            found |= after - before
-        return found
-
-    @property
-    def closed(self) -> TransportSet:
-        """What passed, by some family at least, and does not any more."""
-        found = self.before - self.after
-        for _, before, after in self.families:
-            found |= before - after
-        return found
-
-    @property
-    def widens(self) -> bool:
-        """Whether all that passed still passes, and more."""
-        return not self.closed
-
-    @property
-    def narrows(self) -> bool:
-        """Whether nothing passes that did not, and less."""
-        return not self.opened
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One connection that is not what it was. The ends are as in a list: groups show the pods of after."""
-
-    source: Party
-    destination: Party
-    shift: Shift
-    source_presence: Presence | None = None
-    """Where the source is a workload, or a part of one, that is on one side alone."""
-    destination_presence: Presence | None = None
-
-    @property
-    def kind(self) -> Kind:
-        """Opened, closed or changed."""
-        return self.shift.kind
-
-    @property
-    def comes_with_workload(self) -> bool:
-        """Whether one end is on one side alone, so that the change says nothing about who was there before."""
-        return self.source_presence is not None or self.destination_presence is not None
-
-
-@dataclass(frozen=True, slots=True)
-class IsolationChange:
-    """Pods that a policy isolates in a direction, and that none did before; or the other way round."""
-
-    group: Group
-    direction: Direction
-    isolated: bool
-    """Whether they are isolated now."""
 
 
 def diff(old: Snapshot, new: Snapshot, profile: Profile = OUTGATE) -> ConnectionDiff:
@@ -132,8 +46,9 @@ def diff(old: Snapshot, new: Snapshot, profile: Profile = OUTGATE) -> Connection
     # One table of transports for both: equal sets have one number.
     after = connections(new, profile, lens=lens, previous=before)
     pieces = matched(before, after)
-    compared = _Compared(before, after, pieces)
-    return ConnectionDiff(before, after, pieces, tuple(compared), tuple(_isolation(before, after, pieces)))
+    changes = tuple(_Compared(before, after, pieces))
+    shown = merged(after.grid, pieces, changes, tuple(_isolation(before, after, pieces)))
+    return ConnectionDiff(before, after, *shown)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +107,7 @@ def _isolation(before: Connections, after: Connections, pieces: tuple[Matched, .
 
 
 class _Compared:
-    """Iterating gives the changes. A *pair* is what stands for a piece on each side: its identities, before and after."""
+    """Iterating gives the changes. A *pair* is what stands for a piece: its identity before, and after."""
 
     def __init__(self, before: Connections, after: Connections, pieces: tuple[Matched, ...]) -> None:
         self.before = before
@@ -294,7 +209,9 @@ class _Compared:
         return found
 
     def _from_controller(self) -> Iterator[Change]:
-        old, new = ({one.destination: one.transports for one in side.from_controller} for side in (self.before, self.after))
+        old, new = (
+            {one.destination: one.transports for one in side.from_controller} for side in (self.before, self.after)
+        )
         if not old and not new:
             return
         for piece in self.pieces:

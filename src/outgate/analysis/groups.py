@@ -16,7 +16,16 @@ from outgate.model import Direction, Pod
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Bits, members
 
-__all__ = ["Group", "Groups", "WorkloadKey", "part_order", "part_words", "pods_by_workload", "told_apart"]
+__all__ = [
+    "Group",
+    "Groups",
+    "WorkloadKey",
+    "part_order",
+    "part_words",
+    "pods_by_workload",
+    "told_apart",
+    "workload_of",
+]
 
 WorkloadKey = tuple[str, str, str]
 """(namespace, name, kind): the order of a list."""
@@ -95,10 +104,14 @@ def pods_by_workload(grid: Grid) -> dict[WorkloadKey, dict[int, list[Pod]]]:
     found: dict[WorkloadKey, dict[int, list[Pod]]] = {}
     for number, pods in enumerate(grid.identities.pods):
         for pod in pods:
-            owner = pod.owner
-            key = (pod.namespace, owner.name, owner.kind) if owner is not None else (pod.namespace, pod.name, "Pod")
-            found.setdefault(key, {}).setdefault(number, []).append(pod)
+            found.setdefault(workload_of(pod), {}).setdefault(number, []).append(pod)
     return found
+
+
+def workload_of(pod: Pod) -> WorkloadKey:
+    """Whose pod it is; its own where it has no owner."""
+    owner = pod.owner
+    return (pod.namespace, owner.name, owner.kind) if owner is not None else (pod.namespace, pod.name, "Pod")
 
 
 def _alike(grid: Grid, workloads: Iterable[Mapping[int, object]]) -> dict[int, int]:

@@ -161,8 +161,9 @@ class _Meetings:
                 # Each part without a partner looks at all parts of the other side.
                 looked_at = [len(after.groups)] * (id(one) not in met) + [len(before.groups)] * (id(other) not in met)
                 if looked_at and (1 in looked_at or before.labels(one) & after.labels(other)):
-                    # The finer side says which pods are meant.
-                    self._meet(one, other, one.pods if len(after.groups) == 1 else other.pods)
+                    # The side that has no partner, or is finer, says which pods are meant.
+                    old = id(other) in met or len(after.groups) == 1 < len(before.groups)
+                    self._meet(one, other, one.pods if old else other.pods)
 
 
 def _shown(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from outgate.cluster import Loaded
     from outgate.packets import Address
 
-__all__ = ["dns_names", "note", "read_input"]
+__all__ = ["dns_names", "note", "read_input", "read_side"]
 
 MOST_LINES = 20
 """Errors that are listed one by one; `outgate validate` lists all of them."""
@@ -50,6 +50,11 @@ def read_input(filename: Sequence[str], *, namespace: str | None, strict: bool, 
     for warning in loaded.warnings[:MOST_LINES]:
         note(f"warning: {warning}", quiet)
     return loaded
+
+
+def read_side(text: str, *, namespace: str | None, strict: bool, quiet: bool = False) -> Loaded:
+    """One of two inputs that are compared: a file, a folder, or ``-``. Raises what `read_input` raises."""
+    return read_input([text], namespace=namespace, strict=strict, quiet=quiet)
 
 
 def _things(count: int) -> str:

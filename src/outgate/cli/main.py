@@ -55,6 +55,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "validate": Verb("outgate.cli.validate:validate", "Say which objects the API server would refuse, and where."),
     "can-reach": Verb("outgate.cli.can_reach:can_reach", "Say if one flow is allowed, and which line decided."),
+    "diff": Verb("outgate.cli.diff:diff", "Say what opens and what closes between two inputs."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what a pod may reach, as Mermaid."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),

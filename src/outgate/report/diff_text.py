@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from outgate.analysis.causes import Causes, PolicyChange
-from outgate.analysis.diff import Change, ConnectionDiff
+from outgate.analysis.changes import Change
+from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.matching import Presence
 from outgate.report.diff_words import (
     Sections,

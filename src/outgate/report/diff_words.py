@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from outgate.analysis.causes import Cause, Causes
+from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
 from outgate.analysis.connections import Party
-from outgate.analysis.diff import Change, ConnectionDiff, IsolationChange, Kind, Shift
+from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.analysis.spelling import spell_transports
@@ -33,6 +34,7 @@ __all__ = [
     "workloads",
 ]
 
+_ALL_RANGES = 3 * 65536
 MOST_NAMED = 3
 """Rules or policies that are named for one change."""
 
@@ -92,7 +94,7 @@ def headline(found: ConnectionDiff) -> str:
         (len(parts.both), "opens in part and closes in part", "open in part and close in part"),
     )
     words = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
-    words += _with_workloads(found, parts)
+    words += _with_workloads(parts)
     if words:
         first, _, rest = words[0].partition(" ")
         words[0] = f"{first} {'connection' if first == '1' else 'connections'} {rest}"
@@ -103,7 +105,7 @@ def headline(found: ConnectionDiff) -> str:
     return ", ".join(words)
 
 
-def _with_workloads(found: ConnectionDiff, parts: Sections) -> Iterator[str]:
+def _with_workloads(parts: Sections) -> Iterator[str]:
     for presence, changes in ((Presence.ADDED, parts.added), (Presence.REMOVED, parts.removed)):
         if changes:
             new = presence is Presence.ADDED
@@ -113,9 +115,11 @@ def _with_workloads(found: ConnectionDiff, parts: Sections) -> Iterator[str]:
             yield f"{len(changes):,} {move[len(changes) > 1]} with {whom}"
 
 
-def ports_words(transports: TransportSet) -> str:
-    """``TCP 443``; ``every port`` where all that a NetworkPolicy speaks of passes."""
-    return "every port" if TransportSet.governed() <= transports else spell_transports(transports)
+def ports_words(transports: TransportSet, *, every: bool = False) -> str:
+    """``TCP 443``; ``every port`` where all that a NetworkPolicy speaks of passes. `every`: no range is left out."""
+    if TransportSet.governed() <= transports:
+        return "every port"
+    return spell_transports(transports, _ALL_RANGES) if every else spell_transports(transports)
 
 
 def shift_words(shift: Shift) -> str:

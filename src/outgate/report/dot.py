@@ -8,7 +8,7 @@ from outgate.analysis.edges import EgressGraph
 from outgate.analysis.lookup import PodsTarget
 from outgate.report.mermaid import edge_words, outside_words, pods_words
 
-__all__ = ["dot"]
+__all__ = ["dot", "quoted"]
 
 
 def dot(graph: EgressGraph) -> str:
@@ -19,19 +19,19 @@ def dot(graph: EgressGraph) -> str:
 def _lines(graph: EgressGraph) -> Iterator[str]:
     yield "    rankdir=LR"
     yield "    node [shape=box]"
-    yield f"    subject [label={_quoted(pods_words(graph.subject))}, shape=oval, penwidth=2]"
+    yield f"    subject [label={quoted(pods_words(graph.subject))}, shape=oval, penwidth=2]"
     for number, edge in enumerate(graph.edges):
         there = edge.destination
         words = pods_words(there) if isinstance(there, PodsTarget) else outside_words(there)
         shape = "" if isinstance(there, PodsTarget) else ", shape=parallelogram"
         style = "" if edge.allowed else ", style=dotted"
-        yield f"    n{number} [label={_quoted(words)}{shape}]"
-        yield f"    subject -> n{number} [label={_quoted(edge_words(edge))}{style}]"
+        yield f"    n{number} [label={quoted(words)}{shape}]"
+        yield f"    subject -> n{number} [label={quoted(edge_words(edge))}{style}]"
     if graph.left_out:
         yield f'    more [label="{graph.left_out} more workloads"]'
         yield '    subject -> more [label="denied", style=dotted]'
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A DOT string: only the quote and the backslash mean anything in one."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
