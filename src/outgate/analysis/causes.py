@@ -21,10 +21,10 @@ from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.model import Direction, NetworkPolicy, Snapshot
 from outgate.packets import AddressSet, TransportSet
-from outgate.packets.addresses import Family
+from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import BlockMatch, Origin, Rule
 from outgate.policy.grid import Contribution
-from outgate.policy.rules import origin_of
+from outgate.policy.rules import PeerMatch, origin_of
 from outgate.policy.selection import resolve
 
 __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
@@ -218,7 +218,8 @@ def _passing(
                 yield rule, _to_outside(rule, mine.party, addresses)
             case _:
                 # Whoever serves Ingress objects is a stranger: only what speaks of everybody speaks of it.
-                yield rule, _to_outside(rule, mine.party, AddressSet.any())
+                if rule.peers is None or any(map(_is_everybody, rule.peers)):
+                    yield rule, _ports(rule, mine.party)
 
 
 def _contributions(side: Connections, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:
@@ -241,8 +242,19 @@ def _to_outside(rule: Rule, group: Group, addresses: AddressSet) -> TransportSet
         blocks = AddressSet.union_of(peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch))
         if blocks.isdisjoint(addresses):
             return TransportSet()
+    return _ports(rule, group)
+
+
+def _ports(rule: Rule, group: Group) -> TransportSet:
+    """The ports of a rule where the other end is no pod: on egress a port name means nothing then."""
     if rule.ports is None:
         return TransportSet.any()
     if rule.direction is Direction.EGRESS:
         return rule.ports.numbers
     return rule.ports.numbers | resolve(rule.ports.names, group.pods[0])
+
+
+def _is_everybody(peer: PeerMatch) -> bool:
+    if isinstance(peer, BlockMatch):
+        return any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
+    return peer.namespaces is not None and not peer.namespaces and not peer.pods
