@@ -91,7 +91,6 @@ class ConnectionDiff:
 
         return replace(
             self,
-            pieces=tuple(one for one in self.pieces if wanted(one.group)),
             changes=tuple(one for one in self.changes if has(one.source) or has(one.destination)),
             isolation=tuple(one for one in self.isolation if wanted(one.group)),
         )

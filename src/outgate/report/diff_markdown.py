@@ -15,7 +15,16 @@ from outgate.analysis.causes import Causes
 from outgate.analysis.changes import Change
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.matching import Presence
-from outgate.report.diff_words import Sections, blames, headline, isolation_words, plural, shift_words, with_workload
+from outgate.report.diff_words import (
+    Sections,
+    blames,
+    headline,
+    isolation_words,
+    plural,
+    policies_around,
+    shift_words,
+    with_workload,
+)
 from outgate.report.parties import party_words
 from outgate.report.terms import place_text
 
@@ -51,11 +60,9 @@ def _lines(found: ConnectionDiff, why: Causes, rows: int) -> Iterator[str]:
     yield from _workloads("New workloads", parts.added, Presence.ADDED, rows)
     yield from _workloads("Workloads that are gone", parts.removed, Presence.REMOVED, rows)
     yield from _folded("Isolation", [*_isolation(found, why)], rows)
-    namespaces = {one.group.namespace for one in found.pieces}
-    policies = [one for one in why.policies if one.policy.namespace in namespaces]
     lines = [
-        f"{one.presence.value if one.presence is not None else 'changed'} {one.policy} {one.policy.place}"
-        for one in policies
+        f"{one.presence.value if one.presence is not None else 'changed'} {one.policy} {one.policy.place}".rstrip()
+        for one in policies_around(found, why)
     ]
     yield from _folded("Policies that differ", lines, rows)
 

@@ -21,6 +21,7 @@ from outgate.report.diff_words import (
     headline,
     isolation_words,
     plural,
+    policies_around,
     shift_words,
     with_workload,
     workloads,
@@ -107,8 +108,7 @@ def _with_workloads(title: str, changes: Sequence[Change], presence: Presence, m
 
 def _policies(found: ConnectionDiff, why: Causes, everything: bool) -> Iterator[str]:
     """The policies that differ where something differs: whoever reads the change looks there next."""
-    touched = {one.group.namespace for one in found.pieces}
-    policies = [one for one in why.policies if one.policy.namespace in touched]
+    policies = policies_around(found, why)
     if policies:
         most = len(policies) if everything else MOST_LINES
         yield from ("", f"POLICIES THAT DIFFER: {len(policies):,}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from outgate.analysis.causes import Cause, Causes
+from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
 from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
@@ -28,6 +28,7 @@ __all__ = [
     "headline",
     "isolation_words",
     "plural",
+    "policies_around",
     "ports_words",
     "shift_words",
     "with_workload",
@@ -129,12 +130,20 @@ def shift_words(shift: Shift) -> str:
             return _by_family(shift, ports_words(shift.after), after=True)
         case Kind.CLOSED:
             return _by_family(shift, ports_words(shift.before), after=False)
-    words = [f"opens {ports_words(shift.opened)}"] if shift.opened else []
-    words += [f"closes {ports_words(shift.closed)}"] if shift.closed else []
-    touched = [f"IPv{family}" for family, before, after in shift.families if before != after]
-    if touched and len(touched) < len(shift.families):
-        return f"{' and '.join(words)}, by {touched[0]} alone; was {ports_words(shift.before)}"
-    return f"{' and '.join(words)}; was {ports_words(shift.before)}"
+    touched = {family: (after - before, before - after) for family, before, after in shift.families if before != after}
+    if len(set(touched.values())) > 1:
+        words = ", ".join(f"{_moves(*moved)} by IPv{family}" for family, moved in touched.items())
+    else:
+        words = _moves(shift.opened, shift.closed)
+        if len(touched) == 1 < len(shift.families):
+            words += f", by IPv{next(iter(touched))} alone"
+    return f"{words}; was {ports_words(shift.before)}"
+
+
+def _moves(opened: TransportSet, closed: TransportSet) -> str:
+    words = [f"opens {ports_words(opened)}"] if opened else []
+    words += [f"closes {ports_words(closed)}"] if closed else []
+    return " and ".join(words)
 
 
 def _by_family(shift: Shift, words: str, *, after: bool) -> str:
@@ -217,3 +226,10 @@ def with_workload(changes: Iterable[Change], presence: Presence) -> dict[Group, 
 def workloads(groups: Iterable[Group]) -> int:
     """How many workloads these are parts of."""
     return len({one.workload for one in groups})
+
+
+def policies_around(found: ConnectionDiff, why: Causes) -> list[PolicyChange]:
+    """The policies that differ in the namespaces where something changed."""
+    ends = (end for one in found for end in (one.source, one.destination) if isinstance(end, Group))
+    touched = {group.namespace for group in (*ends, *(one.group for one in found.isolation))}
+    return [one for one in why.policies if one.policy.namespace in touched]
