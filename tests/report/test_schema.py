@@ -28,7 +28,7 @@ def parts(rule: Any) -> Iterator[dict[str, Any]]:
 
 def test_the_kinds_of_the_design_are_there() -> None:
     """A document without a schema is one that other tools can only guess at."""
-    assert {"LabReport", "Reachability", "ValidationReport"} <= set(KINDS)
+    assert {"ConnectionDiff", "LabReport", "Reachability", "ValidationReport"} <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

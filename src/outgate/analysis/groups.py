@@ -16,7 +16,16 @@ from outgate.model import Direction, Pod
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Bits, members
 
-__all__ = ["Group", "Groups", "WorkloadKey", "part_words", "pods_by_workload"]
+__all__ = [
+    "Group",
+    "Groups",
+    "WorkloadKey",
+    "part_order",
+    "part_words",
+    "pods_by_workload",
+    "told_apart",
+    "workload_of",
+]
 
 WorkloadKey = tuple[str, str, str]
 """(namespace, name, kind): the order of a list."""
@@ -81,7 +90,7 @@ class Groups:
             made = [
                 Group(kind, namespace, name, tuple(pods), number, len(merged) > 1) for number, pods in merged.items()
             ]
-            found.extend(made if len(made) == 1 else _told_apart(grid, made))
+            found.extend(made if len(made) == 1 else sorted(told_apart(grid, made), key=part_order))
         places: dict[int, list[int]] = {}
         for place, group in enumerate(found):
             places.setdefault(group.identity, []).append(place)
@@ -95,10 +104,14 @@ def pods_by_workload(grid: Grid) -> dict[WorkloadKey, dict[int, list[Pod]]]:
     found: dict[WorkloadKey, dict[int, list[Pod]]] = {}
     for number, pods in enumerate(grid.identities.pods):
         for pod in pods:
-            owner = pod.owner
-            key = (pod.namespace, owner.name, owner.kind) if owner is not None else (pod.namespace, pod.name, "Pod")
-            found.setdefault(key, {}).setdefault(number, []).append(pod)
+            found.setdefault(workload_of(pod), {}).setdefault(number, []).append(pod)
     return found
+
+
+def workload_of(pod: Pod) -> WorkloadKey:
+    """Whose pod it is; its own where it has no owner."""
+    owner = pod.owner
+    return (pod.namespace, owner.name, owner.kind) if owner is not None else (pod.namespace, pod.name, "Pod")
 
 
 def _alike(grid: Grid, workloads: Iterable[Mapping[int, object]]) -> dict[int, int]:
@@ -137,16 +150,20 @@ def _distinctions(grid: Grid) -> Iterable[Bits]:
     return seen
 
 
-def _told_apart(grid: Grid, groups: list[Group]) -> list[Group]:
-    """The groups of one workload with the labels that set each apart."""
+def told_apart(grid: Grid, groups: list[Group]) -> list[Group]:
+    """The groups of one workload with the labels that set each apart, in the order given."""
     keys = grid.lens.keys
     labels = [[{k: v for k, v in pod.labels.items() if k in keys} for pod in group.pods] for group in groups]
     shared = [_constant(many) for many in labels]
     everywhere = _constant([one for many in labels for one in many])
     parts = [tuple(sorted((k, v) for k, v in mine.items() if everywhere.get(k) != v)) for mine in shared]
     # Labels that two groups have alike set neither apart: what does is their addresses, and then pods are named.
-    named = [replace(one, part=part if parts.count(part) == 1 else ()) for one, part in zip(groups, parts, strict=True)]
-    return sorted(named, key=lambda one: (one.part, one.pods[0].name))
+    return [replace(one, part=part if parts.count(part) == 1 else ()) for one, part in zip(groups, parts, strict=True)]
+
+
+def part_order(group: Group) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The order of the groups of one workload."""
+    return group.part, group.pods[0].name
 
 
 def _constant(many: list[dict[str, str]]) -> dict[str, str]:

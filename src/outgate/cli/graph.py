@@ -46,11 +46,11 @@ def graph(
     """
     if pod is None or output == "html":
         loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-        return _whole(loaded, pod, namespace, output, profile, quiet=quiet)
+        return _whole(loaded, pod, namespace, output, profile, filename, quiet=quiet)
     return _one(pod, filename, namespace, profile=profile, strict=strict, output=output, quiet=quiet, verbose=verbose)
 
 
-def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str, profile: str, *, quiet: bool) -> int:
+def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str, profile: str, filename: tuple[str, ...], *, quiet: bool) -> int:
     from outgate.analysis.connections import connections
     from outgate.analysis.listing import selected
     from outgate.cli.listing import read_filter, write
@@ -58,7 +58,7 @@ def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str, 
 
     found = connections(loaded.snapshot, PROFILES[profile])
     asked = read_filter(found, () if pod is None else (pod,), None, namespace, None)
-    write(selected(found, asked), found, output, quiet=quiet)
+    write(selected(found, asked), found, output, filename, quiet=quiet)
     return 0
 
 

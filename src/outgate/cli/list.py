@@ -70,7 +70,7 @@ def list_(
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     found = connections(loaded.snapshot, PROFILES[profile])
     asked = read_filter(found, focus, direction, namespace, port)
-    write(selected(found, asked), found, output, quiet=quiet)
+    write(selected(found, asked), found, output, filename, quiet=quiet)
     if verbose:
         grid = found.grid
         words = f"{len(found.groups.all)} groups of pods of {len(grid.identities.all)} kinds"

@@ -72,7 +72,14 @@ def port_range(text: str) -> TransportSet:
     return asked
 
 
-def write(connections: Iterable[Connection], found: Connections, output: str, *, quiet: bool = False) -> None:
+def write(
+    connections: Iterable[Connection],
+    found: Connections,
+    output: str,
+    sources: Sequence[str] = (),
+    *,
+    quiet: bool = False,
+) -> None:
     """The connections on standard output, piece by piece: a large list is never held as one text.
 
     What the list hangs on and the input lacks goes to standard error, and into the document that has a place for it.
@@ -82,7 +89,7 @@ def write(connections: Iterable[Connection], found: Connections, output: str, *,
     notes = unknowns(found)
     for words in notes:
         note(f"note: {words}", quiet)
-    for piece in _pieces(connections, found, output, notes):
+    for piece in _pieces(connections, found, output, sources, notes):
         sys.stdout.write(piece)
 
 
@@ -108,6 +115,11 @@ def _pieces(connections: Iterable[Connection], found: Connections, output: str, 
             from outgate.report.connections_graph import connections_dot
 
             return connections_dot(connections)
+        case "html":
+            from outgate.report.page import page
+            from outgate.report.page_filling import page_of
+
+            return iter((page(page_of(connections, found, sources, notes)),))
     from outgate.report.connections_text import connections_text
 
     return connections_text(connections, len(found.groups.all))

@@ -1,0 +1,260 @@
+"""Who is to blame for a change: the rules that let it pass on one side, the policies that deny it on the other.
+
+    why = Causes(found)
+    why.policies                  the policies that differ between the two inputs
+    why.opens(change)             Cause: who allows it now, who denied it before
+    why.closes(change)            the same for what no longer passes: who allowed it before, who denies it now
+
+Policies that differ come first: they are what the author of the change wrote. Where none of those that decide differs,
+something else does: labels, a namespace, an address, a port's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from outgate.analysis.changes import Change, IsolationChange
+from outgate.analysis.connections import Connections, External, Party
+from outgate.analysis.diff import ConnectionDiff
+from outgate.analysis.groups import Group
+from outgate.analysis.matching import Presence
+from outgate.model import Direction, NetworkPolicy, Snapshot
+from outgate.packets import AddressSet, TransportSet
+from outgate.packets.addresses import FAMILIES, Family
+from outgate.policy import BlockMatch, Origin, Rule
+from outgate.policy.grid import Contribution
+from outgate.policy.rules import PeerMatch, origin_of
+from outgate.policy.selection import resolve
+
+__all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """A policy that says something else, or that is on one side alone."""
+
+    before: NetworkPolicy | None
+    after: NetworkPolicy | None
+
+    @property
+    def policy(self) -> NetworkPolicy:
+        """The policy as it is now, or as it was where it is gone."""
+        found = self.after or self.before
+        assert found is not None
+        return found
+
+    @property
+    def presence(self) -> Presence | None:
+        """Which side alone has it."""
+        if self.before is None:
+            return Presence.ADDED
+        return Presence.REMOVED if self.after is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who lets it pass, where it passes, and who denies it, where it does not.
+
+    Empty `allowed`: no policy selects an end that would have to allow it. Empty `denied`: an end is not there.
+    """
+
+    allowed: tuple[Origin, ...]
+    denied: tuple[Origin, ...]
+    blamed: tuple[Origin, ...]
+    """Those of both whose policy differs between the two inputs."""
+
+
+def policies_that_differ(old: Snapshot, new: Snapshot) -> tuple[PolicyChange, ...]:
+    """The policies whose meaning is not the same, by namespace and name. Annotations and the like are no meaning."""
+    before = {(one.namespace, one.name): one for one in old.policies}
+    after = {(one.namespace, one.name): one for one in new.policies}
+    pairs = ((before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys()))
+    return tuple(PolicyChange(one, other) for one, other in pairs if _meaning(one) != _meaning(other))
+
+
+def _meaning(policy: NetworkPolicy | None) -> object:
+    if policy is None:
+        return None
+    # A section that policyTypes does not name has no effect.
+    return policy.pods, policy.types, *(policy.rules(one) if one in policy.types else () for one in Direction)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One end of a change on one side; a group has an identity there."""
+
+    party: Party
+    identity: int
+
+
+_Ends = tuple[_End, _End]
+
+
+class Causes:
+    """Answers why, for the changes of one diff."""
+
+    def __init__(self, found: ConnectionDiff) -> None:
+        self.found = found
+        self.policies = policies_that_differ(found.before.snapshot, found.after.snapshot)
+        self._differing = {(one.policy.namespace, one.policy.name) for one in self.policies}
+        self._sides: dict[bool, dict[Group, Group | None]] = {
+            False: {one.group: one.before for one in found.pieces},
+            True: {one.group: one.after for one in found.pieces},
+        }
+        self._known: dict[tuple[object, ...], Cause] = {}
+
+    def opens(self, change: Change) -> Cause | None:
+        """Why something passes that did not; None where nothing does."""
+        return self._cause(change, change.shift.opened, passes_now=True)
+
+    def closes(self, change: Change) -> Cause | None:
+        """Why something does not pass any more; None where all still does."""
+        return self._cause(change, change.shift.closed, passes_now=False)
+
+    def isolates(self, change: IsolationChange) -> tuple[Origin, ...]:
+        """The policies that isolate now, or that did."""
+        side = self.found.after if change.isolated else self.found.before
+        group = self._sides[change.isolated][change.group]
+        return () if group is None else _isolating(side, group, change.direction)
+
+    def _cause(self, change: Change, what: TransportSet, *, passes_now: bool) -> Cause | None:
+        if not what:
+            return None
+        ends = change.source, change.destination
+        key = (passes_now, what, *(self._stands_for(end) for end in ends))
+        found = self._known.get(key)
+        if found is None:
+            allowed = self._sorted(self._allowed(ends, what, passes_now))
+            denied = self._sorted(self._denied(ends, what, not passes_now))
+            blamed = tuple(one for one in (*allowed, *denied) if self._differs(one))
+            found = self._known[key] = Cause(allowed, denied, blamed)
+        return found
+
+    def _stands_for(self, party: Party) -> object:
+        """Ends that have the same causes: pieces of the same identities."""
+        if not isinstance(party, Group):
+            return party
+        return tuple(None if (one := side[party]) is None else one.identity for side in self._sides.values())
+
+    def _differs(self, origin: Origin) -> bool:
+        return (origin.namespace, origin.name) in self._differing
+
+    def _sorted(self, origins: Iterator[Origin]) -> tuple[Origin, ...]:
+        """Each once, those of policies that differ first; egress stays before ingress."""
+        return tuple(sorted(dict.fromkeys(origins), key=lambda one: not self._differs(one)))
+
+    def _ends(self, ends: tuple[Party, Party], now: bool) -> _Ends | None:
+        """Both ends on one side; None where one is not there."""
+        found = []
+        for party in ends:
+            if isinstance(party, Group):
+                mine = self._sides[now][party]
+                if mine is None:
+                    return None
+                found.append(_End(mine, mine.identity))
+            else:
+                found.append(_End(party, -1))
+        return found[0], found[1]
+
+    def _allowed(self, parties: tuple[Party, Party], what: TransportSet, now: bool) -> Iterator[Origin]:
+        """The rules that let any of it pass."""
+        side, ends = self._side(now), self._ends(parties, now)
+        for direction in Direction if ends is not None else ():
+            for family in _families(side, ends):
+                for rule, transports in _passing(side, ends, direction, family):
+                    if transports & what:
+                        yield rule.origin
+
+    def _denied(self, parties: tuple[Party, Party], what: TransportSet, now: bool) -> Iterator[Origin]:
+        """The policies that isolate an end whose rules do not let all of it pass, by some family."""
+        side, ends = self._side(now), self._ends(parties, now)
+        for direction, end in zip(Direction, ends or (), strict=ends is not None):
+            if not isinstance(end.party, Group) or not side.grid.isolated(end.identity, direction):
+                continue
+            for family in _families(side, ends):
+                passing = TransportSet()
+                for _, transports in _passing(side, ends, direction, family):
+                    passing |= transports
+                if not what <= passing:
+                    yield from _isolating(side, end.party, direction)
+
+    def _side(self, now: bool) -> Connections:
+        return self.found.after if now else self.found.before
+
+
+def _isolating(side: Connections, group: Group, direction: Direction) -> tuple[Origin, ...]:
+    """The policies that isolate a group, the one with the fewest rules first, as `policy.decide` names them."""
+    found = side.grid.policies_of(side.grid.keys[direction][group.identity])
+    ordered = sorted(found, key=lambda policy: (len(policy.rules(direction)), policy.name))
+    return tuple(origin_of(policy, direction) for policy in ordered)
+
+
+def _families(side: Connections, ends: _Ends | None) -> tuple[Family, ...]:
+    """The families by which two ends may talk and that have to be told apart."""
+    families = side.grid.families
+    if ends is None or len(families) == 1:
+        return families
+    numbers = [end.identity for end in ends if end.identity >= 0]
+    have = side.grid.identities.of_family
+    return tuple(family for family in families if all(have[family] >> number & 1 for number in numbers))
+
+
+def _passing(
+    side: Connections, ends: _Ends | None, direction: Direction, family: Family
+) -> Iterator[tuple[Rule, TransportSet]]:
+    """The rules of one end with what each lets pass to or from the other."""
+    if ends is None:
+        return
+    mine, other = ends if direction is Direction.EGRESS else reversed(ends)
+    if not isinstance(mine.party, Group):
+        return
+    grid = side.grid
+    for rule in grid.rules(grid.keys[direction][mine.identity], direction):
+        match other.party:
+            case Group():
+                yield rule, _union(side, _contributions(side, rule, mine.identity, family), other.identity)
+            case External(addresses=addresses):
+                yield rule, _to_outside(rule, mine.party, addresses)
+            case _:
+                # Whoever serves Ingress objects is a stranger: only what speaks of everybody speaks of it.
+                if rule.peers is None or any(map(_is_everybody, rule.peers)):
+                    yield rule, _ports(rule, mine.party)
+
+
+def _contributions(side: Connections, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:
+    if rule.direction is Direction.EGRESS:
+        return side.grid.out_of(rule, family)
+    return side.grid.into(rule, number, family)
+
+
+def _union(side: Connections, contributions: tuple[Contribution, ...], identity: int) -> TransportSet:
+    found = TransportSet()
+    for number, bits in contributions:
+        if bits >> identity & 1:
+            found |= side.grid.transports.sets[number]
+    return found
+
+
+def _to_outside(rule: Rule, group: Group, addresses: AddressSet) -> TransportSet:
+    """What a rule lets pass between a group and addresses outside; only blocks speak of these."""
+    if rule.peers is not None:
+        blocks = AddressSet.union_of(peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch))
+        if blocks.isdisjoint(addresses):
+            return TransportSet()
+    return _ports(rule, group)
+
+
+def _ports(rule: Rule, group: Group) -> TransportSet:
+    """The ports of a rule where the other end is no pod: on egress a port name means nothing then."""
+    if rule.ports is None:
+        return TransportSet.any()
+    if rule.direction is Direction.EGRESS:
+        return rule.ports.numbers
+    return rule.ports.numbers | resolve(rule.ports.names, group.pods[0])
+
+
+def _is_everybody(peer: PeerMatch) -> bool:
+    if isinstance(peer, BlockMatch):
+        return any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
+    return peer.namespaces is not None and not peer.namespaces and not peer.pods

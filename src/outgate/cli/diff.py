@@ -1,0 +1,217 @@
+"""`outgate diff`: what opens and what closes between two inputs, and which policy brings it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from outgate.cli import options
+from outgate.cli.inputs import note, read_side
+from outgate.errors import InvalidInput, OutgateError, UsageError
+
+if TYPE_CHECKING:
+    from outgate.analysis.causes import Causes
+    from outgate.analysis.diff import ConnectionDiff
+    from outgate.analysis.groups import Group
+    from outgate.cluster import Loaded
+    from outgate.model import Snapshot
+    from outgate.policy import Profile
+
+__all__ = ["diff"]
+
+
+@click.command()
+@click.argument("old", metavar="OLD", type=click.Path(allow_dash=True))
+@click.argument("new", metavar="NEW", type=click.Path(allow_dash=True))
+@click.option(
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(("opened", "closed", "any")),
+    help="What gives exit code 1: anything unless told. May be repeated.",
+)
+@click.option("--focus", metavar="WORKLOAD", help="Only what has this pod or workload at one end.")
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NAME",
+    help="Only what has an end in this namespace; objects that name none are in it.",
+)
+@click.option(
+    "--strict", is_flag=True, help="Fail where an object cannot be used, instead of setting it apart and going on."
+)
+@options.profile_option
+@options.output_options("text", "json", "csv", "markdown", "dot", "mermaid", "html")
+def diff(
+    old: str,
+    new: str,
+    fail_on: tuple[str, ...],
+    focus: str | None,
+    namespace: str | None,
+    strict: bool,
+    profile: str,
+    output: str,
+    quiet: bool,
+    verbose: int,
+) -> int:
+    """Say what opens and what closes between two inputs.
+
+    OLD and NEW are files or folders of manifests, git:REV:PATH, a live cluster (cluster or cluster:CONTEXT), or - for
+    standard input. Compared is what may connect to what, and not how it is written: a policy that is spelled another
+    way, a new replica and a roll-out are no difference.
+
+    What lets pass more than before counts as opened, even if the connection was there; what lets pass less counts as
+    closed. What comes with a new workload counts too.
+
+    \b
+    Examples:
+      outgate diff git:main:manifests manifests
+      outgate diff cluster:prod manifests
+      outgate diff --fail-on opened before.yaml after.yaml
+      helm template chart | outgate diff -o markdown deployed.yaml -
+      outgate diff --focus shop/deploy/web old/ new/
+
+    \b
+    Exit codes:
+      0  nothing differs, or nothing of the kinds that --fail-on names
+      1  something differs
+      2  bad usage or bad input
+    """
+    from outgate.policy import PROFILES
+
+    if old == new == "-":
+        raise UsageError("OLD and NEW cannot both be standard input", hint="save one of them to a file")
+    before, after = _read(old, new, namespace=namespace, strict=strict, quiet=quiet)
+    found = _compare(before.snapshot, after.snapshot, focus=focus, namespace=namespace, profile=PROFILES[profile])
+    _say(found, output, (old, new), everything=verbose > 0)
+    if verbose:
+        sizes = (
+            f"{len(one.snapshot.endpoints)} pods and {len(one.snapshot.policies)} policies" for one in (before, after)
+        )
+        note(f"note: compared {' with '.join(sizes)}")
+    return 1 if _fails(found, fail_on or ("any",)) else 0
+
+
+def _read(old: str, new: str, *, namespace: str | None, strict: bool, quiet: bool) -> tuple[Loaded, Loaded]:
+    """Both sides. What is wrong with either is raised at once, and says which side it is about."""
+    found: list[Loaded] = []
+    wrong: list[tuple[str, InvalidInput]] = []
+    for side, text in (("OLD", old), ("NEW", new)):
+        try:
+            loaded = read_side(text, namespace=namespace, strict=strict, quiet=quiet)
+        except InvalidInput as error:
+            wrong.append((side, error))
+            continue
+        except OutgateError as error:
+            # A cluster that does not answer: there is nothing else to say about this side.
+            error.hint = _about(side, error)
+            raise
+        if loaded.errors:
+            note(f"note: {side}, {text}, is compared without what was set apart: what differs may be more, or less")
+        found.append(loaded)
+    if wrong:
+        raise _together(wrong)
+    return found[0], found[1]
+
+
+def _together(wrong: list[tuple[str, InvalidInput]]) -> InvalidInput:
+    side, error = wrong[0]
+    if len(wrong) == 1:
+        error.hint = _about(side, error)
+        return error
+    hints = dict.fromkeys(each.hint for _, each in wrong if each.hint)
+    if all(each.errors for _, each in wrong):
+        return InvalidInput([one for _, each in wrong for one in each.errors], hint="; ".join(hints))
+    return InvalidInput("; ".join(f"{name}: {each.message}" for name, each in wrong), hint="; ".join(hints))
+
+
+def _about(side: str, error: OutgateError) -> str:
+    return f"this is about {side}" + (f"; {error.hint}" if error.hint else "")
+
+
+def _compare(
+    before: Snapshot, after: Snapshot, *, focus: str | None, namespace: str | None, profile: Profile
+) -> ConnectionDiff:
+    from outgate.analysis.diff import diff as compare
+
+    workloads = _focused(focus, namespace, before, after) if focus is not None else None
+    found = compare(before, after, profile)
+    if workloads is None and namespace is None:
+        return found
+
+    def wanted(group: Group) -> bool:
+        if workloads is not None:
+            return group.workload in workloads
+        return group.namespace == namespace
+
+    return found.about(wanted)
+
+
+def _focused(focus: str, namespace: str | None, *sides: Snapshot) -> set[tuple[str, str, str]]:
+    """The workloads that --focus means, on whichever side has them. Raises UnknownName where none does."""
+    from outgate.analysis.groups import workload_of
+    from outgate.analysis.lookup import Lookup, PodsTarget
+    from outgate.analysis.targets import parse
+    from outgate.errors import UnknownName
+
+    written = parse(focus)
+    found: set[tuple[str, str, str]] = set()
+    unknown: list[UnknownName] = []
+    for snapshot in sides:
+        try:
+            target = Lookup(snapshot, namespace).find(written)
+        except UnknownName as error:
+            unknown.append(error)
+            continue
+        if not isinstance(target, PodsTarget):
+            raise UsageError(f"--focus {focus} is no pod and no workload")
+        found.update(workload_of(pod) for pod in target.pods)
+    if len(unknown) == len(sides):
+        raise unknown[-1]
+    return found
+
+
+def _fails(found: ConnectionDiff, kinds: tuple[str, ...]) -> bool:
+    differs = {"any": bool(found), "opened": found.opens, "closed": found.closes}
+    return any(differs[kind] for kind in kinds)
+
+
+def _say(found: ConnectionDiff, output: str, inputs: tuple[str, str], *, everything: bool) -> None:
+    from outgate.analysis.causes import Causes
+
+    if output == "html":
+        from outgate.report.page import page
+        from outgate.report.page_comparison import page_of_diff
+
+        click.echo(page(page_of_diff(found, inputs)), nl=False)
+        return
+    click.echo(_written(found, Causes(found), output, everything=everything), nl=False)
+
+
+def _written(found: ConnectionDiff, why: Causes, output: str, *, everything: bool) -> str:
+    match output:
+        case "json":
+            import json
+
+            from outgate.report.diff_json import diff_json
+
+            return json.dumps(diff_json(found, why), indent=2, ensure_ascii=False) + "\n"
+        case "csv":
+            from outgate.report.diff_csv import diff_csv
+
+            return diff_csv(found, why)
+        case "markdown":
+            from outgate.report.diff_markdown import diff_markdown
+
+            return diff_markdown(found, why)
+        case "dot":
+            from outgate.report.diff_graph import diff_dot
+
+            return diff_dot(found)
+        case "mermaid":
+            from outgate.report.diff_graph import diff_mermaid
+
+            return diff_mermaid(found)
+    from outgate.report.diff_text import diff_text
+
+    return diff_text(found, why, everything=everything) + "\n"

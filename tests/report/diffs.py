@@ -1,0 +1,44 @@
+"""Diffs with something of everything, and with nothing: what the tests of each format write."""
+
+from __future__ import annotations
+
+from outgate.analysis.causes import Causes
+from outgate.analysis.diff import ConnectionDiff, diff
+from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
+from outgate.testing import Manifest
+from tests.analysis.two_sides import CLUSTER, allow, outwards, pods, two
+
+__all__ = ["EVERYTHING", "NOTHING", "WILD", "reported"]
+
+BLOCKS = [{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "fd00::/8"}}]
+OLD: list[Manifest] = [
+    *CLUSTER,
+    *pods("gone", 1, first=30),
+    *pods("far", 2, first=40),
+    outwards("192.0.2.0/24", 80, app="web"),
+    allow("db", {"policyTypes": ["Egress"], "egress": [{"to": BLOCKS}]}, app="db"),
+    allow("far", {"policyTypes": ["Egress"]}, app="far"),
+]
+NEW: list[Manifest] = [
+    *CLUSTER,
+    *pods("come", 1, first=50),
+    *pods("far", 2, first=40),
+    outwards("192.0.2.0/24", 443, app="web"),
+    outwards("203.0.113.0/24", 443, "more", app="web"),
+    allow("db", {"policyTypes": ["Egress"], "egress": [{"to": BLOCKS[:1]}]}, app="db"),
+    allow("far", {"ingress": [{"ports": [{"port": 80}]}]}, app="far"),
+]
+
+EVERYTHING = two(OLD, NEW)
+"""Opened, closed, changed both ways and by one family; isolated and no longer isolated; a workload new and one gone."""
+NOTHING = two(CLUSTER, CLUSTER)
+
+_NAME = 'a|b`<c>*_[d](e)#;\\"\n&'
+_WILD = Snapshot.of(pods=[Pod("shop", "x"), Pod("shop", _NAME)])
+WILD = diff(_WILD, _WILD.with_policies([NetworkPolicy("shop", "p", types=frozenset({Direction.EGRESS}))]))
+"""A name that the API server would never let in; what reads manifests must not rely on that."""
+
+
+def reported(found: ConnectionDiff) -> tuple[ConnectionDiff, Causes]:
+    """What every format is given."""
+    return found, Causes(found)
