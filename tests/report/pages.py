@@ -258,7 +258,7 @@ def crowd(workloads: int = 300, connections: int = 3000, *, namespaces: int = 18
     names = [f"team-{_SERVICES[index % 12]}-{'prod' if index % 3 else 'stage'}-{index}" for index in range(namespaces)]
     nodes = []
     for index in range(workloads):
-        home = (index * index + index // 3) % namespaces
+        home = index % (namespaces if index * 3 < workloads * 2 else namespaces // 3)
         service = _SERVICES[(index * 7) % 12]
         guards = ("", "e", "i", "ei")[index % 4]
         kind = ("Deployment", "StatefulSet", "DaemonSet")[index % 3]
@@ -271,11 +271,18 @@ def crowd(workloads: int = 300, connections: int = 3000, *, namespaces: int = 18
     )
     rules = tuple(PageRule(index // 2, "Egress", index % 2, (13, 20)[index % 2]) for index in range(120))
     every = (*nodes, *outside)
+    homes: dict[str, list[int]] = {name: [] for name in names}
+    for index, one in enumerate(nodes):
+        homes[one.namespace].append(index)
     pairs: dict[tuple[int, int], None] = {}
     step = 0
     while len(pairs) < connections:
         source = (step * 37 + step // 11) % workloads
-        destination = (source * 3 + step * 53 + step // 7) % len(every)
+        home = names.index(nodes[source].namespace)
+        # Mostly at home, often next door or with what everybody needs, sometimes outside.
+        near = (home, home, home, home, (home + 1) % namespaces, 0, 1, home)[step % 8]
+        there = homes[names[near]] if step % 23 else list(range(workloads, len(every)))
+        destination = there[(step * 53 + step // 7) % len(there)]
         if source != destination:
             pairs[source, destination] = None
         step += 1

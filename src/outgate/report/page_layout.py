@@ -12,9 +12,9 @@ All lengths are whole units of the picture, about a pixel each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, log, sqrt
 
 from outgate.report.page_data import EXTERNAL, INGRESS_CONTROLLER, Page, PageNode
 
@@ -28,6 +28,7 @@ ASPECT = 1.7
 """Width to height that the packing aims at: a screen without its bars."""
 ROWS = 6
 """How many boxes a container of one column holds before it gets a second."""
+MOST_COLUMNS = 24
 SWEEPS = 6
 MOST_SWEPT = 20_000
 """Pairs above which no order of boxes makes lines readable, and the sweeps are left out."""
@@ -79,6 +80,8 @@ class Layout:
     height: int
     boxes: tuple[Box, ...]
     groups: tuple[Group, ...]
+    columns: tuple[tuple[int, ...], ...]
+    """The indices of the groups that stand above each other, from left to right and from top to bottom."""
 
     def group_of(self) -> list[int]:
         """The index of the group of every node."""
@@ -123,7 +126,7 @@ def layout(page: Page) -> Layout:
     flow = _flow(page)
     columns = _columns(page, flow)
     if not columns:
-        return Layout(2 * MARGIN, 2 * MARGIN, (), ())
+        return Layout(2 * MARGIN, 2 * MARGIN, (), (), ())
     pairs = {(one.source, one.destination) for one in page.edges if one.source != one.destination}
     neighbours: list[list[int]] = [[] for _ in page.nodes]
     for source, destination in sorted(pairs) if len(pairs) <= MOST_SWEPT else ():
@@ -141,7 +144,9 @@ def layout(page: Page) -> Layout:
         for one in column
     )
     width = max(group.box.right for group in groups) + MARGIN
-    return Layout(width, height, tuple(boxes[index] for index in range(len(page.nodes))), groups)
+    numbers = iter(range(len(groups)))
+    standing = tuple(tuple(next(numbers) for _ in column) for column in columns)
+    return Layout(width, height, tuple(boxes[index] for index in range(len(page.nodes))), groups, standing)
 
 
 def _members(container: _Container) -> tuple[int, ...]:
@@ -184,31 +189,38 @@ def _columns(page: Page, flow: Sequence[tuple[int, int]]) -> list[list[_Containe
         parts = [ordered[at : at + rows] for at in range(0, len(ordered), rows)]
         sides[kind].append(_Container(kind, label, parts))
     middle = sorted(sides["namespace"], key=lambda one: (-_leaning(flow[i] for i in _members(one)), one.label))
-    packed = _packed(middle)
-    return [column for column in (sides["ingress"], *packed, sides["outside"]) if column]
+    packings = ([sides["ingress"], *packed, sides["outside"]] for packed in _packings(middle))
+    return min(([column for column in packing if column] for packing in packings), key=_distortion)
 
 
 def _group_key(node: PageNode) -> tuple[GroupKind, str]:
     if node.kind == EXTERNAL:
-        return "outside", "outside the cluster"
+        return "outside", "outside"
     if node.kind == INGRESS_CONTROLLER:
         return "ingress", "ingress controllers"
     return "namespace", node.namespace
 
 
-def _packed(containers: Sequence[_Container]) -> list[list[_Container]]:
-    """Containers in as many columns as make the whole about as wide as a screen."""
-    area = sum((one.width + COLUMN_GAP) * (one.height + GROUP_GAP) for one in containers)
-    room = max([sqrt(area / ASPECT), *(one.height + GROUP_GAP for one in containers)])
-    columns: list[list[_Container]] = []
-    filled = 0
-    for one in containers:
-        if not columns or filled + one.height + GROUP_GAP > room * 1.05:
-            columns.append([])
-            filled = 0
-        columns[-1].append(one)
-        filled += one.height + GROUP_GAP
-    return columns
+def _packings(containers: Sequence[_Container]) -> Iterator[list[list[_Container]]]:
+    """The containers, in their order, in one column, in two, and so on, all columns filled about alike."""
+    heights = [one.height + GROUP_GAP for one in containers]
+    for count in range(1, max(2, min(len(containers), MOST_COLUMNS) + 1)):
+        columns: list[list[_Container]] = [[] for _ in range(count)]
+        before = 0
+        for one, height in zip(containers, heights, strict=True):
+            # Where the middle of the container lies when all stand on one pile, cut into equal parts.
+            columns[min(count - 1, int((before + height / 2) * count / sum(heights)))].append(one)
+            before += height
+        yield columns
+
+
+def _distortion(columns: Sequence[Sequence[_Container]]) -> float:
+    """How far the shape of a picture is from that of a screen."""
+    if not columns:
+        return 0.0
+    width = sum(max(one.width for one in column) + COLUMN_GAP for column in columns)
+    height = max(sum(one.height + GROUP_GAP for one in column) for column in columns)
+    return abs(log(width / height / ASPECT))
 
 
 def _stack(columns: Sequence[Sequence[_Container]]) -> int:

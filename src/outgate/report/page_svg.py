@@ -13,7 +13,7 @@ from outgate.report.page_bundles import Bundle, Opening
 from outgate.report.page_data import EXTERNAL, INGRESS_CONTROLLER, Page, PageNode
 from outgate.report.page_layout import Box, Group, Layout
 from outgate.report.page_markup import element, escape, start
-from outgate.report.page_routes import Route, routes
+from outgate.report.page_routes import Route, bundle_routes, edge_routes
 from outgate.report.page_words import (
     CHANGES,
     count,
@@ -27,8 +27,8 @@ from outgate.report.page_words import (
 
 __all__ = ["graph_svg"]
 
-NAME_ROOM, SMALL_ROOM = 22, 27
-"""Characters that fit into a box."""
+NAME_ROOM, SMALL_ROOM, BRIEF = 20, 24, 13
+"""Characters that fit into a box; and of a name that is written larger when seen from afar."""
 _MARKS = ("same", "bundle", "lit", *CHANGES)
 
 
@@ -56,7 +56,7 @@ def graph_svg(page: Page, places: Layout, gathered: Sequence[Bundle], first: Ope
 
 
 def _marker(name: str) -> str:
-    tip = element("path", "", d="M0 0L8 4L0 8z", class_=f"tip {name}")
+    tip = element("path", "", d="M0 0L8 4L0 8z", class_=f"tip is-{name}")
     return element(
         "marker",
         tip,
@@ -80,14 +80,14 @@ def _groups(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Itera
         yield element("title", escape(_group_title(group, inside.get(index, 0))))
         yield _rect(box, "area", 14)
         yield element("rect", "", class_="head", x=box.x, y=box.y, width=box.width, height=34, rx=14)
-        room = max(8, (box.width - 96) // 8)
-        yield _text(short(label, room), box.x + 24, box.y + 25, "label")
         summary = count(len(group.members), "workload") if group.kind == "namespace" else str(len(group.members))
+        room = max(8, (box.width - 60) // 8 - len(summary))
+        yield _text(short(label, room), box.x + 24, box.y + 25, "label")
         yield _text(summary, box.right - 24, box.y + 25, "sum")
         size = _big(label, box, places)
         yield element(
             "text",
-            escape(short(label, max(8, int(box.width / size / 0.56)))),
+            escape(short(label, max(8, int(box.width / size / 0.64)))),
             class_="big",
             x=box.x + box.width // 2,
             y=round(box.middle),
@@ -115,12 +115,12 @@ def _group_title(group: Group, inside: int) -> str:
 def _big(label: str, box: Box, places: Layout) -> int:
     """The size of a closed container's name: readable when the whole picture fits a screen, and no wider than it."""
     wanted = max(20.0, places.width / 1200 * 15)
-    return max(14, round(min(wanted, box.width / (0.6 * max(6, len(label))), box.height / 3.2)))
+    return max(14, round(min(wanted, box.width / (0.7 * max(6, len(label))), box.height / 3.2)))
 
 
 def _bundles(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Iterator[str]:
     between = [(index, one) for index, one in enumerate(gathered) if one.source != one.destination]
-    curves = routes([(one.source, one.destination) for _, one in between], [one.box for one in places.groups])
+    curves = bundle_routes(places, [(one.source, one.destination) for _, one in between])
     for (index, one), curve in zip(between, curves, strict=True):
         names = (places.groups[one.source].label, places.groups[one.destination].label)
         title = f"{names[0]} → {names[1]}: {count(len(one.edges), 'connection')}"
@@ -137,7 +137,7 @@ def _bundles(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Iter
 def _edges(page: Page, places: Layout, first: Opening) -> Iterator[str]:
     ends = [(page.edges[index].source, page.edges[index].destination) for index in first.drawn]
     signs: list[str] = []
-    for index, curve in zip(first.drawn, routes(ends, places.boxes), strict=True):
+    for index, curve in zip(first.drawn, edge_routes(places, ends), strict=True):
         change = edge_change(page.edges[index])
         yield element("path", "", id=f"e{index}", class_=f"edge {change}", d=curve.path)
         if change != "same":
@@ -162,6 +162,7 @@ def _members(page: Page, places: Layout, first: Opening) -> Iterator[str]:
 def _node(index: int, node: PageNode, box: Box) -> str:
     outside = {EXTERNAL: " outside", INGRESS_CONTROLLER: " controller"}.get(node.kind, "")
     change = f" {node.change}" if node.change in {"added", "removed"} else ""
+    brief = " brief" if len(node_name(node)) <= BRIEF else ""
     radius = box.height // 2 if outside else 8
     guards = [
         element("path", "", class_="guard", d=f"M{x} 13V{box.height - 13}")
@@ -179,7 +180,7 @@ def _node(index: int, node: PageNode, box: Box) -> str:
         _text(sign, box.width - 16, 19, "node-sign") if sign else "",
     ]
     place = f"translate({box.x} {box.y})"
-    return element("g", "".join(parts), id=f"n{index}", class_=f"node{outside}{change}", transform=place)
+    return element("g", "".join(parts), id=f"n{index}", class_=f"node{outside}{change}{brief}", transform=place)
 
 
 def _node_title(node: PageNode) -> str:

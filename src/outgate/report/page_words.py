@@ -46,13 +46,13 @@ def node_title(node: PageNode) -> str:
 def node_small(node: PageNode) -> str:
     """What is written small below: kind, part, pods."""
     if node.kind == EXTERNAL:
-        return ", ".join(node.cidrs[:2]) + (", …" if len(node.cidrs) > 2 else "") if node.name else "addresses"
+        if not node.name:
+            return "addresses"
+        return f"{node.cidrs[0]} +{len(node.cidrs) - 1}" if len(node.cidrs) > 1 else "".join(node.cidrs)
     if node.kind == INGRESS_CONTROLLER:
         return "ingress controller"
     pods = "no pod yet" if node.pods == 0 else count(node.pods, "pod")
-    words = [node.part] if node.part else []
-    words += [node.kind] if node.kind == "Pod" else [node.kind, pods]
-    return " · ".join(words)
+    return " · ".join([node.part or node.kind, *([pods] if node.kind != "Pod" else [])])
 
 
 def isolation_words(node: PageNode) -> str:

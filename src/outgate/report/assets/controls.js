@@ -145,6 +145,7 @@ function startControls() {
 }
 
 root.classList.add("js");
+if ($("notes")) $("notes").open = false;
 startGraph();
 startMatrix();
 startFilter();

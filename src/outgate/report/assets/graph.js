@@ -171,6 +171,13 @@ function look(x, y, width, height) {
   whole.y = y;
   whole.width = width;
   whole.height = height;
+  distance();
+}
+
+// From afar the small print only makes the picture grey.
+function distance() {
+  const matrix = picture.getScreenCTM();
+  picture.classList.toggle("far", Boolean(matrix) && matrix.a < 0.62);
 }
 
 function zoom(factor, center) {
@@ -388,6 +395,7 @@ function startGraph() {
   stop = roving.set(null, picture.querySelector(".node") || picture.querySelector(".group"));
   listenToPointer();
   listenToGraphKeys();
+  new ResizeObserver(distance).observe(picture);
   $("closer").onclick = () => zoom(0.8);
   $("farther").onclick = () => zoom(1.25);
   $("fit").onclick = fit;

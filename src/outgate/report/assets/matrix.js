@@ -2,6 +2,7 @@
 // the rest is room, so that ninety thousand cells scroll like ninety.
 
 const CELL = 24;
+const HEAD = 248;
 const MARGIN_CELLS = 6;
 const matrix = { rows: [], columns: [], at: { row: 0, column: 0 }, range: null };
 const cellOf = new Map(edges.map((edge) => [edge.source * nodes.length + edge.destination, edge]));
@@ -79,7 +80,7 @@ function columnWidths(range) {
     column.style.width = `${width}px`;
     columns.append(column);
   };
-  add(216);
+  add(HEAD);
   add(range.left * CELL);
   for (let column = range.left; column < range.right; column += 1) add(CELL);
   add(Math.max(0, matrix.columns.length - range.right) * CELL);
@@ -120,8 +121,9 @@ function headRow(range) {
 }
 
 function axisName(node) {
-  const name = shortened(node.title.startsWith(`${groups[node.group].label}/`) ? node.title.slice(groups[node.group].label.length + 1) : node.title, 22);
-  return node.outside ? [name] : [make("i", null, `${shortened(groups[node.group].label, 12)}/`), name];
+  const space = `${groups[node.group].label}/`;
+  const name = shortened(node.title.startsWith(space) ? node.title.slice(space.length) : node.title, 20);
+  return node.outside ? [name] : [make("i", null, shortened(space, Math.max(9, 29 - name.length))), name];
 }
 
 function bodyRow(index, range) {
@@ -169,7 +171,7 @@ function focusCell(scroll) {
     if (top < grid.scrollTop) grid.scrollTop = top;
     if (top + CELL + head > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + CELL + head - grid.clientHeight;
     if (left < grid.scrollLeft) grid.scrollLeft = left;
-    if (left + CELL + 216 > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = left + CELL + 216 - grid.clientWidth;
+    if (left + CELL + HEAD > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = left + CELL + HEAD - grid.clientWidth;
     drawMatrix();
   }
   const previous = grid.querySelector("td[tabindex='0']");

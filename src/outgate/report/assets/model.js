@@ -81,8 +81,10 @@ function counted(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+// The middle is left out: names differ at both ends.
 function shortened(words, room) {
-  return words.length > room ? `${words.slice(0, room - 1)}…` : words;
+  const tail = Math.floor((room - 1) / 3);
+  return words.length > room ? `${words.slice(0, room - 1 - tail)}…${words.slice(words.length - tail)}` : words;
 }
 
 // make("button.link", {onclick}, "text", child): an element with classes, properties and children.

@@ -16,7 +16,7 @@ function showPanel() {
   panel.scrollTop = 0;
   for (const listing of panel.querySelectorAll(".yaml")) {
     const mark = listing.querySelector(".marked");
-    if (mark) listing.scrollTop = mark.offsetTop - listing.offsetTop - listing.clientHeight / 3;
+    if (mark) listing.scrollTop = mark.offsetTop - listing.clientHeight / 3;
   }
 }
 
