@@ -96,17 +96,27 @@ class Browser:
         ]
         self._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": moves}]})
 
+    def drag(self, x: float, y: float, to_x: float, to_y: float) -> None:
+        """Presses at one point of the window, moves to another, and lets go."""
+        moves = [
+            {"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "duration": 0, "x": round((x + to_x) / 2), "y": round((y + to_y) / 2)},
+            {"type": "pointerMove", "duration": 0, "x": round(to_x), "y": round(to_y)},
+            {"type": "pointerUp", "button": 0},
+        ]
+        self._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": moves}]})
+
     def press(self, *keys: str) -> None:
         """Presses keys one after the other, wherever the focus is."""
-        actions = [
-            {"type": kind, "value": KEYS.get(key, key)} for key in keys for kind in ("keyDown", "keyUp")
-        ]
+        actions = [{"type": kind, "value": KEYS.get(key, key)} for key in keys for kind in ("keyDown", "keyUp")]
         self._call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
-    def dark(self, dark: bool) -> None:
-        """What the system is said to prefer."""
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.tool("Emulation.setEmulatedMedia", features=features)
+    def media(self, scheme: str, media: str = "screen") -> None:
+        """What the system is said to prefer, and whether this is a screen or paper."""
+        self.tool(
+            "Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
 
     def scripts(self, on: bool) -> None:
         """Whether pages may run scripts."""
@@ -114,9 +124,7 @@ class Browser:
 
     def window(self, width: int, height: int) -> None:
         """The size of the page's area, exactly."""
-        self.tool(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.tool("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def screenshot(self, path: Path) -> None:
         """Keeps what can be seen."""
@@ -161,11 +169,15 @@ def running(folder: Path) -> Iterator[Browser]:
     """A browser with its files in a folder."""
     environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
     command = ["chromedriver", "--port=0", "--allowed-ips=127.0.0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as driver:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as driver:
         try:
             assert driver.stdout is not None
             # It says so itself when it listens: nothing is waited for by the clock.
-            port = next(match[1] for line in driver.stdout if (match := re.search(r"started successfully on port (\d+)", line)))
+            port = next(
+                match[1] for line in driver.stdout if (match := re.search(r"started successfully on port (\d+)", line))
+            )
             root = f"http://127.0.0.1:{port}"
             options = {
                 "browserName": "chrome",

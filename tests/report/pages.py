@@ -105,7 +105,12 @@ def edge(
 
 
 def policy(
-    name: str, namespace: str = "shop", text: str = WEB_POLICY, *, file: str = "manifests/policy.yaml", first_line: int = 1
+    name: str,
+    namespace: str = "shop",
+    text: str = WEB_POLICY,
+    *,
+    file: str = "manifests/policy.yaml",
+    first_line: int = 1,
 ) -> PagePolicy:
     """A policy and its text."""
     return PagePolicy("NetworkPolicy", namespace, name, file, first_line, text)
@@ -146,7 +151,12 @@ def _shop() -> tuple[tuple[PageNode, ...], tuple[PageRule, ...], tuple[PagePolic
         node("node-exporter", "monitoring", "DaemonSet", pods=5),
         node("coredns", "kube-system", guards="", pods=2),
         node("", "", "External", cidrs=("203.0.113.0/24",)),
-        node("every other address", "", "External", cidrs=("0.0.0.0-203.0.112.255", "203.0.114.0-255.255.255.255", "::/0")),
+        node(
+            "every other address",
+            "",
+            "External",
+            cidrs=("0.0.0.0-203.0.112.255", "203.0.114.0-255.255.255.255", "::/0"),
+        ),
         node("metadata service", "", "External", cidrs=("169.254.169.254/32",)),
     )
     rules = (
@@ -233,18 +243,23 @@ def comparison() -> Page:
 def hostile() -> Page:
     """Every text is an attack, or at least a nuisance."""
     nodes = tuple(
-        PageNode(kind, bad, bad, bad, (bad, bad), 1, index % 2 == 0, index % 3 == 0, ("", "added", "removed", bad)[index % 4])
+        PageNode(
+            kind, bad, bad, bad, (bad, bad), 1, index % 2 == 0, index % 3 == 0, ("", "added", "removed", bad)[index % 4]
+        )
         for index, bad in enumerate(HOSTILE_NAMES)
         for kind in ("External" if index % 5 == 0 else bad,)
     )
     size = len(nodes)
     edges = tuple(
-        PageEdge(index, (index + 1) % size, bad, bad, ("opened", bad, "closed")[index % 3], (index,), (index,), bad, bad)
+        PageEdge(
+            index, (index + 1) % size, bad, bad, ("opened", bad, "closed")[index % 3], (index,), (index,), bad, bad
+        )
         for index, bad in enumerate(HOSTILE_NAMES)
     )
     rules = tuple(PageRule(index, bad, index, index * 7) for index, bad in enumerate(HOSTILE_NAMES))
     policies = tuple(
-        PagePolicy(bad, bad, bad, bad, index + 1, f"a: {bad}\r\nb:\n\n  - {bad}\n") for index, bad in enumerate(HOSTILE_NAMES)
+        PagePolicy(bad, bad, bad, bad, index + 1, f"a: {bad}\r\nb:\n\n  - {bad}\n")
+        for index, bad in enumerate(HOSTILE_NAMES)
     )
     bad = HOSTILE_NAMES[0]
     return Page(bad, HOSTILE_NAMES[2], HOSTILE_NAMES, nodes, edges, rules, policies, True, HOSTILE_NAMES)
@@ -264,10 +279,12 @@ def crowd(workloads: int = 300, connections: int = 3000, *, namespaces: int = 18
         kind = ("Deployment", "StatefulSet", "DaemonSet")[index % 3]
         nodes.append(node(f"{service}-{index}", names[home], kind, guards=guards, pods=1 + index % 4))
     outside = tuple(
-        node("", "", "External", cidrs=(f"198.51.{index}.0/24", f"203.0.{index}.0/24")[: 1 + index % 2]) for index in range(3)
+        node("", "", "External", cidrs=(f"198.51.{index}.0/24", f"203.0.{index}.0/24")[: 1 + index % 2])
+        for index in range(3)
     )
     policies = tuple(
-        policy(f"policy-{index}", names[index % namespaces], WEB_POLICY, file=f"manifests/{index}.yaml") for index in range(60)
+        policy(f"policy-{index}", names[index % namespaces], WEB_POLICY, file=f"manifests/{index}.yaml")
+        for index in range(60)
     )
     rules = tuple(PageRule(index // 2, "Egress", index % 2, (13, 20)[index % 2]) for index in range(120))
     every = (*nodes, *outside)
@@ -308,7 +325,11 @@ def everything(workloads: int = 120) -> Page:
     """A cluster without policies: everybody may reach everybody."""
     base = crowd(workloads, 0)
     edges = tuple(
-        edge(source, destination, why=("no policy isolates it", f"no policy selects {there.namespace}/{there.name} for ingress"))
+        edge(
+            source,
+            destination,
+            why=("no policy isolates it", f"no policy selects {there.namespace}/{there.name} for ingress"),
+        )
         for source in range(workloads)
         for destination, there in enumerate(base.nodes)
         if source != destination

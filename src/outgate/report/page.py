@@ -8,9 +8,9 @@ stick in a room without a network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from outgate.report.page_assets import content_policy, script, style
+from outgate.report.page_assets import boot, content_policy, script, style
 from outgate.report.page_bundles import Opening, bundles, opening
 from outgate.report.page_data import Page
 from outgate.report.page_layout import layout
@@ -23,13 +23,19 @@ from outgate.report.page_words import CHANGES
 
 __all__ = ["page"]
 
-VIEWS = (("graph", "Graph"), ("matrix", "Matrix"), ("connections", "Connections"), ("policies", "Policies"))
+VIEWS = (
+    ("graph", "Graph"),
+    ("matrix", "Matrix"),
+    ("connections", "Connections"),
+    ("workloads", "Workloads"),
+    ("policies", "Policies"),
+)
 SIDES = (("before", "Before"), ("after", "After"), ("changes", "Changes"))
 LINES = (("each", "every connection"), ("bundles", "by namespace"), ("selection", "of the selection"))
 
 SHORTCUTS = (
     ("/", "search"),
-    ("g m c p", "graph, matrix, connections, policies"),
+    ("g m c w p", "graph, matrix, connections, workloads, policies"),
     ("Arrow keys", "move between boxes, cells, rows and results"),
     ("Enter", "open what is focused: details, or a namespace"),
     ("Escape", "close details, search or this list; give up the selection"),
@@ -40,6 +46,9 @@ SHORTCUTS = (
     ("t", "light, dark, as the system"),
     ("?", "this list"),
 )
+
+_BOX = '<rect class="swatch" x="2" y="1" width="30" height="16" rx="4"/>'
+_CELL = '<span class="sample {}"></span>'
 
 
 def page(data: Page) -> str:
@@ -55,6 +64,7 @@ def page(data: Page) -> str:
         element("meta", name="generator", content="outgate"),
         element("title", escape(f"{data.title} · Outgate")),
         element("style", style()),
+        element("script", boot()),
     ]
     picture = graph_svg(data, places, gathered, first)
     body = [
@@ -92,7 +102,7 @@ def _tools(data: Page) -> str:
         "input",
         id="search",
         type="search",
-        placeholder="Search workloads, namespaces, ports",
+        placeholder="Search names, ports",
         aria_label="Search workloads, namespaces and ports",
         role="combobox",
         aria_expanded="false",
@@ -109,7 +119,7 @@ def _tools(data: Page) -> str:
     parts.append(
         element("div", "", id="namespaces", class_="popover", role="group", aria_label="Namespaces", hidden=True)
     )
-    parts.append(_button("theme", "Theme: system"))
+    parts.append(_button("theme", "◐ system", aria_label="Theme: system"))
     parts.append(_button("help", "?", aria_label="Keyboard shortcuts", class_="round"))
     return "".join(parts)
 
@@ -137,10 +147,12 @@ def _views(data: Page, picture: str, first: Opening) -> Iterator[str]:
         yield element("details", more + element("ul", notes), class_="notes", open=True, id="notes")
     yield _view("graph", "Graph", _stage(data, picture, first))
     hint = element("p", "The matrix is drawn by a script; the table of connections below says the same.")
-    yield _view("matrix", "Matrix", element("div", hint, id="grid", class_="grid"))
+    cells = ((_CELL.format("all"), "every port"), (_CELL.format("some"), "some ports"))
+    key = element("div", _key(cells), class_="footer scripted")
+    yield _view("matrix", "Matrix", element("div", hint, id="grid", class_="grid") + key)
     yield _view("connections", "Connections", connection_table(data))
-    ends = element("details", element("summary", "All workloads and addresses") + workload_table(data), id="ends")
-    yield _view("policies", "Policies", policy_list(data) + ends)
+    yield _view("workloads", "Workloads", workload_table(data))
+    yield _view("policies", "Policies", policy_list(data))
 
 
 def _view(name: str, words: str, content: str) -> str:
@@ -161,9 +173,8 @@ def _stage(data: Page, picture: str, first: Opening) -> str:
     ]
     parts = [
         element("p", escape(first.words), class_="said", id="said", hidden=not first.words),
-        picture,
-        element("div", "".join(tools), class_="stage-tools scripted"),
-        _legend(data),
+        element("div", picture, class_="frame"),
+        element("div", _legend(data) + element("div", "".join(tools), class_="stage-tools scripted"), class_="footer"),
     ]
     return element("div", "".join(parts), class_="stage")
 
@@ -171,14 +182,18 @@ def _stage(data: Page, picture: str, first: Opening) -> str:
 def _legend(data: Page) -> str:
     """What signs mean. Pieces of the picture itself, so that they cannot differ from it."""
     items = [
-        (_swatch('<path class="guard" d="M8 3V15"/>'), "bar at the left: policies guard ingress"),
-        (_swatch('<path class="guard" d="M26 3V15"/>'), "bar at the right: policies guard egress"),
+        (_swatch(_BOX + '<path class="guard" d="M6 6V12"/>'), "policies guard ingress"),
+        (_swatch(_BOX + '<path class="guard" d="M28 6V12"/>'), "policies guard egress"),
     ]
     if data.comparison:
         for change, sign in CHANGES.items():
             line = f'<path class="edge {change}" d="M2 9H32"/>'
             disc = f'<g class="sign {change}"><circle cx="17" cy="9" r="8"/><text x="17" y="13">{sign}</text></g>'
             items.append((_swatch(line + disc), change))
+    return _key(items)
+
+
+def _key(items: Iterable[tuple[str, str]]) -> str:
     return element("ul", "".join(element("li", drawn + escape(words)) for drawn, words in items), class_="legend")
 
 

@@ -1,9 +1,10 @@
 """The page's own style and script, and the policy that forbids it everything else.
 
 They lie in `assets/` as what they are, so that an editor reads them as CSS and JavaScript, and belong to the package
-as its modules do: they are read once, when this module is. The script is one function around all files, in order.
+as its modules do: they are read once, when this module is. The script is one function around all files, in order;
+`boot.js` runs alone and first, so that nobody sees the document turn into an application.
 
-The Content-Security-Policy names both by their digests. Whatever a manifest may have slipped into the page could
+The Content-Security-Policy names them by their digests. Whatever a manifest may have slipped into the page could
 neither run nor load anything, were `page_markup` to fail: no other script, no address at all, no form, no base.
 `require-trusted-types-for` takes from the script itself every way to make markup of text.
 """
@@ -14,7 +15,7 @@ import base64
 import hashlib
 from importlib.resources import files
 
-__all__ = ["content_policy", "script", "style"]
+__all__ = ["boot", "content_policy", "script", "style"]
 
 STYLES = ("base.css", "graph.css", "views.css")
 SCRIPTS = ("model.js", "panel.js", "graph.js", "matrix.js", "search.js", "controls.js")
@@ -25,13 +26,24 @@ def _joined(names: tuple[str, ...]) -> str:
     return "".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
+def _enclosed(text: str) -> str:
+    """A script that leaves no name behind."""
+    return f'(() => {{\n"use strict";\n{text}}})();\n'
+
+
 _STYLE = _joined(STYLES)
-_SCRIPT = f'(() => {{\n"use strict";\n{_joined(SCRIPTS)}}})();\n'
+_BOOT = _enclosed(_joined(("boot.js",)))
+_SCRIPT = _enclosed(_joined(SCRIPTS))
 
 
 def style() -> str:
     """The style sheet."""
     return _STYLE
+
+
+def boot() -> str:
+    """The few lines that run before the page is laid out."""
+    return _BOOT
 
 
 def script() -> str:
@@ -40,11 +52,11 @@ def script() -> str:
 
 
 def content_policy() -> str:
-    """The value of the Content-Security-Policy, for exactly this style and this script."""
+    """The value of the Content-Security-Policy, for exactly this style and these scripts."""
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src '{_digest(_SCRIPT)}'",
+            f"script-src '{_digest(_BOOT)}' '{_digest(_SCRIPT)}'",
             f"style-src '{_digest(_STYLE)}'",
             "base-uri 'none'",
             "form-action 'none'",

@@ -18,7 +18,7 @@ __all__ = ["Bundle", "Opening", "bundles", "opening"]
 
 MOST_WORKLOADS = 300
 MOST_LINES = 260
-MOST_BUNDLES = 150
+MOST_BUNDLES = 90
 
 
 @dataclass(frozen=True, slots=True)

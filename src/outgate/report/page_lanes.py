@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from outgate.report.page_layout import Box, Layout
 
-__all__ = ["Gap", "Lane", "Lanes"]
+__all__ = ["Gap", "Lane", "Lanes", "Way"]
 
 _AROUND = 24
 """How much room is above the first and below the last of a column."""
@@ -30,6 +30,23 @@ class Lane:
     gaps: tuple[Gap, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a line has to cross, in its order.
+
+    Where both ends stand in one column, it leaves to the right, turns where the column ends, and comes back.
+    """
+
+    out: tuple[Lane, ...]
+    """All lanes; of a way with a turn, those before it."""
+    back: tuple[Lane, ...] = ()
+    """Those after the turn."""
+    turn: int | None = None
+    """The x from which on there is room for the turn."""
+    narrow: bool = False
+    """Whether that room is only what lies between two columns of boxes."""
+
+
 class Lanes:
     """The columns of a layout: those of containers, and those of boxes in each container."""
 
@@ -45,26 +62,31 @@ class Lanes:
                 columns.setdefault(places.boxes[member].x, []).append(places.boxes[member])
             self._inner.append([_lane(boxes, 10) for _, boxes in sorted(columns.items())])
 
-    def between_groups(self, source: int, destination: int) -> list[Lane]:
-        """What lies between two containers, in the order of the way."""
+    def between_groups(self, source: int, destination: int) -> Way:
+        """What lies between two containers."""
         a, b = self._column_of[source], self._column_of[destination]
-        return self._outer[a + 1 : b] if a < b else self._outer[b + 1 : a][::-1]
-
-    def between_nodes(self, source: int, destination: int) -> list[Lane]:
-        """What lies between two boxes, in the order of the way: none where one stands above the other."""
-        a, b = self._group_of[source], self._group_of[destination]
         if a == b:
-            left, right = sorted((self._boxes[source].x, self._boxes[destination].x))
-            found = [lane for lane in self._inner[a] if left < lane.left < right]
-            return found if self._boxes[source].x == left else found[::-1]
-        if self._column_of[a] == self._column_of[b]:
-            return []
+            return Way((), (), self._outer[a].right)
+        return Way(tuple(self._outer[a + 1 : b] if a < b else self._outer[b + 1 : a][::-1]))
+
+    def between_nodes(self, source: int, destination: int) -> Way:
+        """What lies between two boxes."""
+        a, b = self._group_of[source], self._group_of[destination]
+        one, other = self._boxes[source], self._boxes[destination]
+        if a == b and one.x == other.x:
+            return Way((), (), one.right, narrow=True)
+        if a == b:
+            left, right = sorted((one.x, other.x))
+            found = tuple(lane for lane in self._inner[a] if left < lane.left < right)
+            return Way(found if one.x == left else found[::-1])
+        outer = self.between_groups(a, b)
+        if outer.turn is not None:
+            into = _beside(self._inner[b], other, right=True)[::-1]
+            return Way(tuple(_beside(self._inner[a], one, right=True)), tuple(into), outer.turn)
         forward = self._column_of[a] < self._column_of[b]
-        return [
-            *_beside(self._inner[a], self._boxes[source], right=forward),
-            *self.between_groups(a, b),
-            *_beside(self._inner[b], self._boxes[destination], right=not forward)[::-1],
-        ]
+        leaving = _beside(self._inner[a], one, right=forward)
+        entering = _beside(self._inner[b], other, right=not forward)[::-1]
+        return Way((*leaving, *outer.out, *entering))
 
 
 def _beside(lanes: Sequence[Lane], box: Box, *, right: bool) -> list[Lane]:

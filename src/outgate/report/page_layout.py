@@ -23,7 +23,7 @@ __all__ = ["Box", "Group", "GroupKind", "Layout", "layout"]
 BOX_WIDTH, BOX_HEIGHT = 184, 44
 GAP_X, GAP_Y = 46, 12
 PADDING_X, PADDING_TOP, PADDING_BOTTOM = 24, 40, 20
-COLUMN_GAP, GROUP_GAP, MARGIN = 104, 28, 24
+COLUMN_GAP, GROUP_GAP, MARGIN = 112, 34, 24
 ASPECT = 1.7
 """Width to height that the packing aims at: a screen without its bars."""
 ROWS = 6

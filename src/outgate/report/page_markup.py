@@ -16,10 +16,10 @@ __all__ = ["Attribute", "element", "escape", "script_json", "start", "visible"]
 
 Attribute = str | int | bool | None
 
-# C0 without tab and newline, DEL, C1, line separators, marks and overrides of direction, invisible joiners, BOM,
-# surrogates, noncharacters.
+# C0 without tab and newline, DEL, C1; what is invisible or reorders text; surrogates, noncharacters, tags.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
 _VOID = frozenset({"br", "input", "link", "meta"})
@@ -28,7 +28,12 @@ _BARE = re.compile(r"[A-Za-z0-9_.:#%/+-]+")
 
 def visible(text: str) -> str:
     r"""The text with every character that would not be seen spelled as a YAML escape: ``\u202e``."""
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _UNSEEN.sub(_spelled, text)
+
+
+def _spelled(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def escape(text: str) -> str:

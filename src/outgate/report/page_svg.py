@@ -27,8 +27,8 @@ from outgate.report.page_words import (
 
 __all__ = ["graph_svg"]
 
-NAME_ROOM, SMALL_ROOM, BRIEF = 20, 24, 13
-"""Characters that fit into a box; and of a name that is written larger when seen from afar."""
+NAME_ROOM, SMALL_ROOM, BRIEF, MEDIUM = 19, 24, 13, 17
+"""Characters that fit into a box; and of names that are written larger when seen from afar."""
 _MARKS = ("same", "bundle", "lit", *CHANGES)
 
 
@@ -72,6 +72,7 @@ def _marker(name: str) -> str:
 
 
 def _groups(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Iterator[str]:
+    size = _big(places)
     inside = {one.source: len(one.edges) for one in gathered if one.source == one.destination}
     for index, group in enumerate(places.groups):
         box, closed = group.box, first.closed and group.kind == "namespace"
@@ -84,7 +85,6 @@ def _groups(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Itera
         room = max(8, (box.width - 60) // 8 - len(summary))
         yield _text(short(label, room), box.x + 24, box.y + 25, "label")
         yield _text(summary, box.right - 24, box.y + 25, "sum")
-        size = _big(label, box, places)
         yield element(
             "text",
             escape(short(label, max(8, int(box.width / size / 0.64)))),
@@ -112,10 +112,11 @@ def _group_title(group: Group, inside: int) -> str:
     return f"{words}, {count(inside, 'connection')} among them" if inside else words
 
 
-def _big(label: str, box: Box, places: Layout) -> int:
-    """The size of a closed container's name: readable when the whole picture fits a screen, and no wider than it."""
+def _big(places: Layout) -> int:
+    """The size of the names of closed containers: readable when the whole picture fits a screen, and not too wide."""
     wanted = max(20.0, places.width / 1200 * 15)
-    return max(14, round(min(wanted, box.width / (0.7 * max(6, len(label))), box.height / 3.2)))
+    fitting = [group.box.width / (0.7 * max(6, len(group.label))) for group in places.groups]
+    return round(max(16.0, wanted * 0.62, min([wanted, *fitting])))
 
 
 def _bundles(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Iterator[str]:
@@ -162,21 +163,22 @@ def _members(page: Page, places: Layout, first: Opening) -> Iterator[str]:
 def _node(index: int, node: PageNode, box: Box) -> str:
     outside = {EXTERNAL: " outside", INGRESS_CONTROLLER: " controller"}.get(node.kind, "")
     change = f" {node.change}" if node.change in {"added", "removed"} else ""
-    brief = " brief" if len(node_name(node)) <= BRIEF else ""
+    sign = {"added": "+", "removed": "×"}.get(node.change, "")
+    name = short(node_name(node), NAME_ROOM - 2 * bool(outside) - 2 * bool(sign))
+    brief = " brief" if len(name) <= BRIEF else " medium" if len(name) <= MEDIUM else ""
     radius = box.height // 2 if outside else 8
     guards = [
         element("path", "", class_="guard", d=f"M{x} 13V{box.height - 13}")
         for x, guarded in ((4, node.isolated_ingress), (box.width - 4, node.isolated_egress))
         if guarded and not outside
     ]
-    sign = {"added": "+", "removed": "×"}.get(node.change, "")
     x = 18 if outside else 14
     parts = [
         element("title", escape(_node_title(node))),
         element("rect", "", class_="card", width=box.width, height=box.height, rx=radius),
         *guards,
-        _text(short(node_name(node), NAME_ROOM), x, 19, "name"),
-        _text(short(node_small(node), SMALL_ROOM), x, 34, "small"),
+        _text(name, x, 19, "name"),
+        _text(short(node_small(node), SMALL_ROOM - 2 * bool(outside)), x, 34, "small"),
         _text(sign, box.width - 16, 19, "node-sign") if sign else "",
     ]
     place = f"translate({box.x} {box.y})"

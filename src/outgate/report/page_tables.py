@@ -48,8 +48,8 @@ def workload_table(page: Page) -> str:
             _cell(str(into[index]), "count"),
             *([_cell(_change_words(node.change))] if page.comparison else []),
         ]
-        head = element("th", escape(node_title(node)), scope="row")
-        rows.append(element("tr", head + "".join(cells), id=f"w{index}"))
+        head = element("th", element("b", escape(node_title(node)), id=f"w{index}"), scope="row")
+        rows.append(element("tr", head + "".join(cells)))
     caption = f"All {count(len(page.nodes), 'end')} of connections: workloads, addresses outside, controllers"
     return _table(caption, heads, element("tbody", "".join(rows)))
 
@@ -86,10 +86,10 @@ def _connection_row(page: Page, edges: Sequence[int]) -> str:
     cells = [_cell(", ".join(names), "to")]
     if page.comparison:
         cells.append(_cell(_change_words(first.change)))
-        cells.append(_cell(escape(first.before or "nothing")))
-        cells.append(_cell(escape(first.words or "nothing")))
+        cells.append(_cell(escape(first.before or "nothing"), "ports"))
+        cells.append(_cell(escape(first.words or "nothing"), "ports"))
     else:
-        cells.append(_cell(escape(first.words)))
+        cells.append(_cell(escape(first.words), "ports"))
     leave = without_name(first.egress_words, page.nodes[first.source])
     enter = without_name(first.ingress_words, page.nodes[first.destination])
     cells += [_cell(_reason(page, leave, first.egress)), _cell(_reason(page, enter, first.ingress))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from outgate.report.page_data import EXTERNAL, INGRESS_CONTROLLER, PageEdge, PageNode, PagePolicy, PageRule
+from outgate.report.page_markup import visible
 
 __all__ = [
     "CHANGES",
@@ -111,11 +114,22 @@ def without_name(words: str, node: PageNode) -> str:
 
 
 def short(text: str, room: int) -> str:
-    """The text in so many characters, the middle left out: names of workloads differ at both ends."""
-    if len(text) <= room:
-        return text
+    """The text in so many columns, as it will be seen, the middle left out: names of workloads differ at both ends."""
+    seen = visible(text)
+    if _columns(seen) <= room:
+        return seen
     tail = (room - 1) // 3
-    return f"{text[: room - 1 - tail]}…{text[len(text) - tail :]}"
+    head = room - 1 - tail
+    while _columns(seen[:head]) > room - 1 - tail:
+        head -= 1
+    while tail and _columns(seen[len(seen) - tail :]) > (room - 1) // 3:
+        tail -= 1
+    return f"{seen[:head]}…{seen[len(seen) - tail :]}"
+
+
+def _columns(text: str) -> int:
+    """About how wide it is: ideographs and most pictures take two columns (Unicode Standard Annex 11)."""
+    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def count(number: int, noun: str) -> str:

@@ -1,12 +1,12 @@
 // Views, theme, before and after, shortcuts; and the start of everything.
 
-const VIEWS = ["graph", "matrix", "connections", "policies"];
+const VIEWS = ["graph", "matrix", "connections", "workloads", "policies"];
 const THEMES = ["system", "light", "dark"];
 
 function refreshAll() {
   refreshGraph();
   refreshMatrix();
-  refreshTable();
+  refreshTables();
   if (state.selection) showPanel();
 }
 
@@ -31,10 +31,11 @@ function focusView(name) {
   const first = {
     graph: () => stop,
     matrix: () => $("grid").querySelector("td[tabindex='0']"),
-    connections: () => (rowStop && rowStop.offsetParent ? rowStop : destinations.find((item) => item.offsetParent)),
+    connections: () => firstItem(connectionItems),
+    workloads: () => firstItem(workloadItems),
     policies: () => $("policies").querySelector("summary"),
   }[name]();
-  (first || $(name)).focus({ preventScroll: name !== "connections" });
+  (first || $(name)).focus({ preventScroll: name === "graph" || name === "matrix" });
 }
 
 // #graph and its like, #edge-12, #node-3, and lines of policies: #p3l21.
@@ -59,7 +60,8 @@ function follow(hash) {
 function setTheme(name) {
   if (name === "system") delete root.dataset.theme;
   else root.dataset.theme = name;
-  $("theme").textContent = `Theme: ${name}`;
+  $("theme").textContent = `◐ ${name}`;
+  $("theme").setAttribute("aria-label", `Theme: ${name}`);
   say(`Theme: ${name}`);
 }
 
@@ -94,6 +96,7 @@ const KEYS = {
   g: () => showView("graph", true),
   m: () => showView("matrix", true),
   c: () => showView("connections", true),
+  w: () => showView("workloads", true),
   p: () => showView("policies", true),
   t: nextTheme,
   o: () => toggleAll(),
@@ -144,14 +147,14 @@ function startControls() {
   if (data.comparison) $("side").addEventListener("change", (event) => setSide(event.target.value));
 }
 
-root.classList.add("js");
 if ($("notes")) $("notes").open = false;
 startGraph();
 startMatrix();
 startFilter();
-startTable();
+startTables();
 startSearch();
 startControls();
 showView("graph", false);
 refreshAll();
 follow(location.hash);
+root.dataset.ready = "";

@@ -68,7 +68,7 @@ function refreshGraph() {
     if (!element) continue;
     const members = bundle.members.map((member) => edges[member]).filter(edgeShown);
     const split = state.lines === "each" && state.open[bundle.source] && state.open[bundle.destination] && edges.length <= MOST_DRAWN;
-    element.classList.toggle("hidden", state.lines === "selection" || split || members.length === 0);
+    element.classList.toggle("hidden", split || members.length === 0);
   }
   highlight();
 }
@@ -247,10 +247,10 @@ function showTooltip(event, words) {
 }
 
 function hover(target) {
-  const same = (target && target.kind) === (hovered && hovered.kind) && (target && target.index) === (hovered && hovered.index);
-  if (same) return;
-  // A group is not lit by passing over it: its lines would flicker under a pointer that is going somewhere.
-  hovered = target && (target.kind === "node" || target.kind === "edge") ? target : null;
+  // An open group is not lit by passing over it: lines would flicker under a pointer that is going to a box.
+  const next = target && (target.kind !== "group" || !state.open[target.index]) ? target : null;
+  if (next === hovered || (next && hovered && next.kind === hovered.kind && next.index === hovered.index)) return;
+  hovered = next;
   highlight();
 }
 
@@ -352,7 +352,7 @@ function listenToGraphKeys() {
     const element = event.target.closest(".node, .group");
     if (!element) return;
     stop = roving.set(stop, element);
-    hovered = element.classList.contains("node") ? partOf(element) : null;
+    hovered = partOf(element);
     highlight();
   });
   picture.addEventListener("focusout", () => {

@@ -1,9 +1,7 @@
-// Search, the filter of namespaces, and the table of connections, which both of them thin out.
+// Search, the filter of namespaces, and the tables, which both of them thin out.
 
 const MOST_RESULTS = 9;
-const destinations = [...document.querySelectorAll("#connections td.to b")];
 let chosen = -1; // the result that the arrow keys stand on
-let rowStop = null;
 
 function haystack(node) {
   return `${node.title} ${node.kind} ${node.small} ${node.cidrs.join(" ")} ${node.guards}`.toLowerCase();
@@ -136,11 +134,19 @@ function filterChanged() {
   refreshAll();
 }
 
-// --- the table ---
+// --- the tables: each is one Tab stop, and arrow keys move between what can be pressed ---
 
-function refreshTable() {
-  for (const item of destinations) {
-    const edge = edges[Number(item.id.slice(1))];
+const connectionItems = { kind: "edge", list: [...document.querySelectorAll("#connections td.to b")], stop: null };
+const workloadItems = { kind: "node", list: [...document.querySelectorAll("#workloads th b")], stop: null };
+const itemIndex = (item) => Number(item.id.slice(1));
+
+function refreshTables() {
+  for (const item of workloadItems.list) {
+    const node = nodes[itemIndex(item)];
+    item.closest("tr").hidden = !nodeShown(node) || (state.found !== null && !state.found.nodes.has(node.index));
+  }
+  for (const item of connectionItems.list) {
+    const edge = edges[itemIndex(item)];
     item.classList.toggle("faint", !(edgeShown(edge) && edgeFound(edge)));
   }
   let total = 0;
@@ -162,38 +168,46 @@ function refreshTable() {
   if (caption) caption.textContent = `${counted(total, "connection")}${changed}, by source`;
 }
 
-function openDestination(item, move) {
-  rowStop = roving.set(rowStop, item);
-  select({ kind: "edge", index: Number(item.id.slice(1)) }, move);
+function firstItem(items) {
+  return items.stop && items.stop.offsetParent ? items.stop : items.list.find((item) => item.offsetParent);
 }
 
-function startTable() {
-  for (const item of destinations) {
+function openItem(items, item, move) {
+  items.stop = roving.set(items.stop, item);
+  select({ kind: items.kind, index: itemIndex(item) }, move);
+}
+
+function nextItem(items, item, step) {
+  let place = items.list.indexOf(item) + step;
+  while (items.list[place] && items.list[place].offsetParent === null) place += step;
+  if (!items.list[place]) return;
+  items.stop = roving.set(items.stop, items.list[place]);
+  items.stop.focus();
+}
+
+function listenToItems(section, items) {
+  for (const item of items.list) {
     item.setAttribute("role", "button");
     item.setAttribute("tabindex", "-1");
   }
-  rowStop = roving.set(null, destinations[0]);
-  const section = $("connections");
+  items.stop = roving.set(null, items.list[0]);
   section.addEventListener("click", (event) => {
-    const item = event.target.closest("td.to b");
-    if (item) openDestination(item, false);
+    const item = event.target.closest("b[role='button']");
+    if (item) openItem(items, item, false);
   });
   section.addEventListener("keydown", (event) => {
-    if (!event.target.matches("td.to b")) return;
-    if (event.key === "Enter" || event.key === " ") openDestination(event.target, true);
-    else if (event.key === "ArrowDown" || event.key === "ArrowRight") nextDestination(event.target, 1);
-    else if (event.key === "ArrowUp" || event.key === "ArrowLeft") nextDestination(event.target, -1);
+    if (!event.target.matches("b[role='button']") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "Enter" || event.key === " ") openItem(items, event.target, true);
+    else if (event.key === "ArrowDown" || event.key === "ArrowRight") nextItem(items, event.target, 1);
+    else if (event.key === "ArrowUp" || event.key === "ArrowLeft") nextItem(items, event.target, -1);
     else return;
     event.preventDefault();
   });
 }
 
-function nextDestination(item, step) {
-  let place = destinations.indexOf(item) + step;
-  while (destinations[place] && destinations[place].offsetParent === null) place += step;
-  if (!destinations[place]) return;
-  rowStop = roving.set(rowStop, destinations[place]);
-  rowStop.focus();
+function startTables() {
+  listenToItems($("connections"), connectionItems);
+  listenToItems($("workloads"), workloadItems);
 }
 
 function startSearch() {
