@@ -50,7 +50,16 @@ def graph(
     return _one(pod, filename, namespace, profile=profile, strict=strict, output=output, quiet=quiet, verbose=verbose)
 
 
-def _whole(loaded: Loaded, pod: str | None, namespace: str | None, output: str, profile: str, filename: tuple[str, ...], *, quiet: bool) -> int:
+def _whole(
+    loaded: Loaded,
+    pod: str | None,
+    namespace: str | None,
+    output: str,
+    profile: str,
+    filename: tuple[str, ...],
+    *,
+    quiet: bool,
+) -> int:
     from outgate.analysis.connections import connections
     from outgate.analysis.listing import selected
     from outgate.cli.listing import read_filter, write

@@ -93,7 +93,9 @@ def write(
         sys.stdout.write(piece)
 
 
-def _pieces(connections: Iterable[Connection], found: Connections, output: str, notes: Sequence[str]) -> Iterator[str]:
+def _pieces(
+    connections: Iterable[Connection], found: Connections, output: str, sources: Sequence[str], notes: Sequence[str]
+) -> Iterator[str]:
     match output:
         case "json":
             from outgate.report.connections_json import connection_list

@@ -21,8 +21,6 @@ from outgate.report.page_filling import Cited, page_node
 
 __all__ = ["page_of_diff"]
 
-_GOVERNED = TransportSet.governed()
-
 
 def page_of_diff(found: ConnectionDiff, sources: Sequence[str], notes: Sequence[str] = ()) -> Page:
     """The page of a comparison. `sources`: both inputs, as the user named them."""
@@ -69,18 +67,23 @@ class _Making:
         shift = change.shift
         now = shift.kind is not Kind.CLOSED
         before, after = _words(change, shift.before, now=False), _words(change, shift.after, now=True)
-        return self._edge(change.source, change.destination, _which(shift), before, after, now)
+        listed = self.found.after if now else self.found.before
+        source, destination = (self._on_side(party, now=now) for party in (change.source, change.destination))
+        passing = Connection(source, destination, self._passing(listed, source, destination))
+        ends = change.source, change.destination
+        return self._between(passing, ends, (_which(shift), before, after), listed)
 
-    def _edge(self, source: Party, destination: Party, change: str, before: str, after: str, now: bool) -> PageEdge:
-        side_of = self.found.after if now else self.found.before
-        ends = [self._on_side(party, now) for party in (source, destination)]
-        passing = Connection(ends[0], ends[1], self._passing(side_of, ends[0], ends[1]))
-        sides = [side(side_of, passing, direction) for direction in Direction]
-        rules = [tuple(self.cited.rule(rule.origin, side_of.snapshot) for rule in one.rules) for one in sides]
-        numbers = self.node_of(source), self.node_of(destination)
+    def _between(
+        self, passing: Connection, ends: tuple[Party, Party], words: tuple[str, str, str], listed: Connections
+    ) -> PageEdge:
+        """An edge: what passes on one side, the nodes to draw it between, and its change, before and after in words."""
+        sides = [side(listed, passing, direction) for direction in Direction]
+        rules = [tuple(self.cited.rule(rule.origin, listed.snapshot) for rule in one.rules) for one in sides]
+        change, before, after = words
+        numbers = self.node_of(ends[0]), self.node_of(ends[1])
         return PageEdge(*numbers, after, before, change, rules[0], rules[1], sides[0].words, sides[1].words)
 
-    def _on_side(self, party: Party, now: bool) -> Party:
+    def _on_side(self, party: Party, *, now: bool) -> Party:
         piece = self.pieces.get(party)
         return party if piece is None else _there(piece, now=now)
 
@@ -90,36 +93,37 @@ class _Making:
         return TransportSet.any()
 
     def unchanged(self) -> Iterator[PageEdge]:
+        """What is as it was, between the groups of the list after: a piece may be several that changed alike."""
         touched = {(one.source, one.destination) for one in self.found.changes}
-        both = [one for one in self.found.pieces if one.presence is None]
-        for one in both:
-            for other in both:
-                if one.group.workload != other.group.workload and (one.group, other.group) not in touched:
-                    yield from self._as_before(one, other)
+        pieces = {pod.key: one for one in self.found.pieces if one.presence is None for pod in one.group.pods}
+        both = [(group, piece) for group in self.found.after.groups.all if (piece := pieces.get(group.pods[0].key))]
+        shown = {group: piece.group if len(piece.group.pods) == len(group.pods) else group for group, piece in both}
+        for group, one in both:
+            for place, number in self.found.after.reached(group):
+                other = self.found.after.groups.all[place]
+                if other in shown and (one.group, pieces[other.pods[0].key].group) not in touched:
+                    passing = self.found.after.connection(group, other, number)
+                    yield self._as_before(shown[group], shown[other], passing)
             for direction in Direction:
-                yield from self._outside(one, direction)
+                yield from self._outside(group, one, shown[group], direction)
 
-    def _as_before(self, one: Matched, other: Matched) -> Iterator[PageEdge]:
-        source, destination = _there(one, now=True), _there(other, now=True)
-        transports = self.found.after.between(source, destination)
-        if transports & _GOVERNED:
-            words = passing_words(Connection(source, destination, transports))
-            yield self._edge(one.group, other.group, "", words, words, True)
+    def _as_before(self, source: Party, destination: Party, passing: Connection) -> PageEdge:
+        words = passing_words(passing)
+        return self._between(passing, (source, destination), ("", words, words), self.found.after)
 
-    def _outside(self, one: Matched, direction: Direction) -> Iterator[PageEdge]:
+    def _outside(self, group: Group, piece: Matched, shown: Group, direction: Direction) -> Iterator[PageEdge]:
         """The parts of the addresses outside in which nothing changed."""
         egress = direction is Direction.EGRESS
         ends = ((each.source, each.destination) if egress else (each.destination, each.source) for each in self.found)
         touched = AddressSet.union_of(
-            peer.addresses for subject, peer in ends if subject is one.group and isinstance(peer, External)
+            peer.addresses for subject, peer in ends if subject is piece.group and isinstance(peer, External)
         )
-        group = _there(one, now=True)
         for external, transports in self.found.after.outside(group, direction):
             rest = External(external.addresses - touched)
-            if rest.addresses:
-                words = passing_words(Connection(group, rest, transports))
-                pair = (one.group, rest) if egress else (rest, one.group)
-                yield self._edge(*pair, "", words, words, True)
+            if rest.addresses and egress:
+                yield self._as_before(shown, rest, Connection(group, rest, transports))
+            elif rest.addresses:
+                yield self._as_before(rest, shown, Connection(rest, group, transports))
 
 
 def _there(piece: Matched, *, now: bool) -> Group:
@@ -130,8 +134,10 @@ def _there(piece: Matched, *, now: bool) -> Group:
 
 def _which(shift: Shift) -> str:
     if shift.kind is not Kind.CHANGED:
-        return shift.kind.value
-    return "widened" if shift.widens else "narrowed" if shift.narrows else "changed"
+        return "opened" if shift.kind is Kind.OPENED else "closed"
+    if shift.widens:
+        return "widened"
+    return "narrowed" if shift.narrows else "changed"
 
 
 def _words(change: Change, transports: TransportSet, *, now: bool) -> str:

@@ -105,8 +105,10 @@ def page_node(party: Party, found: Connections, change: str = "") -> PageNode:
     """One end of connections of a list."""
     match party:
         case External(addresses=addresses):
-            cidrs = addresses.cidrs()
-            return PageNode(EXTERNAL, "", addresses_words(addresses), "", cidrs, 0, False, False, change)
+            words = addresses_words(addresses)
+            # Blocks have no other name than themselves.
+            name = words if words.startswith("every ") else ""
+            return PageNode(EXTERNAL, "", name, "", addresses.cidrs(), 0, False, False, change)
         case IngressController():
             return PageNode(INGRESS_CONTROLLER, "", "ingress controller", "", (), 0, False, False, change)
     isolated = [found.grid.isolated(party.identity, direction) for direction in Direction]
