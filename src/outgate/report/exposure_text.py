@@ -113,7 +113,8 @@ def _places_of_rules(standing: Standing) -> Iterator[str]:
     outside, near = standing.outside, standing.neighbours
     found: dict[Origin, None] = {}
     for origins in (
-        *(one.origins for one in (*outside.clouds, *outside.ranges)),
+        *(one.origins for one in outside.clouds),
+        *(one.origins for one in outside.ranges),
         *(standing.dns.origins, standing.api_server.origins, outside.nodes.origins, near.out_by, near.in_by),
         *(one.origins for direction in Direction for one in standing.openings[direction]),
     ):
