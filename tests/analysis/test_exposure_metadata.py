@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,9 @@ def test_the_classic_leak() -> None:
     assert {one.place.address for one in standing.metadata()} == expected
     assert LINK_LOCAL_METADATA in expected
     assert {origin.rule for one in standing.metadata() for origin in one.origins} == {0}
+
+
+def test_the_document_has_the_whole_table(repository: Path) -> None:
+    """A reader who closes what the document lists must have closed what the command looks at."""
+    text = (repository / "docs" / "exposure.md").read_text(encoding="utf-8")
+    assert [address for address in TABLE if f"| `{address}` |" not in text] == []

@@ -26,6 +26,15 @@ def test_only_what_both_ends_allow_is_reached() -> None:
     assert (near.reaches, near.out_by) == ((), ())
 
 
+def test_a_rule_that_nobody_there_answers_to_is_not_to_blame() -> None:
+    """It names the right pods and the wrong ports."""
+    other = TO_BLUE | {"ports": [{"port": 22}]}
+    rule = {"ports": [{"port": 5432}]}
+    closed = policy("data/in", {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]})
+    near = standing_of(allow(other, TO_BLUE), closed).neighbours
+    assert (near.reaches, [origin.rule for origin in near.out_by]) == (("data",), [1])
+
+
 def test_who_lets_others_in_is_named() -> None:
     """The rule that names pods of the namespaces that come through."""
     rules = [{"from": [{"podSelector": {}}]}, {"from": [{"namespaceSelector": {"matchLabels": {"team": "blue"}}}]}]

@@ -9,7 +9,7 @@ import pytest
 from outgate.analysis.exposure import Finding
 from outgate.analysis.exposure_places import Found, Reach, api_server, cluster_dns
 from outgate.policy import OUTGATE
-from outgate.testing import Manifest, namespace, pod, service, snapshot_of
+from outgate.testing import Manifest, namespace, pod, policy, service, snapshot_of
 from tests.analysis.estate import allow, api_service, api_slice, report_of, standing_of
 
 
@@ -82,6 +82,23 @@ def test_a_pods_own_node_opens_nothing_for_its_workload() -> None:
     own = dataclasses.replace(OUTGATE, name="own", own_node_exempt=True)
     on_control = pod("shop/on-control", ["10.1.0.50"], on="control")
     assert standing_of(on_control, allow(), workload="shop/on-control", profile=own).api_server.reach is Reach.NO
+
+
+def test_every_rule_that_opens_a_door_is_named() -> None:
+    """Closing the first that was named would leave the door open."""
+    rules = (to("192.168.50.1/32", 6443), to("192.168.50.1/32", 443), {"ports": [{"port": 6443}]}, {"to": []})
+    reached = standing_of(allow(*rules)).api_server
+    assert [origin.rule for origin in reached.origins] == [0, 2, 3]
+
+
+def test_rules_of_both_ends_and_port_names_are_named() -> None:
+    """What lets the resolvers be reached: at the workload, by the name of their port, and at their own door."""
+    out = {"to": [{"namespaceSelector": {}}], "ports": [{"port": "dns", "protocol": "UDP"}]}
+    door = {"from": [{"namespaceSelector": {}}]}
+    ingress = policy("kube-system/in", {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [door]})
+    reached = standing_of(allow(out), ingress).dns
+    assert {str(one) for one in reached.doors} == {"kube-system/dns-1:53/UDP"}
+    assert [str(origin) for origin in reached.origins] == ["shop/out egress[0]", "kube-system/in ingress[0]"]
 
 
 # ---- cluster DNS -----------------------------------------------------------------------------------------------------

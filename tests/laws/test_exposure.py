@@ -72,7 +72,7 @@ def test_ranges_are_the_reference(seed: int) -> None:
     snapshot = owned(snapshot_of(manifests), seed)
     slow = reference_of(manifests, snapshot)
     taken = {address for each in snapshot.endpoints for address in each.addresses}
-    some = random.Random(seed).sample(_OUTSIDE, 8)
+    some = random.Random(seed).sample(_OUTSIDE, 5)
     for one, _, mine in with_pods(exposure(snapshot)):
         for there in (address for address in some if address.version in mine and address not in taken):
             found = [
@@ -248,6 +248,34 @@ def test_without_the_rules_to_blame_it_is_closed(seed: int) -> None:
                 }.values()
                 (same,) = [x for x in after.outside.ranges if x.range == each.range]
                 assert same.share is Share.NONE
+
+
+@given(SEEDS)
+def test_each_rule_to_blame_for_a_namespace_would_do_alone(seed: int) -> None:
+    """With all of them gone nothing is reached, and with one of them left something is."""
+    snapshot = owned(snapshot_of(cluster(seed)), seed)
+    report = exposure(snapshot)
+    for one in report.workloads:
+        blamed = one.standing.neighbours.out_by
+        if blamed:
+            key = one.group.pods[0].key
+            assert not reached_by(snapshot.with_policies(without(snapshot, blamed)), key)
+            for origin in blamed:
+                assert reached_by(snapshot.with_policies(with_one(snapshot, origin)), key), str(origin)
+
+
+def with_one(snapshot: Snapshot, origin: Origin) -> Iterator[NetworkPolicy]:
+    """The policies with one egress rule among them."""
+    for policy in snapshot.policies:
+        mine = (policy.namespace, policy.name) == (origin.namespace, origin.name)
+        kept = tuple(rule for index, rule in enumerate(policy.egress) if mine and index == origin.rule)
+        yield dataclasses.replace(policy, egress=kept)
+
+
+def reached_by(snapshot: Snapshot, key: tuple[str, str]) -> tuple[str, ...]:
+    """The namespaces that the workload of a pod reaches."""
+    (found,) = (one for one in exposure(snapshot).workloads if key in {each.key for each in one.group.pods})
+    return found.standing.neighbours.reaches
 
 
 def without(snapshot: Snapshot, origins: tuple[Origin, ...]) -> Iterator[NetworkPolicy]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from outgate.analysis.exposure_metadata import LINK_LOCAL_METADATA, Opened, opened
 from outgate.analysis.exposure_namespaces import Neighbourhood, Neighbours
 from outgate.analysis.exposure_outside import DNS_PORTS, DNS_TLS_PORTS, Extent, Share, extent, to_blame, within
-from outgate.analysis.exposure_places import Door, Found, Place, Reach, api_server, cluster_dns, passage
+from outgate.analysis.exposure_places import Door, Found, Place, Reach, api_server, cluster_dns, passage, rules_through
 from outgate.analysis.exposure_strangers import Opening, openings
 from outgate.analysis.groups import Group, Groups
 from outgate.model import Direction, Pod, Snapshot
@@ -268,8 +268,7 @@ class _Asked:
         for door, trace in passage(self._judge, pod, doors):
             if trace.verdict.allows:
                 passed.append(door)
-                decided = trace.egress.decided_by, trace.ingress.decided_by
-                origins.update((one, None) for one in decided if one is not None)
+                origins.update(dict.fromkeys(rules_through(self._judge, pod, door, trace)))
         return PlaceReached(Reach.YES if passed else Reach.NO, tuple(passed), tuple(origins))
 
     def _anywhere(self, number: int) -> Reach:

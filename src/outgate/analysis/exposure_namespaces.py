@@ -14,7 +14,7 @@ from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Bits
-from outgate.policy.rules import Origin
+from outgate.policy.rules import Origin, Rule
 
 __all__ = ["Neighbourhood", "Neighbours"]
 
@@ -29,7 +29,7 @@ class Neighbours:
     reaches: tuple[str, ...]
     reached_from: tuple[str, ...]
     out_by: tuple[Origin, ...]
-    """The egress rules that name any pod it reaches there. Empty where no policy isolates it."""
+    """The egress rules by which any pod there is reached. Empty where no policy isolates it."""
     in_by: tuple[Origin, ...]
     """The ingress rules that name any pod of the namespaces that reach it."""
 
@@ -58,8 +58,8 @@ class Neighbourhood:
             len(others),
             tuple(reaches),
             tuple(reached_from),
-            self._rules(number, Direction.EGRESS, self._reached[number], (others[name] for name in reaches)),
-            self._rules(number, Direction.INGRESS, self._grid.identities.everybody, map(others.get, reached_from)),
+            self._out_by(number, _union(others[name] for name in reaches)),
+            self._in_by(number, _union(others[name] for name in reached_from)),
         )
 
     def _reaches(self, number: int) -> Bits:
@@ -75,18 +75,28 @@ class Neighbourhood:
             found = self._opens[transports] = bool(self._grid.transports.sets[transports] & _GOVERNED)
         return found
 
-    def _rules(
-        self, number: int, direction: Direction, among: Bits, namespaces: Iterable[Bits | None]
-    ) -> tuple[Origin, ...]:
-        whom = 0
-        for bits in namespaces:
-            whom |= bits or 0
-        whom &= among
-        if not whom:
-            return ()
-        key = self._grid.keys[direction][number]
-        return tuple(
-            rule.origin
-            for rule in self._grid.rules(key, direction)
-            if any(self._grid.peers(rule, family) & whom for family in self._grid.families)
+    def _out_by(self, number: int, whom: Bits) -> tuple[Origin, ...]:
+        rules = self._grid.rules(self._grid.keys[Direction.EGRESS][number], Direction.EGRESS) if whom else ()
+        return tuple(rule.origin for rule in rules if self._leads_out(rule, number, whom))
+
+    def _leads_out(self, rule: Rule, number: int, whom: Bits) -> bool:
+        """Whether what the rule lets out is let in by any of these."""
+        grid = self._grid
+        return any(
+            bits & others & whom and self._is_open(grid.transports.meet(transports, both))
+            for family in grid.families
+            for transports, bits in grid.out_of(rule, family)
+            for both, others in grid.row(number, family)
         )
+
+    def _in_by(self, number: int, whom: Bits) -> tuple[Origin, ...]:
+        rules = self._grid.rules(self._grid.keys[Direction.INGRESS][number], Direction.INGRESS) if whom else ()
+        families = self._grid.families
+        return tuple(rule.origin for rule in rules if any(self._grid.peers(rule, one) & whom for one in families))
+
+
+def _union(many: Iterable[Bits]) -> Bits:
+    found = 0
+    for bits in many:
+        found |= bits
+    return found

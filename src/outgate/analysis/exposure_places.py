@@ -21,9 +21,10 @@ from outgate.model import Pod, Service, Snapshot
 from outgate.model.services import resolve
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES
-from outgate.policy import Endpoint, Flow, Judge, Trace
+from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
+from outgate.policy.rules import BlockMatch
 
-__all__ = ["Door", "Found", "Place", "Reach", "api_server", "cluster_dns", "passage"]
+__all__ = ["Door", "Found", "Place", "Reach", "api_server", "cluster_dns", "passage", "rules_through"]
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _API_PORT = 6443
@@ -173,3 +174,32 @@ def passage(judge: Judge, pod: Pod, doors: Iterable[Door]) -> Iterator[tuple[Doo
         start = Endpoint.of_pod(anywhere, door.end.address.version)
         if start is not None:
             yield door, judge.judge(Flow(start, door.end, door.protocol, door.port, door.dialled))
+
+
+def rules_through(judge: Judge, pod: Pod, door: Door, trace: Trace) -> Iterator[Origin]:
+    """Every rule at either end that lets a pod through a door; `trace` has the first of each end."""
+    for side, subject, peer in (
+        (trace.egress, pod, door.end),
+        (trace.ingress, door.end.pod, trace.flow.source),
+    ):
+        if side.decided_by is None or subject is None:
+            continue
+        yield side.decided_by
+        for rule in judge.policies.isolation(subject, side.direction).rules:
+            if _matches(judge, rule, peer, door):
+                yield rule.origin
+
+
+def _matches(judge: Judge, rule: Rule, peer: Endpoint, door: Door) -> bool:
+    if rule.ports is not None and not rule.ports.numbers.contains(door.protocol, door.port):
+        ports = door.end.pod.ports if door.end.pod is not None else ()
+        mine = {(port.protocol, port.name) for port in ports if port.port == door.port}
+        if not any((name.protocol.name, name.name) in mine for name in rule.ports.names):
+            return False
+    if rule.peers is None:
+        return True
+    selection = judge.policies.selection
+    return any(
+        selection.is_peer(match, peer.pod, isinstance(match, BlockMatch) and peer.address in match.addresses)
+        for match in rule.peers
+    )
