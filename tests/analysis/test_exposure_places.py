@@ -86,7 +86,12 @@ def test_a_pods_own_node_opens_nothing_for_its_workload() -> None:
 
 def test_every_rule_that_opens_a_door_is_named() -> None:
     """Closing the first that was named would leave the door open."""
-    rules = (to("192.168.50.1/32", 6443), to("192.168.50.1/32", 443), {"ports": [{"port": 6443}]}, {"to": []})
+    rules: tuple[Manifest, ...] = (
+        to("192.168.50.1/32", 6443),
+        to("192.168.50.1/32", 443),
+        {"ports": [{"port": 6443}]},
+        {"to": []},
+    )
     reached = standing_of(allow(*rules)).api_server
     assert [origin.rule for origin in reached.origins] == [0, 2, 3]
 
@@ -94,7 +99,7 @@ def test_every_rule_that_opens_a_door_is_named() -> None:
 def test_rules_of_both_ends_and_port_names_are_named() -> None:
     """What lets the resolvers be reached: at the workload, by the name of their port, and at their own door."""
     out = {"to": [{"namespaceSelector": {}}], "ports": [{"port": "dns", "protocol": "UDP"}]}
-    door = {"from": [{"namespaceSelector": {}}]}
+    door: Manifest = {"from": [{"namespaceSelector": {}}]}
     ingress = policy("kube-system/in", {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [door]})
     reached = standing_of(allow(out), ingress).dns
     assert {str(one) for one in reached.doors} == {"kube-system/dns-1:53/UDP"}

@@ -54,6 +54,15 @@ def test_what_is_contained_is_left_out_and_what_has_more_ports_is_not() -> None:
     assert len(words(anybody, {"to": [pods(app="db")], "ports": SQL})) == 2
 
 
+def test_the_widest_comes_first_and_blocks_last() -> None:
+    """Who reads one line reads the worst; the order of the rules is no order."""
+    blocks = {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}
+    anybody = {"to": [{"namespaceSelector": {}}], "ports": [{"port": 80}]}
+    found = out(blocks, {"to": [pods(app="db", tier="x")]}, {"to": [pods(app="web")]}, anybody)
+    assert [str(one.pods) for one in found] == ["everything", "app=web", "app=db,tier=x", "everything"]
+    assert [one.addresses is None for one in found] == [True, True, True, False]
+
+
 def test_a_selector_that_nothing_can_meet_opens_nothing() -> None:
     """`In [a]` and `In [b]` at once; and no namespace is without its name."""
     both = [{"key": "app", "operator": "In", "values": [value]} for value in ("a", "b")]

@@ -173,14 +173,15 @@ def exposure(snapshot: Snapshot, profile: Profile = OUTGATE, *, grid: Grid | Non
     """How exposed each workload of a snapshot is. `grid`: one of the same snapshot and profile, if there is one."""
     asked = _Asked(Grid(Policies(snapshot, profile)) if grid is None else grid)
     found = [Exposure(group, asked.standing(group.identity)) for group in Groups.of(asked.grid).all]
-    found.sort(key=_rank)
+    ranks = {id(one.standing): _rank(one.standing) for one in found}
+    # Groups come by namespace and name, and the sort is stable.
+    found.sort(key=lambda one: ranks[id(one.standing)])
     undeclared = tuple(name for name, one in snapshot.namespaces.items() if not one.declared)
     return ExposureReport(asked.profile, tuple(found), asked.api_server, asked.dns, asked.nodes, undeclared)
 
 
-def _rank(one: Exposure) -> tuple[object, ...]:
-    # Groups come by namespace and name, and the sort is stable.
-    return tuple(finding not in one.standing.findings for finding in Finding)
+def _rank(standing: Standing) -> tuple[bool, ...]:
+    return tuple(finding not in standing.findings for finding in Finding)
 
 
 class _Asked:
