@@ -58,6 +58,7 @@ VERBS: dict[str, Verb] = {
     "can-reach": Verb("outgate.cli.can_reach:can_reach", "Say if one flow is allowed, and which line decided."),
     "list": Verb("outgate.cli.list:list_", "List every allowed connection, exactly, by workload."),
     "diff": Verb("outgate.cli.diff:diff", "Say what opens and what closes between two inputs."),
+    "exposure": Verb("outgate.cli.exposure:exposure", "Say what each workload could reach, the most exposed first."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what may talk to what: Mermaid, DOT, or one HTML page."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),

@@ -1,0 +1,356 @@
+"""How exposed each workload is: where it could send what it knows, and what it could be sent.
+
+    report = exposure(snapshot)
+    for one in report.workloads: ...        Exposure(group, standing), the most exposed first
+
+A `Standing` has the answers to all questions, exactly and with the rules that are to blame: the internet and other
+ranges (`exposure_outside`), metadata services (`exposure_metadata`), API server, cluster DNS and nodes
+(`exposure_places`), other namespaces (`exposure_namespaces`), pods that do not exist yet (`exposure_strangers`).
+
+Nothing is weighed and no score is made. A `Finding` is a sentence that is true of a workload or is not; they have an
+order, and workloads are compared by the first finding that one has and the other has not, then by name.
+
+Work is done once for each identity, and what hangs on its egress policies alone once for each set of them, so it grows
+with the number of kinds of pod and not with pods.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from outgate.analysis.exposure_metadata import LINK_LOCAL_METADATA, Opened, opened
+from outgate.analysis.exposure_namespaces import Neighbourhood, Neighbours
+from outgate.analysis.exposure_outside import DNS_PORTS, DNS_TLS_PORTS, Extent, Share, extent, to_blame, within
+from outgate.analysis.exposure_places import Door, Found, Place, Reach, api_server, cluster_dns, passage, rules_through
+from outgate.analysis.exposure_strangers import Opening, openings
+from outgate.analysis.groups import Group, Groups
+from outgate.model import Direction, Pod, Snapshot
+from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES, Family
+from outgate.packets.special import INTERNET, RANGES, AddressRange
+from outgate.policy import OUTGATE, Judge, Origin, Policies, Profile
+from outgate.policy.grid import Grid, PolicyKey
+from outgate.policy.rules import origin_of
+
+__all__ = [
+    "KUBELET_PORT",
+    "Exposure",
+    "ExposureReport",
+    "Finding",
+    "NodesReached",
+    "Outside",
+    "PlaceReached",
+    "Standing",
+    "exposure",
+]
+
+KUBELET_PORT = 10250
+"""Where the kubelet of each node listens, with the right to run commands in its pods behind it."""
+
+_GOVERNED = TransportSet.governed()
+_NO_PORT = TransportSet()
+
+
+class Finding(enum.Enum):
+    """What may be true of a workload, the worst first: this is the order of the report."""
+
+    METADATA = "metadata"
+    """It reaches a metadata address of a cloud, on more than DNS and time."""
+    UNISOLATED = "unisolated"
+    """No policy isolates it for egress."""
+    INTERNET = "internet"
+    """It reaches more than half of the internet, IPv4 or IPv6, on other ports than DNS."""
+    DNS = "dns"
+    """It reaches port 53 of more than half of the internet: any resolver, and so a tunnel."""
+    API_SERVER = "apiserver"
+    """It reaches the API server."""
+    NODES = "nodes"
+    """It reaches a node."""
+    PART = "internet-part"
+    """It reaches some address of the internet on other ports than DNS."""
+    NAMESPACES = "namespaces"
+    """It reaches a pod of another namespace."""
+    ANY_POD = "any-pod"
+    """It may reach any pod that anybody makes, in whichever namespace."""
+    OPEN = "open-ingress"
+    """Any pod that anybody makes may reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceReached:
+    """Whether a place is reached: through which doors, and by which rules at either end."""
+
+    reach: Reach
+    doors: tuple[Door, ...] = ()
+    origins: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodesReached:
+    """Which nodes are reached, on at least one port. Whether a pod reaches its own node is the profile's to say."""
+
+    reach: Reach
+    names: tuple[str, ...] = ()
+    transports: TransportSet = _NO_PORT
+    """What passes to at least one of them."""
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def kubelet(self) -> bool:
+        """Whether the kubelet of any is reached."""
+        return self.transports.contains(Protocol.TCP, KUBELET_PORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is reached beyond the cluster, by the families that the workload has."""
+
+    ranges: tuple[Extent, ...]
+    internet: tuple[Extent, ...]
+    """The internet without what passes on port 53 alone."""
+    resolvers: tuple[Extent, ...]
+    """Port 53 of the internet."""
+    resolvers_tls: tuple[Extent, ...]
+    """Port 853 of the internet."""
+    clouds: tuple[Opened, ...]
+    nodes: NodesReached
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All answers for one identity."""
+
+    families: tuple[Family, ...]
+    host_network: bool
+    isolated: Mapping[Direction, tuple[Origin, ...]]
+    """The policies that isolate it, the one with the fewest rules first."""
+    outside: Outside
+    api_server: PlaceReached
+    dns: PlaceReached
+    neighbours: Neighbours
+    openings: Mapping[Direction, tuple[Opening, ...]]
+    findings: tuple[Finding, ...]
+
+    def metadata(self) -> tuple[Opened, ...]:
+        """The metadata addresses that are reached as such."""
+        return tuple(one for one in self.outside.clouds if one.exposes_metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """One workload, or a part of one that policies treat alike. Groups of equal standing share it."""
+
+    group: Group
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureReport:
+    """Every workload, the most exposed first, and what was known of the places that they might reach."""
+
+    profile: Profile
+    workloads: tuple[Exposure, ...]
+    api_server: Place
+    dns: Place
+    nodes: Mapping[str, AddressSet]
+    undeclared: tuple[str, ...]
+    """Namespaces that are only mentioned: of their labels no more than the name is known."""
+
+    def having(self, finding: Finding) -> int:
+        """How many workloads a finding is true of."""
+        return sum(finding in one.standing.findings for one in self.workloads)
+
+    def reaching_link_local_metadata(self) -> int:
+        """How many reach 169.254.169.254, which most clouds share."""
+        return sum(
+            any(each.place.address == LINK_LOCAL_METADATA for each in one.standing.metadata()) for one in self.workloads
+        )
+
+
+def exposure(snapshot: Snapshot, profile: Profile = OUTGATE, *, grid: Grid | None = None) -> ExposureReport:
+    """How exposed each workload of a snapshot is. `grid`: one of the same snapshot and profile, if there is one."""
+    asked = _Asked(Grid(Policies(snapshot, profile)) if grid is None else grid)
+    found = [Exposure(group, asked.standing(group.identity)) for group in Groups.of(asked.grid).all]
+    ranks = {id(one.standing): _rank(one.standing) for one in found}
+    # Groups come by namespace and name, and the sort is stable.
+    found.sort(key=lambda one: ranks[id(one.standing)])
+    undeclared = tuple(name for name, one in snapshot.namespaces.items() if not one.declared)
+    return ExposureReport(asked.profile, tuple(found), asked.api_server, asked.dns, asked.nodes, undeclared)
+
+
+def _rank(standing: Standing) -> tuple[bool, ...]:
+    return tuple(finding not in standing.findings for finding in Finding)
+
+
+class _Asked:
+    """The questions, asked of one grid, each once for all that have the same answer."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.profile = grid.policies.profile
+        snapshot = grid.policies.snapshot
+        self.api_server, self.dns = api_server(snapshot), cluster_dns(snapshot)
+        names = {*snapshot.nodes, *(pod.node for pod in snapshot.endpoints if pod.host_network and pod.node)}
+        addresses = {name: grid.policies.selection.node_addresses(name) for name in sorted(names)}
+        self.nodes = {name: mine for name, mine in addresses.items() if mine}
+        self._every_node = AddressSet.union_of(self.nodes.values())
+        self._judge = Judge(grid.policies)
+        self._dns_doors = tuple(self._distinct(self.dns.doors))
+        self._neighbourhood = Neighbourhood(grid)
+        self._standings: dict[int, Standing] = {}
+        self._outsides: dict[tuple[PolicyKey, tuple[Family, ...]], Outside] = {}
+        self._openings: dict[tuple[object, ...], tuple[Opening, ...]] = {}
+
+    def _distinct(self, doors: tuple[Door, ...]) -> Iterator[Door]:
+        """One door of those behind which pods are treated alike: cluster DNS may have a pod on every node."""
+        wanted = {door.end.pod.key for door in doors if door.end.pod is not None}
+        kinds = {
+            pod.key: number
+            for number, pods in enumerate(self.grid.identities.pods)
+            for pod in pods
+            if pod.key in wanted
+        }
+        seen: set[object] = set()
+        for door in doors:
+            pod = door.end.pod
+            who = door.end.address if pod is None else (kinds.get(pod.key, pod.key), door.end.address.version)
+            kind = (who, door.protocol, door.port, door.dialled)
+            if kind not in seen:
+                seen.add(kind)
+                yield door
+
+    def standing(self, number: int) -> Standing:
+        """The answers for an identity."""
+        found = self._standings.get(number)
+        if found is None:
+            found = self._standings[number] = self._ask(number)
+        return found
+
+    def _ask(self, number: int) -> Standing:
+        grid, identity = self.grid, self.grid.identities.all[number]
+        families = tuple(family for family, where in zip(FAMILIES, identity.within, strict=True) if where is not None)
+        pod = grid.identities.pods[number][0]
+        standing = Standing(
+            families,
+            identity.host_network,
+            {direction: self._isolating(number, direction) for direction in Direction},
+            self._outside(number, families),
+            self._reached(number, pod, self.api_server, self.api_server.doors),
+            self._reached(number, pod, self.dns, self._dns_doors),
+            self._neighbourhood.of(number),
+            {direction: self._openings_of(number, direction) for direction in Direction},
+            (),
+        )
+        return replace(standing, findings=tuple(one for one in Finding if _holds(one, standing)))
+
+    def _isolating(self, number: int, direction: Direction) -> tuple[Origin, ...]:
+        policies = self.grid.policies_of(self.grid.keys[direction][number])
+        ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
+        return tuple(origin_of(policy, direction) for policy in ordered)
+
+    def _openings_of(self, number: int, direction: Direction) -> tuple[Opening, ...]:
+        # On ingress the names of ports are the identity's own; on egress they stay names.
+        ports = self.grid.identities.all[number].ports if direction is Direction.INGRESS else ()
+        key = (direction, self.grid.keys[direction][number], ports)
+        found = self._openings.get(key)
+        if found is None:
+            found = self._openings[key] = openings(self.grid, number, direction)
+        return found
+
+    # ---- places ------------------------------------------------------------------------------------------------------
+
+    def _reached(self, number: int, pod: Pod, place: Place, doors: tuple[Door, ...]) -> PlaceReached:
+        if place.found is Found.UNKNOWN:
+            return PlaceReached(self._anywhere(number))
+        passed: list[Door] = []
+        origins: dict[Origin, None] = {}
+        for door, trace in passage(self._judge, pod, doors):
+            if trace.verdict.allows:
+                passed.append(door)
+                origins.update(dict.fromkeys(rules_through(self._judge, pod, door, trace)))
+        return PlaceReached(Reach.YES if passed else Reach.NO, tuple(passed), tuple(origins))
+
+    def _anywhere(self, number: int) -> Reach:
+        """Of a place that nobody knows: reached by whom no policy holds, by nobody who may send nothing at all."""
+        if not self.grid.isolated(number, Direction.EGRESS):
+            return Reach.YES
+        # By address or by label, in the cluster or out of it: every way that its rules open is an opening.
+        blocks = within(self.grid.outside(number, Direction.EGRESS), _GOVERNED)
+        return Reach.UNKNOWN if blocks or self._openings_of(number, Direction.EGRESS) else Reach.NO
+
+    # ---- outside -----------------------------------------------------------------------------------------------------
+
+    def _outside(self, number: int, families: tuple[Family, ...]) -> Outside:
+        key = self.grid.keys[Direction.EGRESS][number]
+        found = self._outsides.get((key, families))
+        if found is None:
+            everything = AddressSet.union_of(map(AddressSet.whole, families))
+            packets = within(self.grid.outside(number, Direction.EGRESS), _GOVERNED).restrict(everything)
+            found = self._outsides[key, families] = self._laid_out(key, packets, families)
+        return found
+
+    def _laid_out(self, key: PolicyKey, packets: PacketSet, families: tuple[Family, ...]) -> Outside:
+        names, tls = within(packets, DNS_PORTS), within(packets, DNS_TLS_PORTS)
+        beyond = within(packets, _GOVERNED - DNS_PORTS)
+        ranges = [one for one in RANGES if one.family in families]
+        internet = [one for one in INTERNET if one.family in families]
+        clouds = (
+            replace(one, origins=self._blame(key, AddressSet.of((one.place.address,)), one.transports))
+            for one in opened(packets)
+        )
+        return Outside(
+            tuple(self._extent(key, one, packets) for one in ranges),
+            tuple(self._extent(key, one, beyond) for one in internet),
+            tuple(self._extent(key, one, names) for one in internet),
+            tuple(self._extent(key, one, tls) for one in internet),
+            tuple(clouds),
+            self._nodes(key, packets),
+        )
+
+    def _extent(self, key: PolicyKey, where: AddressRange, packets: PacketSet) -> Extent:
+        found = extent(where, packets)
+        return replace(found, origins=self._blame(key, found.addresses, found.transports)) if found.parts else found
+
+    def _blame(self, key: PolicyKey, addresses: AddressSet, transports: TransportSet) -> tuple[Origin, ...]:
+        return to_blame(self.grid, key, Direction.EGRESS, addresses, transports)
+
+    def _nodes(self, key: PolicyKey, packets: PacketSet) -> NodesReached:
+        if not self.nodes:
+            # What is not in the input is an address outside like any other.
+            return NodesReached((Reach.UNKNOWN if packets else Reach.NO) if key else Reach.YES)
+        reached = packets.restrict(self._every_node)
+        if not reached:
+            return NodesReached(Reach.NO)
+        addresses, transports = reached.addresses(), TransportSet()
+        for _, mine in reached:
+            transports |= mine
+        every = addresses == self._every_node
+        names = tuple(name for name, mine in self.nodes.items() if every or not mine.isdisjoint(addresses))
+        return NodesReached(Reach.YES, names, transports, self._blame(key, addresses, transports))
+
+
+def _holds(finding: Finding, standing: Standing) -> bool:
+    outside = standing.outside
+    match finding:
+        case Finding.METADATA:
+            return bool(standing.metadata())
+        case Finding.UNISOLATED:
+            return not standing.isolated[Direction.EGRESS]
+        case Finding.INTERNET:
+            return any(one.share.wide for one in outside.internet)
+        case Finding.DNS:
+            return any(one.share.wide for one in outside.resolvers)
+        case Finding.API_SERVER:
+            return standing.api_server.reach is Reach.YES
+        case Finding.NODES:
+            return outside.nodes.reach is Reach.YES
+        case Finding.PART:
+            return any(one.share is not Share.NONE for one in outside.internet)
+        case Finding.NAMESPACES:
+            return bool(standing.neighbours.reaches)
+        case Finding.ANY_POD:
+            return any(one.anybody for one in standing.openings[Direction.EGRESS])
+        case Finding.OPEN:
+            return any(one.anybody for one in standing.openings[Direction.INGRESS])

@@ -1,0 +1,205 @@
+"""Where the API server, the cluster's DNS and the nodes are, as far as the input says, and who gets there.
+
+A place is a few doors: an address, a protocol, a port, behind whatever Service leads there, since policies see what
+comes out of the translation. Whether a workload gets through a door is asked of `judge`, on both ends, so a profile
+that reads Services another way is obeyed. Where the input does not say where a place is, the answer is "unknown", and
+not "no", except for a workload that reaches everything, or nothing at all.
+
+    API server   the endpoints of Service default/kubernetes; else, as likely, port 6443 of control-plane nodes
+    cluster DNS  what Services named kube-dns, coredns, ... lead to; else pods labelled as DNS; the cache of nodes
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from outgate.model import Pod, Service, Snapshot
+from outgate.model.services import resolve
+from outgate.packets import Address, Protocol
+from outgate.packets.addresses import FAMILIES
+from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
+from outgate.policy.rules import BlockMatch
+
+__all__ = ["Door", "Found", "Place", "Reach", "api_server", "cluster_dns", "passage", "rules_through"]
+
+_CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+_API_PORT = 6443
+"""What kubeadm, and most who are not clouds, let the API server listen on."""
+
+_DNS_SERVICES = {
+    "kube-system": ("kube-dns", "coredns", "rke2-coredns-rke2-coredns", "kube-dns-upstream"),
+    "openshift-dns": ("dns-default",),
+}
+_DNS_LABELS = {
+    "kube-system": (
+        *(("k8s-app", value) for value in ("kube-dns", "coredns")),
+        *(("app.kubernetes.io/name", value) for value in ("coredns", "kube-dns")),
+    ),
+    "openshift-dns": (("dns.operator.openshift.io/daemonset-dns", "default"),),
+}
+_DNS_NUMBERS = (53, 5353)
+_NODE_CACHE = ipaddress.ip_address("169.254.20.10")
+"""Where NodeLocal DNSCache listens on each node (kubernetes.io, "Using NodeLocal DNSCache")."""
+
+
+class Found(enum.Enum):
+    """How a place is known."""
+
+    KNOWN = "known"
+    LIKELY = "likely"
+    UNKNOWN = "unknown"
+
+
+class Reach(enum.Enum):
+    """Whether a workload gets there."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way in: who is there, and on which port. `dialled`: the Service's address and port in front of it."""
+
+    end: Endpoint
+    protocol: Protocol
+    port: int
+    dialled: tuple[Address, int] | None = None
+
+    def __str__(self) -> str:
+        there = f"[{self.end.address}]" if self.end.address.version == 6 else str(self.end.address)
+        if self.end.pod is not None:
+            there = str(self.end.pod)
+        return f"{there}:{self.port}/{self.protocol.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """All doors of one thing. `source` says where they were found, or what is missing."""
+
+    found: Found
+    doors: tuple[Door, ...]
+    source: str
+
+
+def api_server(snapshot: Snapshot) -> Place:
+    """The API server of the cluster."""
+    doors = tuple(_through("default", "kubernetes", snapshot))
+    if doors:
+        return Place(Found.KNOWN, doors, "the endpoints of Service default/kubernetes")
+    nodes = [node for node in snapshot.nodes.values() if any(label in node.labels for label in _CONTROL_PLANE)]
+    doors = tuple(
+        Door(Endpoint.at(snapshot, address), Protocol.TCP, _API_PORT) for node in nodes for address in node.addresses
+    )
+    if doors:
+        return Place(Found.LIKELY, doors, f"port {_API_PORT} of the control-plane nodes")
+    return Place(
+        Found.UNKNOWN, (), "neither endpoints of Service default/kubernetes nor control-plane nodes are in the input"
+    )
+
+
+def cluster_dns(snapshot: Snapshot) -> Place:
+    """The resolvers of the cluster."""
+    named = [
+        door for space, names in _DNS_SERVICES.items() for name in names for door in _through(space, name, snapshot)
+    ]
+    # Of the ports behind, those of DNS: the Service has them at 53; without it, the pods have them there or at 5353.
+    doors = [door for door in named if (door.dialled[1] if door.dialled else door.port) in _DNS_NUMBERS]
+    source = "what the DNS Services of the cluster lead to"
+    if not doors:
+        doors = list(_labelled(snapshot))
+        source = "pods that are labelled as cluster DNS"
+    if any(pod.labels.get("k8s-app") == "node-local-dns" for pod in snapshot.endpoints):
+        cache = Endpoint.at(snapshot, _NODE_CACHE)
+        doors += [Door(cache, protocol, 53) for protocol in (Protocol.UDP, Protocol.TCP)]
+    if doors:
+        return Place(Found.KNOWN, tuple(doors), source)
+    return Place(Found.UNKNOWN, (), "no cluster DNS is in the input")
+
+
+def _through(namespace: str, name: str, snapshot: Snapshot) -> Iterator[Door]:
+    """What a Service leads to; its slices alone where the Service itself is not in the input."""
+    service = snapshot.service(namespace, name)
+    if service is not None:
+        yield from _routes(snapshot, service)
+        return
+    for one in snapshot.slices:
+        if (one.namespace, one.service) == (namespace, name):
+            for end in one.endpoints:
+                for port in one.ports:
+                    for address in end.addresses[:1] if end.ready and port.port else ():
+                        yield Door(Endpoint.at(snapshot, address), Protocol[port.protocol], port.port or 0)
+
+
+def _routes(snapshot: Snapshot, service: Service) -> Iterator[Door]:
+    for route in resolve(snapshot, service):
+        if route.node_port or route.external:
+            continue
+        dialled = None if route.address is None else (route.address, route.port)
+        for backend in route.backends:
+            end = Endpoint.at(snapshot, backend.address)
+            if backend.pod is not None and not backend.pod.host_network:
+                end = Endpoint(backend.address, backend.pod)
+            yield Door(end, Protocol[route.protocol], backend.port, dialled)
+
+
+def _labelled(snapshot: Snapshot) -> Iterator[Door]:
+    for pod in snapshot.endpoints:
+        if any(pod.labels.get(key) == value for key, value in _DNS_LABELS.get(pod.namespace, ())):
+            yield from _listening(pod)
+
+
+def _listening(pod: Pod) -> Iterator[Door]:
+    """The ports of a pod that its names tell to be DNS (53, or 5353 on OpenShift); 53 where it names none."""
+    named = {(one.protocol, one.port) for one in pod.ports if one.name in ("dns", "dns-tcp")}
+    for family in FAMILIES:
+        end = Endpoint.of_pod(pod, family)
+        if end is not None:
+            for protocol, port in sorted(named or {("UDP", 53), ("TCP", 53)}):
+                yield Door(end, Protocol[protocol], port)
+
+
+def passage(judge: Judge, pod: Pod, doors: Iterable[Door]) -> Iterator[tuple[Door, Trace]]:
+    """What is judged at each door that a pod has an address for.
+
+    The pod is taken to be on no node: what hangs on its node is not the workload's.
+    """
+    anywhere = dataclasses.replace(pod, node="")
+    for door in doors:
+        start = Endpoint.of_pod(anywhere, door.end.address.version)
+        if start is not None:
+            yield door, judge.judge(Flow(start, door.end, door.protocol, door.port, door.dialled))
+
+
+def rules_through(judge: Judge, pod: Pod, door: Door, trace: Trace) -> Iterator[Origin]:
+    """Every rule at either end that lets a pod through a door; `trace` has the first of each end."""
+    for side, subject, peer in (
+        (trace.egress, pod, door.end),
+        (trace.ingress, door.end.pod, trace.flow.source),
+    ):
+        if side.decided_by is None or subject is None:
+            continue
+        yield side.decided_by
+        for rule in judge.policies.isolation(subject, side.direction).rules:
+            if _matches(judge, rule, peer, door):
+                yield rule.origin
+
+
+def _matches(judge: Judge, rule: Rule, peer: Endpoint, door: Door) -> bool:
+    if rule.ports is not None and not rule.ports.numbers.contains(door.protocol, door.port):
+        ports = door.end.pod.ports if door.end.pod is not None else ()
+        mine = {(port.protocol, port.name) for port in ports if port.port == door.port}
+        if not any((name.protocol.name, name.name) in mine for name in rule.ports.names):
+            return False
+    if rule.peers is None:
+        return True
+    selection = judge.policies.selection
+    return any(
+        selection.is_peer(match, peer.pod, isinstance(match, BlockMatch) and peer.address in match.addresses)
+        for match in rule.peers
+    )

@@ -1,0 +1,110 @@
+"""The document ExposureReport."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from outgate.analysis.exposure import Finding, exposure
+from outgate.model import Snapshot
+from outgate.packets import AddressSet
+from outgate.packets.special import RANGES
+from outgate.report.exposure_json import exposure_json
+from outgate.testing import snapshot_of
+from tests.analysis.estate import allow, api_service, api_slice, report_of
+from tests.laws.test_exposure import cluster
+from tests.report.schema import complaints
+
+
+def document(*more: Any) -> Any:
+    """The report of the estate, as it is printed."""
+    return json.loads(json.dumps(exposure_json(report_of(*more))))
+
+
+def web(*more: Any) -> Any:
+    """What it says of the web workload."""
+    (found,) = [one for one in document(*more)["workloads"] if one["workload"]["name"] == "web"]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_it_keeps_to_the_schema(seed: int) -> None:
+    """A tool that reads it breaks where a field is missing or of another type."""
+    assert complaints(exposure_json(exposure(snapshot_of(cluster(seed))))) == []
+
+
+def test_so_does_the_empty_one_and_that_of_a_whole_estate() -> None:
+    """The edges: nobody, and every place known."""
+    assert complaints(exposure_json(exposure(Snapshot.of()))) == []
+    assert complaints(document(api_service(), api_slice("172.20.0.5"), allow({"ports": [{"port": "x"}]}))) == []
+
+
+def test_parts_are_exact_either_way_round() -> None:
+    """A reader puts the blocks together again and has the set."""
+    rule = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["8.8.8.0/24"]}}], "ports": [{"port": 443}]}
+    ranges = {one["range"]: one for one in web(allow(rule))["ranges"]}
+    (part,) = ranges["internet-v4"]["parts"]
+    assert part == {
+        "allBut": ["8.8.8.0/24"],
+        "all": False,
+        "allowed": [{"protocol": "TCP", "ports": [[443, 443]]}],
+    }
+    assert ranges["internet-v4"]["share"] == "most"
+    assert ranges["private"]["parts"][0]["allBut"] == []
+    assert ranges["internet-v6"] == {
+        "range": "internet-v6",
+        "family": 6,
+        "share": "none",
+        "parts": [],
+        "allowedBy": [],
+    }
+
+
+def test_the_ranges_are_given_with_the_report() -> None:
+    """`allBut` means nothing to who does not know of what."""
+    given = {one["name"]: AddressSet.union_of(map(AddressSet.network, one["cidrs"])) for one in document()["ranges"]}
+    assert given == {one.name: one.addresses for one in RANGES}
+
+
+def test_metadata_dns_and_places() -> None:
+    """Address, providers, ports, and the rule."""
+    rule = {"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"port": 53, "protocol": "UDP"}]}
+    found = web(allow(rule))
+    (cloud,) = found["metadata"]
+    assert (cloud["address"], cloud["exposed"]) == ("169.254.169.254", False)
+    assert {"provider": "GCP", "what": "Compute Engine and GKE metadata"} in cloud["services"]
+    assert [one["rule"] for one in cloud["allowedBy"]] == [0]
+    assert found["apiServer"]["reached"] == "no"
+    assert document()["apiServer"]["found"] == "likely"
+    assert document()["clusterDNS"]["doors"][0]["destination"]["kind"] == "Pod"
+
+
+def test_selectors_of_future_pods_are_written_as_the_api_writes_them() -> None:
+    """So that they can be pasted, and read by whoever reads policies."""
+    peer = {
+        "podSelector": {"matchLabels": {"app": "db"}, "matchExpressions": [{"key": "old", "operator": "DoesNotExist"}]}
+    }
+    found = web(allow({"to": [peer], "ports": [{"port": "sql"}]}))["futurePods"]["reaches"]
+    assert found == [
+        {
+            "anyPod": False,
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}},
+            "podSelector": {
+                "matchLabels": {"app": "db"},
+                "matchExpressions": [{"key": "old", "operator": "DoesNotExist"}],
+            },
+            "all": False,
+            "allowed": [],
+            "portNames": [{"protocol": "TCP", "name": "sql"}],
+            "allowedBy": found[0]["allowedBy"],
+        }
+    ]
+
+
+def test_the_summary_has_every_finding() -> None:
+    """Zeros too: a missing field and none are not the same to a program."""
+    summary = document(allow())["summary"]
+    assert list(summary["findings"]) == [one.value for one in Finding]
+    assert (summary["workloads"], summary["findings"]["unisolated"]) == (5, 4)
