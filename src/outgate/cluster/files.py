@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from outgate.cluster.reading import Unreadable
 from outgate.errors import InputError, InvalidInput
 from outgate.model.parse import Parsed, Refused, parse
+from outgate.model.parse_pods import TypedPod
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
 
@@ -98,15 +99,24 @@ def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loa
 
 def documents_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
     """The documents of the bytes of one file, YAML or JSON; what cannot be read is reported."""
+    for one in _objects_of(data, file, unreadable):
+        if isinstance(one, Document):
+            yield one
+        else:
+            yield from one.whole()
+
+
+def _objects_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document | TypedPod]:
+    """The same, the pods of JSON in their type."""
     text = _in_utf8(data, file, unreadable)
     if text is None:
         return
     named_json = file.endswith(".json")
     if named_json or text.lstrip()[:1] in (b"{", b"["):
-        from outgate.cluster.jsontext import BadJsonError, read_json  # noqa: PLC0415 - only where there is JSON
+        from outgate.cluster.jsontext import BadJsonError, read_typed  # noqa: PLC0415 - only where there is JSON
 
         try:
-            yield from read_json(text, file, unreadable)
+            yield from read_typed(text, file, unreadable)
             return
         except BadJsonError as error:
             # Braces begin YAML as well, and then its own reader gives the better answer.
@@ -134,13 +144,13 @@ def _in_utf8(data: bytes, file: str, unreadable: Unreadable) -> bytes | None:
     return data
 
 
-def _documents(files: Sequence[str], unreadable: Unreadable) -> Iterator[Document]:
+def _documents(files: Sequence[str], unreadable: Unreadable) -> Iterator[Document | TypedPod]:
     for file in files:
         try:
             data = _read(file)
         except OSError as error:
             raise InvalidInput([_cannot(file, error)]) from error
-        yield from documents_of(data, file, unreadable)
+        yield from _objects_of(data, file, unreadable)
 
 
 def _read(file: str) -> bytes:

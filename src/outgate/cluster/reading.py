@@ -36,11 +36,17 @@ class Lines:
         self._first = 0
         self._table: Mapping[Path, int] | None = None
 
+    @property
+    def first(self) -> int:
+        """The line on which the document begins, counted from 1 in its file."""
+        if not self._first:
+            self._first = 1 + self._data.count(b"\n", 0, self._start)
+        return self._first
+
     def __call__(self, path: Path) -> int:
         """The line of the value at a path, counted from 1; of the nearest parent where there is no such value."""
         if self._table is None:
-            self._first = 1 + self._data.count(b"\n", 0, self._start)
             self._table = self._find(self._data[self._start : self._end])
         while path and path not in self._table:
             path = path[:-1]
-        return self._first + self._table.get(path, 0)
+        return self.first + self._table.get(path, 0)

@@ -17,6 +17,7 @@ from outgate.errors import InputError
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
 from outgate.model.parse_decode import Flaw, decode
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
+from outgate.model.parse_pods import PodReader, TypedPod
 from outgate.model.parse_policy import network_policy
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
 from outgate.model.place import Document, Place, spell
@@ -69,7 +70,7 @@ class Parsed:
         return tuple(error for one in self.refused for error in one.errors)
 
 
-def parse(documents: Iterable[Document], *, default_namespace: str = "default", stored: bool = False) -> Parsed:
+def parse(documents: Iterable[Document | TypedPod], *, default_namespace: str = "default", stored: bool = False) -> Parsed:
     """The snapshot of these documents.
 
     `default_namespace` is for namespaced objects that name none. With `stored` the objects come from a server that
@@ -78,6 +79,9 @@ def parse(documents: Iterable[Document], *, default_namespace: str = "default", 
     """
     reader = _Reader(default_namespace, stored)
     for document in documents:
+        if isinstance(document, TypedPod):
+            reader.pod(document)
+            continue
         for one in _items(document):
             reader.read(one)
     return reader.result()
@@ -133,6 +137,19 @@ class _Reader:
         self.skipped: Counter[str] = Counter()
         self.generated: Counter[tuple[str, str, str]] = Counter()
         self.objects = 0
+        self.pods = PodReader(default_namespace)
+
+    def pod(self, typed: TypedPod) -> None:
+        """A pod that was read into its type: made, or read the long way."""
+        place = Place(typed.document)
+        made = self.pods.read(typed.pod, place)
+        if made is None:
+            for document in typed.whole():
+                self.read(document)
+            return
+        self.objects += 1
+        pod = made.pod if isinstance(made, HostPod) else made
+        self._keep("Pod", pod.namespace, pod.name, [made], place)
 
     def read(self, document: Document) -> None:
         """One object: made, refused or passed over."""
@@ -170,18 +187,19 @@ class _Reader:
             self._refuse(document, version, kind, metadata, flaws)
             return
         metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
+        key = (metadata.get("namespace", ""), metadata["name"])
         # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
         place = Place(document if policy else Document(document.file, None, document.locate, document.template))
         if policy:
-            self._keep(kind, metadata, [network_policy(decoded.value, place)], place)
+            self._keep(kind, *key, [network_policy(decoded.value, place)], place)
             self._warn(document, network_policy_warnings(decoded.value))
             return
         troubles = Troubles()
-        made = list(READERS[kind](decoded.value, place, troubles))
+        made: list[Made | NetworkPolicy] = list(READERS[kind](decoded.value, place, troubles))
         if troubles.flaws:
             self._refuse(document, version, kind, metadata, troubles.flaws)
             return
-        self._keep(kind, metadata, made, place)
+        self._keep(kind, *key, made, place)
         self._warn(document, _repetitions(document, shape))
 
     def _flaws(self, value: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
@@ -201,14 +219,14 @@ class _Reader:
         self.generated[key] += 1
         return f"{prefix}{self.generated[key]:05d}"
 
-    def _keep(self, kind: str, metadata: Mapping[str, Any], made: Iterable[Made | NetworkPolicy], place: Place) -> None:
-        key = (kind, metadata.get("namespace", ""), metadata["name"])
+    def _keep(self, kind: str, namespace: str, name: str, made: list[Made | NetworkPolicy], place: Place) -> None:
+        key = (kind, namespace, name)
         earlier = self.made.get(key)
         if earlier:
             who = "/".join(part for part in key[1:] if part)
             words = f"{kind} {who} is given again; this one replaces the one at {_place_of(earlier[0])}"
             self.warnings.append(InputError(place.file, place.line, "", words))
-        self.made[key] = list(made)
+        self.made[key] = made
 
     def _refuse(
         self, document: Document, version: str, kind: str, metadata: Mapping[str, Any], flaws: Iterable[Flaw]
