@@ -70,11 +70,19 @@ def load(filenames: Sequence[str], *, strict: bool = False, namespace: str = "de
         parsed = parse(_documents(files, unreadable), default_namespace=namespace, stored=stored)
     finally:
         if collecting:
+            _let_grow_old()
             gc.enable()
     loaded = _loaded(parsed, unreadable, files)
     if strict and loaded.errors:
         raise InvalidInput(loaded.errors)
     return loaded
+
+
+def _let_grow_old() -> None:
+    """Count everything that lives as old, so that the collector does not walk over all of it when it comes back."""
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()
 
 
 def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loaded:

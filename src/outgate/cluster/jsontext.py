@@ -29,7 +29,6 @@ from outgate.model.place import Document, Path
 __all__ = ["BadJsonError", "find_lines", "read_json", "read_typed"]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
-_KEY = re.compile(rb'(?<!\\)"[ \t\r\n]*:')
 _WHERE = re.compile(r" \(byte ([0-9]+)\)")
 _SPACE = b" \t\r\n"
 _GAP = re.compile(rb"[ \t\r\n,]*")
@@ -242,9 +241,15 @@ def find_lines(text: bytes) -> dict[Path, int]:
 
 
 def _may_repeat(text: bytes, value: object) -> bool:
-    """Whether the text has more keys than the value, or too odd ones to tell."""
-    # A quote within a string has a backslash before it, and the one that ends a key can only be a key's.
-    return b'\\\\"' in text or len(_KEY.findall(text)) != len(_KEY.findall(msgspec.json.encode(value)))
+    """Whether the text has more keys than the value, or is too odd to tell."""
+    # A quote with a colon behind it ends a key; within a string the quote has a backslash before it. So counting the
+    # one and not the other is counting keys, unless a string ends with a backslash.
+    compact = text.translate(None, _SPACE)
+    return b'\\\\"' in compact or _keys(compact) != _keys(msgspec.json.encode(value))
+
+
+def _keys(text: bytes) -> int:
+    return text.count(b'":') - text.count(b'\\":')
 
 
 def _repeated(text: bytes) -> Mapping[Path, int]:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 
 from outgate.cluster.reading import Lines, Unreadable
 from outgate.cluster.yamlbuild import BadYamlError, build, find_lines
+from outgate.cluster.yamlplain import read_plain
 from outgate.errors import InputError
-from outgate.model.place import Document
+from outgate.model.place import Document, Path
 
 __all__ = ["read_yaml"]
 
-_MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_NONE_REPEATED: dict[Path, int] = {}
+_MARKER = re.compile(rb"---(?=[ \t\r\n]|\Z)")
 _ONLY_DIRECTIVES = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*")
 _EMPTY = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
 _HEAD = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
@@ -34,7 +36,10 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
             continue
         lines = Lines(data, start, end, find_lines)
         try:
-            value, repeated, rest = build(piece)
+            value: object = read_plain(piece)
+            repeated, rest = _NONE_REPEATED, None
+            if value is None:
+                value, repeated, rest = build(piece)
         except BadYamlError as error:
             # An end of the text that comes too soon is at the last line, not below it.
             line = 1 + data.count(b"\n", 0, start) + min(error.line, piece.rstrip().count(b"\n"))
@@ -52,14 +57,25 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
 def _pieces(data: bytes) -> Iterator[tuple[int, int]]:
     """Where each document begins and ends. Directives (``%YAML 1.1``) belong to the document below them."""
     start = 0
-    for marker in _MARKER.finditer(data):
-        if marker.start() > start:
-            if data.find(b"%", start, marker.start()) >= 0 and _ONLY_DIRECTIVES.fullmatch(data, start, marker.start()):
+    for marker in _markers(data):
+        if marker > start:
+            if data.find(b"%", start, marker) >= 0 and _ONLY_DIRECTIVES.fullmatch(data, start, marker):
                 continue
-            yield start, marker.start()
-        start = marker.start()
+            yield start, marker
+        start = marker
     if start < len(data):
         yield start, len(data)
+
+
+def _markers(data: bytes) -> Iterator[int]:
+    """Where a line begins that is a document marker; of all lines only those with dashes are looked at."""
+    at = 0 if data.startswith(b"---") else data.find(b"\n---") + 1
+    while at or data.startswith(b"---"):
+        if _MARKER.match(data, at):
+            yield at
+        at = data.find(b"\n---", at) + 1
+        if not at:
+            return
 
 
 def _tail(piece: bytes) -> bytes:

@@ -200,13 +200,21 @@ def _shared(labels: bytes, owners: bytes) -> tuple[Labels, Owner | None] | None:
 def _pod_addresses(status: _Status, *, host: bool) -> tuple[Address, ...] | None:
     """The addresses, looked for where the long way looks and in its order; None where one is none."""
     for one, many in _said(status, host=host):
-        texts = [entry.ip for entry in many if entry.ip] or ([one] if one else [])
-        found = [read_address(text) for text in texts]
-        if None in found:
-            return None
+        found: list[Address] = []
+        for text in [entry.ip for entry in many if entry.ip] or ([one] if one else []):
+            address = read_address(text)
+            if address is None:
+                return None
+            found.append(address)
         if found:
-            return tuple(dict.fromkeys(found))  # type: ignore[arg-type]  # None is not among them
+            return _distinct(found)
     return ()
+
+
+def _distinct(found: list[Address]) -> tuple[Address, ...]:
+    if len(found) == 1 or (len(found) == 2 and found[0].version != found[1].version):
+        return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _said(status: _Status, *, host: bool) -> Iterator[tuple[str, tuple[_Ip, ...]]]:

@@ -20,6 +20,8 @@ NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 _V4 = re.compile(r"[0-9]{1,99}(?:\.[0-9]{1,99}){3}").fullmatch
 _V6 = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f.]*").fullmatch
+_GROUPS = "(?:[0-9A-Fa-f]{1,4}:){0,6}[0-9A-Fa-f]{1,4}"
+_SHORT_V6 = re.compile(f"({_GROUPS})?::({_GROUPS})?").fullmatch
 _ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
 _LENGTH = re.compile(r"[0-9]{1,9}").fullmatch
 
@@ -34,6 +36,28 @@ def read_address(text: str) -> Address | None:
             return ipaddress.IPv4Address(int.from_bytes(map(int, text.split("."))))
         except ValueError:
             return None
+    return (_short_v6(text) or _any_v6(text)) if ":" in text else None
+
+
+def _short_v6(text: str) -> Address | None:
+    """An address with ``::`` in it and nothing odd, as nearly all are; the standard library takes twice as long."""
+    found = _SHORT_V6(text)
+    if found is None:
+        return None
+    front, back = ((part or "").split(":") for part in found.groups())
+    if len(front) + len(back) > 7:
+        return None
+    number = 0
+    for group in front:
+        number = number << 16 | int(group or "0", 16)
+    number <<= 128 - 16 * len(front)
+    low = 0
+    for group in back:
+        low = low << 16 | int(group or "0", 16)
+    return ipaddress.IPv6Address(number | low)
+
+
+def _any_v6(text: str) -> Address | None:
     # Zeros beyond the four digits of a group, and beyond the three of an octet, are gone before the strict reader sees.
     return _strict_address(_ZEROS.sub("", text)) if _V6(text) else None
 
