@@ -234,9 +234,7 @@ class _Application:
             "podIPs": [{"ip": v4}, {"ip": v6}],
             "qosClass": "Burstable",
         }
-        return _object(
-            "v1", "Pod", self._pod_name(number), self.namespace, metadata=metadata, spec=spec, status=status
-        )
+        return _object("v1", "Pod", self._pod_name(number), self.namespace, metadata=metadata, spec=spec, status=status)
 
     def _pod_name(self, number: int) -> str:
         return f"{self.name}-{self.hash}-{_letters('pod', number, length=5)}"
@@ -326,8 +324,10 @@ def _rule(shape: Shape, dice: random.Random, peers: str) -> Manifest:
         return {"ports": [{"port": "http", "protocol": "TCP"}], peers: [peer]}
     if choice < 0.55:
         expression = {"key": "tier", "operator": "In", "values": ["api", "web"]}
-        return {"ports": [{"port": 8000 + kind % 20, "protocol": "TCP"}], peers: [{"podSelector": {
-            "matchExpressions": [expression]}}]}
+        return {
+            "ports": [{"port": 8000 + kind % 20, "protocol": "TCP"}],
+            peers: [{"podSelector": {"matchExpressions": [expression]}}],
+        }
     if choice < 0.75:
         team = {"matchLabels": {"team": f"t{kind % 10}"}}
         peer = {"namespaceSelector": team, "podSelector": {"matchLabels": {"tier": "api"}}}

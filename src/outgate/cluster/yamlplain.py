@@ -2,10 +2,12 @@
 
 Nearly every manifest is written, or printed by a program, in so small a part of YAML that each line says by itself what
 it is: so many dashes, a key, a scalar. The same lines come again and again (``- port: 443``, ``podSelector:``), so what
-one says is worked out once, and kept; reading is then three times as fast as following libyaml's events. `read_plain`
-takes that part of YAML and nothing else. Where anything is out of the ordinary (a tag, an anchor, a block of text, a tab, a character beyond ASCII,
-a key given twice, a column where nothing began, and every mistake) it gives None, and `outgate.cluster.yamlbuild` reads
-the same text with libyaml, which knows all of YAML and has the words for what is wrong. Tests hold the two together.
+one says is worked out once, and kept; reading is then three times as fast as following libyaml's events.
+
+`read_plain` takes that part of YAML and nothing else. Where anything is out of the ordinary (a tag, an anchor, a block
+of text, a tab, a character beyond ASCII, a key given twice, a column where nothing began, and every mistake) it gives
+None, and `outgate.cluster.yamlbuild` reads the same text with libyaml, which knows all of YAML and has the words for
+what is wrong. Tests hold the two together.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ def read_plain(text: bytes) -> dict[str, Any] | list[Any] | None:
     """The value of one document, or None where the text is not as plain as that, or empty."""
     if text.translate(None, _PRINTABLE):
         return None
-    words = (text[len(_MARKER) :] if text.startswith(_MARKER) else text).decode("ascii")
+    words = (text.removeprefix(_MARKER)).decode("ascii")
     try:
         return _value(words.split("\n"))
     except _NotPlainError:
@@ -65,8 +67,9 @@ def read_plain(text: bytes) -> dict[str, Any] | list[Any] | None:
 def _value(lines: list[str]) -> _Value | None:
     stack: list[tuple[int, Any]] = [(-1, None)]  # the open collections with their columns, the innermost last
     root: dict[str, Any] = {}  # the key "" of this one is the document
-    holder, floor = root, -1  # the value of this one's last key may begin, no further left than this column
-    key = ""
+    # The mapping whose last key may have its value in the lines below, that key, and the mapping's column.
+    holder: Any = root
+    key, floor = "", -1
     for line in lines:
         content = line.lstrip(" ")
         width, name, value, given, fresh = _line(content)
@@ -78,8 +81,7 @@ def _value(lines: list[str]) -> _Value | None:
         if at != column or type(here) is not kind:
             # A list may begin in the column of the mapping around it, a mapping only beyond it.
             if holder is not None and (column > floor or (width and column == floor)):
-                holder[key] = here = kind()
-                stack.append((column, here))
+                holder[key] = here = _begun(stack, column, kind())
             else:
                 here = _continued(stack, column, kind)
         if fresh:
@@ -87,13 +89,15 @@ def _value(lines: list[str]) -> _Value | None:
         if width:
             for _ in range(2, width, 2):
                 column += 2
-                here = _within(stack, column, here, [])
+                here.append(_begun(stack, column, []))
+                here = here[-1]
             if not name:
                 here.append(value)
                 holder = None
                 continue
             column += 2
-            here = _within(stack, column, here, {})
+            here.append(_begun(stack, column, {}))
+            here = here[-1]
         elif name in here:
             raise _NotPlainError
         here[name] = value
@@ -115,11 +119,10 @@ def _continued(stack: list[tuple[int, Any]], column: int, kind: type) -> Any:
         stack.pop()
 
 
-def _within(stack: list[tuple[int, Any]], column: int, around: list[Any], new: _Value) -> _Value:
-    """A collection that begins behind the dash of a list."""
+def _begun(stack: list[tuple[int, Any]], column: int, new: _Value) -> _Value:
+    """A collection that begins in a column."""
     if len(stack) > _MAX_DEPTH:
         raise _NotPlainError
-    around.append(new)
     stack.append((column, new))
     return new
 

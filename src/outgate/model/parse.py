@@ -70,7 +70,9 @@ class Parsed:
         return tuple(error for one in self.refused for error in one.errors)
 
 
-def parse(documents: Iterable[Document | TypedPod], *, default_namespace: str = "default", stored: bool = False) -> Parsed:
+def parse(
+    documents: Iterable[Document | TypedPod], *, default_namespace: str = "default", stored: bool = False
+) -> Parsed:
     """The snapshot of these documents.
 
     `default_namespace` is for namespaced objects that name none. With `stored` the objects come from a server that
