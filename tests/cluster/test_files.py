@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import json
@@ -255,7 +256,7 @@ def test_the_quick_way_through_json_changes_nothing(seed: int, stored: bool, ind
         while True:
             step = dice.choice(list(here) if isinstance(here, dict) else range(len(here)))
             if not isinstance(here[step], dict | list) or not here[step] or dice.random() < 0.1:
-                here[step] = dice.choice(JUNK)
+                here[step] = copy.deepcopy(dice.choice(JUNK))
                 break
             here = here[step]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items, *items[:1]]}, indent=indent).encode()
