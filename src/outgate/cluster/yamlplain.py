@@ -12,9 +12,8 @@ what is wrong. Tests hold the two together.
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from outgate.cluster.yamlscalar import is_finite, resolve
 
@@ -27,10 +26,11 @@ _QUOTED = r""""[^"\\\n]*"|'[^'\n]*'"""
 _ELEMENT = "[A-Za-z0-9_/][A-Za-z0-9_./-]*"
 _SCALAR = rf"{_PLAIN}|{_QUOTED}|\{{\}}|\[\]|\[{_ELEMENT}(?:, {_ELEMENT})*\]"
 _KEY = "[A-Za-z_][A-Za-z0-9_./-]{0,200}"
-_LINE = re.compile(f"(?:((?:- )*)(?:({_KEY}):(?: +({_SCALAR}))?|({_SCALAR}))(?: +#.*)?|#.*)? *").fullmatch
+_LINE = re.compile(f"( *)(?:((?:- )*)(?:({_KEY}):(?: +({_SCALAR}))?|({_SCALAR}))(?: +#.*)?|#.*)? *").fullmatch
 _PRINTABLE = bytes([*range(0x20, 0x7F), 0x0A])
 _MARKER = b"---\n"
-_MAX_DEPTH = 100
+_MAX_COLUMN = 100
+_KEPT = 1 << 14
 
 _Value = dict[str, Any] | list[Any]
 
@@ -39,18 +39,27 @@ class _NotPlainError(Exception):
     """The text has something that is left to the whole reader."""
 
 
-class _Line(NamedTuple):
-    """What a line says, without its indentation. An empty one, or a comment, has no dash and no key."""
+# What a line leaves to the next one, and what must be done with its value.
+_OPEN = 0  # a key without a value: the lines below may be it
+_GIVEN = 1  # a scalar
+_OWN = 2  # a collection, of which each document must have its own
+_EMPTY = 3  # a comment, or nothing at all
 
-    width: int
-    """Of the dashes, with the blank behind each."""
-    key: str
-    value: Any
-    """The scalar, or what an empty mapping or a list in brackets holds; None where there is nothing."""
-    given: bool
-    """Whether there is a value. Where there is none and a key, the lines below may be its value."""
-    fresh: bool
-    """Whether the value is a collection, of which each document must have its own."""
+# The column, how many columns the dashes take, the key or nothing, the value, and one of the four above.
+_Line = tuple[int, int, str, Any, int]
+
+
+class _Lines(dict[str, _Line]):
+    """What each line says, worked out when it is first met."""
+
+    def __missing__(self, line: str) -> _Line:
+        if len(self) >= _KEPT:
+            self.clear()
+        self[line] = found = _line(line)
+        return found
+
+
+_known = _Lines()
 
 
 def read_plain(text: bytes) -> dict[str, Any] | list[Any] | None:
@@ -70,38 +79,37 @@ def _value(lines: list[str]) -> _Value | None:
     # The mapping whose last key may have its value in the lines below, that key, and the mapping's column.
     holder: Any = root
     key, floor = "", -1
-    for line in lines:
-        content = line.lstrip(" ")
-        width, name, value, given, fresh = _line(content)
-        if not name and not width:
+    for begin, width, name, value, sort in map(_known.__getitem__, lines):
+        if sort == _EMPTY:
             continue
-        column = len(line) - len(content)
-        kind = list if width else dict
+        column, kind = begin, list if width else dict
         at, here = stack[-1]
         if at != column or type(here) is not kind:
             # A list may begin in the column of the mapping around it, a mapping only beyond it.
             if holder is not None and (column > floor or (width and column == floor)):
-                holder[key] = here = _begun(stack, column, kind())
+                holder[key] = here = kind()
+                stack.append((column, here))
             else:
                 here = _continued(stack, column, kind)
-        if fresh:
-            value = value.copy()
+        own = value.copy() if sort == _OWN else value
         if width:
-            for _ in range(2, width, 2):
-                column += 2
-                here.append(_begun(stack, column, []))
+            for inner in range(column + 2, column + width, 2):
+                here.append([])
                 here = here[-1]
+                stack.append((inner, here))
             if not name:
-                here.append(value)
+                here.append(own)
                 holder = None
                 continue
-            column += 2
-            here.append(_begun(stack, column, {}))
-            here = here[-1]
+            column += width
+            new: dict[str, Any] = {}
+            here.append(new)
+            stack.append((column, new))
+            here = new
         elif name in here:
             raise _NotPlainError
-        here[name] = value
-        if given:
+        here[name] = own
+        if sort:
             holder = None
         else:
             holder, key, floor = here, name, column
@@ -119,27 +127,22 @@ def _continued(stack: list[tuple[int, Any]], column: int, kind: type) -> Any:
         stack.pop()
 
 
-def _begun(stack: list[tuple[int, Any]], column: int, new: _Value) -> _Value:
-    """A collection that begins in a column."""
-    if len(stack) > _MAX_DEPTH:
-        raise _NotPlainError
-    stack.append((column, new))
-    return new
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def _line(content: str) -> _Line:
-    found = _LINE(content)
+def _line(line: str) -> _Line:
+    found = _LINE(line)
     if found is None:
         raise _NotPlainError
-    dashes, key, scalar, alone = found.groups()
+    indent, dashes, key, scalar, alone = found.groups()
     if dashes is None:
-        return _Line(0, "", None, given=False, fresh=False)
+        return (0, 0, "", None, _EMPTY)
     if (key is None and not dashes) or (key is not None and type(resolve(key)) is not str):
+        raise _NotPlainError
+    # Nothing nests deeper than this, so nobody has to count.
+    if len(indent) + len(dashes) > _MAX_COLUMN:
         raise _NotPlainError
     text = scalar if key is not None else alone
     value = _scalar(text) if text is not None else None
-    return _Line(len(dashes), key or "", value, text is not None, isinstance(value, dict | list))
+    sort = _OPEN if text is None else _OWN if isinstance(value, dict | list) else _GIVEN
+    return (len(indent), len(dashes), key or "", value, sort)
 
 
 def _scalar(text: str) -> Any:

@@ -104,7 +104,8 @@ def network_policy_flaws(policy: Mapping[str, Any], *, stored: bool = False) -> 
                 if not _is_sound_port(port.get("protocol"), port.get("port"), port.get("endPort")):
                     yield from _port(port, (*at, "ports", k))
             for k, peer in enumerate(rule.get(peers, ())):
-                yield from _unless_sound(peer, (*at, peers, k), stored)
+                if not _is_sound_peer(peer, stored):
+                    yield from _peer(peer, (*at, peers, k), stored)
     yield from _policy_types(spec.get("policyTypes", ()), ("spec", "policyTypes"))
 
 
@@ -112,8 +113,8 @@ _sound: set[tuple[object, ...]] = set()
 _SOUND_LIMIT = 1 << 14
 
 
-def _unless_sound(peer: Mapping[str, Any], at: Path, stored: bool) -> Iterable[Flaw]:
-    """The flaws of a peer. Policies name the same few peers again and again, and a sound one is known again."""
+def _is_sound_peer(peer: Mapping[str, Any], stored: bool) -> bool:
+    """Whether a peer has no flaw. Policies name the same few peers again and again, and a sound one is known again."""
     key = (
         stored,
         _selector_key(peer.get("podSelector")),
@@ -121,13 +122,13 @@ def _unless_sound(peer: Mapping[str, Any], at: Path, stored: bool) -> Iterable[F
         _block_key(peer.get("ipBlock")),
     )
     if key in _sound:
-        return ()
-    flaws = list(_peer(peer, at, stored))
-    if not flaws:
-        if len(_sound) >= _SOUND_LIMIT:
-            _sound.clear()
-        _sound.add(key)
-    return flaws
+        return True
+    if any(True for _ in _peer(peer, (), stored)):
+        return False
+    if len(_sound) >= _SOUND_LIMIT:
+        _sound.clear()
+    _sound.add(key)
+    return True
 
 
 def _selector_key(selector: Mapping[str, Any] | None) -> tuple[object, ...] | None:
