@@ -15,13 +15,16 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from outgate.cluster.reading import Unreadable
 from outgate.errors import InputError, InvalidInput
 from outgate.model.parse import Parsed, Refused, parse
-from outgate.model.parse_pods import TypedPod
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from outgate.model.parse_pods import TypedPod
 
 __all__ = ["Loaded", "documents_of", "load"]
 

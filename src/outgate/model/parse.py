@@ -11,13 +11,12 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
 from outgate.model.parse_decode import Flaw, decode
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
-from outgate.model.parse_pods import PodReader, TypedPod
 from outgate.model.parse_policy import network_policy
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
 from outgate.model.place import Document, Place, spell
@@ -30,6 +29,9 @@ from outgate.model.validate import (
     wrong_version,
 )
 from outgate.model.validate_text import quote
+
+if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON has such pods
+    from outgate.model.parse_pods import PodReader, TypedPod
 
 __all__ = ["Parsed", "Refused", "implied_by_list", "parse"]
 
@@ -81,11 +83,11 @@ def parse(
     """
     reader = _Reader(default_namespace, stored)
     for document in documents:
-        if isinstance(document, TypedPod):
+        if isinstance(document, Document):
+            for one in _items(document):
+                reader.read(one)
+        else:
             reader.pod(document)
-            continue
-        for one in _items(document):
-            reader.read(one)
     return reader.result()
 
 
@@ -139,10 +141,14 @@ class _Reader:
         self.skipped: Counter[str] = Counter()
         self.generated: Counter[tuple[str, str, str]] = Counter()
         self.objects = 0
-        self.pods = PodReader(default_namespace)
+        self.pods: PodReader | None = None
 
     def pod(self, typed: TypedPod) -> None:
         """A pod that was read into its type: made, or read the long way."""
+        if self.pods is None:
+            from outgate.model.parse_pods import PodReader  # noqa: PLC0415 - only where there are such pods
+
+            self.pods = PodReader(self.default_namespace)
         place = Place(typed.document)
         made = self.pods.read(typed.pod, place)
         if made is None:
