@@ -11,7 +11,7 @@ owner references is looked up before it is decoded, and equal ports are kept onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -96,7 +96,7 @@ class PodText(_Struct):
     status: _Status | msgspec.UnsetType = msgspec.UNSET
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TypedPod:
     """A pod read into its type. `document` has no value; `whole` reads the same text for the long way.
 
@@ -119,7 +119,7 @@ class PodReader:
     def __init__(self, default_namespace: str) -> None:
         self._default_namespace = default_namespace
         self._kinds: dict[tuple[bytes, bytes], tuple[Labels, Owner | None] | None] = {}
-        self._ports: dict[tuple[ContainerPort, ...], tuple[ContainerPort, ...]] = {}
+        self._ports: dict[tuple[tuple[int, str, str], ...], tuple[ContainerPort, ...]] = {}
         self._names: dict[str, str] = {}
         self._good: set[str] = set()
 
@@ -179,12 +179,17 @@ class PodReader:
         for container in spec.initContainers:
             if container.restartPolicy == "Always":
                 ports += container.ports
-        made = tuple(
-            ContainerPort(port.containerPort, port.protocol or "TCP", port.name)
-            for port in ports
-            if port.containerPort is not msgspec.UNSET
+        said = tuple(
+            [
+                (port.containerPort, port.protocol or "TCP", port.name)
+                for port in ports
+                if port.containerPort is not msgspec.UNSET
+            ]
         )
-        return self._ports.setdefault(made, made)
+        made = self._ports.get(said)
+        if made is None:
+            made = self._ports[said] = tuple(ContainerPort(*one) for one in said)
+        return made
 
 
 def _shared(labels: bytes, owners: bytes) -> tuple[Labels, Owner | None] | None:
@@ -199,28 +204,24 @@ def _shared(labels: bytes, owners: bytes) -> tuple[Labels, Owner | None] | None:
 
 def _pod_addresses(status: _Status, *, host: bool) -> tuple[Address, ...] | None:
     """The addresses, looked for where the long way looks and in its order; None where one is none."""
-    for one, many in _said(status, host=host):
-        found: list[Address] = []
-        for text in [entry.ip for entry in many if entry.ip] or ([one] if one else []):
-            address = read_address(text)
-            if address is None:
-                return None
-            found.append(address)
-        if found:
-            return _distinct(found)
-    return ()
+    found = _addresses(status.podIP, status.podIPs)
+    return _addresses(status.hostIP, status.hostIPs) if host and found == () else found
+
+
+def _addresses(one: str, many: tuple[_Ip, ...]) -> tuple[Address, ...] | None:
+    found: list[Address] = []
+    for text in [entry.ip for entry in many if entry.ip] or ([one] if one else []):
+        address = read_address(text)
+        if address is None:
+            return None
+        found.append(address)
+    return _distinct(found)
 
 
 def _distinct(found: list[Address]) -> tuple[Address, ...]:
-    if len(found) == 1 or (len(found) == 2 and found[0].version != found[1].version):
+    if len(found) < 2 or (len(found) == 2 and found[0].version != found[1].version):
         return tuple(found)
     return tuple(dict.fromkeys(found))
-
-
-def _said(status: _Status, *, host: bool) -> Iterator[tuple[str, tuple[_Ip, ...]]]:
-    yield status.podIP, status.podIPs
-    if host:
-        yield status.hostIP, status.hostIPs
 
 
 def _is_ready(status: _Status) -> bool:
