@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
+import json
 import os
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from outgate.cluster import Loaded, load
+from outgate.cluster import Loaded, files, load
 from outgate.cluster.files import documents_of
 from outgate.cluster.reading import Unreadable
 from outgate.errors import InvalidInput
+from outgate.model.parse import parse
+from outgate.testing import random_cluster
 from tests.cluster.texts import errors_of, value_of
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME}\n"
@@ -219,6 +225,49 @@ def test_a_large_file_is_read(tmp_path: Path) -> None:
     write(tmp_path, big_yaml=text + "---\n" + POD.replace("NAME", "a"))
     loaded = load([str(tmp_path)])
     assert (names(loaded), loaded.skipped) == (["a"], {"v1/ConfigMap": 1})
+
+
+JUNK: list[object] = [
+    None,
+    "",
+    "-",
+    "a.b",
+    "10.1.0.1",
+    "010.1.0.1",
+    "True",
+    "kind",
+    True,
+    [],
+    {},
+    {"x": 1},
+    0,
+    70000,
+    1.5,
+]
+
+
+@given(st.integers(0, 1 << 32), st.booleans(), st.sampled_from([None, 1]))
+def test_the_quick_way_through_json_changes_nothing(seed: int, stored: bool, indent: int | None) -> None:
+    """A cluster with some values spoilt is the same, with or without types, and so is every error with its line."""
+    dice = random.Random(seed)
+    items: list[Any] = random_cluster(seed)
+    for _ in range(dice.randrange(4)):
+        here: Any = items
+        while True:
+            step = dice.choice(list(here) if isinstance(here, dict) else range(len(here)))
+            if not isinstance(here[step], dict | list) or not here[step] or dice.random() < 0.1:
+                here[step] = copy.deepcopy(dice.choice(JUNK))
+                break
+            here = here[step]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items, *items[:1]]}, indent=indent).encode()
+    results = []
+    for read in (files._objects_of, documents_of):
+        unreadable = Unreadable()
+        parsed = parse(read(text, "x.json", unreadable), stored=stored)
+        places = [one.place.line for one in parsed.snapshot.pods]
+        places += [one.place.line for one in parsed.snapshot.policies]
+        results.append((parsed, places, unreadable))
+    assert results[0] == results[1]
 
 
 PIECES = st.sampled_from(

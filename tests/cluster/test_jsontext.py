@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.cluster.jsontext import BadJsonError, find_lines, read_json
+from outgate.cluster.jsontext import BadJsonError, find_lines, read_json, read_typed
 from outgate.cluster.reading import Unreadable
-from outgate.model.place import Path
+from outgate.model.parse_pods import TypedPod
+from outgate.model.place import Document, Path
 from tests.cluster.texts import errors_of, read
 
 POLICY: dict[str, Any] = {
@@ -168,3 +169,75 @@ def test_any_json_is_read(tree: object) -> None:
     """What Python writes, indented or not, is read as it was."""
     text = json.dumps(tree)
     assert values(text) in ([tree], [])
+
+
+def test_pods_come_in_their_type() -> None:
+    """Callers that ask for it get pods without a dictionary; those that do not, and all other objects, as ever."""
+    text = json.dumps({"kind": "List", "items": [POD, POLICY, {**POD, "kind": "ConfigMap"}]}).encode()
+    found = list(read_typed(text, "x", Unreadable()))
+    assert [type(one) for one in found] == [TypedPod, Document, Document]
+    (pod,) = found[0].whole() if isinstance(found[0], TypedPod) else ()
+    assert pod.value == {**POD, "spec": {}}
+    implied = json.dumps({"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"name": "x"}}]}).encode()
+    assert isinstance(next(read_typed(implied, "x", Unreadable())), TypedPod)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"apiVersion": "v1", "kind": "Pod", "kind": "Secret"}',
+        '{"kind": "Pod", "apiVersion": "v2"}',
+        '{"apiVersion": "v1", "kind": "Pod", "metadata": []}',
+        '{"apiVersion": "v1", "kind": "Pod", "spec": {"hostNetwork": null}}',
+    ],
+)
+def test_what_only_begins_as_a_pod(text: str) -> None:
+    """The last key counts, and what is not of the type is read in full for its error."""
+    (found,) = read_typed(text.encode(), "x", Unreadable())
+    assert isinstance(found, Document)
+    assert found.value == json.loads(text) or found.value == {"apiVersion": "v1", "kind": "Secret"}
+
+
+def test_a_pod_that_is_no_text_is_reported_when_it_is_read_in_full() -> None:
+    """Labels are not looked into before somebody asks; their bytes may be no text."""
+    good = json.dumps(POD)
+    data = f'{{"kind": "List", "items": [{good},\n{good}]}}'.encode()
+    at = data.rindex(b'"a": "b"')
+    unreadable = Unreadable()
+    first, second = read_typed(data[:at] + b'"a": "\xff"' + data[at + 8 :], "x", unreadable)
+    assert isinstance(first, TypedPod)
+    assert isinstance(second, TypedPod)
+    assert (len(list(first.whole())), list(second.whole())) == (1, [])
+    assert list(map(str, unreadable.errors)) == ["x:2: this is not in UTF-8"]
+
+
+def test_items_are_found_where_they_stand() -> None:
+    """What looks like an item may stand before the list, or in it, or be all there is between two commas."""
+    text = '{"metadata": {},\n"other": [{}],\n"x": {"items": [7]},\n"kind": "List", "items" : [\n{}\n,\n\n{},{\n}]}'
+    assert [one.locate(()) for one in read(text, "x.json")[0]] == [5, 8, 8]
+    escaped = text.replace('"items" :', '"item\\u0073" :')
+    assert len(read(escaped, "x.json")[0]) == 3
+
+
+NAMES = st.sampled_from(["a", "b", 'q"', "c:", '":', "\\", "\\ ", 'x\\"', " :", "\u00fc"])
+
+
+@given(st.recursive(st.integers(0, 9) | NAMES, lambda inner: st.lists(st.tuples(NAMES, inner), max_size=3)),
+       st.sampled_from([":", " :", "\t\n: "]), st.booleans())  # fmt: skip
+def test_no_key_given_twice_is_missed(tree: object, colon: str, ascii_only: bool) -> None:
+    """Keys are counted first and looked at only where their number is odd; strings may look like keys."""
+
+    def text(one: object) -> str:
+        if isinstance(one, list):
+            return "{" + ",".join(json.dumps(k, ensure_ascii=ascii_only) + colon + text(v) for k, v in one) + "}"
+        return json.dumps(one, ensure_ascii=ascii_only)
+
+    def twice(one: object) -> bool:
+        if not isinstance(one, list):
+            return False
+        return len({k for k, _ in one}) < len(one) or any(twice(v) for _, v in one)
+
+    whole = f'{{"kind": "NetworkPolicy", "x": {text(tree)}}}'
+    (document,) = read(whole, "x.json")[0]
+    # What is within a value that is replaced later is seen as well.
+    assert bool(document.repeated) == twice(tree)

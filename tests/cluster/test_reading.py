@@ -24,6 +24,15 @@ def test_lines_count_from_the_beginning_of_the_file() -> None:
     assert asked == [b"two\nthree\nfour\n"]
 
 
+def test_the_first_line_needs_no_reading() -> None:
+    """An error in a text that cannot be read has a line all the same."""
+
+    def never(text: bytes) -> dict[Path, int]:
+        raise AssertionError(text)
+
+    assert Lines(b"one\ntwo\n", 4, 8, never).first == 2
+
+
 def test_a_missing_value_has_the_line_of_its_nearest_parent() -> None:
     """What is missing stands nowhere; the reader is sent to where it would have to be."""
     lines = Lines(b"x\n", 0, 2, lambda _: {(): 0, ("spec",): 6})

@@ -356,3 +356,18 @@ def test_types_default_as_the_server_does() -> None:
         ({"policyTypes": ["Egress", "Egress"]}, {Direction.EGRESS}),
     ):
         assert parsed(policy(spec)).snapshot.policies[0].types == types
+
+
+def test_a_peer_that_was_sound_elsewhere_is_judged_where_it_stands() -> None:
+    """Sound peers and ports are known again; what differs in one value, or in how it came in, is another."""
+    sloppy = {"ipBlock": {"cidr": "010.0.0.0/8"}}
+    assert refusals(egress({"to": [sloppy]}), stored=True) == []
+    for _ in range(2):
+        (said,) = refusals(egress({"to": [sloppy, {"podSelector": {}}]}))
+        assert said.startswith("spec.egress[0].to[0].ipBlock.cidr: Invalid value")
+    assert refusals(egress({"to": [{"podSelector": {}, "namespaceSelector": {}}]})) == []
+    assert refusals(egress({"to": [{}]})) == ["spec.egress[0].to[0]: Required value: must specify a peer"]
+    assert refusals(egress({"ports": [{"port": 80, "endPort": 81}, {"port": 80}]})) == []
+    for _ in range(2):
+        (said,) = refusals(egress({"ports": [{"port": 80}, {"port": 80, "endPort": 79}]}))
+        assert said.startswith("spec.egress[0].ports[1].endPort: Invalid value")

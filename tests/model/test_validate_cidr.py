@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 import pytest
 from hypothesis import given
@@ -108,3 +109,18 @@ def test_strictly_inside(inner: str, outer: str, inside: bool) -> None:
 def test_warnings(text: str, warned: bool) -> None:
     """The server warns of IPv6 in another spelling than RFC 5952's, and of nothing else that it accepts."""
     assert bool(cidr_warning(text)) is warned
+
+
+GROUPS = st.lists(st.sampled_from(["0", "1", "ab", "00ff", "FFFF", "00012", "g", "", "1.2.3.4"]), max_size=9)
+
+
+@given(GROUPS, st.sampled_from(["", ":", "::", ":::"]), GROUPS)
+def test_the_quick_reader_of_ipv6_agrees_with_the_library(front: list[str], between: str, back: list[str]) -> None:
+    """What has a ``::`` in it is read by hand, and everything else once its needless zeros are gone."""
+    text = ":".join(front) + between + ":".join(back)
+    try:
+        expected: object = ipaddress.IPv6Address(re.sub("(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])", "", text))
+    except ValueError:
+        expected = None
+    if ":" in text:
+        assert read_address(text) == expected

@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from outgate.cluster.reading import Unreadable
 from outgate.cluster.sources import Objects, Source, Text
@@ -22,6 +23,9 @@ from outgate.errors import InputError, InvalidInput
 from outgate.model.parse import Keep, Parsed, Refused, parse
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from outgate.model.parse_pods import TypedPod
 
 __all__ = ["Loaded", "documents_of", "is_manifest", "load"]
 
@@ -76,6 +80,7 @@ def load(
         parsed = parse(_documents(opened, unreadable), default_namespace=namespace, stored=stored, keep=keep)
     finally:
         if collecting:
+            _let_grow_old()
             gc.enable()
     loaded = _loaded(parsed, unreadable, [one if isinstance(one, str) else one.name for one in opened])
     if strict and loaded.errors:
@@ -86,6 +91,13 @@ def load(
 def is_manifest(steps: Sequence[str]) -> bool:
     """Say if a file below a folder is read, by the steps of its path from there: by its ending, and not hidden."""
     return steps[-1].endswith(_ENDINGS) and not any(step.startswith(".") for step in steps)
+
+
+def _let_grow_old() -> None:
+    """Count everything that lives as old, so that the collector does not walk over all of it when it comes back."""
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()
 
 
 def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loaded:
@@ -111,15 +123,24 @@ def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loa
 
 def documents_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
     """The documents of the bytes of one file, YAML or JSON; what cannot be read is reported."""
+    for one in _objects_of(data, file, unreadable):
+        if isinstance(one, Document):
+            yield one
+        else:
+            yield from one.whole()
+
+
+def _objects_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document | TypedPod]:
+    """The same, the pods of JSON in their type."""
     text = _in_utf8(data, file, unreadable)
     if text is None:
         return
     named_json = file.endswith(".json")
     if named_json or text.lstrip()[:1] in (b"{", b"["):
-        from outgate.cluster.jsontext import BadJsonError, read_json  # noqa: PLC0415 - only where there is JSON
+        from outgate.cluster.jsontext import BadJsonError, read_typed  # noqa: PLC0415 - only where there is JSON
 
         try:
-            yield from read_json(text, file, unreadable)
+            yield from read_typed(text, file, unreadable)
             return
         except BadJsonError as error:
             # Braces begin YAML as well, and then its own reader gives the better answer.
@@ -147,19 +168,19 @@ def _in_utf8(data: bytes, file: str, unreadable: Unreadable) -> bytes | None:
     return data
 
 
-def _documents(opened: Sequence[str | Source], unreadable: Unreadable) -> Iterator[Document]:
+def _documents(opened: Sequence[str | Source], unreadable: Unreadable) -> Iterator[Document | TypedPod]:
     for one in opened:
         match one:
             case Objects():
                 yield from one.documents
             case Text():
-                yield from documents_of(one.data, one.name, unreadable)
+                yield from _objects_of(one.data, one.name, unreadable)
             case str():
                 try:
                     data = _read(one)
                 except OSError as error:
                     raise InvalidInput([_cannot(one, error)]) from error
-                yield from documents_of(data, one, unreadable)
+                yield from _objects_of(data, one, unreadable)
 
 
 def _read(file: str) -> bytes:

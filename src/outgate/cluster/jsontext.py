@@ -2,8 +2,9 @@
 
 msgspec reads the values, at a speed that makes a hundred thousand pods a matter of seconds. It keeps no positions and
 does not see a key given twice, so a scanner of our own reads a single object again where a line is asked for, and
-every NetworkPolicy once, since the API server refuses repeated fields there. The items of a list are decoded one at a
-time, and what the caller has done with one is free before the next.
+a NetworkPolicy whose keys are too many, since the API server refuses repeated fields there. The items of a list are
+decoded one at a time, and what the caller has done with one is free before the next. Pods, which are most of what there
+is, are decoded into their type (`outgate.model.parse_pods`), for callers that take them so.
 """
 
 from __future__ import annotations
@@ -21,14 +22,22 @@ from outgate.cluster.reading import Lines, Unreadable
 from outgate.errors import InputError
 from outgate.model.parse import implied_by_list
 from outgate.model.parse_decode import plain_type
+from outgate.model.parse_pods import PodText, TypedPod
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
 from outgate.model.place import Document, Path
 
-__all__ = ["BadJsonError", "find_lines", "read_json"]
+__all__ = ["BadJsonError", "find_lines", "read_json", "read_typed"]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
 _WHERE = re.compile(r" \(byte ([0-9]+)\)")
 _SPACE = b" \t\r\n"
+_GAP = re.compile(rb"[ \t\r\n,]*")
+_OPENING = re.compile(rb'"items"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*')
+_BEGINS_AS_POD = re.compile(
+    rb'\{[ \t\r\n]*"apiVersion"[ \t\r\n]*:[ \t\r\n]*"v1"[ \t\r\n]*,[ \t\r\n]*"kind"[ \t\r\n]*:[ \t\r\n]*"Pod"'
+    rb'|\{[ \t\r\n]*"kind"[ \t\r\n]*:[ \t\r\n]*"Pod"'
+)
+_NONE_REPEATED: Mapping[Path, int] = {}
 
 
 class BadJsonError(Exception):
@@ -56,6 +65,8 @@ class _Header(msgspec.Struct):
 
 
 _HEADER = msgspec.json.Decoder(_Header)
+_LIST = msgspec.json.Decoder(_List)
+_POD = msgspec.json.Decoder(PodText)
 
 
 def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
@@ -64,19 +75,53 @@ def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
     Raises BadJsonError before the first document where the text as a whole is no JSON; an item of a list that cannot be
     read is reported, and the others go on.
     """
+    for one in read_typed(data, file, unreadable):
+        if isinstance(one, TypedPod):
+            yield from one.whole()
+        else:
+            yield one
+
+
+def read_typed(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document | TypedPod]:
+    """The same, but pods come in their type where they have it."""
     for start, end, implied in list(_slices(data)):
         text = data[start:end]
-        try:
-            value = _value(text, implied)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            problem = _explain(data, start, error)
-            unreadable.errors.append(InputError(file, problem.line, "", problem.message))
-            continue
         lines = Lines(data, start, end, find_lines)
-        repeated: Mapping[Path, int] = {}
-        if isinstance(value, dict) and value.get("kind") == "NetworkPolicy":
-            repeated = _repeated(data, start, end)
-        yield Document(file, value, lines, "", repeated, text=lines.text)
+        pod = _pod(text, implied)
+        if pod is None:
+            yield from _document(text, implied, file, lines, unreadable)
+        else:
+            whole = functools.partial(_document, text, implied, file, lines, unreadable)
+            yield TypedPod(pod, Document(file, None, lines, "", _NONE_REPEATED), whole)
+
+
+def _document(
+    text: bytes, implied: Mapping[str, object], file: str, lines: Lines, unreadable: Unreadable
+) -> Iterator[Document]:
+    """The document of one object; nothing, and an error, where it cannot be read."""
+    try:
+        value = _value(text, implied)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        problem = _explain(text, 0, error)
+        unreadable.errors.append(InputError(file, lines.first + problem.line - 1, "", problem.message))
+        return
+    repeated: Mapping[Path, int] = _NONE_REPEATED
+    if isinstance(value, dict) and value.get("kind") == "NetworkPolicy" and _may_repeat(text, value):
+        repeated = {path: lines.first + line for path, line in _repeated(text).items()}
+    yield Document(file, value, lines, "", repeated, text=lines.text)
+
+
+def _pod(text: bytes, implied: Mapping[str, object]) -> PodText | None:
+    """The pod, where the text begins like one and is one of the right type."""
+    if not (_BEGINS_AS_POD.match(text) or implied.get("kind") == "Pod"):
+        return None
+    try:
+        pod = _POD.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    # Whatever stands at the beginning, the last kind that is given counts.
+    named = (pod.apiVersion or implied.get("apiVersion"), pod.kind or implied.get("kind"))
+    return pod if named == ("v1", "Pod") else None
 
 
 def _value(text: bytes, implied: Mapping[str, object]) -> Any:
@@ -103,22 +148,51 @@ def _decoder(shape: Struct) -> msgspec.json.Decoder[Any]:
 
 def _slices(data: bytes) -> Iterator[tuple[int, int, Mapping[str, object]]]:
     """Where each object begins and ends, and what the list around it implies."""
+    # Nearly always the whole text is one list, and what can be read as one is JSON.
+    whole = _list(data)
+    if whole is not None:
+        yield from _items(data, 0, whole)
+        return
     for start, end in _values(data):
-        try:
-            found = msgspec.json.decode(data[start:end], type=_List)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            found = None
-        if found is None or not found.kind.endswith("List"):
+        found = _list(data[start:end])
+        if found is None:
             yield start, end, {}
-            continue
-        implied = implied_by_list(found.kind, found.apiVersion)
-        at = start
-        for item in found.items:
-            text = bytes(item)
-            # The items stand in their order, so the next one is the first that looks like it.
+        else:
+            yield from _items(data, start, found)
+
+
+def _list(text: bytes) -> _List | None:
+    try:
+        found = _LIST.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return found if found.kind.endswith("List") else None
+
+
+def _items(data: bytes, start: int, found: _List) -> Iterator[tuple[int, int, Mapping[str, object]]]:
+    implied = implied_by_list(found.kind, found.apiVersion)
+    at = start
+    for number, item in enumerate(found.items):
+        text = bytes(item)
+        at = _first_item(data, at, text) if number == 0 else _end_of(_GAP, data, at)
+        # The items stand in their order with next to nothing between them.
+        if not data.startswith(text, at):
             at = data.index(text, at)
-            yield at, at + len(text), implied
-            at += len(text)
+        yield at, at + len(text), implied
+        at += len(text)
+
+
+def _first_item(data: bytes, start: int, text: bytes) -> int:
+    """Where the first item stands: what looks like it may stand in front of the list as well."""
+    for opening in _OPENING.finditer(data, start):
+        if data.startswith(text, opening.end()):
+            return opening.end()
+    return start
+
+
+def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    found = pattern.match(data, at)
+    return at if found is None else found.end()
 
 
 def _values(data: bytes) -> Iterator[tuple[int, int]]:
@@ -166,8 +240,20 @@ def find_lines(text: bytes) -> dict[Path, int]:
     return lines
 
 
-def _repeated(data: bytes, start: int, end: int) -> Mapping[Path, int]:
-    text = data[start:end]
+def _may_repeat(text: bytes, value: object) -> bool:
+    """Whether the text has more keys than the value, or is too odd to tell."""
+    # A quote with a colon behind it ends a key; within a string the quote has a backslash before it. So counting the
+    # one and not the other is counting keys, unless a string ends with a backslash.
+    compact = text.translate(None, _SPACE)
+    return b'\\\\"' in compact or _keys(compact) != _keys(msgspec.json.encode(value))
+
+
+def _keys(text: bytes) -> int:
+    return text.count(b'":') - text.count(b'\\":')
+
+
+def _repeated(text: bytes) -> Mapping[Path, int]:
+    """The keys given more than once, with lines counted from 0."""
     # The standard library shows each object's pairs, and our own scanner need not look where none is repeated.
     clean = True
 
@@ -179,11 +265,7 @@ def _repeated(data: bytes, start: int, end: int) -> Mapping[Path, int]:
         json.loads(text, object_pairs_hook=look)
     except RecursionError:
         clean = False
-    if clean:
-        return {}
-    _, repeated = _scan(text)
-    first = 1 + data.count(b"\n", 0, start)
-    return {path: first + line for path, line in repeated.items()}
+    return {} if clean else _scan(text)[1]
 
 
 def _scan(text: bytes) -> tuple[dict[Path, int], dict[Path, int]]:

@@ -36,14 +36,20 @@ class Lines:
         self._first = 0
         self._table: Mapping[Path, int] | None = None
 
+    @property
+    def first(self) -> int:
+        """The line on which the document begins, counted from 1 in its file."""
+        if not self._first:
+            self._first = 1 + self._data.count(b"\n", 0, self._start)
+        return self._first
+
     def __call__(self, path: Path) -> int:
         """The line of the value at a path, counted from 1; of the nearest parent where there is no such value."""
         if self._table is None:
-            self._first = 1 + self._data.count(b"\n", 0, self._start)
             self._table = self._find(self._data[self._start : self._end])
         while path and path not in self._table:
             path = path[:-1]
-        return self._first + self._table.get(path, 0)
+        return self.first + self._table.get(path, 0)
 
     def text(self, path: Path) -> tuple[int, str]:
         """The lines of the value at a path as they are written, and the number of the first.
@@ -51,7 +57,7 @@ class Lines:
         They end where the next value begins that is no part of it. The mark and the empty lines around a whole
         document are left out.
         """
-        begin = self(path) - self._first
+        begin = self(path) - self.first
         assert self._table is not None
         after = [line for at, line in self._table.items() if line > begin and at[: len(path)] != path]
         lines = self._data[self._start : self._end].decode("utf-8", "replace").split("\n")
@@ -61,4 +67,4 @@ class Lines:
         while kept and kept[0].strip() in ("", "---"):
             begin += 1
             kept = kept[1:]
-        return self._first + begin, "\n".join(kept).replace("\r", "").rstrip()
+        return self.first + begin, "\n".join(kept).replace("\r", "").rstrip()

@@ -1,23 +1,25 @@
 """From the text of YAML to documents.
 
 A file is cut at its document markers first and each piece is read alone, so that an error in one does not take the
-others down. The values are built by `outgate.cluster.yamlbuild`; the lines are found by reading the piece once more,
-when somebody asks for one.
+others down. The values are built by `outgate.cluster.yamlplain`, or by `outgate.cluster.yamlbuild` where a text is not
+as plain as that; the lines are found by reading the piece once more, when somebody asks for one. PyYAML takes longer to
+import than a file of a person takes to be read, so it is imported where it is needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from outgate.cluster.reading import Lines, Unreadable
-from outgate.cluster.yamlbuild import BadYamlError, build, find_lines
+from outgate.cluster.yamlplain import read_plain
 from outgate.errors import InputError
-from outgate.model.place import Document
+from outgate.model.place import Document, Path
 
 __all__ = ["read_yaml"]
 
-_MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_NONE_REPEATED: dict[Path, int] = {}
+_MARKER = re.compile(rb"---(?=[ \t\r\n]|\Z)")
 _ONLY_DIRECTIVES = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*")
 _EMPTY = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?")
 _HEAD = re.compile(rb"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
@@ -32,35 +34,67 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
         if _EMPTY.fullmatch(piece):
             inherited = _source(piece) or inherited
             continue
-        lines = Lines(data, start, end, find_lines)
-        try:
-            value, repeated, rest = build(piece)
-        except BadYamlError as error:
-            # An end of the text that comes too soon is at the last line, not below it.
-            line = 1 + data.count(b"\n", 0, start) + min(error.line, piece.rstrip().count(b"\n"))
-            unreadable.errors.append(InputError(file, line, "", _advise(data, line, error.message)))
-            continue
+        value: object = read_plain(piece)
+        repeated, rest = _NONE_REPEATED, None
+        if value is None:
+            built = _build(data, start, piece, file, unreadable)
+            if built is None:
+                continue
+            value, repeated, rest = built
         first = data.count(b"\n", 0, start) + 1 if repeated or rest is not None else 0
         if rest is not None:
             words = "kubectl does not read on after this end of a document (...): begin the next one with ---"
             unreadable.warnings.append(InputError(file, first + rest, "", words))
         template = _source(_HEAD.match(piece)) or inherited
+        lines = Lines(data, start, end, _find_lines)
         placed = {path: first + line for path, line in repeated.items()}
         yield Document(file, value, lines, template, placed, text=lines.text)
         inherited = _source(_tail(piece))
 
 
+def _build(
+    data: bytes, start: int, piece: bytes, file: str, unreadable: Unreadable
+) -> tuple[object, dict[Path, int], int | None] | None:
+    """What libyaml makes of a piece; None, and an error, where it cannot be read."""
+    from outgate.cluster.yamlbuild import BadYamlError, build  # noqa: PLC0415 - only when needed
+
+    try:
+        return build(piece)
+    except BadYamlError as error:
+        # An end of the text that comes too soon is at the last line, not below it.
+        line = 1 + data.count(b"\n", 0, start) + min(error.line, piece.rstrip().count(b"\n"))
+        unreadable.errors.append(InputError(file, line, "", _advise(data, line, error.message)))
+        return None
+
+
+def _find_lines(text: bytes) -> Mapping[Path, int]:
+    from outgate.cluster.yamlbuild import find_lines  # noqa: PLC0415 - only when needed
+
+    return find_lines(text)
+
+
 def _pieces(data: bytes) -> Iterator[tuple[int, int]]:
     """Where each document begins and ends. Directives (``%YAML 1.1``) belong to the document below them."""
     start = 0
-    for marker in _MARKER.finditer(data):
-        if marker.start() > start:
-            if data.find(b"%", start, marker.start()) >= 0 and _ONLY_DIRECTIVES.fullmatch(data, start, marker.start()):
+    for marker in _markers(data):
+        if marker > start:
+            if data.find(b"%", start, marker) >= 0 and _ONLY_DIRECTIVES.fullmatch(data, start, marker):
                 continue
-            yield start, marker.start()
-        start = marker.start()
+            yield start, marker
+        start = marker
     if start < len(data):
         yield start, len(data)
+
+
+def _markers(data: bytes) -> Iterator[int]:
+    """Where a line begins that is a document marker; of all lines only those with dashes are looked at."""
+    at = 0 if data.startswith(b"---") else data.find(b"\n---") + 1
+    while at or data.startswith(b"---"):
+        if _MARKER.match(data, at):
+            yield at
+        at = data.find(b"\n---", at) + 1
+        if not at:
+            return
 
 
 def _tail(piece: bytes) -> bytes:

@@ -11,7 +11,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
 from outgate.model.objects import EndpointSlice, Ingress, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
@@ -29,6 +29,9 @@ from outgate.model.validate import (
     wrong_version,
 )
 from outgate.model.validate_text import quote
+
+if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON has such pods
+    from outgate.model.parse_pods import PodReader, TypedPod
 
 __all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse"]
 
@@ -75,7 +78,7 @@ class Parsed:
 
 
 def parse(
-    documents: Iterable[Document],
+    documents: Iterable[Document | TypedPod],
     *,
     default_namespace: str = "default",
     stored: bool | None = False,
@@ -91,8 +94,11 @@ def parse(
     """
     reader = _Reader(default_namespace, stored, keep)
     for document in documents:
-        for one in _items(document):
-            reader.read(one)
+        if isinstance(document, Document):
+            for one in _items(document):
+                reader.read(one)
+        else:
+            reader.pod(document)
     return reader.result()
 
 
@@ -149,6 +155,24 @@ class _Reader:
         self.skipped: Counter[str] = Counter()
         self.generated: Counter[tuple[str, str, str]] = Counter()
         self.objects = 0
+        self.pods: PodReader | None = None
+
+    def pod(self, typed: TypedPod) -> None:
+        """A pod that was read into its type: made, or read the long way."""
+        if self.pods is None:
+            from outgate.model.parse_pods import PodReader  # noqa: PLC0415 - only where there are such pods
+
+            self.pods = PodReader(self.default_namespace)
+        place = Place(typed.document)
+        # Who keeps what is used wants it decoded, as the long way does.
+        made = self.pods.read(typed.pod, place) if self.keep is None else None
+        if made is None:
+            for document in typed.whole():
+                self.read(document)
+            return
+        self.objects += 1
+        pod = made.pod if isinstance(made, HostPod) else made
+        self._keep("Pod", pod.namespace, pod.name, [made], place)
 
     def read(self, document: Document) -> None:
         """One object: made, refused or passed over."""
@@ -187,20 +211,21 @@ class _Reader:
             self._refuse(document, version, kind, metadata, flaws)
             return
         metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
+        key = (metadata.get("namespace", ""), metadata["name"])
         # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
         place = Place(document if policy else Document(document.file, None, document.locate, document.template))
         if policy:
-            self._keep(kind, metadata, [network_policy(decoded.value, place)], place)
+            self._keep(kind, *key, [network_policy(decoded.value, place)], place)
             if self.keep is not None:
                 self.keep(version, kind, decoded.value)
             self._warn(document, network_policy_warnings(decoded.value))
             return
         troubles = Troubles()
-        made = list(READERS[kind](decoded.value, place, troubles))
+        made: list[Made | NetworkPolicy] = list(READERS[kind](decoded.value, place, troubles))
         if troubles.flaws:
             self._refuse(document, version, kind, metadata, troubles.flaws)
             return
-        self._keep(kind, metadata, made, place)
+        self._keep(kind, *key, made, place)
         if self.keep is not None:
             self.keep(version, kind, decoded.value)
         self._warn(document, (*troubles.warnings, *_repetitions(document, shape)))
@@ -212,14 +237,14 @@ class _Reader:
         self.generated[key] += 1
         return f"{prefix}{self.generated[key]:05d}"
 
-    def _keep(self, kind: str, metadata: Mapping[str, Any], made: Iterable[Made | NetworkPolicy], place: Place) -> None:
-        key = (kind, metadata.get("namespace", ""), metadata["name"])
+    def _keep(self, kind: str, namespace: str, name: str, made: list[Made | NetworkPolicy], place: Place) -> None:
+        key = (kind, namespace, name)
         earlier = self.made.get(key)
         if earlier:
             who = "/".join(part for part in key[1:] if part)
             words = f"{kind} {who} is given again; this one replaces the one at {_place_of(earlier[0])}"
             self.warnings.append(InputError(place.file, place.line, "", words))
-        self.made[key] = list(made)
+        self.made[key] = made
 
     def _refuse(
         self, document: Document, version: str, kind: str, metadata: Mapping[str, Any], flaws: Iterable[Flaw]

@@ -87,12 +87,16 @@ class _StopError(Exception):
 
 
 def decode(raw: Mapping[str, object], shape: Struct, *, strict: bool, repeated: Mapping[Path, int]) -> Decoded:
-    """An object in the shape of its type. With `strict`, unknown and repeated fields are noted."""
+    """An object in the shape of its type. With `strict`, unknown and repeated fields are noted.
+
+    The object and its metadata are the caller's own, to complete them; what is deeper may be shared with `raw`.
+    """
     # Nearly every object has nothing wrong with it and no null, and msgspec finds that out ten times faster.
     if not repeated or not strict:
         with contextlib.suppress(msgspec.ValidationError, RecursionError):
             if strict:
                 msgspec.convert(raw, _closed_type(shape))
+                return Decoded(_own(raw))
             return Decoded(msgspec.convert(raw, plain_type(shape)))
     decoder = _Decoder(strict, repeated)
     try:
@@ -100,6 +104,14 @@ def decode(raw: Mapping[str, object], shape: Struct, *, strict: bool, repeated: 
     except _StopError as stop:
         return Decoded({}, stop.flaw)
     return Decoded(value, decoder.wrong, tuple(decoder.notes.values()))
+
+
+def _own(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of the closed type: it holds nothing but what it should, so it is the value as it stands."""
+    value = dict(raw)
+    if "metadata" in value:
+        value["metadata"] = dict(value["metadata"])
+    return value
 
 
 @functools.cache

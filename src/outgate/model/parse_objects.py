@@ -34,7 +34,7 @@ from outgate.model.place import Path, Place
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
 from outgate.model.validate_text import port_name, port_number, quote
 
-__all__ = ["READERS", "HostPod", "Made", "Troubles", "replica_set_of"]
+__all__ = ["READERS", "HostPod", "Made", "Troubles", "replica_set_of", "top_owner"]
 
 _HASH_LABEL = "pod-template-hash"
 _SERVICE_LABEL = "kubernetes.io/service-name"
@@ -109,7 +109,7 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
         host_network=host,
         finished=status.get("phase") in ("Succeeded", "Failed"),
         ready=_is_ready(metadata, status),
-        owner=_top_owner(metadata),
+        owner=top_owner(metadata),
         uid=metadata.get("uid", ""),
         hostname=spec.get("hostname", ""),
         subdomain=spec.get("subdomain", ""),
@@ -144,7 +144,7 @@ def _owner(metadata: Mapping[str, Any]) -> Owner | None:
     return None
 
 
-def _top_owner(metadata: Mapping[str, Any]) -> Owner | None:
+def top_owner(metadata: Mapping[str, Any]) -> Owner | None:
     """The controlling owner; for a ReplicaSet, the Deployment that its name tells of.
 
     The deployment controller names a ReplicaSet after the Deployment and the hash that it puts on the pods as

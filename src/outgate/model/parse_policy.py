@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,13 +45,14 @@ def _types(written: list[str], *, has_egress: bool) -> frozenset[Direction]:
 
 def _rules(rules: list[dict[str, Any]], peers: str, place: Place) -> tuple[PolicyRule, ...]:
     made = []
+    document = place.document
     for i, rule in enumerate(rules):
-        at = place / i
+        at = (*place.at, i)
         made.append(
             PolicyRule(
-                peers=tuple(_peer(one, at / peers / k) for k, one in enumerate(rule.get(peers, ()))),
-                ports=tuple(_port(one, at / "ports" / k) for k, one in enumerate(rule.get("ports", ()))),
-                place=at,
+                tuple([_peer(one, Place(document, (*at, peers, k))) for k, one in enumerate(rule.get(peers, ()))]),
+                tuple([_port(one, Place(document, (*at, "ports", k))) for k, one in enumerate(rule.get("ports", ()))]),
+                Place(document, at),
             )
         )
     return tuple(made)
@@ -77,8 +79,17 @@ def _port(port: Mapping[str, Any], place: Place) -> PolicyPort:
 
 
 def _selector(selector: Mapping[str, Any]) -> LabelSelector:
-    expressions = (
-        Requirement(one["key"], Operator(one["operator"]), tuple(one.get("values", ())))
-        for one in selector.get("matchExpressions", ())
+    exact, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
+    return _shared(
+        tuple(exact.items()) if exact else (),
+        tuple((one["key"], one["operator"], tuple(one.get("values", ()))) for one in expressions or ()),
     )
-    return LabelSelector.of(selector.get("matchLabels"), expressions)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _shared(
+    exact: tuple[tuple[str, str], ...], expressions: tuple[tuple[str, str, tuple[str, ...]], ...]
+) -> LabelSelector:
+    """Policies have few selectors and each many times: equal ones are one object."""
+    requirements = (Requirement(key, Operator(operator), values) for key, operator, values in expressions)
+    return LabelSelector.of(dict(exact), requirements)

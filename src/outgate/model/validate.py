@@ -101,10 +101,53 @@ def network_policy_flaws(policy: Mapping[str, Any], *, stored: bool = False) -> 
         for i, rule in enumerate(spec.get(section, ())):
             at: Path = ("spec", section, i)
             for k, port in enumerate(rule.get("ports", ())):
-                yield from _port(port, (*at, "ports", k))
+                if not _is_sound_port(port.get("protocol"), port.get("port"), port.get("endPort")):
+                    yield from _port(port, (*at, "ports", k))
             for k, peer in enumerate(rule.get(peers, ())):
-                yield from _peer(peer, (*at, peers, k), stored)
+                if not _is_sound_peer(peer, stored):
+                    yield from _peer(peer, (*at, peers, k), stored)
     yield from _policy_types(spec.get("policyTypes", ()), ("spec", "policyTypes"))
+
+
+_sound: set[tuple[object, ...]] = set()
+_SOUND_LIMIT = 1 << 14
+
+
+def _is_sound_peer(peer: Mapping[str, Any], stored: bool) -> bool:
+    """Whether a peer has no flaw. Policies name the same few peers again and again, and a sound one is known again."""
+    key = (
+        stored,
+        _selector_key(peer.get("podSelector")),
+        _selector_key(peer.get("namespaceSelector")),
+        _block_key(peer.get("ipBlock")),
+    )
+    if key in _sound:
+        return True
+    if any(True for _ in _peer(peer, (), stored)):
+        return False
+    if len(_sound) >= _SOUND_LIMIT:
+        _sound.clear()
+    _sound.add(key)
+    return True
+
+
+def _selector_key(selector: Mapping[str, Any] | None) -> tuple[object, ...] | None:
+    """A selector as a value that can be looked up; None for none, which is not the empty one."""
+    if selector is None:
+        return None
+    exact, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
+    listed = [(one.get("key"), one.get("operator"), tuple(one.get("values", ()))) for one in expressions or ()]
+    return (tuple(exact.items()) if exact else (), *listed)
+
+
+def _block_key(block: Mapping[str, Any] | None) -> tuple[object, ...] | None:
+    return None if block is None else (block.get("cidr"), *block.get("except", ()))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _is_sound_port(protocol: str | None, number: int | str | None, end: int | None) -> bool:
+    given = {"protocol": protocol, "port": number, "endPort": end}
+    return not any(True for _ in _port({name: value for name, value in given.items() if value is not None}, ()))
 
 
 def network_policy_warnings(policy: Mapping[str, Any]) -> Iterator[Flaw]:

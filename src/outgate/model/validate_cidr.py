@@ -20,6 +20,8 @@ NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 _V4 = re.compile(r"[0-9]{1,99}(?:\.[0-9]{1,99}){3}").fullmatch
 _V6 = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f.]*").fullmatch
+_GROUP = re.compile("[0-9A-Fa-f]{1,4}").fullmatch
+_OCTETS = {str(number): number for number in range(256)}
 _ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
 _LENGTH = re.compile(r"[0-9]{1,9}").fullmatch
 
@@ -29,11 +31,39 @@ def read_address(text: str) -> Address | None:
 
     Leading zeros are read as decimal, never as octal; a zone (``fe80::1%eth0``) is not accepted.
     """
+    if ":" in text:
+        return _short_v6(text) or _any_v6(text)
+    try:
+        a, b, c, d = text.split(".")
+        return ipaddress.IPv4Address(_OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d])
+    except (KeyError, ValueError):
+        return _any_v4(text)
+
+
+def _any_v4(text: str) -> Address | None:
     if _V4(text):
         try:
             return ipaddress.IPv4Address(int.from_bytes(map(int, text.split("."))))
         except ValueError:
             return None
+    return None
+
+
+def _short_v6(text: str) -> Address | None:
+    """An address whose last group is plain, as nearly all are: neighbours have the groups before it in common."""
+    front, _, last = text.rpartition(":")
+    number = _front(front)
+    return ipaddress.IPv6Address(number | int(last, 16)) if number is not None and _GROUP(last) else None
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _front(front: str) -> int | None:
+    """The number of an address without its last group; None where it is not as the strict reader wants it."""
+    address = None if "%" in front else _strict_address(f"{front}:0")
+    return None if address is None else int(address)
+
+
+def _any_v6(text: str) -> Address | None:
     # Zeros beyond the four digits of a group, and beyond the three of an octet, are gone before the strict reader sees.
     return _strict_address(_ZEROS.sub("", text)) if _V6(text) else None
 
