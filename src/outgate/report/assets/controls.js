@@ -35,6 +35,7 @@ function focusView(name) {
     workloads: () => firstItem(workloadItems),
     policies: () => $("policies").querySelector("summary"),
   }[name]();
+  $(name).tabIndex = -1;
   (first || $(name)).focus({ preventScroll: name === "graph" || name === "matrix" });
 }
 
@@ -156,5 +157,5 @@ startSearch();
 startControls();
 showView("graph", false);
 refreshAll();
-follow(location.hash);
+follow(root.dataset.wanted);
 root.dataset.ready = "";
