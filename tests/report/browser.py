@@ -215,7 +215,7 @@ def _call(method: str, address: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with _OPENER.open(request, timeout=30) as answer:
+        with _OPENER.open(request, timeout=100) as answer:
             return json.load(answer)["value"]
     except urllib.error.HTTPError as error:
         with error:
