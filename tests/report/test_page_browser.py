@@ -223,8 +223,11 @@ def test_closed_namespaces_open_on_a_click(view: View) -> None:
     view.run("document.querySelector(arguments[0]).focus()", f"#{group}")
     view.press("Enter")
     assert view.shown("#picture .node") == 3
+    assert view.text("#toggle-group") == "Open this namespace"
     view.press("o")
     assert view.shown("#picture .node") == 323
+    assert view.text("#toggle-group") == "Close this namespace"
+    assert view.shown("#said, #tooltip") == 0
     view.keep("beyond-opened")
 
 

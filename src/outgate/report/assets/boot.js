@@ -6,9 +6,16 @@ root.dataset.view = "graph";
 // has put it. The script goes there itself, and gives the address back.
 const wanted = location.hash;
 root.dataset.wanted = wanted;
-if (wanted) history.replaceState(null, "", location.href.split("#")[0]);
+const rename = (address) => {
+  try {
+    history.replaceState(null, "", address);
+  } catch {
+    // A page in a frame may not change its address. Then it keeps it.
+  }
+};
+if (wanted) rename(location.href.split("#")[0]);
 window.addEventListener("load", () => {
-  if (wanted && !location.hash) history.replaceState(null, "", wanted);
+  if (wanted && !location.hash) rename(wanted);
 });
 window.addEventListener("error", () => {
   if ("ready" in root.dataset) return;

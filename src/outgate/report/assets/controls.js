@@ -113,6 +113,7 @@ const KEYS = {
 };
 
 function onKey(event) {
+  $("tooltip").hidden = true;
   if (event.ctrlKey || event.metaKey || event.altKey || $("shortcuts").open || isTyping(event.target)) return;
   const onSwitch = event.target.matches("input[type='radio']");
   if (event.shiftKey && event.key in ARROWS && state.view === "graph" && !onSwitch) {
@@ -128,7 +129,7 @@ function onLink(event) {
   if (!link || event.defaultPrevented) return;
   event.preventDefault();
   const hash = link.getAttribute("href");
-  history.replaceState(null, "", hash);
+  remember(hash);
   follow(hash);
 }
 

@@ -85,6 +85,7 @@ function toggleGroup(index, open = !state.open[index]) {
   if (groups[index].kind !== "namespace") return;
   state.open[index] = open;
   refreshGraph();
+  refreshGroupPanel();
   say(`namespace ${groups[index].label} ${open ? "opened" : "closed"}`);
 }
 
@@ -92,7 +93,15 @@ function toggleAll() {
   const open = groups.some((group) => !state.open[group.index]);
   state.open = groups.map((group) => open || group.kind !== "namespace");
   $("fold").textContent = open ? "Close all" : "Open all";
+  $("said").hidden = true;
   refreshGraph();
+  refreshGroupPanel();
+  say(`all namespaces ${open ? "opened" : "closed"}`);
+}
+
+// Its details have a button that says whether it is open.
+function refreshGroupPanel() {
+  if (state.selection && state.selection.kind === "group") showPanel();
 }
 
 // --- what is lit: the hovered or selected thing, and what it is connected to; else what a search found ---
