@@ -56,6 +56,7 @@ VERBS: dict[str, Verb] = {
     "validate": Verb("outgate.cli.validate:validate", "Say which objects the API server would refuse, and where."),
     "can-reach": Verb("outgate.cli.can_reach:can_reach", "Say if one flow is allowed, and which line decided."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what a pod may reach, as Mermaid."),
+    "test": Verb("outgate.cli.assertions:assertions", "Hold manifests against a file of assertions, offline."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),
     "completion": Verb("outgate.cli.completion:completion", "Print the completion script for a shell."),

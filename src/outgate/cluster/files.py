@@ -22,7 +22,7 @@ from outgate.model.parse import Parsed, Refused, parse
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
 
-__all__ = ["Loaded", "documents_of", "load"]
+__all__ = ["Loaded", "documents_of", "load", "read_documents"]
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -94,6 +94,18 @@ def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loa
         parsed.refused,
         tuple(unreadable.errors),
     )
+
+
+def read_documents(filenames: Sequence[str]) -> list[Document]:
+    """The documents of files and folders, whatever their kind: for files that are no manifests.
+
+    Raises InvalidInput with all that cannot be opened or read.
+    """
+    unreadable = Unreadable()
+    found = list(_documents(_files(filenames), unreadable))
+    if unreadable.errors:
+        raise InvalidInput(unreadable.errors)
+    return found
 
 
 def documents_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
