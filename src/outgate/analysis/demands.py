@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from outgate.analysis.assertion_words import EndAsked, Word, complaint
 from outgate.analysis.assertions import Assertion, Entry, Verb
-from outgate.analysis.ends import EndKey, Ends, Places, Reach, Reached, key_of
+from outgate.analysis.ends import EndKey, Ends, Places, Reach, Reached, apart, key_of
 from outgate.analysis.kinds import Kinds
 from outgate.analysis.ports import PairPorts
 from outgate.errors import InputError, TooComplex
@@ -193,15 +193,13 @@ def _less(there: Reached, taken: Iterable[Reached]) -> Reached:
     by_key: dict[EndKey, TransportSet] = {}
     on_nodes: dict[Address, TransportSet] = {}
     for one in (reach for reached in many for reach in reached.known.values()):
-        if _apart(one.end):
+        if apart(one.end):
             by_key[key_of(one.end)] = by_key.get(key_of(one.end), TransportSet()) | one.transports
         else:
-            # A host-network pod is its node to every policy, and a node to every packet.
             on_nodes[one.end.address] = on_nodes.get(one.end.address, TransportSet()) | one.transports
     known: dict[EndKey, Reach] = {}
     for key, one in there.known.items():
-        apart = _apart(one.end)
-        gone = by_key.get(key) if apart else on_nodes.get(key[0])
+        gone = by_key.get(key) if apart(one.end) else on_nodes.get(key[0])
         left = one.transports if gone is None else one.transports - gone
         if left:
             known[key] = replace(one, transports=left)
@@ -213,12 +211,12 @@ def _less(there: Reached, taken: Iterable[Reached]) -> Reached:
 def _by_membership(whole: Ends, entries: Sequence[tuple[Ends, Reached]]) -> Iterator[tuple[Ends, list[Reached]]]:
     """Sources divided by which entries they belong to, with what those entries speak of."""
     parts: dict[tuple[int, ...], dict[EndKey, Endpoint]] = {}
-    addresses = [{key[0] for key, end in ends.known.items() if not _apart(end)} for ends, _ in entries]
+    addresses = [{key[0] for key, end in ends.known.items() if not apart(end)} for ends, _ in entries]
     for key, end in whole.known.items():
         member = tuple(
             number
             for number, (ends, _) in enumerate(entries)
-            if key in ends.known or (not _apart(end) and key[0] in addresses[number])
+            if key in ends.known or (not apart(end) and key[0] in addresses[number])
         )
         parts.setdefault(member, {})[key] = end
     outside: dict[tuple[int, ...], AddressSet] = {(): whole.outside}
@@ -232,8 +230,3 @@ def _by_membership(whole: Ends, entries: Sequence[tuple[Ends, Reached]]) -> Iter
         known = parts.get(member, {})
         some = Ends(known, outside.get(member, AddressSet()), whole.single & known.keys())
         yield some, [entries[number][1] for number in member]
-
-
-def _apart(end: Endpoint) -> bool:
-    """Whether policies see a pod there, and not a node."""
-    return end.pod is not None and not end.pod.host_network

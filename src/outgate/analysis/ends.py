@@ -27,7 +27,7 @@ from outgate.packets.packetset import Cube
 from outgate.policy import Endpoint
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 
-__all__ = ["EndKey", "Ends", "Places", "Reach", "Reached", "key_of"]
+__all__ = ["EndKey", "Ends", "Places", "Reach", "Reached", "apart", "key_of"]
 
 EndKey = tuple[Address, tuple[str, str] | None]
 """An address, and the pod that is meant by it."""
@@ -39,6 +39,11 @@ _SILENT = LOOPBACK | TO_MANY
 def key_of(end: Endpoint) -> EndKey:
     """What tells an end from every other of the snapshot."""
     return end.address, end.pod.key if end.pod is not None else None
+
+
+def apart(end: Endpoint) -> bool:
+    """Whether a packet shows a pod there. A host-network pod is its node to every packet and every policy."""
+    return end.pod is not None and not end.pod.host_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,12 @@ class Ends:
         )
 
     def __sub__(self, other: Ends) -> Ends:
-        kept = {k: end for k, end in self.known.items() if k not in other.known and k[0] not in other.written}
+        gone = {key[0] for key, end in other.known.items() if not apart(end)}
+        kept = {
+            key: end
+            for key, end in self.known.items()
+            if key not in other.known and key[0] not in other.written and (apart(end) or key[0] not in gone)
+        }
         return Ends(kept, self.outside - other.outside, self.single & kept.keys(), self.written - other.written)
 
     def __bool__(self) -> bool:
@@ -155,7 +165,7 @@ class Places:
             case Word.ANYWHERE:
                 return self.everybody
             case PodsAsked():
-                return _pods(self._selected(asked.what))
+                return _pods(self.selected(asked.what))
         match target := self.lookup.find(asked.what):
             case PodsTarget(kind=kind, pods=pods):
                 return _pods(pods, single=kind == "Pod")
@@ -170,7 +180,8 @@ class Places:
     def _node_addresses(self) -> list[Address]:
         return [one for node in self.snapshot.nodes.values() for one in node.addresses]
 
-    def _selected(self, asked: PodsAsked) -> list[Pod]:
+    def selected(self, asked: PodsAsked) -> list[Pod]:
+        """The pods that are asked for by what they carry. Raises UnknownName where there is none."""
         snapshot = self.snapshot
         if asked.namespace is not None and asked.namespace not in snapshot.namespaces:
             raise UnknownName(f"no namespace {asked.namespace} in the input")

@@ -43,9 +43,7 @@ class Kind:
 def exempt(pair: PairPorts) -> bool:
     """Whether no policy stands between the two, whatever it says: a pod and itself, a node and its pods."""
     sides = (pair.trace.egress, pair.trace.ingress)
-    return any(side.isolated and side.verdict.allows and side.decided_by is None for side in sides) or (
-        pair.source.pod is not None and pair.source.pod == pair.destination.pod
-    )
+    return any(side.isolated and side.verdict.allows and side.decided_by is None for side in sides)
 
 
 class Kinds:
@@ -74,7 +72,7 @@ class Kinds:
             return None
         close: dict[Hashable, tuple[Endpoint, Endpoint]] = {}
         for start, end in _pairs(source, destination):
-            if start.pod is not None and start.pod == end.pod:
+            if start.address == end.address or (start.pod is not None and start.pod == end.pod):
                 continue
             if not _near(start, end):
                 key = source.key, destination.key
