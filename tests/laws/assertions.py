@@ -52,7 +52,7 @@ def _end(chance: random.Random, manifests: list[Manifest]) -> Any:
             return chance.choice(("alpha/*", "beta/*", {"namespace": "alpha"}, {"namespaceLabels": {"team": "red"}}))
         case "labels":
             some = [one["metadata"] for one in live if one["metadata"]["labels"]]
-            mine = chance.choice(some) if some else {"labels": {"app": "web"}, "namespace": "alpha"}
+            mine: dict[str, Any] = chance.choice(some) if some else {"labels": {"app": "web"}, "namespace": "alpha"}
             wider = {key: [value, "web"] for key, value in mine["labels"].items()}
             space: dict[str, Any] = chance.choice(({}, {"namespace": mine["namespace"]}))
             return {**space, "labels": chance.choice((mine["labels"], wider))}

@@ -21,6 +21,7 @@ from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarg
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
 from outgate.model import Pod, Service, ServicePort, Snapshot
+from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Network
 from outgate.packets.packetset import Cube
@@ -111,6 +112,12 @@ class Places:
     def __init__(self, lookup: Lookup) -> None:
         self.lookup = lookup
         self.snapshot: Snapshot = lookup.snapshot
+        self._notes: dict[str, None] = {}
+
+    def take_notes(self) -> tuple[str, ...]:
+        """What had to be supposed since the last call, because the input does not say it."""
+        taken, self._notes = tuple(self._notes), {}
+        return taken
 
     @cached_property
     def everybody(self) -> Ends:
@@ -142,7 +149,8 @@ class Places:
         try:
             return find(one)
         except (UnknownName, UsageError) as error:
-            hint = error.hint or ("or add it to the names of this file" if "--dns-name" in error.message else "")
+            names = "or add it to the names of this file" if "--dns-name" in error.message else ""
+            hint = "; ".join(filter(None, (names, error.hint)))
             errors.append(complaint(one.place, error.message + (f" ({hint})" if hint else "")))
             return nothing
 
@@ -194,6 +202,10 @@ class Places:
         ]
         if not found:
             raise UnknownName(f"no pod in the input is {asked}")
+        if asked.namespaces.keys() - {NAME_LABEL}:
+            for name in snapshot.pods_by_namespace:
+                if not snapshot.namespace(name).declared:
+                    self._notes[f"namespace {name} is not in the input: its labels are not known"] = None
         return found
 
     def _some(self, ends: Iterable[Endpoint], *, single: bool = False) -> Ends:
@@ -237,6 +249,9 @@ class Places:
         if ends.outside:
             # Who writes the very address of a Service means the Service.
             found |= self._outside(ends.outside, ports, translated or not isinstance(asked.what, Network | Word))
+            # What was taken out of a block does not come back in behind a Service.
+            gone = {key for one in asked.excepts for key in self._of(one).known}
+            found = Reached({key: one for key, one in found.known.items() if key not in gone}, found.outside)
         if not found:
             names = ", ".join(one.name for one in (ports.ports if ports is not None else ()) if one.name)
             raise UnknownName(f"{asked} has no container port named {names}")

@@ -10,6 +10,7 @@ The witness is a member of that set, judged again rule by rule for its reasons, 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -22,11 +23,19 @@ from outgate.analysis.notes import notes
 from outgate.analysis.ports import open_points, pair_ports
 from outgate.errors import InputError, InvalidInput
 from outgate.model import Direction
-from outgate.packets import Address, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import address_of
 from outgate.policy import BlockMatch, Decision, Endpoint, Flow, Judge, Trace, Verdict, decide
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 
 __all__ = ["Failure", "Outcome", "allowed", "evaluate", "witness", "wrong"]
+
+_PORT_ZERO = TransportSet(tcp=IntervalSet.single(0), udp=IntervalSet.single(0), sctp=IntervalSet.single(0))
+_WELL_KNOWN = tuple((int(Protocol.TCP), port) for port in (443, 80))
+_OUTSIDE: tuple[Address, ...] = tuple(map(ipaddress.ip_address, ("198.51.100.10", "2001:db8::10")))
+"""RFC 5737 and RFC 3849: addresses for documents."""
+_THIS_NETWORK = AddressSet.network("0.0.0.0/8") | AddressSet.network("::/127")
+"""RFC 1122, 3.2.1.3, and RFC 4291, 2.5: nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +96,14 @@ def evaluate(
     errors: list[InputError] = []
     kinds = Kinds(judge)
     answers = _Answers(judge)
-    found: list[tuple[Assertion, list[Demand]]] = []
+    found: list[tuple[Assertion, list[Demand], tuple[str, ...]]] = []
     for suite in suites:
         lookup = Lookup(judge.policies.snapshot, namespace, {**suite.names, **(names or {})})
         demands = Demands(judge, Places(lookup), kinds)
-        found.extend((one, demands.of(one, errors)) for one in suite.assertions)
+        found.extend((one, demands.of(one, errors), demands.places.take_notes()) for one in suite.assertions)
     if errors:
         raise InvalidInput(errors)
-    return tuple(_outcome(answers, assertion, demands) for assertion, demands in found)
+    return tuple(_outcome(answers, *one) for one in found)
 
 
 def allowed(judge: Judge, demand: Demand) -> PacketSet:
@@ -124,22 +133,38 @@ def wrong(judge: Judge, demand: Demand) -> PacketSet:
     return demand.packets() - passing if demand.wanted.allows else passing
 
 
-def _outcome(answers: _Answers, assertion: Assertion, demands: list[Demand]) -> Outcome:
+def _outcome(answers: _Answers, assertion: Assertion, demands: list[Demand], said_of_ends: tuple[str, ...]) -> Outcome:
     failing = [(demand, packets) for demand in demands if (packets := wrong(answers.judge, demand))]
     points: dict[str, None] = {}
-    said: dict[str, None] = {}
+    said = dict.fromkeys(said_of_ends)
     for demand in demands:
         points.update(dict.fromkeys(_open_points(answers, demand)))
         said.update(dict.fromkeys(_notes(answers.judge, demand)))
     failure = _failure(answers.judge, failing) if failing else None
+    if failure is not None:
+        points.update(dict.fromkeys(failure.trace.open_points))
     return Outcome(assertion, tuple(demands), failure, tuple(points), tuple(said))
 
 
 def _failure(judge: Judge, failing: list[tuple[Demand, PacketSet]]) -> Failure:
     demand, packets = min(failing, key=lambda one: _plainness(one[0]))
     assert demand.wanted is not None, "of what is not demanded nothing is wrong"
-    rest = tuple((one.source, one.destination) for one, _ in failing if one is not demand)
-    return Failure(demand.wanted, witness(judge, demand, packets), packets, rest)
+    trace = witness(judge, demand, packets)
+    shown = {_names(trace.flow): None}
+    more: dict[tuple[str, str], tuple[Endpoint, Endpoint]] = {}
+    for one, its in failing:
+        # Of a block the one address that stands for it need not be among the wrong ones.
+        flow = trace.flow if one is demand else Flow(one.source, one.destination, 0)
+        if one.addresses is not None and one is not demand:
+            flow = _flow(one, its)
+        if _names(flow) not in shown:
+            more.setdefault(_names(flow), (flow.source, flow.destination))
+    return Failure(demand.wanted, trace, packets, tuple(more.values()))
+
+
+def _names(flow: Flow) -> tuple[str, str]:
+    """Two ends as they are called: those of another family are no news."""
+    return str(flow.source), str(flow.destination)
 
 
 def _plainness(demand: Demand) -> tuple[int, int]:
@@ -148,15 +173,45 @@ def _plainness(demand: Demand) -> tuple[int, int]:
 
 
 def witness(judge: Judge, demand: Demand, packets: PacketSet) -> Trace:
-    """One of some packets of a demand, judged. Port 0 is taken only where there is no other: nobody connects to it."""
-    real = TransportSet.any() - _PORT_ZERO
-    usable = PacketSet.union_of((addresses, transports & real) for addresses, transports in packets) or packets
-    found = usable.witness()
+    """One of some packets of a demand, judged: the one that a reader understands best."""
+    return judge.judge(_flow(demand, packets))
+
+
+def _flow(demand: Demand, packets: PacketSet) -> Flow:
+    """A port that the destination listens on, else a well-known one, else the lowest; of a block a usual address."""
+    found = packets.witness()
     assert found is not None, "a set that is not empty has a member"
-    address, protocol, coordinate = found
-    far = demand.far if demand.addresses is None else Endpoint(address)
+    for protocol, port in (*_ports_of(demand.destination), *_WELL_KNOWN):
+        cubes = (addresses for addresses, transports in packets if transports.contains(protocol, port))
+        there = next(cubes, None)
+        if there is not None:
+            found = there.lowest(), protocol, port
+            break
+    else:
+        # Port 0 only where there is no other: nobody connects to it.
+        rest = PacketSet.union_of((addresses, transports - _PORT_ZERO) for addresses, transports in packets)
+        found = rest.witness() or found
+    _, protocol, coordinate = found
+    if demand.addresses is None:
+        return Flow(demand.source, demand.destination, protocol, coordinate)
+    same = (addresses for addresses, transports in packets if transports.contains(protocol, coordinate))
+    far = Endpoint(_usual(AddressSet.union_of(same)))
     source, destination = (demand.known, far) if demand.near is Direction.EGRESS else (far, demand.known)
-    return judge.judge(Flow(source, destination, protocol, coordinate))
+    return Flow(source, destination, protocol, coordinate)
+
+
+def _ports_of(end: Endpoint) -> list[tuple[int, int]]:
+    return [(int(Protocol[port.protocol]), port.port) for port in (end.pod.ports if end.pod is not None else ())]
+
+
+def _usual(addresses: AddressSet) -> Address:
+    """One that readers know to stand for the internet, else the lowest that is not the number of a whole network."""
+    for known in _OUTSIDE:
+        if known in addresses:
+            return known
+    lowest = (addresses - _THIS_NETWORK or addresses).lowest()
+    following = address_of(lowest.version, int(lowest) + 1) if int(lowest) & 0xFF == 0 else lowest
+    return following if following in addresses else lowest
 
 
 def _notes(judge: Judge, demand: Demand) -> Iterator[str]:
@@ -202,6 +257,3 @@ def _doubtful(judge: Judge, demand: Demand) -> bool:
         for rule in judge.policies.isolation(pod, direction).rules
         for match in rule.peers or ()
     )
-
-
-_PORT_ZERO = TransportSet(tcp=IntervalSet.single(0), udp=IntervalSet.single(0), sctp=IntervalSet.single(0))

@@ -120,12 +120,14 @@ class AssertionProbes:
                 for mine in subject:
                     if expect is None or mine is None or other is None or not transports:
                         return None
-                    ends = (mine, other)[:: 1 if assertion.direction is Direction.EGRESS else -1]
-                    found += (AskedFlow(*ends, *one, expect, entry.place) for one in transports)
+                    outbound = assertion.direction is Direction.EGRESS
+                    source, destination = (mine, other) if outbound else (other, mine)
+                    for protocol, port in transports:
+                        found.append(AskedFlow(source, destination, protocol, port, expect, entry.place))
         return found
 
     def _single(self, end: EndAsked) -> Written | None:
-        """An end that packets can be sent to; None for a block, a set, and a name that nobody in the lab can ask for."""
+        """An end that packets can be sent to; None for a block, a set, and a name that nobody in the lab can ask."""
         if isinstance(end.what, PodsAsked | Word | Network) or end.excepts:
             return None
         named = isinstance(end.what, Named) and end.what.noun is Noun.ANYTHING
