@@ -139,4 +139,5 @@ def _say_notes(suites: Sequence[Suite], outcomes: Sequence[Outcome], quiet: bool
         note(f"note: {which} may come out otherwise with another network plugin: {words}", quiet)
     unasserted = sum(one.unasserted for one in suites)
     if unasserted:
-        note(f"note: {unasserted} flows without expect assert nothing; outgate lab --flows probes them", quiet)
+        which = "1 flow without expect asserts" if unasserted == 1 else f"{unasserted} flows without expect assert"
+        note(f"note: {which} nothing; outgate lab --flows probes {'it' if unasserted == 1 else 'them'}", quiet)
