@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from outgate.analysis.blocks import beyond_the_cluster, rule_beyond
 from outgate.analysis.demands import Demand
 from outgate.analysis.verdicts import Outcome
 from outgate.model import Direction, Pod
-from outgate.packets import AddressSet, PacketSet
-from outgate.policy import Endpoint, Judge, Origin, Rule
-from outgate.policy.decide import ClassKey
+from outgate.packets import PacketSet, TransportSet
+from outgate.policy import Endpoint, Judge, Origin, matched
 from outgate.policy.rules import origin_of
 
 __all__ = ["Coverage", "coverage"]
@@ -72,7 +72,6 @@ class _Search:
     def __init__(self, judge: Judge, missing: dict[Origin, None]) -> None:
         self.judge = judge
         self.missing = missing
-        self._packets: dict[tuple[Origin, ClassKey], PacketSet] = {}
 
     def take(self, demand: Demand) -> None:
         """One demand, at each end that has policies."""
@@ -91,21 +90,17 @@ class _Search:
         rules = [one for one in isolation.rules if one.origin in self.missing]
         if not (whole or rules):
             return
-        key = policies.class_of(pod, direction)
-        asked = PacketSet.cube(demand.packets().addresses(), demand.asked)
         if demand.addresses is None:
             # Seen from this end the other one is far, whichever of the two the demand calls known.
-            asked = PacketSet.cube(AddressSet.of((far.address,)), demand.asked)
-        if whole and asked - policies.decision(pod, direction).allowed().restrict(asked.addresses()):
+            passing = demand.pair.side(direction) if demand.pair is not None else TransportSet.any()
+            if whole and demand.asked - passing:
+                self._strike(whole)
+            self._strike(one.origin for one in rules if matched(policies, one, far, demand.destination) & demand.asked)
+            return
+        asked = demand.packets()
+        if whole and asked - beyond_the_cluster(self.judge, pod, direction).restrict(demand.addresses):
             self._strike(whole)
-        self._strike(one.origin for one in rules if self._matched(one, key) & asked)
-
-    def _matched(self, rule: Rule, key: ClassKey) -> PacketSet:
-        found = self._packets.get((rule.origin, key))
-        if found is None:
-            found = self.judge.policies.packets_of(rule, dict(key[2]))
-            self._packets[rule.origin, key] = found
-        return found
+        self._strike(one.origin for one in rules if PacketSet.union_of((rule_beyond(one, pod),)) & asked)
 
     def _strike(self, origins: Iterable[Origin]) -> None:
         for one in list(origins):

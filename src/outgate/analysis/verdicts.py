@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from outgate.analysis.assertions import Assertion, Suite
+from outgate.analysis.blocks import beyond_the_cluster
 from outgate.analysis.demands import Demand, Demands
 from outgate.analysis.ends import Places
 from outgate.analysis.kinds import Kinds
@@ -25,7 +26,7 @@ from outgate.errors import InputError, InvalidInput
 from outgate.model import Direction
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import address_of
-from outgate.policy import BlockMatch, Decision, Endpoint, Flow, Judge, Trace, Verdict, decide
+from outgate.policy import BlockMatch, Endpoint, Flow, Judge, Trace, Verdict, decide
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 
 __all__ = ["Failure", "Outcome", "allowed", "evaluate", "witness", "wrong"]
@@ -114,15 +115,10 @@ def allowed(judge: Judge, demand: Demand) -> PacketSet:
     near = demand.known
     if near.pod is None or not judge.policies.isolation(near.pod, demand.near).policies:
         return packets
-    return packets & _decision(judge, demand).allowed().restrict(packets.addresses())
-
-
-def _decision(judge: Judge, demand: Demand) -> Decision:
-    near, addresses = demand.known, demand.packets().addresses()
-    assert near.pod is not None, "an end without a pod has no decision"
+    addresses = packets.addresses()
     if addresses & LOOPBACK:
-        return decide(judge.policies, near.pod, demand.near)
-    return judge.policies.decision(near.pod, demand.near)
+        return packets & decide(judge.policies, near.pod, demand.near).allowed().restrict(addresses)
+    return packets & beyond_the_cluster(judge, near.pod, demand.near).restrict(addresses)
 
 
 def wrong(judge: Judge, demand: Demand) -> PacketSet:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from outgate.model import Direction, Pod
-from outgate.packets import Address, Protocol
+from outgate.packets import Address, Protocol, TransportSet
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, Rule, Verdict
+from outgate.policy.selection import resolve
 
-__all__ = ["Flow", "Judge", "Side", "Trace", "judge"]
+__all__ = ["Flow", "Judge", "Side", "Trace", "judge", "matched"]
 
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
 
@@ -197,6 +198,21 @@ def _matches(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool
     if not _ports_match(rule, flow, flow.coordinate, names=names):
         return False
     return rule.peers is None or any(_is_peer(policies, match, peer) for match in rule.peers)
+
+
+def matched(policies: Policies, rule: Rule, peer: Endpoint, destination: Endpoint) -> TransportSet:
+    """The transports with which a rule matches untranslated flows: `peer` is the end that the rule is about.
+
+    This is `_matches` for all ports at once, and asks nothing of the pods that are not concerned.
+    """
+    if rule.peers is not None and not any(_is_peer(policies, match, peer) for match in rule.peers):
+        return TransportSet()
+    if rule.ports is None:
+        return TransportSet.any()
+    pod = destination.pod
+    if not rule.ports.names or pod is None or not _names_count(policies.profile, rule.direction, destination):
+        return rule.ports.numbers
+    return rule.ports.numbers | resolve(rule.ports.names, pod)
 
 
 def _is_peer(policies: Policies, match: PeerMatch, peer: Endpoint) -> bool:
