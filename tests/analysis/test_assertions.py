@@ -161,7 +161,7 @@ def test_a_list_of_flows_is_read_as_assertions() -> None:
 
 def test_suites_are_told_from_other_documents() -> None:
     """Assertions may lie beside manifests: a folder is searched for them."""
-    values = [{"apiVersion": "outgate.dev/v1", "kind": kind} for kind in ("ReachabilityTest", "FlowList", "LabReport")]
-    assert [is_suite(Document("x", one)) for one in (*values, {"kind": "FlowList"}, [], None)] == [True] * 2 + [
-        False
-    ] * 4
+    kinds = ("ReachabilityTest", "FlowList", "LabReport")
+    values: list[object] = [{"apiVersion": "outgate.dev/v1", "kind": kind} for kind in kinds]
+    values += [{"kind": "FlowList"}, [], None]
+    assert [is_suite(Document("x", one)) for one in values] == [True] * 2 + [False] * 4

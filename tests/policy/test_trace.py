@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from outgate.model import Direction
-from outgate.policy import Policies, Verdict, judge
-from outgate.testing import pod, policy, snapshot_of
+from outgate.policy import Endpoint, Flow, Policies, Verdict, judge, matched
+from outgate.testing import Manifest, clusters, pod, points, policy, snapshot_of
 from tests.policy.asking import TOWN, Asked, Row, answer, ask, names, sides
 
 DENY_ALL: dict[str, Any] = {"policyTypes": ["Egress", "Ingress"]}
@@ -361,3 +363,32 @@ def test_one_question_needs_no_judge() -> None:
     snapshot = snapshot_of([*TOWN, policy("shop/p", DENY_EGRESS)])
     trace = ask(snapshot, Asked("shop/web", "data/db", port=1))
     assert judge(Policies(snapshot), trace.flow) == trace
+
+
+@given(clusters(), st.sampled_from(Direction), st.data())
+def test_a_rule_matches_a_set_of_ports_exactly_as_it_matches_each(
+    manifests: list[Manifest], direction: Direction, data: st.DataObject
+) -> None:
+    """The set is what whole questions are answered from; a single packet is what the kernel decides."""
+    policies = Policies(snapshot_of(manifests))
+    pods = [Endpoint(one, each) for each in policies.snapshot.endpoints for one in each.addresses]
+    if not pods:
+        return
+    subject, peer = data.draw(st.sampled_from(pods)), data.draw(st.sampled_from(pods))
+    assert subject.pod is not None
+    if subject.pod.host_network or subject.pod == peer.pod:
+        return
+    source, destination = (subject, peer)[:: 1 if direction is Direction.EGRESS else -1]
+    rules = policies.isolation(subject.pod, direction).rules
+    if not rules:
+        return
+    sets = [matched(policies, rule, peer, destination) for rule in rules]
+    for _ in range(8):
+        protocol, coordinate = data.draw(points())
+        trace = judge(policies, Flow(source, destination, protocol, coordinate))
+        side = trace.egress if direction is Direction.EGRESS else trace.ingress
+        if side.verdict is Verdict.ALLOW and side.decided_by is None:
+            return
+        first = next((rule for rule, one in zip(rules, sets, strict=True) if one.contains(protocol, coordinate)), None)
+        assert side.verdict.allows is (first is not None)
+        assert first is None or side.decided_by == first.origin

@@ -13,7 +13,7 @@ where both ends were named one by one it counts.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from outgate.analysis.assertion_words import EndAsked, Word, complaint
 from outgate.analysis.assertions import Assertion, Entry, Verb
@@ -194,15 +194,23 @@ def _less(there: Reached, taken: Iterable[Reached]) -> Reached:
     on_nodes: dict[Address, TransportSet] = {}
     for one in (reach for reached in many for reach in reached.known.values()):
         if apart(one.end):
-            by_key[key_of(one.end)] = by_key.get(key_of(one.end), TransportSet()) | one.transports
+            mine = by_key.get(key_of(one.end))
+            by_key[key_of(one.end)] = one.transports if mine is None else mine | one.transports
         else:
             on_nodes[one.end.address] = on_nodes.get(one.end.address, TransportSet()) | one.transports
     known: dict[EndKey, Reach] = {}
+    # There are many ends and few sets of ports.
+    differences: dict[tuple[TransportSet, TransportSet], TransportSet] = {}
     for key, one in there.known.items():
         gone = by_key.get(key) if apart(one.end) else on_nodes.get(key[0])
-        left = one.transports if gone is None else one.transports - gone
+        left = one.transports
+        if gone is not None:
+            both = left, gone
+            if both not in differences:
+                differences[both] = left - gone
+            left = differences[both]
         if left:
-            known[key] = replace(one, transports=left)
+            known[key] = one if left is one.transports else Reach(one.end, left, one.single)
     whole = PacketSet.union_of(there.outside)
     gone_outside = PacketSet.union_of(cube for reached in many for cube in reached.outside)
     return Reached(known, (whole - gone_outside).cubes)

@@ -20,7 +20,7 @@ from outgate.analysis.flows import aims
 from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarget, PodsTarget, ServiceTarget
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
-from outgate.model import Pod, Service, ServicePort, Snapshot
+from outgate.model import ContainerPort, Pod, Service, ServicePort, Snapshot
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Network
@@ -244,8 +244,7 @@ class Places:
         if service is not None and not (service.headless and _by_number(ports)):
             return self._behind(service, ports, None, listed=not translated)
         ends = _of_headless(self.snapshot, service) if service is not None else self._ends(asked)
-        found = Reached({k: Reach(end, _transports(ports, end.pod), k in ends.single) for k, end in ends.known.items()})
-        found = Reached({key: one for key, one in found.known.items() if one.transports})
+        found = Reached(_with_ports(ends, ports))
         if ends.outside:
             # Who writes the very address of a Service means the Service.
             found |= self._outside(ends.outside, ports, translated or not isinstance(asked.what, Network | Word))
@@ -337,6 +336,20 @@ def _of_headless(snapshot: Snapshot, service: Service) -> Ends:
     inside = {key_of(end): end for end in found if end.pod is not None or end.node is not None}
     outside = AddressSet.of(end.address for end in found if key_of(end) not in inside)
     return Ends(inside, outside)
+
+
+def _with_ports(ends: Ends, ports: PortsAsked | None) -> dict[EndKey, Reach]:
+    """The known ends at which any of the ports is; pods with the same container ports are looked at once."""
+    meanings: dict[tuple[ContainerPort, ...], TransportSet] = {}
+    known: dict[EndKey, Reach] = {}
+    for key, end in ends.known.items():
+        declared = end.pod.ports if end.pod is not None else ()
+        transports = meanings.get(declared)
+        if transports is None:
+            transports = meanings[declared] = _transports(ports, end.pod)
+        if transports:
+            known[key] = Reach(end, transports, key in ends.single)
+    return known
 
 
 def _by_number(ports: PortsAsked | None) -> bool:

@@ -52,13 +52,18 @@ class Kinds:
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
         self._pairs: dict[tuple[Hashable, Hashable], PairPorts] = {}
+        self._keys: dict[Hashable, Hashable] = {}
         self._covering: dict[tuple[Family, int], tuple[int, ...]] = {}
 
     def of(self, ends: Iterable[tuple[Endpoint, Hashable]]) -> list[tuple[Kind, Hashable]]:
         """The kinds of some ends. What is given beside an end divides them further, and is given back."""
         found: dict[tuple[Hashable, Hashable], list[Endpoint]] = {}
         for end, beside in ends:
-            found.setdefault((self._key(end), beside), []).append(end)
+            mine = end.address, end.pod.key if end.pod is not None else ""
+            key = self._keys.get(mine)
+            if key is None:
+                key = self._keys[mine] = self._key(end)
+            found.setdefault((key, beside), []).append(end)
         return [(Kind(key, tuple(many)), beside) for (key, beside), many in found.items()]
 
     def pair(self, source: Kind, destination: Kind) -> tuple[Endpoint, Endpoint, PairPorts] | None:
