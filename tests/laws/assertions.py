@@ -99,6 +99,16 @@ class Meaning:
             return False
         return destination is None or packet.source not in self.reference._node_addresses(destination)
 
+    def names(self, packet: Packet) -> bool:
+        """Whether both ends are named one by one, as a pod or an address, in the subject and in an entry."""
+        near, far = (packet.source, packet.destination)[:: 1 if self.outbound else -1]
+        subject = _list(self.written["from" if self.outbound else "to"])
+        others = [one for entry in self.written[self.verb] for one in _list(entry[self.far])]
+        return all(
+            any(_single(one) and self._has(one, address) for one in ends)
+            for ends, address in ((subject, near), (others, far))
+        )
+
     def nodes(self) -> set[Address]:
         """Every address of a node or of a pod on its network."""
         mine = {
@@ -139,7 +149,7 @@ class Meaning:
             )
         if end == "every pod":
             return bool(self._holders(address))
-        if end[0].isdigit() or ":" in end:
+        if _is_block(end):
             block = ipaddress.ip_network(end)
             return address in block and not (_silent(address) and block.num_addresses > 1)
         space, _, name = end.partition("/")
@@ -184,6 +194,14 @@ class Meaning:
             for port in pod["spec"]["containers"][0]["ports"]
         ]
         return (number, name, packet.coordinate) in named and protocol in ("", name)
+
+
+def _is_block(end: str) -> bool:
+    return end[0].isdigit() or ":" in end
+
+
+def _single(end: Any) -> bool:
+    return isinstance(end, str) and not end.endswith("*") and ("/" not in end or not _is_block(end))
 
 
 def _list(value: Any) -> list[Any]:

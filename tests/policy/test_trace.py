@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.model import Direction
-from outgate.policy import Endpoint, Flow, Policies, Verdict, judge, matched
-from outgate.testing import Manifest, clusters, pod, points, policy, snapshot_of
+from outgate.policy import Endpoint, Flow, Policies, Verdict, judge, matched, unstoppable
+from outgate.testing import Manifest, clusters, node, pod, points, policy, snapshot_of
 from tests.policy.asking import TOWN, Asked, Row, answer, ask, names, sides
 
 DENY_ALL: dict[str, Any] = {"policyTypes": ["Egress", "Ingress"]}
@@ -392,3 +393,24 @@ def test_a_rule_matches_a_set_of_ports_exactly_as_it_matches_each(
         first = next((rule for rule, one in zip(rules, sets, strict=True) if one.contains(protocol, coordinate)), None)
         assert side.verdict.allows is (first is not None)
         assert first is None or side.decided_by == first.origin
+
+
+def test_what_no_policy_can_come_between() -> None:
+    """Whatever is written: a pod and itself, its node towards it, and loopback; not the pod towards its node."""
+    made = [
+        node("n", ["10.9.0.1"]),
+        pod("a/x", ["10.0.0.1"], on="n"),
+        pod("a/h", ["10.9.0.1"], on="n", host_network=True),
+    ]
+    snapshot = snapshot_of(made)
+    policies = Policies(snapshot)
+    x, host = (Endpoint(one.addresses[0], one) for one in (snapshot.pods[1], snapshot.pods[0]))
+    there = Endpoint.at(snapshot, host.address)
+    assert there.node is not None
+    assert "reaches itself" in unstoppable(policies, x, x)
+    assert "is the node of a/x" in unstoppable(policies, there, x)
+    assert "is the node of a/x" in unstoppable(policies, host, x)
+    assert "loopback" in unstoppable(policies, x, Endpoint(ip_address("127.0.0.1")))
+    assert unstoppable(policies, x, there) == ""
+    assert unstoppable(policies, Endpoint(ip_address("10.9.0.2")), x) == ""
+    assert unstoppable(policies, there, there) == ""

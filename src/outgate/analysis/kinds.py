@@ -17,9 +17,9 @@ from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.model import Direction
 from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
-from outgate.policy import BlockMatch, Endpoint, Judge
+from outgate.policy import BlockMatch, Endpoint, Judge, unstoppable
 
-__all__ = ["Kind", "Kinds", "exempt"]
+__all__ = ["Kind", "Kinds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,6 @@ class Kind:
     def family(self) -> Family:
         """4 or 6."""
         return self.first.address.version
-
-
-def exempt(pair: PairPorts) -> bool:
-    """Whether no policy stands between the two, whatever it says: a pod and itself, a node and its pods."""
-    sides = (pair.trace.egress, pair.trace.ingress)
-    return any(side.isolated and side.verdict.allows and side.decided_by is None for side in sides)
 
 
 class Kinds:
@@ -86,9 +80,8 @@ class Kinds:
                 return start, end, self._pairs[key]
             close.setdefault(_node_of(start), (start, end))
         for start, end in close.values():
-            pair = pair_ports(self.judge, start, end)
-            if not exempt(pair):
-                return start, end, pair
+            if not unstoppable(self.judge.policies, start, end):
+                return start, end, pair_ports(self.judge, start, end)
         return None
 
     def named(self, source: Kind, destination: Kind) -> tuple[Endpoint, Endpoint, PairPorts] | None:

@@ -8,7 +8,7 @@ from outgate.policy.decide import ClassKey, Decision, Part, Policies, decide
 from outgate.policy.endpoints import Endpoint
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PodMatch, PortMatch, Rule, Tier, Verdict
-from outgate.policy.trace import Flow, Judge, Side, Trace, judge, matched
+from outgate.policy.trace import Flow, Judge, Side, Trace, judge, matched, unstoppable
 
 __all__ = [
     "OUTGATE",
@@ -34,4 +34,5 @@ __all__ = [
     "decide",
     "judge",
     "matched",
+    "unstoppable",
 ]

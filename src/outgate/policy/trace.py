@@ -19,7 +19,7 @@ from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, Rule, Verdict
 from outgate.policy.selection import resolve
 
-__all__ = ["Flow", "Judge", "Side", "Trace", "judge", "matched"]
+__all__ = ["Flow", "Judge", "Side", "Trace", "judge", "matched", "unstoppable"]
 
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
 
@@ -170,6 +170,19 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
         if _matches(policies, rule, peer, flow):
             return Side(direction, allow, True, rule.origin, f"allowed by {_cite(rule.origin)}", isolating)
     return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolating, word), isolating)
+
+
+def unstoppable(policies: Policies, source: Endpoint, destination: Endpoint) -> str:
+    """Why no policy, whatever it says, can come between two ends; empty where one can."""
+    for direction, subject, peer in (
+        (Direction.EGRESS, source, destination),
+        (Direction.INGRESS, destination, source),
+    ):
+        if subject.pod is not None and (subject.isolatable or policies.profile.host_network_isolated):
+            reason = _exemption(policies, subject, peer, translated=False, direction=direction)
+            if reason:
+                return reason
+    return ""
 
 
 def _exemption(policies: Policies, subject: Endpoint, peer: Endpoint, translated: bool, direction: Direction) -> str:
