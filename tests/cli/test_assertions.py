@@ -53,6 +53,17 @@ def test_one_fails(tmp_path: Path, recipes: str, capsys: pytest.CaptureFixture[s
     )
 
 
+def test_json_is_read_as_yaml_is(tmp_path: Path, recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the lines of its own text."""
+    path = tmp_path / "tests.json"
+    document = yaml.safe_load(HEAD + GOOD + BAD)
+    path.write_text(json.dumps(document, indent=1))
+    assert main(["test", str(path), "-f", recipes]) == 1
+    assert capsys.readouterr().out.startswith(
+        f"FAIL   from production/web-api: deny to production/postgres   {path}:12\n"
+    )
+
+
 def test_colours_are_where_they_are_wanted(tmp_path: Path, recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Green and red, and none in a pipe."""
     assert main(["test", written(tmp_path, GOOD), "-f", recipes, "--color", "always"]) == 0

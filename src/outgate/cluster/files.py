@@ -102,14 +102,17 @@ def read_documents(filenames: Sequence[str]) -> list[Document]:
     Raises InvalidInput with all that cannot be opened or read.
     """
     unreadable = Unreadable()
-    found = list(_documents(_files(filenames), unreadable))
+    found = list(_documents(_files(filenames), unreadable, whole=True))
     if unreadable.errors:
         raise InvalidInput(unreadable.errors)
     return found
 
 
-def documents_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
-    """The documents of the bytes of one file, YAML or JSON; what cannot be read is reported."""
+def documents_of(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document]:
+    """The documents of the bytes of one file, YAML or JSON; what cannot be read is reported.
+
+    `whole`: with everything in them, also where they are of no kind that `outgate.model.parse` looks at.
+    """
     text = _in_utf8(data, file, unreadable)
     if text is None:
         return
@@ -118,7 +121,7 @@ def documents_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Doc
         from outgate.cluster.jsontext import BadJsonError, read_json  # noqa: PLC0415 - only where there is JSON
 
         try:
-            yield from read_json(text, file, unreadable)
+            yield from read_json(text, file, unreadable, whole=whole)
             return
         except BadJsonError as error:
             # Braces begin YAML as well, and then its own reader gives the better answer.
@@ -146,13 +149,13 @@ def _in_utf8(data: bytes, file: str, unreadable: Unreadable) -> bytes | None:
     return data
 
 
-def _documents(files: Sequence[str], unreadable: Unreadable) -> Iterator[Document]:
+def _documents(files: Sequence[str], unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document]:
     for file in files:
         try:
             data = _read(file)
         except OSError as error:
             raise InvalidInput([_cannot(file, error)]) from error
-        yield from documents_of(data, file, unreadable)
+        yield from documents_of(data, file, unreadable, whole=whole)
 
 
 def _read(file: str) -> bytes:

@@ -58,8 +58,8 @@ class _Header(msgspec.Struct):
 _HEADER = msgspec.json.Decoder(_Header)
 
 
-def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
-    """The documents of a text in UTF-8: one value, or several one after the other.
+def read_json(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document]:
+    """The documents of a text in UTF-8: one value, or several one after the other. `whole`: with all that is in them.
 
     Raises BadJsonError before the first document where the text as a whole is no JSON; an item of a list that cannot be
     read is reported, and the others go on.
@@ -67,14 +67,14 @@ def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
     for start, end, implied in list(_slices(data)):
         text = data[start:end]
         try:
-            value = _value(text, implied)
+            value = msgspec.json.decode(text) if whole else _value(text, implied)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             problem = _explain(data, start, error)
             unreadable.errors.append(InputError(file, problem.line, "", problem.message))
             continue
         lines = Lines(data, start, end, find_lines)
         repeated: Mapping[Path, int] = {}
-        if isinstance(value, dict) and value.get("kind") == "NetworkPolicy":
+        if whole or (isinstance(value, dict) and value.get("kind") == "NetworkPolicy"):
             repeated = _repeated(data, start, end)
         yield Document(file, value, lines, "", repeated)
 
