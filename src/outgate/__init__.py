@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from outgate.version import __version__
+
 if TYPE_CHECKING:
     from outgate.api import (
         PROFILES,
@@ -49,8 +51,6 @@ __all__ = [
     "exposure",
     "load",
 ]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

@@ -13,13 +13,13 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from outgate.analysis.blocks import beyond_the_cluster
 from outgate.analysis.lookup import PodsTarget
 from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.errors import TooComplex
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
-from outgate.packets.packetset import Cube
-from outgate.policy import BlockMatch, Endpoint, Judge
+from outgate.policy import Endpoint, Judge
 
 __all__ = ["METADATA", "Edge", "EgressGraph", "Outside", "egress_graph"]
 
@@ -139,7 +139,7 @@ def _denied_at(pairs: Iterable[PairPorts]) -> Direction | None:
 def _to_outside(judge: Judge, sources: tuple[Pod, ...]) -> Iterator[Edge]:
     allowed = PacketSet.any()
     for pod in sources:
-        allowed &= _beyond_the_cluster(judge, pod)
+        allowed &= beyond_the_cluster(judge, pod, Direction.EGRESS)
     metadata = allowed.transports(METADATA)
     parts = [(addresses, transports) for addresses, transports in allowed if transports & _GOVERNED]
     parts.sort(key=lambda part: (part[0].size(), part[0].cidrs()))
@@ -151,21 +151,3 @@ def _to_outside(judge: Judge, sources: tuple[Pod, ...]) -> Iterator[Edge]:
         yield Edge(Outside(AddressSet.of((METADATA,)), "metadata service"), metadata & _GOVERNED, at)
     if denied and denied != AddressSet.of((METADATA,)):
         yield Edge(Outside(denied, rest=True), TransportSet(), Direction.EGRESS)
-
-
-def _beyond_the_cluster(judge: Judge, pod: Pod) -> PacketSet:
-    """What a pod may send to addresses that are nobody's in the cluster: selectors match none of them."""
-    policies = judge.policies
-    selecting = policies.selection.selecting(pod, Direction.EGRESS)
-    if not selecting:
-        return PacketSet.any()
-    cubes: list[Cube] = []
-    for rule in policies.rules(selecting, Direction.EGRESS):
-        # A port name means nothing where there is no pod to ask (concept page, "Targeting a Port by name").
-        transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
-        if rule.peers is None:
-            cubes.append((AddressSet.any(), transports))
-            continue
-        blocks = (match.addresses for match in rule.peers if isinstance(match, BlockMatch))
-        cubes.append((AddressSet.union_of(blocks), transports))
-    return PacketSet.union_of(cubes)
