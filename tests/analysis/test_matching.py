@@ -9,7 +9,7 @@ from outgate.analysis.matching import Presence, matched
 from outgate.policy import Policies
 from outgate.policy.grid import lens_of
 from outgate.testing import Manifest, namespace, snapshot_of
-from tests.analysis.two_sides import allow, outwards, pods
+from tests.analysis.two_sides import allow, outwards, pods, two
 
 CANARY = allow("canary", {"policyTypes": ["Egress"]}, version="v2")
 
@@ -108,3 +108,14 @@ def test_addresses_set_apart() -> None:
     both = [*pods("web", 2, first=10), *pods("db", 1, first=20)]
     found = [name for name, *_ in pieces(both, [*both, one])]
     assert found == ["shop/Deployment/db", "shop/Deployment/web[web-1]", "shop/Deployment/web[web-2]"]
+
+
+def test_addresses_set_apart_and_other_names() -> None:
+    """Pods of a roll-out at the same addresses: the one in the block is the one in the block, whatever its name."""
+    one = allow("in", {"ingress": [{"from": [{"ipBlock": {"cidr": "10.1.10.1/32"}}]}]}, app="db")
+    old, new = ([*pods("web", 2, first=10), *pods("db", 1, first=20), one] for _ in range(2))
+    for pod in new[:2]:
+        pod["metadata"]["name"] += "-again"
+    found = [name for name, *_ in pieces(old, new)]
+    assert found == ["shop/Deployment/db", "shop/Deployment/web[web-1-again]", "shop/Deployment/web[web-2-again]"]
+    assert not two([namespace("shop"), *old], [namespace("shop"), *new])
