@@ -119,3 +119,15 @@ def test_addresses_set_apart_and_other_names() -> None:
     found = [name for name, *_ in pieces(old, new)]
     assert found == ["shop/Deployment/db", "shop/Deployment/web[web-1-again]", "shop/Deployment/web[web-2-again]"]
     assert not two([namespace("shop"), *old], [namespace("shop"), *new])
+
+
+def test_an_address_that_changes_hands() -> None:
+    """The pod that has it now is like the one that had it, and that one has moved; neither is like the third."""
+    one = allow("in", {"ingress": [{"from": [{"ipBlock": {"cidr": "10.1.10.1/32"}}]}]}, app="db")
+    old, new = pods("web", 2, first=10), pods("web", 3, first=10)
+    for pod, last in zip(new, (3, 2, 1), strict=True):
+        pod["status"]["podIPs"] = [{"ip": f"10.1.10.{last}"}]
+        pod["status"]["podIP"] = f"10.1.10.{last}"
+    db = [*pods("db", 1, first=20), one]
+    found = [name for name, *_ in pieces([*old, *db], [*new, *db])]
+    assert found == ["shop/Deployment/db", *(f"shop/Deployment/web[web-{number}]" for number in (1, 2, 3))]
