@@ -101,6 +101,7 @@ class Causes:
             False: {one.group: one.before for one in found.pieces},
             True: {one.group: one.after for one in found.pieces},
         }
+        self._numbers: dict[Group, tuple[int, int]] = {one.group: one.identities for one in found.pieces}
         self._known: dict[tuple[object, ...], Cause] = {}
 
     def opens(self, change: Change) -> Cause | None:
@@ -121,7 +122,9 @@ class Causes:
         if not what:
             return None
         ends = change.source, change.destination
-        key = (passes_now, what, *(self._stands_for(end) for end in ends))
+        # Ends and shifts are shared by many changes and live as long as the diff: no other can have their identity.
+        stand_for = (self._numbers[end] if isinstance(end, Group) else id(end) for end in ends)
+        key = (passes_now, id(change.shift), *stand_for)
         found = self._known.get(key)
         if found is None:
             allowed = self._sorted(self._allowed(ends, what, passes_now))
@@ -129,12 +132,6 @@ class Causes:
             blamed = tuple(one for one in (*allowed, *denied) if self._differs(one))
             found = self._known[key] = Cause(allowed, denied, blamed)
         return found
-
-    def _stands_for(self, party: Party) -> object:
-        """Ends that have the same causes: pieces of the same identities."""
-        if not isinstance(party, Group):
-            return party
-        return tuple(None if (one := side[party]) is None else one.identity for side in self._sides.values())
 
     def _differs(self, origin: Origin) -> bool:
         return (origin.namespace, origin.name) in self._differing

@@ -40,15 +40,16 @@ class _Writer:
 
     def __init__(self, why: Causes) -> None:
         self._why = why
-        self._parties: dict[Party, Json] = {}
-        self._shifts: dict[Shift, Json] = {}
+        # Ends and shifts live as long as the diff, so no other can have their identity.
+        self._parties: dict[int, Json] = {}
+        self._shifts: dict[int, Json] = {}
         self._origins: dict[int, tuple[Origin, Json | None]] = {}
         self._causes: dict[int, tuple[Cause, Json]] = {}
 
     def change(self, one: Change) -> Json:
-        shift = self._shifts.get(one.shift)
+        shift = self._shifts.get(id(one.shift))
         if shift is None:
-            shift = self._shifts[one.shift] = _shift(one.shift)
+            shift = self._shifts[id(one.shift)] = _shift(one.shift)
         optional = {
             "sourceChange": one.source_presence.value if one.source_presence is not None else None,
             "destinationChange": one.destination_presence.value if one.destination_presence is not None else None,
@@ -64,9 +65,9 @@ class _Writer:
         }
 
     def _party(self, party: Party) -> Json:
-        found = self._parties.get(party)
+        found = self._parties.get(id(party))
         if found is None:
-            found = self._parties[party] = party_json(party)
+            found = self._parties[id(party)] = party_json(party)
         return found
 
     def _cause(self, cause: Cause | None) -> Json | None:
