@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
-from outgate.policy import Origin
+from outgate.policy import OUTGATE, Origin
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, origin_json, transports_json, without_empty
 
 __all__ = ["diff_json"]
 
 
-def diff_json(found: ConnectionDiff, why: Causes) -> Json:
-    """The document. Every change says who brings it; numbers by namespace come first, for a quick look."""
-    writer = _Writer(why)
+def diff_json(found: ConnectionDiff, why: Causes, notes: Sequence[str] = ()) -> Json:
+    """The document. Every change says who brings it; numbers by namespace come first, for a quick look.
+
+    `notes`: what the inputs refer to and do not have, and the comparison hangs on.
+    """
+    writer, profile = _Writer(why), found.after.grid.policies.profile.name
     return {
         "apiVersion": API_VERSION,
         "kind": "ConnectionDiff",
+        **({} if profile == OUTGATE.name else {"profile": profile}),
+        **({"notes": list(notes)} if notes else {}),
         "summary": _summary(found),
         "changes": [writer.change(one) for one in found],
         "isolation": [
