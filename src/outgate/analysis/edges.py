@@ -4,7 +4,7 @@ An edge leads to a workload (or a pod that belongs to none), or to a part of the
 that the pod's policies make, split by nothing else. What is denied is drawn where it tells something: workloads that
 cannot be reached at all, the metadata address of the clouds, and the rest of the addresses.
 
-An edge to a workload carries the ports that pass to *each* of its pods.
+An edge to a workload carries the ports that pass to *each* of its pods, by an address of either family.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.errors import TooComplex
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge
 
 __all__ = ["METADATA", "Edge", "EgressGraph", "Outside", "egress_graph"]
@@ -109,23 +110,25 @@ def _groups(snapshot: Snapshot, subject: PodsTarget) -> list[PodsTarget]:
 
 def _to_group(judge: Judge, sources: tuple[Pod, ...], group: PodsTarget) -> Edge:
     pairs: list[PairPorts] = []
+    everywhere = TransportSet.any()
     for source in sources:
         for pod in group.pods:
-            start, end = _ends(source, pod)
-            pairs.append(pair_ports(judge, start, end))
-    everywhere = TransportSet.any()
-    for pair in pairs:
-        everywhere &= pair.allowed
+            # By an address of either family, as on the list; two pods with none in common cannot talk.
+            mine = [pair_ports(judge, start, end) for start, end in _ends(source, pod)]
+            passing = TransportSet()
+            for pair in mine:
+                passing |= pair.allowed
+            everywhere &= passing
+            pairs += mine
     return Edge(group, everywhere, None if everywhere & _GOVERNED else _denied_at(pairs))
 
 
-def _ends(source: Pod, destination: Pod) -> tuple[Endpoint, Endpoint]:
-    """The two by addresses of one family where they have one in common."""
-    for family in (4, 6):
+def _ends(source: Pod, destination: Pod) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """The two by their addresses of each family that both have."""
+    for family in FAMILIES:
         start, end = Endpoint.of_pod(source, family), Endpoint.of_pod(destination, family)
         if start is not None and end is not None:
-            return start, end
-    return Endpoint(source.addresses[0], source), Endpoint(destination.addresses[0], destination)
+            yield start, end
 
 
 def _denied_at(pairs: Iterable[PairPorts]) -> Direction | None:
