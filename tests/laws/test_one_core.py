@@ -14,16 +14,14 @@ workloads without regard to their labels. Where two of them differ on purpose, t
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import random
 from collections.abc import Iterator, Mapping
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from outgate.analysis.assertions import KIND, read
-from outgate.analysis.connections import Connections, External, connections
+from outgate.analysis.connections import External, connections
 from outgate.analysis.diff import diff
 from outgate.analysis.edges import Edge, Outside, egress_graph
 from outgate.analysis.exposure import exposure
@@ -34,9 +32,9 @@ from outgate.analysis.reachability import Question
 from outgate.analysis.targets import ANY_TRANSPORT, TransportAsked
 from outgate.analysis.verdicts import Outcome, evaluate
 from outgate.model import Direction, Document, Pod, Snapshot
-from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
+from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
-from outgate.policy import Endpoint, Flow, Judge, Policies, decide
+from outgate.policy import Judge, Policies, decide
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 from outgate.testing import random_cluster, snapshot_of
 from tests.laws.test_connections import PORTS, PROTOCOLS, SEEDS, owned
@@ -59,7 +57,10 @@ class Core:
         self.found = connections(snapshot)
         self.group_of = {pod.key: group for group in self.found.groups.all for pod in group.pods}
         self.chance = random.Random(seed)
-        addresses = [*(pod.addresses for pod in snapshot.endpoints), *(one.addresses for one in snapshot.nodes.values())]
+        addresses = [
+            *(pod.addresses for pod in snapshot.endpoints),
+            *(one.addresses for one in snapshot.nodes.values()),
+        ]
         self.taken = AddressSet.of(address for many in addresses for address in many)
         ends = (one for one in Traffic(snapshot, seed).ends if one not in self.taken)
         self.outside = tuple(dict.fromkeys((*ends, *self.borders())))
@@ -172,13 +173,12 @@ def test_can_reach_says_what_the_list_says(seed: int) -> None:
                 transport = TransportAsked(port, int(protocol))
                 answer = reach(asked.judge, Question(one_pod(source), one_pod(destination), transport, family))
                 assert bool(answer) == listed.contains(protocol, port), (str(source), str(destination), port)
-    for source in asked.found.groups.all:
-        for destination in asked.found.groups.all:
-            mine = dict(asked.found.by_family(source, destination))
-            free = not any(tied(one, other) for one in source.pods for other in destination.pods)
-            if source.workload != destination.workload and free:
-                for family, listed in mine.items():
-                    assert asked.reached(many_pods(source), many_pods(destination), family) == listed
+    for group in asked.found.groups.all:
+        for other in asked.found.groups.all:
+            free = not any(tied(one, another) for one in group.pods for another in other.pods)
+            if group.workload != other.workload and free:
+                for family, listed in asked.found.by_family(group, other):
+                    assert asked.reached(many_pods(group), many_pods(other), family) == listed
 
 
 def many_pods(group: Group) -> PodsTarget:
@@ -196,19 +196,27 @@ def test_can_reach_outside_says_what_the_list_says(seed: int) -> None:
             if address.version not in {one.version for one in pod.addresses}:
                 continue
             for direction in Direction:
-                ends = (one_pod(pod), AddressTarget((address,)))[:: 1 if direction is Direction.EGRESS else -1]
+                source, destination = _ends(one_pod(pod), AddressTarget((address,)), direction)
                 listed = asked.listed_outside(pod, direction, address)
-                assert asked.reached(*ends) & GOVERNED == listed & GOVERNED, (str(pod), direction, address)
+                assert asked.reached(source, destination) & GOVERNED == listed & GOVERNED, (
+                    str(pod),
+                    direction,
+                    address,
+                )
         for block in BLOCKS:
             if block.version in {one.version for one in pod.addresses}:
                 _ask_block(asked, pod, BlockTarget(block))
 
 
+def _ends(subject: Target, peer: Target, direction: Direction) -> tuple[Target, Target]:
+    return (subject, peer) if direction is Direction.EGRESS else (peer, subject)
+
+
 def _ask_block(asked: Core, pod: Pod, block: BlockTarget) -> None:
     beyond = AddressSet.network(block.network) - asked.taken - LOOPBACK
     for direction in Direction:
-        ends = (one_pod(pod), block)[:: 1 if direction is Direction.EGRESS else -1]
-        answer = reach(asked.judge, Question(*ends, ANY_TRANSPORT, block.network.version))
+        source, destination = _ends(one_pod(pod), block, direction)
+        answer = reach(asked.judge, Question(source, destination, ANY_TRANSPORT, block.network.version))
         assert answer.ports is not None
         assert answer.ports.by_address is not None
         packets = asked.found.grid.outside(asked.group_of[pod.key].identity, direction)
@@ -333,14 +341,11 @@ def test_edges_are_lines_of_the_list(seed: int) -> None:
         edges = [one for one in picture.edges if isinstance(one.destination, PodsTarget)]
         for edge in edges:
             _ask_edge(asked, pod, edge)
-        drawn = {one.destination.addresses: one.transports for one in picture.edges if _part(one)}
+        outside = [(one.destination, one) for one in picture.edges if isinstance(one.destination, Outside)]
+        drawn = {there.addresses: one.transports for there, one in outside if one.allowed and not there.name}
         if not pod.host_network:
             parts = asked.found.outside(asked.group_of[pod.key], Direction.EGRESS)
             assert drawn == {part.addresses: transports for part, transports in parts}
-
-
-def _part(edge: Edge) -> bool:
-    return isinstance(edge.destination, Outside) and edge.allowed and edge.destination.name == ""
 
 
 def _ask_edge(asked: Core, pod: Pod, edge: Edge) -> None:
@@ -358,9 +363,9 @@ def _ask_edge(asked: Core, pod: Pod, edge: Edge) -> None:
 
 
 def spelled(transports: TransportSet) -> list[str]:
-    """Ports as a file of assertions has them; port 0, which nobody can write, is left out."""
+    """Ports as a file of assertions has them; port 0, which nobody can write alone, is left out."""
     return [
-        f"{max(low, 1)}-{high}/{protocol.name}"
+        protocol.name if (low, high) == (0, 65535) else f"{max(low, 1)}-{high}/{protocol.name}"
         for protocol in PROTOCOLS
         for low, high in transports.of(protocol)
         if high
@@ -405,27 +410,30 @@ def test_only_the_list_holds_and_less_of_it_fails(seed: int) -> None:
     subjects = list(asked.subjects())
     for pod in asked.chance.sample(subjects, min(3, len(subjects))):
         group = asked.group_of[pod.key]
-        families = {one.version for one in pod.addresses}
         # A workload and itself are not on the list.
         own = [{"to": f"{one.namespace}/{one.name}"} for one in _own(asked, pod)]
-        inside, outside = _lines(asked, pod, group), _parts(asked, group, families)
+        inside, parts = _lines(asked, group), _parts(asked, group)
         subject = f"{pod.namespace}/{pod.name}"
-        written: list[dict[str, object]] = [{"from": subject, "only": [*own, *inside, *outside]}]
+        written: list[dict[str, object]] = [{"from": subject, "only": [*own, *inside, *parts.values()]}]
+        # Addresses that are nobody's are on no line inside; a part that somebody has all of may be. Assertions speak of
+        # families that both ends have.
+        mine = AddressSet.union_of(AddressSet.whole(one.version) for one in pod.addresses)
+        free = mine - asked.taken - LOOPBACK - TO_MANY
+        outside = [entry for part, entry in parts.items() if part.addresses & free]
         if outside:
-            # Addresses that are nobody's are on no line inside.
             written.append({"from": subject, "only": [*own, *inside]})
         whole, *less = verdicts(asked, written)
         assert whole.holds, (subject, whole.failure)
         assert not any(one.holds for one in less), subject
-        denied = [{"from": subject, "deny": entry} for entry in outside]
-        assert not any(one.holds for one in verdicts(asked, list(denied))), subject
+        denied: list[dict[str, object]] = [{"from": subject, "deny": entry} for entry in outside]
+        assert not any(one.holds for one in verdicts(asked, denied)), subject
 
 
 def _own(asked: Core, pod: Pod) -> list[Pod]:
     return [one for one in asked.snapshot.endpoints if one.key != pod.key and workload_of(one) == workload_of(pod)]
 
 
-def _lines(asked: Core, pod: Pod, group: Group) -> list[dict[str, object]]:
+def _lines(asked: Core, group: Group) -> list[dict[str, object]]:
     lines: list[dict[str, object]] = []
     for other in asked.snapshot.endpoints:
         there = asked.group_of[other.key]
@@ -435,13 +443,13 @@ def _lines(asked: Core, pod: Pod, group: Group) -> list[dict[str, object]]:
     return lines
 
 
-def _parts(asked: Core, group: Group, families: set[int]) -> list[dict[str, object]]:
-    parts: list[dict[str, object]] = []
-    for part, transports in asked.found.outside(group, Direction.EGRESS):
-        blocks = [one for one in part.addresses.cidrs() if ipaddress.ip_network(one).version in families]
-        if blocks and spelled(transports):
-            parts.append({"to": blocks, "port": spelled(transports)})
-    return parts
+def _parts(asked: Core, group: Group) -> dict[External, dict[str, object]]:
+    # Both families, also of a pod that has one: its policies say something of each.
+    return {
+        part: {"to": list(part.addresses.cidrs()), "port": spelled(transports)}
+        for part, transports in asked.found.outside(group, Direction.EGRESS)
+        if spelled(transports)
+    }
 
 
 # ---- the proof can fail ----------------------------------------------------------------------------------------------
