@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from outgate.cluster.files import documents_of
-from outgate.cluster.reading import Lines, Unreadable
+from outgate.cluster.reading import Lines, Newlines, Unreadable
 from outgate.errors import InputError
 from outgate.model.parse import _items
 from outgate.model.place import Document, Path
@@ -18,7 +22,7 @@ def test_lines_count_from_the_beginning_of_the_file() -> None:
         asked.append(text)
         return {(): 0, ("spec",): 1, ("spec", "a"): 2}
 
-    lines = Lines(data, data.index(b"two"), data.index(b"five"), find)
+    lines = Lines(Newlines(data), data.index(b"two"), data.index(b"five"), find)
     assert asked == []
     assert [lines(path) for path in ((), ("spec",), ("spec", "a"))] == [2, 3, 4]
     assert asked == [b"two\nthree\nfour\n"]
@@ -30,14 +34,24 @@ def test_the_first_line_needs_no_reading() -> None:
     def never(text: bytes) -> dict[Path, int]:
         raise AssertionError(text)
 
-    assert Lines(b"one\ntwo\n", 4, 8, never).first == 2
+    assert Lines(Newlines(b"one\ntwo\n"), 4, 8, never).first == 2
+
+
+@given(st.binary(max_size=40), st.integers(0, 40), st.integers(1, 9))
+def test_newlines_are_counted_as_one_would(data: bytes, at: int, step: int) -> None:
+    """Counted in steps, and at the borders of steps, as from the beginning."""
+    at = min(at, len(data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Newlines, "_STEP", step)
+        counted = Newlines(data)
+        assert [counted.line(at), counted.line(0)] == [1 + data[:at].count(b"\n"), 1]
 
 
 def test_a_missing_value_has_the_line_of_its_nearest_parent() -> None:
     """What is missing stands nowhere; the reader is sent to where it would have to be."""
-    lines = Lines(b"x\n", 0, 2, lambda _: {(): 0, ("spec",): 6})
+    lines = Lines(Newlines(b"x\n"), 0, 2, lambda _: {(): 0, ("spec",): 6})
     assert [lines(path) for path in (("spec", "egress", 0, "to"), ("metadata", "name"))] == [7, 1]
-    assert Lines(b"", 0, 0, lambda _: {})(("a",)) == 1
+    assert Lines(Newlines(b""), 0, 0, lambda _: {})(("a",)) == 1
 
 
 YAML = """\

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from outgate.cluster.reading import Lines, Unreadable
+from outgate.cluster.reading import Lines, Newlines, Unreadable
 from outgate.errors import InputError
 from outgate.model.parse import implied_by_list
 from outgate.model.parse_decode import plain_type
@@ -84,9 +84,10 @@ def read_json(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = F
 
 def read_typed(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document | TypedPod]:
     """The same, but pods come in their type where they have it; never where the `whole` is wanted."""
+    newlines = Newlines(data)
     for start, end, implied in list(_slices(data)):
         text = data[start:end]
-        lines = Lines(data, start, end, find_lines)
+        lines = Lines(newlines, start, end, find_lines)
         pod = None if whole else _pod(text, implied)
         document = functools.partial(_document, text, implied, file, lines, unreadable, whole=whole)
         if pod is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from outgate.errors import InputError
 from outgate.model.place import Path
 
-__all__ = ["Lines", "Unreadable"]
+__all__ = ["Lines", "Newlines", "Unreadable"]
 
 
 @dataclass(slots=True)
@@ -19,6 +19,32 @@ class Unreadable:
     warnings: list[InputError] = field(default_factory=list)
 
 
+class Newlines:
+    """The newlines of one file, counted once.
+
+    A file of a hundred thousand objects is asked for the beginning of many of them, and counting from its own beginning
+    each time would cost more than reading it.
+    """
+
+    __slots__ = ("_before", "data")
+
+    _STEP = 1 << 16
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._before: list[int] = []
+
+    def line(self, at: int) -> int:
+        """The line of a place, counted from 1."""
+        if not self._before:
+            counted = 0
+            for start in range(0, len(self.data) + 1, self._STEP):
+                self._before.append(counted)
+                counted += self.data.count(b"\n", start, start + self._STEP)
+        step = at // self._STEP
+        return 1 + self._before[step] + self.data.count(b"\n", step * self._STEP, at)
+
+
 class Lines:
     """The lines of one document, a slice of its file. Call it with a path.
 
@@ -26,10 +52,10 @@ class Lines:
     not copied: of the files that were read, the bytes stay.
     """
 
-    __slots__ = ("_data", "_end", "_find", "_first", "_start", "_table")
+    __slots__ = ("_end", "_file", "_find", "_first", "_start", "_table")
 
-    def __init__(self, data: bytes, start: int, end: int, find: Callable[[bytes], Mapping[Path, int]]) -> None:
-        self._data = data
+    def __init__(self, file: Newlines, start: int, end: int, find: Callable[[bytes], Mapping[Path, int]]) -> None:
+        self._file = file
         self._start = start
         self._end = end
         self._find = find
@@ -40,13 +66,13 @@ class Lines:
     def first(self) -> int:
         """The line on which the document begins, counted from 1 in its file."""
         if not self._first:
-            self._first = 1 + self._data.count(b"\n", 0, self._start)
+            self._first = self._file.line(self._start)
         return self._first
 
     def __call__(self, path: Path) -> int:
         """The line of the value at a path, counted from 1; of the nearest parent where there is no such value."""
         if self._table is None:
-            self._table = self._find(self._data[self._start : self._end])
+            self._table = self._find(self._file.data[self._start : self._end])
         while path and path not in self._table:
             path = path[:-1]
         return self.first + self._table.get(path, 0)
@@ -60,7 +86,7 @@ class Lines:
         begin = self(path) - self.first
         assert self._table is not None
         after = [line for at, line in self._table.items() if line > begin and at[: len(path)] != path]
-        lines = self._data[self._start : self._end].decode("utf-8", "replace").split("\n")
+        lines = self._file.data[self._start : self._end].decode("utf-8", "replace").split("\n")
         if not path:
             begin = 0
         kept = lines[begin : min(after, default=len(lines))]

@@ -9,9 +9,9 @@ import than a file of a person takes to be read, so it is imported where it is n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from outgate.cluster.reading import Lines, Unreadable
+from outgate.cluster.reading import Lines, Newlines, Unreadable
 from outgate.cluster.yamlplain import read_plain
 from outgate.errors import InputError
 from outgate.model.place import Document, Path
@@ -28,7 +28,7 @@ _SOURCE = re.compile(rb"#[ \t]*Source:[ \t]*(\S+)")
 
 def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
     """The documents of a text in UTF-8; empty ones are passed over, and what cannot be read is reported."""
-    inherited = ""
+    inherited, newlines = "", Newlines(data)
     for start, end in _pieces(data):
         piece = data[start:end]
         if _EMPTY.fullmatch(piece):
@@ -37,23 +37,23 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
         value: object = read_plain(piece)
         repeated, rest = _NONE_REPEATED, None
         if value is None:
-            built = _build(data, start, piece, file, unreadable)
+            built = _build(newlines.line, start, piece, file, unreadable)
             if built is None:
                 continue
             value, repeated, rest = built
-        first = data.count(b"\n", 0, start) + 1 if repeated or rest is not None else 0
+        first = newlines.line(start) if repeated or rest is not None else 0
         if rest is not None:
             words = "kubectl does not read on after this end of a document (...): begin the next one with ---"
             unreadable.warnings.append(InputError(file, first + rest, "", words))
         template = _source(_HEAD.match(piece)) or inherited
-        lines = Lines(data, start, end, _find_lines)
+        lines = Lines(newlines, start, end, _find_lines)
         placed = {path: first + line for path, line in repeated.items()}
         yield Document(file, value, lines, template, placed, text=lines.text)
         inherited = _source(_tail(piece))
 
 
 def _build(
-    data: bytes, start: int, piece: bytes, file: str, unreadable: Unreadable
+    line_of: Callable[[int], int], start: int, piece: bytes, file: str, unreadable: Unreadable
 ) -> tuple[object, dict[Path, int], int | None] | None:
     """What libyaml makes of a piece; None, and an error, where it cannot be read."""
     from outgate.cluster.yamlbuild import BadYamlError, build  # noqa: PLC0415 - only when needed
@@ -62,8 +62,8 @@ def _build(
         return build(piece)
     except BadYamlError as error:
         # An end of the text that comes too soon is at the last line, not below it.
-        line = 1 + data.count(b"\n", 0, start) + min(error.line, piece.rstrip().count(b"\n"))
-        unreadable.errors.append(InputError(file, line, "", _advise(data, line, error.message)))
+        line = min(error.line, piece.rstrip().count(b"\n"))
+        unreadable.errors.append(InputError(file, line_of(start) + line, "", _advise(piece, line, error.message)))
         return None
 
 
@@ -118,9 +118,9 @@ def _source(text: re.Match[bytes] | bytes | None) -> str:
     return found.group(1).decode("utf-8", "replace") if found else ""
 
 
-def _advise(data: bytes, line: int, message: str) -> str:
-    """The message of the parser, and what to do about it where the line tells."""
-    text = data.split(b"\n", line)[line - 1]
+def _advise(piece: bytes, line: int, message: str) -> str:
+    """The message of the parser, and what to do about it where the line, counted from 0 in its piece, tells."""
+    text = piece.split(b"\n", line + 1)[line]
     if b"{{" in text:
         return f"{message}: this looks like a template, which must be rendered first (helm template)"
     if re.match(rb"[ ]*\t", text):
