@@ -13,25 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.analysis.connections import Connections
-from outgate.model import Direction, Snapshot
+from outgate.model import Snapshot
 from outgate.model.labels import LabelSelector, Operator
 from outgate.model.snapshot import NAME_LABEL
 from outgate.policy import Origin, PodMatch
-from outgate.policy.rules import rules_of
 
 __all__ = ["unknowns"]
 
+Selectors = tuple[tuple[LabelSelector, Origin], ...]
 MOST_NAMED = 3
 
 
 def unknowns(found: Connections) -> tuple[str, ...]:
     """Everything that the list hangs on and that is not in the input, a sentence each."""
-    snapshot = found.snapshot
+    snapshot, selectors = found.snapshot, _selectors(found)
     return tuple(
         dict.fromkeys(
             (
-                *_without_labels(snapshot),
-                *_named_and_missing(snapshot),
+                *_without_labels(snapshot, selectors),
+                *_named_and_missing(snapshot, selectors),
                 *_missing_services(snapshot),
                 *_behind_an_ingress(found),
             )
@@ -39,19 +39,19 @@ def unknowns(found: Connections) -> tuple[str, ...]:
     )
 
 
-def _selectors(snapshot: Snapshot) -> Iterator[tuple[LabelSelector, Origin]]:
+def _selectors(found: Connections) -> tuple[tuple[LabelSelector, Origin], ...]:
     """The namespace selectors of all rules."""
-    for policy in snapshot.policies:
-        for direction in Direction:
-            for rule in rules_of(policy, direction):
-                for peer in rule.peers or ():
-                    if isinstance(peer, PodMatch) and peer.namespaces is not None:
-                        yield peer.namespaces, rule.origin
+    return tuple(
+        (peer.namespaces, rule.origin)
+        for rule in found.grid.all_rules()
+        for peer in rule.peers or ()
+        if isinstance(peer, PodMatch) and peer.namespaces is not None
+    )
 
 
-def _without_labels(snapshot: Snapshot) -> Iterator[str]:
+def _without_labels(snapshot: Snapshot, selectors: Selectors) -> Iterator[str]:
     """Of a namespace that is only mentioned the input gives no label but the name, which the server itself sets."""
-    readers = [origin for selector, origin in _selectors(snapshot) if selector.keys() - {NAME_LABEL}]
+    readers = [origin for selector, origin in selectors if selector.keys() - {NAME_LABEL}]
     if not readers:
         return
     for name in snapshot.pods_by_namespace:
@@ -59,9 +59,9 @@ def _without_labels(snapshot: Snapshot) -> Iterator[str]:
             yield f"namespace {name} is not in the input: its labels are not known, and {_some(readers)} look at labels"
 
 
-def _named_and_missing(snapshot: Snapshot) -> Iterator[str]:
+def _named_and_missing(snapshot: Snapshot, selectors: Selectors) -> Iterator[str]:
     named: dict[str, list[Origin]] = {}
-    for selector, origin in _selectors(snapshot):
+    for selector, origin in selectors:
         for requirement in selector.requirements:
             if requirement.key == NAME_LABEL and requirement.operator is Operator.IN:
                 for name in requirement.values:

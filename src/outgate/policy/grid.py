@@ -77,7 +77,7 @@ class Grid:
         snapshot = policies.snapshot
         self._table: _Table = previous._table if previous is not None else _Table()
         self._policies = [self._table.of(policy) for policy in snapshot.policies]
-        mine = Lens.of(snapshot.policies, self._all_rules())
+        mine = Lens.of(snapshot.policies, self.all_rules())
         self.lens = mine if lens is None else lens | mine
         self.identities = self._identities(previous)
         self.keys: dict[Direction, list[PolicyKey]] = {}
@@ -105,7 +105,8 @@ class Grid:
 
     # ---- rules and identities ----------------------------------------------------------------------------------------
 
-    def _all_rules(self) -> Iterator[Rule]:
+    def all_rules(self) -> Iterator[Rule]:
+        """The rules of all policies, by policy and direction."""
         for one in self._policies:
             for rules in one.rules.values():
                 yield from rules
@@ -149,7 +150,7 @@ class Grid:
             return (4,) if have[4] or not have[6] else (6,)
         if have[4] != have[6]:
             return FAMILIES
-        for rule in self._all_rules():
+        for rule in self.all_rules():
             for peer in rule.peers or ():
                 if isinstance(peer, BlockMatch) and self.identities.peers(peer, 4) != self.identities.peers(peer, 6):
                     return FAMILIES
