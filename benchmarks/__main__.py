@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -75,9 +76,12 @@ def _machine() -> str:
 
 
 def _analysis(rounds: int, *, quick: bool, write: bool) -> Tables:
+    machine: Row = {"machine": _machine(), "processors": os.cpu_count(), "rounds": rounds}
+    machine["load before"] = round(os.getloadavg()[0], 1)
     with Bench(QUICK if quick else FULL, rounds) as bench:
         by_pods, by_kinds = bench.by_pods(), bench.by_kinds()
-        tables = {
+        tables: dict[str, list[Row]] = {
+            "machine": [machine],
             "whole commands": bench.commands(),
             "the list, step by step": bench.steps(),
             "one policy changed": bench.changes(),

@@ -42,28 +42,29 @@ def filled(text: str, tables: Mapping[str, list[Row]]) -> str:
 
 def against_pods(points: Sequence[Point]) -> Chart:
     """Pods grow, kinds do not."""
-    shape, first = points[0].shape, points[0]
+    shape, first = points[0].shape, statistics.median(points[0].listing)
     return Chart(
-        "Listing hardly grows with the number of pods",
-        f"{count(shape.kinds)} kinds of pod, {count(shape.policies)} policies, {shape.namespaces} namespaces"
-        " – and more and more replicas",
+        "Time against pods, at a constant number of kinds",
+        f"{count(shape.kinds)} kinds of pod, {count(shape.policies)} policies, {shape.namespaces} namespaces;"
+        " more and more replicas",
         Axis("pods (logarithmic)", count),
         Axis("CPU time (logarithmic)", seconds),
         (
             Series("reading the JSON", _data(points, "pods", "reading")),
             Series("grid and list", _data(points, "pods", "listing")),
         ),
-        (Guide("if listing grew\nin proportion to pods", shape.pods, statistics.median(first.listing)),),
+        (Guide("in proportion to pods,\nfrom the first point of the list", shape.pods, first),),
     )
 
 
 def against_kinds(points: Sequence[Point]) -> Chart:
     """Kinds grow, pods do not."""
-    shape, first = points[0].shape, points[0]
+    shape, first = points[0].shape, statistics.median(points[0].listing)
     each = shape.policies / shape.kinds
     return Chart(
-        "Listing grows with the number of kinds of pod",
-        f"{count(shape.pods)} pods, {each:g} policies for each kind, {shape.namespaces} namespaces",
+        "Time against kinds of pod, at a constant number of pods",
+        f"{count(shape.pods)} pods, {each:g} policies for each kind, {shape.namespaces} namespaces;"
+        " more and more applications",
         Axis("kinds of pod (logarithmic)", count),
         Axis("CPU time (logarithmic)", seconds),
         (
@@ -71,8 +72,8 @@ def against_kinds(points: Sequence[Point]) -> Chart:
             Series("grid and list", _data(points, "kinds", "listing")),
         ),
         (
-            Guide("in proportion\nto kinds", shape.kinds, statistics.median(first.listing)),
-            Guide("to their square", shape.kinds, statistics.median(first.listing), 2),
+            Guide("in proportion\nto kinds", shape.kinds, first),
+            Guide("in proportion to\nthe square of kinds", shape.kinds, first, 2),
         ),
     )
 

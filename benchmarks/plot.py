@@ -17,8 +17,8 @@ from html import escape
 
 __all__ = ["Axis", "Chart", "Datum", "Guide", "Series", "count", "draw", "seconds"]
 
-_WIDTH, _HEIGHT = 780, 450
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 186, 84, 62
+_WIDTH, _HEIGHT = 780, 470
+_LEFT, _RIGHT, _TOP, _BOTTOM = 88, 160, 106, 64
 _PAPER, _INK, _SOFT, _GRID, _FINE = "#ffffff", "#1f2430", "#5b6472", "#d8dde5", "#eef1f5"
 _COLOURS = ("#0b5cad", "#b4500b", "#2b7a3d", "#7a3d9a")
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
@@ -151,15 +151,22 @@ class _Plane:
             yield _text(x, bottom + 21, self.chart.x.write(value), 'text-anchor="middle"')
         yield f'<path d="M{_LEFT} {_TOP}V{bottom}H{end}" fill="none" stroke="{_SOFT}"/>'
         yield _text((_LEFT + end) / 2, _HEIGHT - 16, self.chart.x.title, f'text-anchor="middle" fill="{_SOFT}"')
-        yield _text(_LEFT - 60, _TOP - 12, self.chart.y.title, f'fill="{_SOFT}"')
+        yield _text(24, _TOP - 19, self.chart.y.title, f'fill="{_SOFT}"')
 
     def _guide(self, guide: Guide) -> Iterator[str]:
         x, y = self._end_of(guide)
-        start = f"M{self.x(guide.x):.1f} {self.y(guide.y):.1f}"
+        start_x, start_y = self.x(guide.x), self.y(guide.y)
+        start = f"M{start_x:.1f} {start_y:.1f}"
         yield f'<path class="guide" d="{start}L{x:.1f} {y:.1f}" stroke="{_SOFT}" stroke-dasharray="3 5"/>'
+        if x < self.x(self.xs[-1]) - 1:
+            # It leaves at the top; to its left, above all measurements, is room for its name.
+            for number, line in enumerate(guide.name.split("\n")):
+                below = 17 + number * _LINE
+                beside = x - below * (x - start_x) / (start_y - y) - 9
+                yield _text(beside, y + below, line, f'text-anchor="end" fill="{_SOFT}"')
 
     def _end_of(self, guide: Guide) -> tuple[float, float]:
-        """Where a guide leaves: at the right, or at the top if it is there first."""
+        """Where a guide ends: below the last point, or at the top if it is there first."""
         last = self.xs[-1]
         value = guide.y * (last / guide.x) ** guide.power
         if value > self.high:
@@ -186,7 +193,9 @@ class _Plane:
             (self.y(series.data[-1].y), series.name.split("\n"), _COLOURS[number % len(_COLOURS)], "600")
             for number, series in enumerate(self.chart.series)
         ]
-        wanted += [(self._end_of(guide)[1], guide.name.split("\n"), _SOFT, "400") for guide in self.chart.guides]
+        ends = ((guide, *self._end_of(guide)) for guide in self.chart.guides)
+        right = self.x(self.xs[-1]) - 1
+        wanted += [(y, guide.name.split("\n"), _SOFT, "400") for guide, x, y in ends if x >= right]
         free = float(_TOP)
         for middle, words, colour, weight in sorted(wanted):
             top = max(free, middle - len(words) * _LINE / 2)
