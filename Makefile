@@ -27,8 +27,8 @@ demo: ## build the example cluster in network namespaces, enforce its policies, 
 	@$(BIN)/outgate lab -f examples/recipes
 
 .PHONY: test
-test: ## every check and every test
-	@scripts/setup.sh dev --kernel
+test: ## every check and every test (those in a browser where Chromium is installed; CI installs it)
+	@scripts/setup.sh dev --kernel $(if $(CI),--browser)
 	@$(MAKE) --no-print-directory checks
 	$(BIN)/python -m pytest $(WORKERS) $(PYTEST)
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes this folder ready to work in, and does nothing at all when it already is.
 #
-#   scripts/setup.sh run           .venv with the `outgate` command, to use it
-#   scripts/setup.sh dev           the same, and what the checks and tests need
-#   scripts/setup.sh run --kernel  also the programs `nft` and `ip`, which the lab drives
+#   scripts/setup.sh run            .venv with the `outgate` command, to use it
+#   scripts/setup.sh dev            the same, and what the checks and tests need
+#   scripts/setup.sh run --kernel   also the programs `nft` and `ip`, which the lab drives
+#   scripts/setup.sh dev --browser  also Chromium and its driver, in which the HTML page is tested
 #
 # Python packages come from requirements/*.txt, pinned and hashed, and from nowhere else. Debian packages are installed
 # only as root, and only those that are missing; for anybody else this says what to install and stops. It never calls
@@ -32,6 +33,12 @@ install_debian_packages() {
 missing_kernel_packages() {
     command -v nft >/dev/null || printf '%s\n' nftables
     command -v ip >/dev/null || printf '%s\n' iproute2
+}
+
+# The Debian packages of the browser that the tests of the HTML page drive, as far as they are missing here.
+missing_browser_packages() {
+    command -v chromium >/dev/null || printf '%s\n' chromium
+    command -v chromedriver >/dev/null || printf '%s\n' chromium-driver
 }
 
 # Everything that .venv is made from. The folder is part of it: the scripts in .venv/bin name it in their first line.
@@ -115,16 +122,21 @@ install_python_packages() {
 }
 
 main() {
-    local profile="${1:-}" packages
+    local profile="${1:-}" packages option
+    local usage="usage: scripts/setup.sh run|dev [--kernel] [--browser]"
     case "$profile" in
-        run | dev) ;;
-        *) die "usage: scripts/setup.sh run|dev [--kernel]" ;;
+        run | dev) shift ;;
+        *) die "$usage" ;;
     esac
     packages=""
     is_up_to_date "$profile" || packages="$(missing_python_packages)"
-    if [ "${2:-}" = "--kernel" ]; then
-        packages="$packages $(missing_kernel_packages)"
-    fi
+    for option in "$@"; do
+        case "$option" in
+            --kernel) packages="$packages $(missing_kernel_packages)" ;;
+            --browser) packages="$packages $(missing_browser_packages)" ;;
+            *) die "$usage" ;;
+        esac
+    done
     # shellcheck disable=SC2086  # package names, split on purpose
     require_packages $packages
     is_up_to_date "$profile" || install_python_packages "$profile"

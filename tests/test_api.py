@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import outgate
-from outgate import InvalidInput, can_reach, connections, load
+from outgate import PROFILES, InvalidInput, can_reach, connections, diff, exposure, load
 from outgate.errors import UnknownName
 
 
@@ -31,6 +31,18 @@ def test_questions(recipes: str) -> None:
     names = {"api.example.com": [ipaddress.ip_address("203.0.113.9")]}
     assert can_reach(cluster, "production/web-api", "api.example.com", port=443, names=names)
     assert len(list(connections(cluster))) == 21
+
+
+def test_two_clusters(recipes: str) -> None:
+    """A comparison is true if anything differs, and an exposure names the worst first."""
+    cluster = load(recipes)
+    assert not diff(cluster, cluster)
+    opened = diff(cluster, cluster.with_policies([]))
+    assert opened
+    assert opened.opens
+    assert not opened.closes
+    assert str(exposure(cluster).workloads[0].group) == "kube-system/coredns"
+    assert sum(1 for _ in connections(cluster, PROFILES["cilium"])) > 0
 
 
 def test_bad_input_is_an_exception_with_places(tmp_path: Path, recipes: str) -> None:

@@ -14,22 +14,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from outgate.version import __version__
+
 if TYPE_CHECKING:
-    from outgate.api import Connection, Connections, InvalidInput, Reachability, Snapshot, can_reach, connections, load
+    from outgate.api import (
+        PROFILES,
+        Connection,
+        ConnectionDiff,
+        Connections,
+        ExposureReport,
+        InvalidInput,
+        Profile,
+        Reachability,
+        Snapshot,
+        can_reach,
+        connections,
+        diff,
+        exposure,
+        load,
+    )
 
 __all__ = [
+    "PROFILES",
     "Connection",
+    "ConnectionDiff",
     "Connections",
+    "ExposureReport",
     "InvalidInput",
+    "Profile",
     "Reachability",
     "Snapshot",
     "__version__",
     "can_reach",
     "connections",
+    "diff",
+    "exposure",
     "load",
 ]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

@@ -17,15 +17,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outgate.analysis.connections import Connection, Connections, connections
+from outgate.analysis.diff import ConnectionDiff, diff
+from outgate.analysis.exposure import ExposureReport, exposure
 from outgate.analysis.reachability import Reachability
 from outgate.errors import InvalidInput
 from outgate.model import Snapshot
-from outgate.policy import OUTGATE, Profile
+from outgate.policy import OUTGATE, PROFILES, Profile
 
 if TYPE_CHECKING:
     from outgate.packets import Address
 
-__all__ = ["Connection", "Connections", "InvalidInput", "Reachability", "Snapshot", "can_reach", "connections", "load"]
+__all__ = [
+    "PROFILES",
+    "Connection",
+    "ConnectionDiff",
+    "Connections",
+    "ExposureReport",
+    "InvalidInput",
+    "Profile",
+    "Reachability",
+    "Snapshot",
+    "can_reach",
+    "connections",
+    "diff",
+    "exposure",
+    "load",
+]
 
 
 def load(*paths: str | Path, namespace: str = "default") -> Snapshot:

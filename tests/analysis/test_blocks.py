@@ -7,10 +7,10 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.analysis.blocks import block_ports, pieces
+from outgate.analysis.blocks import beyond_the_cluster, block_ports, pieces, rule_beyond
 from outgate.analysis.targets import TransportAsked
 from outgate.model import Direction
-from outgate.packets import Address, AddressSet, Protocol
+from outgate.packets import Address, AddressSet, PacketSet, Protocol
 from outgate.packets.addresses import Network
 from outgate.policy import Endpoint, Flow, Judge, Policies, Verdict
 from outgate.policy.endpoints import LOOPBACK
@@ -118,3 +118,22 @@ def test_ports_of_a_block_of_pods_ask_both_ends() -> None:
     db, lone = ipaddress.ip_address("10.1.1.20"), ipaddress.ip_address("10.1.1.21")
     assert [found.allowed.contains(db, 6, port) for port in (5432, 8000, 8050, 9000)] == [True, False, True, False]
     assert [found.allowed.contains(lone, 6, port) for port in (5432, 8000, 8050, 9000)] == [True, True, True, False]
+
+
+@given(clusters(), st.sampled_from(Direction))
+def test_what_passes_beyond_the_cluster_is_what_the_decision_says(
+    manifests: list[Manifest], direction: Direction
+) -> None:
+    """Without a look at any other pod, and the same: for every address that is nobody's."""
+    judge = Judge(Policies(snapshot_of(manifests)))
+    snapshot = judge.policies.snapshot
+    taken = AddressSet.of(one for pod in snapshot.endpoints for one in pod.addresses)
+    for pod in snapshot.endpoints:
+        if pod.host_network:
+            continue
+        outside = AddressSet.any() - taken
+        expected = judge.policies.decision(pod, direction).allowed().restrict(outside)
+        assert beyond_the_cluster(judge, pod, direction).restrict(outside) == expected
+        for rule in judge.policies.isolation(pod, direction).rules:
+            alone = PacketSet.union_of((rule_beyond(rule, pod),)).restrict(outside)
+            assert alone <= expected

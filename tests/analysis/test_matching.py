@@ -9,7 +9,7 @@ from outgate.analysis.matching import Presence, matched
 from outgate.policy import Policies
 from outgate.policy.grid import lens_of
 from outgate.testing import Manifest, namespace, snapshot_of
-from tests.analysis.two_sides import allow, outwards, pods
+from tests.analysis.two_sides import allow, outwards, pods, two
 
 CANARY = allow("canary", {"policyTypes": ["Egress"]}, version="v2")
 
@@ -108,3 +108,37 @@ def test_addresses_set_apart() -> None:
     both = [*pods("web", 2, first=10), *pods("db", 1, first=20)]
     found = [name for name, *_ in pieces(both, [*both, one])]
     assert found == ["shop/Deployment/db", "shop/Deployment/web[web-1]", "shop/Deployment/web[web-2]"]
+
+
+def test_addresses_set_apart_and_other_names() -> None:
+    """Pods of a roll-out at the same addresses: the one in the block is the one in the block, whatever its name."""
+    one = allow("in", {"ingress": [{"from": [{"ipBlock": {"cidr": "10.1.10.1/32"}}]}]}, app="db")
+    old, new = ([*pods("web", 2, first=10), *pods("db", 1, first=20), one] for _ in range(2))
+    for pod in new[:2]:
+        pod["metadata"]["name"] += "-again"
+    found = [name for name, *_ in pieces(old, new)]
+    assert found == ["shop/Deployment/db", "shop/Deployment/web[web-1-again]", "shop/Deployment/web[web-2-again]"]
+    assert not two([namespace("shop"), *old], [namespace("shop"), *new])
+
+
+def moved(families: int) -> list[tuple[str, list[str], Presence | None]]:
+    """The first pod gives its address, which a block covers, to a third; pods have so many families after."""
+    one = allow("in", {"ingress": [{"from": [{"ipBlock": {"cidr": "10.1.10.1/32"}}]}]}, app="db")
+    old, new = pods("web", 2, first=10), pods("web", 3, first=10)
+    for pod, last in zip(new, (3, 2, 1), strict=True):
+        addresses = [{"ip": f"10.1.10.{last}"}, {"ip": f"fd00:10::{last}"}]
+        pod["status"] |= {"podIP": f"10.1.10.{last}", "podIPs": addresses[:families]}
+    db = [*pods("db", 1, first=20), one]
+    return [piece for piece in pieces([*old, *db], [*new, *db]) if "web" in piece[0]]
+
+
+def test_an_address_that_changes_hands() -> None:
+    """The pod that has it now is like the one that had it, and that one has moved; neither is like the third."""
+    assert moved(2) == [(f"shop/Deployment/web[web-{number}]", [f"web-{number}"], None) for number in (1, 2, 3)]
+
+
+def test_parts_that_nobody_can_tell() -> None:
+    """A new pod that is like none before, and whose labels two parts had: with which would it be compared?"""
+    found = moved(1)
+    assert [name for name, *_ in found] == [f"shop/Deployment/web[web-{number}]" for number in (1, 2, 3)]
+    assert [where for *_, where in found] == [None, None, Presence.ADDED]

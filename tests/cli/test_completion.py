@@ -59,7 +59,13 @@ def test_tab_completes_verbs_without_loading_them(repository: Path) -> None:
     """Click completes by loading every command, which would make each press of the key cost seconds."""
     answer = complete(repository, "outgate ", 1)
     assert answer.stdout.split() == [f"plain,{name}" for name in VERBS]
-    assert set(answer.stderr.split()) == {"outgate.cli", "outgate.cli.main", "outgate.cli.options", "outgate.errors"}
+    assert set(answer.stderr.split()) == {
+        "outgate.cli",
+        "outgate.cli.main",
+        "outgate.cli.options",
+        "outgate.errors",
+        "outgate.version",
+    }
 
 
 def test_tab_completes_the_beginning_of_a_verb(repository: Path) -> None:

@@ -166,3 +166,27 @@ def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     code, out, err = run(*arguments, capsys=capsys)
     assert (code, out) == (2, "")
     assert err
+
+
+def test_what_the_sides_lack_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half a cluster compared with half a cluster: the answer hangs on the other halves, and names the side."""
+    pods = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, namespace: NS}\nspec: {containers: []}\n---\n"
+    policy = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: a}
+spec: {ingress: [{from: [{namespaceSelector: {matchLabels: {team: red}}}]}]}
+"""
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n" + pods.replace("NS", "a"))
+    new.write_text(old.read_text() + pods.replace("NS", "b") + policy)
+    assert main(["diff", str(old), str(new), "-o", "json", "--profile", "calico"]) == 1
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert document["notes"] == [
+        "NEW: namespace b is not in the input: its labels are not known, and a/p ingress[0] look at labels"
+    ]
+    assert document["profile"] == "calico"
+    assert complaints(document) == []
+    assert "note: NEW: namespace b" in said.err
+    assert "note: this is how calico judges it" in said.err

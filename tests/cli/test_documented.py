@@ -12,7 +12,7 @@ from outgate.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUN_HERE = {"can-reach", "list", "diff", "exposure", "graph", "compile", "validate"}
+RUN_HERE = {"can-reach", "list", "diff", "exposure", "graph", "compile", "test", "validate"}
 
 
 def shown() -> list[tuple[str, str, str]]:
@@ -53,11 +53,11 @@ def test_there_are_examples() -> None:
     assert len(shown()) >= 6
 
 
-def test_the_picture_of_the_readme_is_drawn_by_the_command(
+def test_the_picture_of_the_document_is_drawn_by_the_command(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A picture that nobody draws again shows what the policies said last year."""
     monkeypatch.chdir(repository)
     main(["graph", "-f", "examples/recipes", "production/web-api"])
     picture = capsys.readouterr().out
-    assert f"```mermaid\n{picture}```\n" in (repository / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{picture}```\n" in (repository / "docs" / "graph.md").read_text(encoding="utf-8")

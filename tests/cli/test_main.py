@@ -60,7 +60,14 @@ print(*sorted(set(sys.modules) - before), file=sys.stderr)
 """
     loaded = set(python(repository, "-c", program).stderr.split())
     ours = {name for name in loaded if name.startswith("outgate")}
-    assert ours == {"outgate", "outgate.cli", "outgate.cli.main", "outgate.cli.options", "outgate.errors"}
+    assert ours == {
+        "outgate",
+        "outgate.cli",
+        "outgate.cli.main",
+        "outgate.cli.options",
+        "outgate.errors",
+        "outgate.version",
+    }
     assert "click" in loaded
     assert loaded.isdisjoint({"yaml", "msgspec", "asyncio", "socket", "subprocess", "ipaddress", "json", "difflib"})
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outgate.cluster import Loaded, files, load
-from outgate.cluster.files import documents_of
+from outgate.cluster.files import documents_of, read_documents
 from outgate.cluster.reading import Unreadable
 from outgate.errors import InvalidInput
 from outgate.model.parse import parse
@@ -292,3 +292,24 @@ def test_any_file_is_answered(tmp_path: Path, data: bytes, name: str) -> None:
         assert error.file == str(path)
         assert error.line >= 1
         assert error.message
+
+
+def test_documents_of_any_kind_are_read_whole(tmp_path: Path) -> None:
+    """A reader that leaves out what manifests do not need would leave out all that other files are for."""
+    for name, text in (
+        ("a.json", '{"apiVersion": "outgate.dev/v1", "kind": "Other", "deep": {"list": [1]}, "deep": {"list": [2]}}'),
+        ("b.yaml", "apiVersion: outgate.dev/v1\nkind: Other\ndeep: {list: [1]}\ndeep: {list: [2]}\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        (found,) = read_documents([str(tmp_path / name)])
+        assert found.value == {"apiVersion": "outgate.dev/v1", "kind": "Other", "deep": {"list": [2]}}
+        assert next(iter(found.repeated)) == ("deep",)
+
+
+def test_files_that_are_no_manifests_must_be_readable(tmp_path: Path) -> None:
+    """All that is wrong at once, as everywhere."""
+    (tmp_path / "a.yaml").write_text("a: [")
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(InvalidInput) as caught:
+        read_documents([str(tmp_path)])
+    assert [Path(one.file).name for one in caught.value.errors] == ["a.yaml", "b.json"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from outgate.cluster.client import Client
-from outgate.cluster.others import unread_policies
+from outgate.cluster.others import passed_over, unread_policies
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
 from tests.cluster.apiserver import ApiServer, Asked, Reply, Shelf, access_to, status
 
@@ -85,3 +85,12 @@ def test_what_is_read_is_not_said(server: ApiServer, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(OBJECTS, ("cilium.io/v2", "CiliumNetworkPolicy"), NETWORK_POLICY)
     paths = {"/apis/cilium.io/v2/ciliumnetworkpolicies": SOME}
     assert notes(server, [group("cilium.io", "v2")], paths) == []
+
+
+def test_policies_among_files_are_said() -> None:
+    """A folder with a CiliumNetworkPolicy in it is not answered as if it had none; a ConfigMap is nobody's business."""
+    skipped = {"cilium.io/v2/CiliumNetworkPolicy": 2, "v1/ConfigMap": 9, "projectcalico.org/v3/NetworkPolicy": 1}
+    assert list(passed_over(skipped)) == [
+        "2 objects CiliumNetworkPolicy of cilium.io/v2 are not read and not part of the answer",
+        "1 NetworkPolicy of projectcalico.org/v3 is not read and not part of the answer",
+    ]

@@ -14,6 +14,7 @@ from tests.house.sources import SOURCE, TESTS, modules, syntax
 # Source file: where it is tested instead, and why that is better.
 ELSEWHERE = {
     "__init__.py": "tests/cli/test_main.py",  # only the version, which `--version` prints
+    "version.py": "tests/cli/test_main.py",  # likewise
     "__main__.py": "tests/cli/test_main.py",  # only runs there: in a process of its own
     "analysis/reachability.py": "tests/analysis/test_reach.py",  # only the values that `reach` makes
 }

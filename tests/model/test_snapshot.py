@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+import pytest
+
 from outgate.model import (
     EndpointSlice,
     Ingress,
@@ -139,3 +141,14 @@ def test_names_that_are_not_unique_have_an_order_as_well() -> None:
     backward = Snapshot.of(workloads=both[::-1], slices=slices[::-1])
     assert forward == backward
     assert {pod.name: pod.labels["a"] for pod in forward.pods} == {"web": "2", "web-statefulset": "1"}
+
+
+@pytest.mark.parametrize(("kind", "assumed"), [("CronJob", True), ("Deployment", True), ("Job", False)])
+def test_a_workload_whose_pods_have_ended_counts_through_its_template(kind: str, assumed: bool) -> None:
+    """A CronJob between two runs will send again; a Job that has ended will not."""
+    workload = Workload(kind, "n", "w", {"app": "w"})
+    done = Pod("n", "w-1", {"app": "w"}, finished=True, owner=Owner(kind, "w"))
+    found = Snapshot.of(pods=[done], workloads=[workload])
+    assert [pod.assumed for pod in found.endpoints] == ([True] if assumed else [])
+    running = Snapshot.of(pods=[done, Pod("n", "w-2", owner=Owner(kind, "w"))], workloads=[workload])
+    assert [pod.name for pod in running.endpoints] == ["w-2"]

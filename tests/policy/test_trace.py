@@ -6,12 +6,14 @@ import ipaddress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from outgate.model import Direction
-from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies, Verdict, judge
+from outgate.policy import OUTGATE, PROFILES, Endpoint, Flow, Judge, Policies, Verdict, judge, matched, unstoppable
 from outgate.policy.profile import AWS_VPC_CNI, CALICO, CILIUM, REASONS
 from outgate.policy.trace import as_seen
-from outgate.testing import pod, policy, snapshot_of
+from outgate.testing import Manifest, clusters, node, pod, points, policy, snapshot_of
 from tests.policy.asking import TOWN, Asked, Row, answer, ask, names, sides
 
 DENY_ALL: dict[str, Any] = {"policyTypes": ["Egress", "Ingress"]}
@@ -435,3 +437,54 @@ def test_reasons_for_another_verdict() -> None:
     assert Judge(Policies(snapshot_of([*TOWN, policy("shop/p", DENY_ALL)]))).why_otherwise(itself, CILIUM) == (
         REASONS["hairpin_exempt"],
     )
+
+
+@given(clusters(), st.sampled_from(Direction), st.data())
+def test_a_rule_matches_a_set_of_ports_exactly_as_it_matches_each(
+    manifests: list[Manifest], direction: Direction, data: st.DataObject
+) -> None:
+    """The set is what whole questions are answered from; a single packet is what the kernel decides."""
+    profile = PROFILES[data.draw(st.sampled_from(sorted(PROFILES)))]
+    policies = Policies(snapshot_of(manifests), profile)
+    pods = [Endpoint(one, each) for each in policies.snapshot.endpoints for one in each.addresses]
+    if not pods:
+        return
+    subject, peer = data.draw(st.sampled_from(pods)), data.draw(st.sampled_from(pods))
+    assert subject.pod is not None
+    if subject.pod.host_network or subject.pod == peer.pod:
+        return
+    source, destination = (subject, peer)[:: 1 if direction is Direction.EGRESS else -1]
+    rules = policies.isolation(subject.pod, direction).rules
+    if not rules:
+        return
+    sets = [matched(policies, rule, peer, destination) for rule in rules]
+    for _ in range(8):
+        protocol, coordinate = data.draw(points())
+        trace = judge(policies, Flow(source, destination, protocol, coordinate))
+        side = trace.egress if direction is Direction.EGRESS else trace.ingress
+        if side.verdict is Verdict.ALLOW and side.decided_by is None:
+            return
+        first = next((rule for rule, one in zip(rules, sets, strict=True) if one.contains(protocol, coordinate)), None)
+        assert side.verdict.allows is (first is not None)
+        assert first is None or side.decided_by == first.origin
+
+
+def test_what_no_policy_can_come_between() -> None:
+    """Whatever is written: a pod and itself, its node towards it, and loopback; not the pod towards its node."""
+    made = [
+        node("n", ["10.9.0.1"]),
+        pod("a/x", ["10.0.0.1"], on="n"),
+        pod("a/h", ["10.9.0.1"], on="n", host_network=True),
+    ]
+    snapshot = snapshot_of(made)
+    policies = Policies(snapshot)
+    x, host = (Endpoint(one.addresses[0], one) for one in (snapshot.pods[1], snapshot.pods[0]))
+    there = Endpoint.at(snapshot, host.address)
+    assert there.node is not None
+    assert "reaches itself" in unstoppable(policies, x, x)
+    assert "is the node of a/x" in unstoppable(policies, there, x)
+    assert "is the node of a/x" in unstoppable(policies, host, x)
+    assert "loopback" in unstoppable(policies, x, Endpoint(ipaddress.ip_address("127.0.0.1")))
+    assert unstoppable(policies, x, there) == ""
+    assert unstoppable(policies, Endpoint(ipaddress.ip_address("10.9.0.2")), x) == ""
+    assert unstoppable(policies, there, there) == ""

@@ -20,7 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KEYS", "Browser", "browser_missing", "running"]
+__all__ = ["KEYS", "SCREENSHOTS", "Browser", "View", "browser_missing", "running"]
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _FLAGS = (
@@ -136,10 +138,12 @@ class Browser:
         return [str(entry["message"]) for entry in self._call("POST", "/se/log", {"type": "browser"})]
 
     def requests(self) -> list[str]:
-        """What addresses were asked for since the last time."""
+        """What addresses were asked for since the last time; what the page's own policy refused was not."""
         entries = self._call("POST", "/se/log", {"type": "performance"})
         messages = [json.loads(entry["message"])["message"] for entry in entries]
-        return [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+        refused = {one["params"]["requestId"] for one in messages if one["params"].get("blockedReason") == "csp"}
+        sent = [one["params"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+        return [one["request"]["url"] for one in sent if one["requestId"] not in refused]
 
     def tool(self, command: str, **parameters: object) -> Any:
         """A command of the DevTools protocol."""
@@ -153,11 +157,65 @@ class Browser:
         return _call(method, self._session + path, body)
 
 
+class View:
+    """A browser that opens samples by their name, and knows the parts of a page."""
+
+    def __init__(self, browser: Browser, files: dict[str, Path]) -> None:
+        self.browser = browser
+        self.files = files
+        self.press, self.click, self.text, self.run = browser.press, browser.click, browser.text, browser.run
+
+    def open(self, sample: str, fragment: str = "") -> None:
+        """Opens a sample; its script must have run to its end."""
+        self.browser.open(self.files[sample], fragment)
+        assert self.run("return 'ready' in document.documentElement.dataset")
+
+    def focused(self) -> str:
+        """The identifier of what has the focus, or its tag."""
+        return str(
+            self.run("const one = document.activeElement; return one.id || one.value || one.tagName.toLowerCase()")
+        )
+
+    def shown(self, selector: str) -> int:
+        """How many such elements can be seen."""
+        return int(
+            self.run(
+                """const drawn = one => !one || (getComputedStyle(one).display !== 'none' && drawn(one.parentElement));
+                return [...document.querySelectorAll(arguments[0])]
+                    .filter(one => drawn(one) && one.checkVisibility()).length""",
+                selector,
+            )
+        )
+
+    def middle(self, selector: str) -> tuple[float, float]:
+        """A point of the window on the middle of a line, or in the middle of an element."""
+        x, y = self.run(
+            """const one = document.querySelector(arguments[0]);
+            if (one.getPointAtLength) {
+                const at = one.getPointAtLength(one.getTotalLength() / 2).matrixTransform(one.getScreenCTM());
+                return [at.x, at.y];
+            }
+            const box = one.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];""",
+            selector,
+        )
+        return x, y
+
+    def settle(self) -> None:
+        """Two frames later: what waits for a frame has happened."""
+        self.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def keep(self, name: str) -> None:
+        """A screenshot for a person to look at."""
+        self.run("return Promise.all(document.getAnimations().map(one => one.finished))")
+        self.browser.screenshot(SCREENSHOTS / f"{name}.png")
+
+
 def _call(method: str, address: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with _OPENER.open(request, timeout=120) as answer:
+        with _OPENER.open(request, timeout=100) as answer:
             return json.load(answer)["value"]
     except urllib.error.HTTPError as error:
         with error:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from outgate.report.page_data import Page, PageEdge, PageNode, PagePolicy, PageRule
 
-__all__ = ["comparison", "crowd", "edge", "empty", "everything", "hostile", "node", "page_of", "policy", "small"]
+__all__ = [
+    "SAMPLES",
+    "comparison",
+    "crowd",
+    "edge",
+    "empty",
+    "everything",
+    "hostile",
+    "node",
+    "page_of",
+    "policy",
+    "small",
+]
 
 WEB_POLICY = """\
 apiVersion: networking.k8s.io/v1
@@ -335,3 +349,14 @@ def everything(workloads: int = 120) -> Page:
         if source != destination
     )
     return page_of(base.nodes, edges, title="No policies at all")
+
+
+SAMPLES: dict[str, Callable[[], Page]] = {
+    "small": small,
+    "comparison": comparison,
+    "hostile": hostile,
+    "crowd": crowd,
+    "beyond": lambda: crowd(320, 900, namespaces=24),
+    "everything": everything,
+    "empty": empty,
+}

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from outgate.analysis.assertions import read
 from outgate.cli.main import main
+from outgate.errors import InvalidInput
+from outgate.model import Document
+from outgate.testing import random_cluster
+from tests.laws.assertions import random_assertion
 from tests.report.schema import SCHEMAS, complaints, schema
 
 KINDS = sorted(path.stem for path in SCHEMAS.glob("*.json"))
@@ -28,7 +37,8 @@ def parts(rule: Any) -> Iterator[dict[str, Any]]:
 
 def test_the_kinds_of_the_design_are_there() -> None:
     """A document without a schema is one that other tools can only guess at."""
-    assert {"ConnectionDiff", "LabReport", "Reachability", "ValidationReport"} <= set(KINDS)
+    wanted = {"ConnectionDiff", "ConnectionList", "ExposureReport", "LabReport", "Reachability", "TestReport"}
+    assert wanted | {"ValidationReport"} <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,6 +71,55 @@ def test_validate_keeps_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     document = json.loads(capsys.readouterr().out)
     assert complaints(document) == []
     assert document["errors"] != []
+
+
+EXAMPLES = sorted(SCHEMAS.parents[1].glob("examples/tests/*.yaml")) + sorted(
+    SCHEMAS.parents[1].glob("examples/flows/*.yaml")
+)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_of_assertions_keep_to_theirs(path: Path) -> None:
+    """An editor that knows the schema must not mark what the reader takes."""
+    assert complaints(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+
+
+def test_there_are_examples_of_both_kinds() -> None:
+    """If none were found, the test above would pass on nothing."""
+    assert {yaml.safe_load(path.read_text(encoding="utf-8"))["kind"] for path in EXAMPLES} == {
+        "ReachabilityTest",
+        "FlowList",
+    }
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"from": "a/b", "allow": "c/d", "colour": "red"},
+        {"allow": "c/d"},
+        {"from": "a/b", "allow": [{"to": "c/d", "port": 1.5}]},
+        {"from": {"labels": {"app": 1}}, "deny": "c/d"},
+        {"from": {"pods": "web"}, "deny": "c/d"},
+        {"from": [], "deny": "c/d"},
+        "words",
+    ],
+    ids=str,
+)
+def test_the_schema_of_assertions_refuses_what_the_reader_refuses(entry: object) -> None:
+    """A schema that takes everything helps nobody."""
+    document = {"apiVersion": "outgate.dev/v1", "kind": "ReachabilityTest", "assertions": [entry]}
+    assert complaints(document) != []
+    with pytest.raises(InvalidInput):
+        read([Document("tests.yaml", document)])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_schema_takes_what_the_reader_takes(seed: int) -> None:
+    """Assertions of every sort."""
+    written = random_assertion(random.Random(seed), random_cluster(seed))
+    document = {"apiVersion": "outgate.dev/v1", "kind": "ReachabilityTest", "assertions": [written]}
+    assert complaints(document) == []
+    assert read([Document("tests.yaml", document)])
 
 
 @pytest.mark.kernel

@@ -20,14 +20,15 @@ from outgate.analysis.flows import Aim, aims
 from outgate.analysis.lookup import AddressTarget
 from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.analysis.targets import TransportAsked
-from outgate.model import Direction, Snapshot
+from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import Network
 from outgate.packets.packetset import Cube
-from outgate.policy import Endpoint, Judge
+from outgate.policy import BlockMatch, Endpoint, Judge, Rule
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
+from outgate.policy.selection import resolve
 
-__all__ = ["BlockPorts", "Piece", "block_ports", "pieces"]
+__all__ = ["BlockPorts", "Piece", "beyond_the_cluster", "block_ports", "pieces", "rule_beyond"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +147,22 @@ def _service_addresses(snapshot: Snapshot, block: Network, wanted: AddressSet) -
 def _within(block: Network, wanted: AddressSet, addresses: Iterable[Address]) -> list[Address]:
     found = {one for one in addresses if one.version == block.version and one in block and one in wanted}
     return sorted(found, key=int)
+
+
+def beyond_the_cluster(judge: Judge, pod: Pod, direction: Direction) -> PacketSet:
+    """What may pass between a pod and addresses that are nobody's in the cluster: selectors match none of them."""
+    isolation = judge.policies.isolation(pod, direction)
+    if not isolation.policies:
+        return PacketSet.any()
+    return PacketSet.union_of(rule_beyond(rule, pod) for rule in isolation.rules)
+
+
+def rule_beyond(rule: Rule, pod: Pod) -> Cube:
+    """The packets of one rule that selects a pod, between it and addresses that are nobody's in the cluster."""
+    transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
+    if rule.ports is not None and rule.direction is Direction.INGRESS:
+        # A port name means nothing where there is no pod to ask (concept page, "Targeting a Port by name").
+        transports |= resolve(rule.ports.names, pod)
+    if rule.peers is None:
+        return AddressSet.any(), transports
+    return AddressSet.union_of(one.addresses for one in rule.peers if isinstance(one, BlockMatch)), transports

@@ -15,17 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from outgate.analysis.changes import Change, IsolationChange
-from outgate.analysis.connections import Connections, External, Party
+from outgate.analysis.connections import Connections, Party
+from outgate.analysis.deciding import passing
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.model import Direction, NetworkPolicy, Snapshot
-from outgate.packets import AddressSet, TransportSet
-from outgate.packets.addresses import FAMILIES, Family
-from outgate.policy import BlockMatch, Origin, Rule
-from outgate.policy.grid import Contribution
-from outgate.policy.rules import PeerMatch, origin_of
-from outgate.policy.selection import resolve
+from outgate.packets import TransportSet
+from outgate.packets.addresses import Family
+from outgate.policy import Origin, Rule
+from outgate.policy.rules import origin_of
 
 __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
 
@@ -102,6 +101,7 @@ class Causes:
             False: {one.group: one.before for one in found.pieces},
             True: {one.group: one.after for one in found.pieces},
         }
+        self._numbers: dict[Group, tuple[int, int]] = {one.group: one.identities for one in found.pieces}
         self._known: dict[tuple[object, ...], Cause] = {}
 
     def opens(self, change: Change) -> Cause | None:
@@ -122,7 +122,9 @@ class Causes:
         if not what:
             return None
         ends = change.source, change.destination
-        key = (passes_now, what, *(self._stands_for(end) for end in ends))
+        # Ends and shifts are shared by many changes and live as long as the diff: no other can have their identity.
+        stand_for = (self._numbers[end] if isinstance(end, Group) else id(end) for end in ends)
+        key = (passes_now, id(change.shift), *stand_for)
         found = self._known.get(key)
         if found is None:
             allowed = self._sorted(self._allowed(ends, what, passes_now))
@@ -130,12 +132,6 @@ class Causes:
             blamed = tuple(one for one in (*allowed, *denied) if self._differs(one))
             found = self._known[key] = Cause(allowed, denied, blamed)
         return found
-
-    def _stands_for(self, party: Party) -> object:
-        """Ends that have the same causes: pieces of the same identities."""
-        if not isinstance(party, Group):
-            return party
-        return tuple(None if (one := side[party]) is None else one.identity for side in self._sides.values())
 
     def _differs(self, origin: Origin) -> bool:
         return (origin.namespace, origin.name) in self._differing
@@ -173,10 +169,10 @@ class Causes:
             if not isinstance(end.party, Group) or not side.grid.isolated(end.identity, direction):
                 continue
             for family in _families(side, ends):
-                passing = TransportSet()
+                through = TransportSet()
                 for _, transports in _passing(side, ends, direction, family):
-                    passing |= transports
-                if not what <= passing:
+                    through |= transports
+                if not what <= through:
                     yield from _isolating(side, end.party, direction)
 
     def _side(self, now: bool) -> Connections:
@@ -207,54 +203,5 @@ def _passing(
     if ends is None:
         return
     mine, other = ends if direction is Direction.EGRESS else reversed(ends)
-    if not isinstance(mine.party, Group):
-        return
-    grid = side.grid
-    for rule in grid.rules(grid.keys[direction][mine.identity], direction):
-        match other.party:
-            case Group():
-                yield rule, _union(side, _contributions(side, rule, mine.identity, family), other.identity)
-            case External(addresses=addresses):
-                yield rule, _to_outside(rule, mine.party, addresses)
-            case _:
-                # Whoever serves Ingress objects is a stranger: only what speaks of everybody speaks of it.
-                if rule.peers is None or any(map(_is_everybody, rule.peers)):
-                    yield rule, _ports(rule, mine.party)
-
-
-def _contributions(side: Connections, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:
-    if rule.direction is Direction.EGRESS:
-        return side.grid.out_of(rule, family)
-    return side.grid.into(rule, number, family)
-
-
-def _union(side: Connections, contributions: tuple[Contribution, ...], identity: int) -> TransportSet:
-    found = TransportSet()
-    for number, bits in contributions:
-        if bits >> identity & 1:
-            found |= side.grid.transports.sets[number]
-    return found
-
-
-def _to_outside(rule: Rule, group: Group, addresses: AddressSet) -> TransportSet:
-    """What a rule lets pass between a group and addresses outside; only blocks speak of these."""
-    if rule.peers is not None:
-        blocks = AddressSet.union_of(peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch))
-        if blocks.isdisjoint(addresses):
-            return TransportSet()
-    return _ports(rule, group)
-
-
-def _ports(rule: Rule, group: Group) -> TransportSet:
-    """The ports of a rule where the other end is no pod: on egress a port name means nothing then."""
-    if rule.ports is None:
-        return TransportSet.any()
-    if rule.direction is Direction.EGRESS:
-        return rule.ports.numbers
-    return rule.ports.numbers | resolve(rule.ports.names, group.pods[0])
-
-
-def _is_everybody(peer: PeerMatch) -> bool:
-    if isinstance(peer, BlockMatch):
-        return any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
-    return peer.namespaces is not None and not peer.namespaces and not peer.pods
+    if isinstance(mine.party, Group):
+        yield from passing(side, mine.party, other.party, direction, (family,))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import cached_property
 
 from outgate.analysis.connections import Party
 from outgate.analysis.groups import Group
@@ -28,12 +29,12 @@ class Kind(enum.Enum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shift:
     """What passed and what passes: TCP, UDP and SCTP, by an address of either family.
 
-    `families` is empty where it makes no difference by which; else it has before and after for each that both ends
-    have on both sides.
+    Many changes share one. `families` is empty where it makes no difference by which; else it has before and after for
+    each that both ends have on both sides.
     """
 
     before: TransportSet
@@ -47,7 +48,7 @@ class Shift:
             return Kind.OPENED
         return Kind.CHANGED if self.after else Kind.CLOSED
 
-    @property
+    @cached_property
     def opened(self) -> TransportSet:
         """What passes now, by some family at least, and did not."""
         found = self.after - self.before
@@ -55,7 +56,7 @@ class Shift:
             found |= after - before
         return found
 
-    @property
+    @cached_property
     def closed(self) -> TransportSet:
         """What passed, by some family at least, and does not any more."""
         found = self.before - self.after

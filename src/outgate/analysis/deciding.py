@@ -6,6 +6,7 @@ closes only what no other allows. An end that no policy isolates has none, and `
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from outgate.analysis.connections import Connection, Connections, External, Party
@@ -13,10 +14,12 @@ from outgate.analysis.controller import IngressController, for_everybody
 from outgate.analysis.groups import Group
 from outgate.model import Direction
 from outgate.packets import TransportSet
+from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
+from outgate.policy.grid import Grid
 from outgate.policy.rules import origin_of
 
-__all__ = ["Side", "side"]
+__all__ = ["Side", "passing", "side"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +48,31 @@ def side(found: Connections, one: Connection, direction: Direction) -> Side:
     subject, peer = (one.source, one.destination) if direction is Direction.EGRESS else (one.destination, one.source)
     if not isinstance(subject, Group):
         return Side(direction, subject, (), ())
-    grid = found.grid
-    key = grid.keys[direction][subject.identity]
-    isolating = tuple(origin_of(policy, direction) for policy in grid.policies_of(key))
-    rules = tuple(rule for rule in grid.rules(key, direction) if _allows(found, rule, subject, peer) & one.transports)
-    return Side(direction, subject, isolating, rules)
+    key = found.grid.keys[direction][subject.identity]
+    isolating = tuple(origin_of(policy, direction) for policy in found.grid.policies_of(key))
+    ruled = passing(found, subject, peer, direction, found.grid.families)
+    return Side(direction, subject, isolating, tuple(rule for rule, allowed in ruled if allowed & one.transports))
 
 
-def _allows(found: Connections, rule: Rule, subject: Group, peer: Party) -> TransportSet:
-    """What a rule of the subject allows with the peer."""
-    grid = found.grid
+def passing(
+    found: Connections, subject: Group, peer: Party, direction: Direction, families: Iterable[Family]
+) -> Iterator[tuple[Rule, TransportSet]]:
+    """The rules that isolate a group in a direction, each with all that it lets pass to or from the peer."""
+    for rule in found.grid.rules(found.grid.keys[direction][subject.identity], direction):
+        yield rule, _allows(found.grid, rule, subject, peer, families)
+
+
+def _allows(grid: Grid, rule: Rule, subject: Group, peer: Party, families: Iterable[Family]) -> TransportSet:
     match peer:
         case External(addresses=addresses):
             met = not grid.outside_of(rule).isdisjoint(addresses)
             return grid.ports_outside(rule, subject.identity) if met else TransportSet()
         case IngressController():
+            # Whoever serves Ingress objects is a stranger: only what speaks of everybody speaks of it.
             return grid.ports_outside(rule, subject.identity) if for_everybody(rule) else TransportSet()
     allowed, bit = TransportSet(), 1 << peer.identity
-    for family in grid.families:
-        outbound = rule.direction is Direction.EGRESS
+    outbound = rule.direction is Direction.EGRESS
+    for family in families:
         for number, bits in grid.out_of(rule, family) if outbound else grid.into(rule, subject.identity, family):
             if bits & bit:
                 allowed |= grid.transports.sets[number]

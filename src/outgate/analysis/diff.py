@@ -41,10 +41,10 @@ _NONE = TransportSet()
 
 def diff(old: Snapshot, new: Snapshot, profile: Profile = OUTGATE) -> ConnectionDiff:
     """What opens, what closes and what changes from one snapshot to another, under a profile."""
-    lens = lens_of(Policies(old, profile)) | lens_of(Policies(new, profile))
-    before = connections(old, profile, lens=lens)
+    # Each grid adds to the lens what its own policies look at, so the first has the lens of both.
+    before = connections(old, profile, lens=lens_of(Policies(new, profile)))
     # One table of transports for both: equal sets have one number.
-    after = connections(new, profile, lens=lens, previous=before)
+    after = connections(new, profile, lens=before.grid.lens, previous=before)
     pieces = matched(before, after)
     changes = tuple(_Compared(before, after, pieces))
     shown = merged(after.grid, pieces, changes, tuple(_isolation(before, after, pieces)))

@@ -4,7 +4,7 @@ An edge leads to a workload (or a pod that belongs to none), or to a part of the
 that the pod's policies make, split by nothing else. What is denied is drawn where it tells something: workloads that
 cannot be reached at all, the metadata address of the clouds, and the rest of the addresses.
 
-An edge to a workload carries the ports that pass to *each* of its pods.
+An edge to a workload carries the ports that pass to *each* of its pods, by an address of either family.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from outgate.analysis.blocks import beyond_the_cluster
 from outgate.analysis.lookup import PodsTarget
 from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.errors import TooComplex
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
-from outgate.packets.packetset import Cube
-from outgate.policy import BlockMatch, Endpoint, Judge
+from outgate.packets.addresses import FAMILIES
+from outgate.policy import Endpoint, Judge
 
 __all__ = ["METADATA", "Edge", "EgressGraph", "Outside", "egress_graph"]
 
@@ -109,23 +110,25 @@ def _groups(snapshot: Snapshot, subject: PodsTarget) -> list[PodsTarget]:
 
 def _to_group(judge: Judge, sources: tuple[Pod, ...], group: PodsTarget) -> Edge:
     pairs: list[PairPorts] = []
+    everywhere = TransportSet.any()
     for source in sources:
         for pod in group.pods:
-            start, end = _ends(source, pod)
-            pairs.append(pair_ports(judge, start, end))
-    everywhere = TransportSet.any()
-    for pair in pairs:
-        everywhere &= pair.allowed
+            # By an address of either family, as on the list; two pods with none in common cannot talk.
+            mine = [pair_ports(judge, start, end) for start, end in _ends(source, pod)]
+            passing = TransportSet()
+            for pair in mine:
+                passing |= pair.allowed
+            everywhere &= passing
+            pairs += mine
     return Edge(group, everywhere, None if everywhere & _GOVERNED else _denied_at(pairs))
 
 
-def _ends(source: Pod, destination: Pod) -> tuple[Endpoint, Endpoint]:
-    """The two by addresses of one family where they have one in common."""
-    for family in (4, 6):
+def _ends(source: Pod, destination: Pod) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """The two by their addresses of each family that both have."""
+    for family in FAMILIES:
         start, end = Endpoint.of_pod(source, family), Endpoint.of_pod(destination, family)
         if start is not None and end is not None:
-            return start, end
-    return Endpoint(source.addresses[0], source), Endpoint(destination.addresses[0], destination)
+            yield start, end
 
 
 def _denied_at(pairs: Iterable[PairPorts]) -> Direction | None:
@@ -139,7 +142,7 @@ def _denied_at(pairs: Iterable[PairPorts]) -> Direction | None:
 def _to_outside(judge: Judge, sources: tuple[Pod, ...]) -> Iterator[Edge]:
     allowed = PacketSet.any()
     for pod in sources:
-        allowed &= _beyond_the_cluster(judge, pod)
+        allowed &= beyond_the_cluster(judge, pod, Direction.EGRESS)
     metadata = allowed.transports(METADATA)
     parts = [(addresses, transports) for addresses, transports in allowed if transports & _GOVERNED]
     parts.sort(key=lambda part: (part[0].size(), part[0].cidrs()))
@@ -151,21 +154,3 @@ def _to_outside(judge: Judge, sources: tuple[Pod, ...]) -> Iterator[Edge]:
         yield Edge(Outside(AddressSet.of((METADATA,)), "metadata service"), metadata & _GOVERNED, at)
     if denied and denied != AddressSet.of((METADATA,)):
         yield Edge(Outside(denied, rest=True), TransportSet(), Direction.EGRESS)
-
-
-def _beyond_the_cluster(judge: Judge, pod: Pod) -> PacketSet:
-    """What a pod may send to addresses that are nobody's in the cluster: selectors match none of them."""
-    policies = judge.policies
-    selecting = policies.selection.selecting(pod, Direction.EGRESS)
-    if not selecting:
-        return PacketSet.any()
-    cubes: list[Cube] = []
-    for rule in policies.rules(selecting, Direction.EGRESS):
-        # A port name means nothing where there is no pod to ask (concept page, "Targeting a Port by name").
-        transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
-        if rule.peers is None:
-            cubes.append((AddressSet.any(), transports))
-            continue
-        blocks = (match.addresses for match in rule.peers if isinstance(match, BlockMatch))
-        cubes.append((AddressSet.union_of(blocks), transports))
-    return PacketSet.union_of(cubes)

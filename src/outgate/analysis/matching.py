@@ -7,7 +7,7 @@ part. Pods belong together
 
     1. that have one name on both sides;
     2. else, that policies cannot tell apart: labels, ports, address blocks;
-    3. else, part by part, by the labels that policies look at;
+    3. else, part by part, by the labels that policies look at, where one part alone has them;
     4. else, with the whole workload, where the other side treats all of its pods alike.
 
 So a new replica, or a roll-out that gives every pod another name, is no difference. What finds no partner is there on
@@ -153,17 +153,32 @@ class _Meetings:
                         self._meet(one, other, (each for each in other.pods if after.kinds[each.name] == kind))
 
     def _by_parts(self) -> None:
-        """For parts that have no partner yet: parts with the same labels; else the whole, where that is one part."""
+        """For parts that have no partner yet: the part with the same labels; else the whole, where that is one part.
+
+        Where several parts have the same labels, nobody knows which of them it was, and each would tell another story.
+        """
         before, after = self.before, self.after
         met = {id(group) for pair in self._pods for group in pair}
+        finer = len(after.groups) == 1 < len(before.groups)
         for one in before.groups:
-            for other in after.groups:
-                # Each part without a partner looks at all parts of the other side.
-                looked_at = [len(after.groups)] * (id(one) not in met) + [len(before.groups)] * (id(other) not in met)
-                if looked_at and (1 in looked_at or before.labels(one) & after.labels(other)):
-                    # The side that has no partner, or is finer, says which pods are meant.
-                    old = id(other) in met or len(after.groups) == 1 < len(before.groups)
-                    self._meet(one, other, one.pods if old else other.pods)
+            if id(one) not in met:
+                alike = [each for each in after.groups if before.labels(one) & after.labels(each)]
+                for other in _only(after.groups, alike):
+                    # The side that is finer here says which pods are meant.
+                    taken = any(each is other for _, each in self._pods)
+                    self._meet(one, other, one.pods if taken or finer else other.pods)
+        for other in after.groups:
+            if id(other) not in met:
+                alike = [each for each in before.groups if before.labels(each) & after.labels(other)]
+                for one in _only(before.groups, alike):
+                    if (one, other) not in self._pods:
+                        self._meet(one, other, other.pods)
+
+
+def _only(groups: list[Group], alike: list[Group]) -> list[Group]:
+    """The one part there is, or the one that is alike; none where there are several, or none is."""
+    found = groups if len(groups) == 1 else alike
+    return found if len(found) == 1 else []
 
 
 def _shown(

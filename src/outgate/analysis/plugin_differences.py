@@ -35,9 +35,13 @@ MOST_FLOWS = 300_000
 
 _GOVERNED = TransportSet.governed()
 _NOTHING = TransportSet()
-_BETWEEN = ("blocks_match_pods", "blocks_match_nodes", "host_network_isolated", "host_network_selected")
-"""Points that a flow between two pods can touch, with the next two."""
-_BETWEEN_TOO = ("names_need_selectors", "hidden_labels")
+_BETWEEN_PODS = frozenset(
+    (
+        *("blocks_match_pods", "blocks_match_nodes", "host_network_isolated", "host_network_selected"),
+        *("names_need_selectors", "hidden_labels"),
+    )
+)
+"""The points that a flow between two pods, by their own addresses, can touch."""
 
 End = Group | NodeTarget | ServiceTarget
 
@@ -68,6 +72,8 @@ def plugin_differences(snapshot: Snapshot, focus: Iterable[tuple[str, str]] = ()
 
 
 class _Asking:
+    """The same questions under every profile, and how many flows have been judged for them."""
+
     def __init__(self, snapshot: Snapshot, focus: frozenset[tuple[str, str]]) -> None:
         self.snapshot = snapshot
         self.ours: Connections = connections(snapshot)
@@ -98,7 +104,7 @@ class _Asking:
     def _list(self, name: str) -> Connections:
         """The list of a profile; ours where the profile differs in nothing that a flow between pods can touch."""
         differing = PROFILES["outgate"].differing(PROFILES[name])
-        if not set(differing) & {*_BETWEEN, *_BETWEEN_TOO}:
+        if _BETWEEN_PODS.isdisjoint(differing):
             return self.ours
         return connections(self.snapshot, PROFILES[name], previous=self.ours)
 

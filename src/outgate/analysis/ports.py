@@ -1,8 +1,8 @@
 """Which ports: the exact set of transports that one end lets pass to or from another.
 
-For two single ends both decisions are cut down to the address of the other side, and what is left of each is a
-`TransportSet`; a connection needs both, so the answer is their intersection. Three things do not depend on the
-port and are asked of `judge` once: whether an end is isolated at all, whether policy stands between the two
+For two single ends each rule of either is asked for the transports with which it matches the other; a connection needs
+both, so the answer is the intersection of what the rules of each end make up together. Three things do not depend on
+the port and are asked of `judge` once: whether an end is isolated at all, whether policy stands between the two
 (a pod and itself, a node and its pods), and the reason for it.
 """
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from outgate.model import Direction, Pod
 from outgate.packets import Protocol, TransportSet
-from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Side, Trace
+from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Side, Trace, matched
+from outgate.policy.profile import PASSING_ICMP
 from outgate.policy.rules import NamedPort
 from outgate.policy.selection import resolve
 
@@ -68,10 +69,17 @@ def _shares(judge: Judge, side: Side, subject: Endpoint, peer: Endpoint) -> Iter
     if subject.pod is None or not side.isolated or exempt:
         yield PortShare(TransportSet.any(), None)
         return
-    for part in judge.policies.decision(subject.pod, side.direction).parts:
-        transports = part.packets.transports(peer.address)
-        if part.verdict.allows and transports:
-            yield PortShare(transports, part.origin)
+    rest = TransportSet.any()
+    if judge.policies.profile.icmp_passes:
+        yield PortShare(PASSING_ICMP, None)
+        rest = rest - PASSING_ICMP
+    for rule in judge.policies.isolation(subject.pod, side.direction).rules:
+        # Rule by rule, as `judge` asks: a decision would look at every pod of the cluster first.
+        destination = peer if side.direction is Direction.EGRESS else subject
+        transports = matched(judge.policies, rule, peer, destination) & rest
+        if transports:
+            rest = rest - transports
+            yield PortShare(transports, rule.origin)
 
 
 def open_points(judge: Judge, pair: PairPorts, asked: TransportSet) -> tuple[str, ...]:

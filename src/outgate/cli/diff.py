@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_side
+from outgate.cli.inputs import note, read_side, say_profile
 from outgate.errors import InvalidInput, OutgateError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def diff(
         raise UsageError("OLD and NEW cannot both be standard input", hint="save one of them to a file")
     before, after = _read(old, new, namespace=namespace, strict=strict, quiet=quiet)
     found = _compare(before.snapshot, after.snapshot, focus=focus, namespace=namespace, profile=PROFILES[profile])
-    _say(found, output, (old, new), everything=verbose > 0)
+    say_profile(profile, quiet)
+    notes = _unknown(found)
+    for words in notes:
+        note(f"note: {words}", quiet)
+    _say(found, output, (old, new), notes, everything=verbose > 0)
     if verbose:
         sizes = (
             f"{len(one.snapshot.endpoints)} pods and {len(one.snapshot.policies)} policies" for one in (before, after)
@@ -176,26 +180,38 @@ def _fails(found: ConnectionDiff, kinds: tuple[str, ...]) -> bool:
     return any(differs[kind] for kind in kinds)
 
 
-def _say(found: ConnectionDiff, output: str, inputs: tuple[str, str], *, everything: bool) -> None:
+def _unknown(found: ConnectionDiff) -> tuple[str, ...]:
+    """What either side refers to and does not have; said once where both do."""
+    from outgate.analysis.unknowns import unknowns
+
+    before, after = unknowns(found.before), unknowns(found.after)
+    both = [words for words in before if words in after]
+    sides = [f"{side}: {words}" for side, many in (("OLD", before), ("NEW", after)) for words in many]
+    return (*both, *(one for one in sides if one.partition(": ")[2] not in both))
+
+
+def _say(
+    found: ConnectionDiff, output: str, inputs: tuple[str, str], notes: tuple[str, ...], *, everything: bool
+) -> None:
     from outgate.analysis.causes import Causes
 
     if output == "html":
         from outgate.report.page import page
         from outgate.report.page_comparison import page_of_diff
 
-        click.echo(page(page_of_diff(found, inputs)), nl=False)
+        click.echo(page(page_of_diff(found, inputs, notes)), nl=False)
         return
-    click.echo(_written(found, Causes(found), output, everything=everything), nl=False)
+    click.echo(_written(found, Causes(found), output, notes, everything=everything), nl=False)
 
 
-def _written(found: ConnectionDiff, why: Causes, output: str, *, everything: bool) -> str:
+def _written(found: ConnectionDiff, why: Causes, output: str, notes: tuple[str, ...], *, everything: bool) -> str:
     match output:
         case "json":
             import json
 
             from outgate.report.diff_json import diff_json
 
-            return json.dumps(diff_json(found, why), indent=2, ensure_ascii=False) + "\n"
+            return json.dumps(diff_json(found, why, notes), indent=2, ensure_ascii=False) + "\n"
         case "csv":
             from outgate.report.diff_csv import diff_csv
 

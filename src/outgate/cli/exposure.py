@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input
+from outgate.cli.inputs import note, read_input, say_profile
 
 if TYPE_CHECKING:
     from outgate.analysis.exposure import ExposureReport
@@ -75,6 +75,7 @@ def exposure(
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     # The workload is looked up first: a typing mistake is answered before the work is done.
     pods = _focus(loaded.snapshot, focus, namespace)
+    say_profile(profile, quiet)
     report = expose(loaded.snapshot, PROFILES[profile])
     if pods is not None:
         wanted = {pod.key for pod in pods}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input
+from outgate.cli.inputs import note, read_input, say_profile
 
 if TYPE_CHECKING:
     from outgate.analysis.edges import EgressGraph
@@ -93,6 +93,7 @@ def _one(
     subject = Lookup(loaded.snapshot, namespace).find(written)
     if not isinstance(subject, PodsTarget):
         raise UsageError(f"{subject} is no pod and no workload: no egress policy applies to it")
+    say_profile(profile, quiet)
     picture = egress_graph(Judge(Policies(loaded.snapshot, PROFILES[profile])), subject)
     click.echo(_written(picture, output), nl=False)
     if verbose:

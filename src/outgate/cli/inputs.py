@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from outgate.model.parse import Keep
     from outgate.packets import Address
 
-__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side"]
+__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side", "say_profile"]
 
 NO_INPUT = (
     "give manifests with -f FILE, -f FOLDER, or -f - for standard input; "
@@ -52,6 +52,7 @@ def read_input(
         ClusterError: the cluster that was asked for gives no answer.
     """
     from outgate.cluster import load
+    from outgate.cluster.others import passed_over
 
     if not filename:
         raise UsageError("no input", hint=NO_INPUT)
@@ -66,11 +67,19 @@ def read_input(
         count = len(loaded.refused) + len(loaded.unreadable)
         # Said even with -q: an answer that leaves a policy out is another answer.
         note(f"note: {_things(count)} not part of the answer{rest}; see outgate validate")
+    for words in passed_over(loaded.skipped):
+        note(f"note: {words}")
     if not loaded.objects and not loaded.errors:
         note("note: the input has no objects", quiet)
     for warning in loaded.warnings[:MOST_LINES]:
         note(f"warning: {warning}", quiet)
     return loaded
+
+
+def say_profile(profile: str, quiet: bool) -> None:
+    """That an answer is another network plugin's: formats for people and spreadsheets have no place for it."""
+    if profile != "outgate":
+        note(f"note: this is how {profile} judges it", quiet)
 
 
 def read_side(text: str, *, namespace: str | None, strict: bool, quiet: bool = False) -> Loaded:

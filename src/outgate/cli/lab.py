@@ -58,7 +58,9 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float) 
 
 
 @click.group(cls=_RunUnlessNamed, invoke_without_command=True)
-@click.option("--flows", type=click.Path(), metavar="FILE", help="Probe the flows of this file, and no others.")
+@click.option(
+    "--flows", type=click.Path(), metavar="FILE", help="Probe the flows or assertions of this file, no others."
+)
 @click.option("--no-enforce", is_flag=True, help="The control: the same probes without rules. It must disagree.")
 @click.option(
     "--keep", is_flag=True, help="Leave the lab standing, for 'outgate lab shell' and until 'outgate lab down'."

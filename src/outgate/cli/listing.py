@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from outgate.cli.inputs import note
+from outgate.cli.inputs import note, say_profile
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def write(
     """
     from outgate.analysis.unknowns import unknowns
 
+    say_profile(found.grid.policies.profile.name, quiet)
     notes = unknowns(found)
     for words in notes:
         note(f"note: {words}", quiet)

@@ -23,10 +23,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from outgate import __version__
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.connection import Connection, Deadline, tls
 from outgate.errors import ClusterError
+from outgate.version import __version__
 
 __all__ = ["Answer", "Client"]
 

@@ -27,7 +27,7 @@ from outgate.model.snapshot import Snapshot
 if TYPE_CHECKING:
     from outgate.model.parse_pods import TypedPod
 
-__all__ = ["Loaded", "documents_of", "is_manifest", "load"]
+__all__ = ["Loaded", "documents_of", "is_manifest", "load", "read_documents"]
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -121,16 +121,34 @@ def _loaded(parsed: Parsed, unreadable: Unreadable, files: Sequence[str]) -> Loa
     )
 
 
-def documents_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
-    """The documents of the bytes of one file, YAML or JSON; what cannot be read is reported."""
-    for one in _objects_of(data, file, unreadable):
+def read_documents(filenames: Sequence[str]) -> list[Document]:
+    """The documents of files and folders, whatever their kind: for files that are no manifests.
+
+    Raises InvalidInput with all that cannot be opened or read.
+    """
+    unreadable = Unreadable()
+    opened = (_open(file) for file in _opened(filenames) if isinstance(file, str))
+    found = [one for file, data in opened for one in documents_of(data, file, unreadable, whole=True)]
+    if unreadable.errors:
+        raise InvalidInput(unreadable.errors)
+    return found
+
+
+def documents_of(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document]:
+    """The documents of the bytes of one file, YAML or JSON; what cannot be read is reported.
+
+    `whole`: with everything in them, also where they are of no kind that `outgate.model.parse` looks at.
+    """
+    for one in _objects_of(data, file, unreadable, whole=whole):
         if isinstance(one, Document):
             yield one
         else:
             yield from one.whole()
 
 
-def _objects_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document | TypedPod]:
+def _objects_of(
+    data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False
+) -> Iterator[Document | TypedPod]:
     """The same, the pods of JSON in their type."""
     text = _in_utf8(data, file, unreadable)
     if text is None:
@@ -140,7 +158,7 @@ def _objects_of(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docu
         from outgate.cluster.jsontext import BadJsonError, read_typed  # noqa: PLC0415 - only where there is JSON
 
         try:
-            yield from read_typed(text, file, unreadable)
+            yield from read_typed(text, file, unreadable, whole=whole)
             return
         except BadJsonError as error:
             # Braces begin YAML as well, and then its own reader gives the better answer.
@@ -176,11 +194,16 @@ def _documents(opened: Sequence[str | Source], unreadable: Unreadable) -> Iterat
             case Text():
                 yield from _objects_of(one.data, one.name, unreadable)
             case str():
-                try:
-                    data = _read(one)
-                except OSError as error:
-                    raise InvalidInput([_cannot(one, error)]) from error
-                yield from _objects_of(data, one, unreadable)
+                file, data = _open(one)
+                yield from _objects_of(data, file, unreadable)
+
+
+def _open(file: str) -> tuple[str, bytes]:
+    """A file's name and its bytes. Raises InvalidInput where it cannot be read."""
+    try:
+        return file, _read(file)
+    except OSError as error:
+        raise InvalidInput([_cannot(file, error)]) from error
 
 
 def _read(file: str) -> bytes:

@@ -69,44 +69,45 @@ _LIST = msgspec.json.Decoder(_List)
 _POD = msgspec.json.Decoder(PodText)
 
 
-def read_json(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
-    """The documents of a text in UTF-8: one value, or several one after the other.
+def read_json(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document]:
+    """The documents of a text in UTF-8: one value, or several one after the other. `whole`: with all that is in them.
 
     Raises BadJsonError before the first document where the text as a whole is no JSON; an item of a list that cannot be
     read is reported, and the others go on.
     """
-    for one in read_typed(data, file, unreadable):
+    for one in read_typed(data, file, unreadable, whole=whole):
         if isinstance(one, TypedPod):
             yield from one.whole()
         else:
             yield one
 
 
-def read_typed(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document | TypedPod]:
-    """The same, but pods come in their type where they have it."""
+def read_typed(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = False) -> Iterator[Document | TypedPod]:
+    """The same, but pods come in their type where they have it; never where the `whole` is wanted."""
     for start, end, implied in list(_slices(data)):
         text = data[start:end]
         lines = Lines(data, start, end, find_lines)
-        pod = _pod(text, implied)
+        pod = None if whole else _pod(text, implied)
+        document = functools.partial(_document, text, implied, file, lines, unreadable, whole=whole)
         if pod is None:
-            yield from _document(text, implied, file, lines, unreadable)
+            yield from document()
         else:
-            whole = functools.partial(_document, text, implied, file, lines, unreadable)
-            yield TypedPod(pod, Document(file, None, lines, "", _NONE_REPEATED), whole)
+            yield TypedPod(pod, Document(file, None, lines, "", _NONE_REPEATED), document)
 
 
 def _document(
-    text: bytes, implied: Mapping[str, object], file: str, lines: Lines, unreadable: Unreadable
+    text: bytes, implied: Mapping[str, object], file: str, lines: Lines, unreadable: Unreadable, *, whole: bool
 ) -> Iterator[Document]:
     """The document of one object; nothing, and an error, where it cannot be read."""
     try:
-        value = _value(text, implied)
+        value = msgspec.json.decode(text) if whole else _value(text, implied)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         problem = _explain(text, 0, error)
         unreadable.errors.append(InputError(file, lines.first + problem.line - 1, "", problem.message))
         return
     repeated: Mapping[Path, int] = _NONE_REPEATED
-    if isinstance(value, dict) and value.get("kind") == "NetworkPolicy" and _may_repeat(text, value):
+    policy = isinstance(value, dict) and value.get("kind") == "NetworkPolicy"
+    if whole or (policy and _may_repeat(text, value)):
         repeated = {path: lines.first + line for path, line in _repeated(text).items()}
     yield Document(file, value, lines, "", repeated, text=lines.text)
 

@@ -1,8 +1,9 @@
-"""Policies of a live cluster that Outgate does not read, so that nobody takes an answer for the whole.
+"""Policies that Outgate does not read, so that nobody takes an answer for the whole.
 
-Files say what is in them: a kind that is not read is counted there. Of a cluster only the kinds that are asked for
-come back, and an answer from NetworkPolicies alone is wrong where Cilium or Calico has denied the connection by a
-policy of its own. So the groups of the known products are looked for, and one object of each kind is asked for.
+An answer from NetworkPolicies alone is wrong where Cilium or Calico has denied the connection by a policy of its own.
+Files say what is in them: a kind that is not read is counted there, and said if it is a kind of policy. Of a live
+cluster only the kinds that are asked for come back, so the groups of the known products are looked for, and one object
+of each kind is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from outgate.cluster.client import Client
 from outgate.model.parse_shapes import OBJECTS
 
-__all__ = ["unread_policies"]
+__all__ = ["passed_over", "unread_policies"]
 
 _KINDS: Mapping[str, Mapping[str, str]] = {
     "policy.networking.k8s.io": {
@@ -31,6 +32,12 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
     "projectcalico.org": {"networkpolicies": "NetworkPolicy", "globalnetworkpolicies": "GlobalNetworkPolicy"},
     "crd.antrea.io": {"networkpolicies": "NetworkPolicy", "clusternetworkpolicies": "ClusterNetworkPolicy"},
     "k8s.ovn.org": {"egressfirewalls": "EgressFirewall"},
+    "networking.k8s.aws": {
+        "applicationnetworkpolicies": "ApplicationNetworkPolicy",
+        "clusternetworkpolicies": "ClusterNetworkPolicy",
+    },
+    "networking.gke.io": {"fqdnnetworkpolicies": "FQDNNetworkPolicy"},
+    "k8s.cni.cncf.io": {"multi-networkpolicies": "MultiNetworkPolicy"},
 }
 
 
@@ -53,6 +60,15 @@ class _Some(msgspec.Struct):
     """A list of which it matters only if it has anything."""
 
     items: list[Any] | None = None
+
+
+def passed_over(skipped: Mapping[str, int]) -> Iterator[str]:
+    """A note for each kind of policy among objects that were passed over: `skipped` counts them by apiVersion/kind."""
+    for name, count in skipped.items():
+        version, _, kind = name.rpartition("/")
+        if kind in _KINDS.get(version.rpartition("/")[0], {}).values():
+            what = f"1 {kind} of {version} is" if count == 1 else f"{count} objects {kind} of {version} are"
+            yield f"{what} not read and not part of the answer"
 
 
 def unread_policies(client: Client) -> Iterator[str]:

@@ -9,6 +9,9 @@
         protocol: TCP                   the default; or UDP, SCTP, ICMP
         expect: allow                   allow or deny; without it, whatever the policies say
 
+A ReachabilityTest (`outgate.analysis.assertions`), the file that `outgate test` reads, may stand in its place. What of
+it can be probed is said by `outgate.lab.assertion_probes`.
+
 `read` looks at the text alone, `drafts` at the cluster. Both report all that is wrong at once, with file and line.
 """
 
@@ -17,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from outgate.analysis import targets
+from outgate.analysis import assertions, targets
+from outgate.analysis.assertions import Suite
 from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarget, PodsTarget, ServiceTarget
 from outgate.analysis.targets import Named, Noun, Written
-from outgate.cluster.files import documents_of
-from outgate.cluster.reading import Unreadable
+from outgate.cluster.files import read_documents
 from outgate.errors import InputError, InvalidInput, UnknownName, UsageError
 from outgate.lab.names import DOMAIN, service_name
 from outgate.lab.plan import Draft, Planner, Via
@@ -31,7 +34,7 @@ from outgate.model.services import ServiceRoute, resolve, translate
 from outgate.packets import Protocol
 from outgate.policy import Endpoint, Verdict
 
-__all__ = ["API_VERSION", "KIND", "AskedFlow", "drafts", "load", "named_pods", "read"]
+__all__ = ["API_VERSION", "KIND", "Asked", "AskedFlow", "drafts", "load", "named_pods", "read"]
 
 API_VERSION = "outgate.dev/v1"
 KIND = "FlowList"
@@ -53,35 +56,39 @@ class AskedFlow:
     place: Place
 
 
-def load(path: str) -> tuple[AskedFlow, ...]:
-    """The flows of a file, YAML or JSON.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a file asks for: flows one by one, and assertions about whole sets."""
+
+    flows: tuple[AskedFlow, ...] = ()
+    suites: tuple[Suite, ...] = ()
+
+
+def load(path: str) -> Asked:
+    """The flows and assertions of a file, YAML or JSON.
 
     Raises:
-        InvalidInput: the file cannot be read, or does not say what a FlowList says; all errors at once.
+        InvalidInput: the file cannot be read, or does not say what such a file says; all errors at once.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise InvalidInput(
-            [InputError(path, 0, "", f"cannot be read: {(error.strerror or str(error)).lower()}")]
-        ) from error
-    unreadable = Unreadable()
-    documents = list(documents_of(data, path, unreadable))
-    if unreadable.errors:
-        raise InvalidInput(unreadable.errors)
-    return read(documents, path)
+    return read(read_documents([path]), path)
 
 
-def read(documents: Iterable[Document], file: str) -> tuple[AskedFlow, ...]:
-    """The flows of all documents. Raises InvalidInput with every error."""
+def read(documents: Iterable[Document], file: str) -> Asked:
+    """The flows and assertions of all documents. Raises InvalidInput with every error."""
     errors: list[InputError] = []
     flows: list[AskedFlow] = []
+    suites: list[Suite] = []
     for document in documents:
         place = Place(document)
         value = document.value
         if not isinstance(value, dict) or (value.get("apiVersion"), value.get("kind")) != (API_VERSION, KIND):
-            errors.append(_error(place, f"this is no {KIND} of {API_VERSION}"))
+            if assertions.is_suite(document):
+                try:
+                    suites += assertions.read([document])
+                except InvalidInput as error:
+                    errors += error.errors
+            else:
+                errors.append(_error(place, f"this is no {KIND} and no {assertions.KIND} of {API_VERSION}"))
             continue
         entries = value.get("flows")
         if not isinstance(entries, list):
@@ -91,11 +98,13 @@ def read(documents: Iterable[Document], file: str) -> tuple[AskedFlow, ...]:
             found = _entry(entry, place / "flows" / index, errors)
             if found is not None:
                 flows.append(found)
-    if not errors and not flows:
+    if not errors and not flows and not suites:
         errors.append(InputError(file, 0, "flows", "there are no flows in this file"))
     if errors:
-        raise InvalidInput(errors, hint="a flow is {from: namespace/pod, to: namespace/pod, port: 443, expect: deny}")
-    return tuple(flows)
+        about_flows = any(one.path.startswith("flows") for one in errors)
+        hint = "a flow is {from: namespace/pod, to: namespace/pod, port: 443, expect: deny}" if about_flows else ""
+        raise InvalidInput(errors, hint=hint)
+    return Asked(tuple(flows), tuple(suites))
 
 
 def named_pods(flows: Iterable[AskedFlow], snapshot: Snapshot) -> tuple[Pod, ...]:

@@ -84,7 +84,7 @@ class Outside:
 
     def internet(self, family: int) -> Address | None:
         """An address that no policy names (a block of everything does not count); None where all are named."""
-        return self._one((self._answering - self._blocks - AddressSet.of(METADATA)).only(family))
+        return self.one((self._answering - self._blocks - AddressSet.of(METADATA)).only(family))
 
     def points(self, policy: NetworkPolicy, rule: PolicyRule) -> Iterator[Point]:
         """The addresses to probe for the blocks of one rule. An address is left out where none answers in the lab."""
@@ -93,12 +93,12 @@ class Outside:
         for peer in blocks(rule):
             whole = AddressSet.network(peer.cidr)
             holes = AddressSet.union_of(map(AddressSet.network, peer.excepts))
-            found = [(self._one(whole - holes), Position.INSIDE, peer.cidr)]
-            found += ((self._one(AddressSet.network(hole)), Position.EXCEPTED, peer.cidr) for hole in peer.excepts)
+            found = [(self.one(whole - holes), Position.INSIDE, peer.cidr)]
+            found += ((self.one(AddressSet.network(hole)), Position.EXCEPTED, peer.cidr) for hole in peer.excepts)
             found.append((self._beside(peer.cidr, covered), Position.OUTSIDE, peer.cidr))
             yield from (Point(address, position, block) for address, position, block in found if address is not None)
 
-    def _one(self, among: AddressSet) -> Address | None:
+    def one(self, among: AddressSet) -> Address | None:
         """A member that answers: one that readers know, else the lowest that is not the number of a whole network."""
         usable = among & self._answering
         for known in _KNOWN:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from outgate.lab import assertion_probes
 from outgate.lab import flows as flow_files
 from outgate.lab.addressing import address
 from outgate.lab.answers import Answers, Box
@@ -45,7 +46,7 @@ Progress = Callable[[str, int, int], None]
 class Wishes:
     """What was asked for beside the input."""
 
-    flows: Sequence[flow_files.AskedFlow] | None = None
+    flows: flow_files.Asked | None = None
     """Only these; None for everything that matters."""
     enforce: bool = True
     max_pods: int = MAX_PODS
@@ -78,7 +79,10 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
         InvalidInput: addresses that cannot be, or flows about what is not there; all of them, located.
         TooComplex: the plan would be too large.
     """
-    named = flow_files.named_pods(wishes.flows or (), snapshot)
+    asked = wishes.flows or flow_files.Asked()
+    names = {name: found for suite in asked.suites for name, found in suite.names.items()}
+    wishes = replace(wishes, names={**names, **wishes.names})
+    named = (*flow_files.named_pods(asked.flows, snapshot), *assertion_probes.named_pods(asked.suites, snapshot))
     cast = choose(snapshot, max_pods=wishes.max_pods, per_workload=wishes.per_workload, named=named)
     final = address(cast.snapshot)
     topology = Topology.of(final)
@@ -89,8 +93,10 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     if wishes.flows is None:
         plan = plan_everything(topology, policies, zone, Scope(wishes.families, wishes.names, wishes.namespace))
     else:
-        made.add(flow_files.drafts(wishes.flows, made, wishes.families))
-        plan = Plan(tuple(made.probes))
+        made.add(flow_files.drafts(asked.flows, made, wishes.families))
+        probes = assertion_probes.AssertionProbes(made, wishes.families, wishes.names)
+        made.add(probes.drafts(asked.suites))
+        plan = Plan(tuple(made.probes), tuple(probes.notes))
     notes = (*cast.notes(), *plan.notes)
     return Prepared(final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at)
 

@@ -229,9 +229,17 @@ def _follow_owner(pod: Pod, above: Mapping[tuple[str, str, str], Owner]) -> Pod:
 
 
 def _assumed(templates: tuple[Workload, ...], pods: tuple[Pod, ...]) -> Iterator[Pod]:
-    """One pod for each top-level workload that has none in the input."""
+    """One pod for each top-level workload that has none in the input, or has only finished ones and will have more.
+
+    A Job whose pods have ended is done; a CronJob between two runs, or a Deployment of which only an evicted pod is
+    left, is not.
+    """
     taken = {(pod.namespace, pod.name) for pod in pods}
-    running = {(pod.namespace, pod.owner) for pod in pods if pod.owner is not None}
+    running = {
+        (pod.namespace, pod.owner)
+        for pod in pods
+        if pod.owner is not None and (not pod.finished or pod.owner.kind == "Job")
+    }
     for one in templates:
         owner = Owner(one.kind, one.name)
         if one.owner is not None or (one.namespace, owner) in running:

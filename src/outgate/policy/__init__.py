@@ -8,7 +8,7 @@ from outgate.policy.decide import ClassKey, Decision, Part, Policies, decide
 from outgate.policy.endpoints import Endpoint
 from outgate.policy.profile import OUTGATE, PROFILES, Profile
 from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PodMatch, PortMatch, Rule, Tier, Verdict
-from outgate.policy.trace import Flow, Judge, Side, Trace, judge
+from outgate.policy.trace import Flow, Judge, Side, Trace, judge, matched, unstoppable
 
 __all__ = [
     "OUTGATE",
@@ -34,4 +34,6 @@ __all__ = [
     "Verdict",
     "decide",
     "judge",
+    "matched",
+    "unstoppable",
 ]

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from outgate.model import Direction, Pod, Service
-from outgate.packets import Address, Protocol
+from outgate.packets import Address, Protocol, TransportSet
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
+from outgate.policy.selection import resolve
 
-__all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge"]
+__all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge", "matched", "unstoppable"]
 
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
 
@@ -194,6 +195,20 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolating, word), isolating)
 
 
+def unstoppable(policies: Policies, source: Endpoint, destination: Endpoint) -> str:
+    """Why no policy, whatever it says, can come between two ends; empty where one can."""
+    flow = Flow(source, destination, int(Protocol.TCP), 1)
+    for direction, subject, peer in (
+        (Direction.EGRESS, source, destination),
+        (Direction.INGRESS, destination, source),
+    ):
+        if subject.pod is not None and (subject.isolatable or policies.profile.host_network_isolated):
+            reason = _exemption(policies, flow, subject, peer, direction)
+            if reason:
+                return reason
+    return ""
+
+
 def _exemption(policies: Policies, flow: Flow, subject: Endpoint, peer: Endpoint, direction: Direction) -> str:
     """Why policy does not stand between these two at all; empty where it does."""
     pod, profile = subject.pod, policies.profile
@@ -230,6 +245,40 @@ def _matches(policies: Policies, rule: Rule, peer: Endpoint, flow: Flow) -> bool
     if not _ports_match(policies, rule, flow, flow.coordinate):
         return False
     return rule.peers is None or any(_is_peer(policies, match, peer) for match in rule.peers)
+
+
+def matched(policies: Policies, rule: Rule, peer: Endpoint, destination: Endpoint) -> TransportSet:
+    """The transports with which a rule matches untranslated flows: `peer` is the end that the rule is about.
+
+    This is `_matches` for all ports at once, and asks nothing of the pods that are not concerned.
+    """
+    egress, profile = rule.direction is Direction.EGRESS, policies.profile
+    found = _opened_at_service(policies, rule, destination) if egress and profile.before_translation else TransportSet()
+    matches = None if rule.peers is None else [match for match in rule.peers if _is_peer(policies, match, peer)]
+    if matches is not None and not matches:
+        return found
+    if rule.ports is None:
+        return TransportSet.any()
+    found |= rule.ports.numbers
+    beside_a_selector = matches is not None and any(isinstance(match, PodMatch) for match in matches)
+    if not rule.ports.names or (egress and profile.names_need_selectors and not beside_a_selector):
+        return found
+    pods = policies.selection.seen_at(destination.pod, destination.address)
+    if not egress and destination.pod is not None:
+        pods = (destination.pod,)
+    for pod in pods:
+        found |= resolve(rule.ports.names, pod)
+    return found
+
+
+def _opened_at_service(policies: Policies, rule: Rule, destination: Endpoint) -> TransportSet:
+    """What the selectors of a rule open where the destination is the cluster address of a Service."""
+    service = policies.snapshot.service_of(destination.address)
+    if service is None or destination.address not in service.cluster_ips:
+        return TransportSet()
+    selectors = (match for match in rule.peers or () if isinstance(match, PodMatch))
+    covered = any(policies.selection.services.covers(match, service) for match in selectors)
+    return policies.selection.services.opened(service, rule.ports) if covered else TransportSet()
 
 
 def _is_peer(policies: Policies, match: PeerMatch, peer: Endpoint) -> bool:

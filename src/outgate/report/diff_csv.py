@@ -6,10 +6,11 @@ import csv
 import io
 
 from outgate.analysis.causes import Causes
-from outgate.analysis.changes import Change
+from outgate.analysis.changes import Change, Shift
 from outgate.analysis.connections import External, Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.matching import Presence
+from outgate.policy import Origin
 from outgate.report.diff_words import blames, ports_words
 from outgate.report.terms import place_text
 
@@ -26,32 +27,63 @@ def diff_csv(found: ConnectionDiff, why: Causes) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
+    rows = _Rows(why)
     for one in found:
-        table.writerow(_row(one, why))
+        table.writerow(rows.of(one))
     return text.getvalue()
 
 
-def _row(change: Change, why: Causes) -> tuple[str, ...]:
-    shift = change.shift
-    origin = next((blame.origin for blame in blames(change, why) if blame.origin is not None), None)
+class _Rows:
+    """What many changes share is written once. It lives as long as the diff, so nothing else can have its identity."""
+
+    def __init__(self, why: Causes) -> None:
+        self._why = why
+        self._parties: dict[int, str] = {}
+        self._shifts: dict[int, tuple[str, ...]] = {}
+        self._places: dict[int, tuple[Origin, str]] = {}
+
+    def of(self, change: Change) -> tuple[str, ...]:
+        """The row of one change."""
+        shift = self._shifts.get(id(change.shift))
+        if shift is None:
+            shift = self._shifts[id(change.shift)] = _shift(change.shift)
+        origin = next((blame.origin for blame in blames(change, self._why) if blame.origin is not None), None)
+        return (
+            change.kind.value,
+            *shift[:2],
+            self._party(change.source),
+            self._party(change.destination),
+            *shift[2:],
+            _presence(change.source_presence),
+            _presence(change.destination_presence),
+            str(origin) if origin is not None else "",
+            self._place(origin),
+        )
+
+    def _party(self, party: Party) -> str:
+        """As in text, but every block is written out: a table is read by programs."""
+        found = self._parties.get(id(party))
+        if found is None:
+            found = " ".join(party.addresses.cidrs()) if isinstance(party, External) else str(party)
+            self._parties[id(party)] = found
+        return found
+
+    def _place(self, origin: Origin | None) -> str:
+        if origin is None:
+            return ""
+        found = self._places.get(id(origin))
+        if found is None:
+            found = self._places[id(origin)] = origin, place_text(origin)
+        return found[1]
+
+
+def _shift(shift: Shift) -> tuple[str, ...]:
+    sets = (shift.before, shift.after, shift.opened, shift.closed)
     return (
-        change.kind.value,
         str(shift.widens).lower(),
         str(shift.narrows).lower(),
-        _party(change.source),
-        _party(change.destination),
-        *(ports_words(one, every=True) if one else "" for one in (shift.before, shift.after)),
-        *(ports_words(one, every=True) if one else "" for one in (shift.opened, shift.closed)),
-        _presence(change.source_presence),
-        _presence(change.destination_presence),
-        str(origin) if origin is not None else "",
-        place_text(origin),
+        *(ports_words(one, every=True) if one else "" for one in sets),
     )
-
-
-def _party(party: Party) -> str:
-    """As in text, but every block is written out: a table is read by programs."""
-    return " ".join(party.addresses.cidrs()) if isinstance(party, External) else str(party)
 
 
 def _presence(presence: Presence | None) -> str:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
-from outgate.policy import Origin
+from outgate.policy import OUTGATE, Origin
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, origin_json, transports_json, without_empty
 
 __all__ = ["diff_json"]
 
 
-def diff_json(found: ConnectionDiff, why: Causes) -> Json:
-    """The document. Every change says who brings it; numbers by namespace come first, for a quick look."""
-    writer = _Writer(why)
+def diff_json(found: ConnectionDiff, why: Causes, notes: Sequence[str] = ()) -> Json:
+    """The document. Every change says who brings it; numbers by namespace come first, for a quick look.
+
+    `notes`: what the inputs refer to and do not have, and the comparison hangs on.
+    """
+    writer, profile = _Writer(why), found.after.grid.policies.profile.name
     return {
         "apiVersion": API_VERSION,
         "kind": "ConnectionDiff",
+        **({} if profile == OUTGATE.name else {"profile": profile}),
+        **({"notes": list(notes)} if notes else {}),
         "summary": _summary(found),
         "changes": [writer.change(one) for one in found],
         "isolation": [
@@ -40,15 +47,16 @@ class _Writer:
 
     def __init__(self, why: Causes) -> None:
         self._why = why
-        self._parties: dict[Party, Json] = {}
-        self._shifts: dict[Shift, Json] = {}
+        # Ends and shifts live as long as the diff, so no other can have their identity.
+        self._parties: dict[int, Json] = {}
+        self._shifts: dict[int, Json] = {}
         self._origins: dict[int, tuple[Origin, Json | None]] = {}
         self._causes: dict[int, tuple[Cause, Json]] = {}
 
     def change(self, one: Change) -> Json:
-        shift = self._shifts.get(one.shift)
+        shift = self._shifts.get(id(one.shift))
         if shift is None:
-            shift = self._shifts[one.shift] = _shift(one.shift)
+            shift = self._shifts[id(one.shift)] = _shift(one.shift)
         optional = {
             "sourceChange": one.source_presence.value if one.source_presence is not None else None,
             "destinationChange": one.destination_presence.value if one.destination_presence is not None else None,
@@ -64,9 +72,9 @@ class _Writer:
         }
 
     def _party(self, party: Party) -> Json:
-        found = self._parties.get(party)
+        found = self._parties.get(id(party))
         if found is None:
-            found = self._parties[party] = party_json(party)
+            found = self._parties[id(party)] = party_json(party)
         return found
 
     def _cause(self, cause: Cause | None) -> Json | None:

@@ -157,7 +157,7 @@ def _views(data: Page, picture: str, first: Opening) -> Iterator[str]:
 
 def _view(name: str, words: str, content: str) -> str:
     head = element("h2", words, id=f"{name}-title")
-    return element("section", head + content, id=name, class_="view", aria_labelledby=f"{name}-title", tabindex=-1)
+    return element("section", head + content, id=name, class_="view", aria_labelledby=f"{name}-title")
 
 
 def _stage(data: Page, picture: str, first: Opening) -> str:

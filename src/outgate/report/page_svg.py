@@ -87,7 +87,7 @@ def _groups(places: Layout, gathered: Sequence[Bundle], first: Opening) -> Itera
         yield _text(summary, box.right - 24, box.y + 25, "sum")
         yield element(
             "text",
-            escape(short(label, max(8, int(box.width / size / 0.64)))),
+            escape(short(label, max(8, int(box.width / size / 0.74)))),
             class_="big",
             x=box.x + box.width // 2,
             y=round(box.middle),

@@ -13,7 +13,7 @@ from outgate.analysis.spelling import spell_protocol
 from outgate.policy import OUTGATE, Side
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, target_json, transports_json, without_empty
 
-__all__ = ["MOST_FLOWS_SHOWN", "reach_json"]
+__all__ = ["MOST_FLOWS_SHOWN", "reach_json", "side_json"]
 
 MOST_FLOWS_SHOWN = 1000
 """Single flows in one document. Denied ones come first, and `flowsLeftOut` says how many are missing."""
@@ -33,8 +33,8 @@ def reach_json(answer: Reachability) -> Json:
         },
         "verdict": answer.verdict.value,
         "specified": answer.specified,
-        "egress": _side(answer.egress),
-        "ingress": _side(answer.ingress),
+        "egress": side_json(answer.egress),
+        "ingress": side_json(answer.ingress),
         **without_empty(
             {
                 "profile": None if answer.profile == OUTGATE else answer.profile.name,
@@ -51,7 +51,8 @@ def reach_json(answer: Reachability) -> Json:
     }
 
 
-def _side(side: Side) -> Json:
+def side_json(side: Side) -> Json:
+    """One end: its verdict, and who decided."""
     return {
         "verdict": side.verdict.value,
         "isolated": side.isolated,
@@ -100,8 +101,8 @@ def _flow(one: Judged) -> Json:
         },
         "verdict": trace.verdict.value,
         "specified": trace.specified,
-        "egress": _side(trace.egress),
-        "ingress": _side(trace.ingress),
+        "egress": side_json(trace.egress),
+        "ingress": side_json(trace.ingress),
         **({"cidrs": list(one.addresses.cidrs())} if one.addresses is not None else {}),
     }
 

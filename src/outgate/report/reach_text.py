@@ -16,7 +16,7 @@ from outgate.packets import AddressSet, TransportSet
 from outgate.policy import OUTGATE, Side, Verdict
 from outgate.report.terms import place_text
 
-__all__ = ["reach_text"]
+__all__ = ["line_text", "reach_text", "side_text"]
 
 MOST_LINES = 10
 """Lines of one list; what is left out is counted."""
@@ -48,27 +48,28 @@ def _destination(target: Target) -> str:
 
 def _lines(answer: Reachability) -> Iterator[str]:
     if answer.failure:
-        yield _line("nobody", answer.failure)
+        yield line_text("nobody", answer.failure)
         return
     yield from _through(answer)
     yield from _such_as(answer)
-    yield _line("egress", _side(answer.egress), place_text(answer.egress.decided_by))
-    yield _line("ingress", _side(answer.ingress), place_text(answer.ingress.decided_by))
+    yield line_text("egress", side_text(answer.egress), place_text(answer.egress.decided_by))
+    yield line_text("ingress", side_text(answer.ingress), place_text(answer.ingress.decided_by))
     yield from _split(answer.split)
     yield from _by_address(answer.ports)
     yield from _stand_ins(answer)
     yield from _shares(answer)
     yield from _flows(answer)
     if answer.profile != OUTGATE:
-        yield _line("profile", f"this is how {answer.profile.name} judges it")
+        yield line_text("profile", f"this is how {answer.profile.name} judges it")
     for hint in answer.hints:
         words = f"{hint.origin} allows {spell_transports(hint.transports)} there"
-        yield _line("hint", words, place_text(hint.origin))
+        yield line_text("hint", words, place_text(hint.origin))
     for point in answer.open_points:
-        yield _line("open", f"the API leaves this to the network plugin: {point}")
+        yield line_text("open", f"the API leaves this to the network plugin: {point}")
 
 
-def _line(head: str, words: str, place: str = "") -> str:
+def line_text(head: str, words: str, place: str = "") -> str:
+    """One line below a headline: what it is about, the words, and the place that they come from."""
     return f"  {head:<8} {words}" + (f"   {place}" if place else "")
 
 
@@ -83,9 +84,9 @@ def _through(answer: Reachability) -> Iterator[str]:
         port = f"{spell_protocol(flow.protocol)} {flow.coordinate}"
         # Before translation, egress sees what was dialled, which the headline says.
         who = "the receiver's policies" if answer.profile.before_translation else "policies"
-        yield _line("through", f"the Service leads to {flow.destination} {port}, which is what {who} see")
+        yield line_text("through", f"the Service leads to {flow.destination} {port}, which is what {who} see")
     elif not same and not answer.split:
-        yield _line("there", f"{flow.destination}")
+        yield line_text("there", f"{flow.destination}")
 
 
 def _such_as(answer: Reachability) -> Iterator[str]:
@@ -95,10 +96,11 @@ def _such_as(answer: Reachability) -> Iterator[str]:
     flow = answer.deciding.flow
     known = [end for end in (flow.source, flow.destination) if end.pod is not None or end.node is not None]
     if len(known) == 2:
-        yield _line("such as", f"{flow.source} → {flow.destination}")
+        yield line_text("such as", f"{flow.source} → {flow.destination}")
 
 
-def _side(side: Side) -> str:
+def side_text(side: Side) -> str:
+    """What one end says, in words."""
     if side.verdict is Verdict.DENY and side.isolated:
         names = ", ".join(dict.fromkeys(origin.name for origin in side.isolated_by))
         return f"denied: isolated by {names}; no rule allows it"
@@ -113,16 +115,16 @@ def _split(split: Split | None) -> Iterator[str]:
     if split is None:
         return
     if not split.denied or not split.allowed:
-        yield _line("all", f"{'allowed' if split.allowed else 'denied'} for every address of the block")
+        yield line_text("all", f"{'allowed' if split.allowed else 'denied'} for every address of the block")
         return
     # The shorter list is written out; the other is what is left of the block.
     allowed_is_shorter = _written_out(split) is split.allowed
-    yield _line("some", "the answer is not the same for the whole block:")
+    yield line_text("some", "the answer is not the same for the whole block:")
     for head, mine, shorter in (
         ("allowed", split.allowed, allowed_is_shorter),
         ("denied", split.denied, not allowed_is_shorter),
     ):
-        yield _line(head, spell_addresses(mine, MOST_LINES) if shorter else "the rest of the block")
+        yield line_text(head, spell_addresses(mine, MOST_LINES) if shorter else "the rest of the block")
 
 
 def _written_out(split: Split) -> AddressSet:
@@ -148,9 +150,9 @@ def _stand_ins(answer: Reachability) -> Iterator[str]:
     pods = {end.address: end.pod for end in ends if end.pod is not None and not end.pod.addressed}
     found = [(address, pod) for address, pod in pods.items() if any(address in group for group in shown)]
     for address, pod in found[:MOST_LINES]:
-        yield _line("where", f"{address} stands for {pod}, which has no address in the input")
+        yield line_text("where", f"{address} stands for {pod}, which has no address in the input")
     if len(found) > MOST_LINES:
-        yield _line("", f"and {len(found) - MOST_LINES} more pods without an address")
+        yield line_text("", f"and {len(found) - MOST_LINES} more pods without an address")
 
 
 def _by_address(ports: PortsAnswer | None) -> Iterator[str]:
@@ -158,9 +160,9 @@ def _by_address(ports: PortsAnswer | None) -> Iterator[str]:
         return
     cubes = ports.by_address.cubes
     for addresses, transports in cubes[:MOST_LINES]:
-        yield _line("ports", f"{spell_addresses(addresses)}: {spell_transports(transports)}")
+        yield line_text("ports", f"{spell_addresses(addresses)}: {spell_transports(transports)}")
     if len(cubes) > MOST_LINES:
-        yield _line("", f"and {len(cubes) - MOST_LINES} more groups of addresses")
+        yield line_text("", f"and {len(cubes) - MOST_LINES} more groups of addresses")
 
 
 def _shares(answer: Reachability) -> Iterator[str]:
@@ -173,7 +175,7 @@ def _shares(answer: Reachability) -> Iterator[str]:
         if len(ruled) > 1:
             for share in ruled[:MOST_LINES]:
                 words = f"{share.origin} allows {spell_transports(share.transports)}"
-                yield _line(head, words, place_text(share.origin))
+                yield line_text(head, words, place_text(share.origin))
 
 
 def _flows(answer: Reachability) -> Iterator[str]:
@@ -181,14 +183,14 @@ def _flows(answer: Reachability) -> Iterator[str]:
     if len(answer.flows) < 2 or answer.split is not None:
         return
     allowed = sum(one.trace.verdict.allows for one in answer.flows)
-    yield _line("flows", f"{allowed} of {len(answer.flows)} allowed")
+    yield line_text("flows", f"{allowed} of {len(answer.flows)} allowed")
     if answer.ports is None and allowed in (0, len(answer.flows)):
         return
     ordered = sorted(answer.flows, key=lambda one: one.trace.verdict.allows)
     for one in ordered[:MOST_LINES]:
-        yield _line("", _flow(one))
+        yield line_text("", _flow(one))
     if len(ordered) > MOST_LINES:
-        yield _line("", f"and {len(ordered) - MOST_LINES} more")
+        yield line_text("", f"and {len(ordered) - MOST_LINES} more")
 
 
 def _flow(one: Judged) -> str:

@@ -35,6 +35,7 @@ function focusView(name) {
     workloads: () => firstItem(workloadItems),
     policies: () => $("policies").querySelector("summary"),
   }[name]();
+  $(name).tabIndex = -1;
   (first || $(name)).focus({ preventScroll: name === "graph" || name === "matrix" });
 }
 
@@ -112,6 +113,7 @@ const KEYS = {
 };
 
 function onKey(event) {
+  $("tooltip").hidden = true;
   if (event.ctrlKey || event.metaKey || event.altKey || $("shortcuts").open || isTyping(event.target)) return;
   const onSwitch = event.target.matches("input[type='radio']");
   if (event.shiftKey && event.key in ARROWS && state.view === "graph" && !onSwitch) {
@@ -127,7 +129,7 @@ function onLink(event) {
   if (!link || event.defaultPrevented) return;
   event.preventDefault();
   const hash = link.getAttribute("href");
-  history.replaceState(null, "", hash);
+  remember(hash);
   follow(hash);
 }
 
@@ -156,5 +158,5 @@ startSearch();
 startControls();
 showView("graph", false);
 refreshAll();
-follow(location.hash);
+follow(root.dataset.wanted);
 root.dataset.ready = "";

@@ -85,6 +85,7 @@ function toggleGroup(index, open = !state.open[index]) {
   if (groups[index].kind !== "namespace") return;
   state.open[index] = open;
   refreshGraph();
+  refreshGroupPanel();
   say(`namespace ${groups[index].label} ${open ? "opened" : "closed"}`);
 }
 
@@ -92,7 +93,15 @@ function toggleAll() {
   const open = groups.some((group) => !state.open[group.index]);
   state.open = groups.map((group) => open || group.kind !== "namespace");
   $("fold").textContent = open ? "Close all" : "Open all";
+  $("said").hidden = true;
   refreshGraph();
+  refreshGroupPanel();
+  say(`all namespaces ${open ? "opened" : "closed"}`);
+}
+
+// Its details have a button that says whether it is open.
+function refreshGroupPanel() {
+  if (state.selection && state.selection.kind === "group") showPanel();
 }
 
 // --- what is lit: the hovered or selected thing, and what it is connected to; else what a search found ---
@@ -208,11 +217,13 @@ function reveal(box) {
 
 // --- the pointer ---
 
-// What lies under the pointer. Lines are thin: some pixels around count as well.
+// What lies under the pointer. Lines are thin: some pixels around count as well, the nearest first.
+const AROUND = [[0, 0], ...[1.5, 3, 4.5, 6].flatMap((far) => [[0, -far], [0, far], [-far, 0], [far, 0]])];
+
 function targetAt(event) {
   const direct = event.target.closest(".node, .group");
   if (direct && direct.classList.contains("node")) return { kind: "node", index: Number(direct.id.slice(1)) };
-  for (const [dx, dy] of [[0, 0], [0, -3], [0, 3], [-3, 0], [3, 0], [0, -6], [0, 6], [-6, 0], [6, 0]]) {
+  for (const [dx, dy] of AROUND) {
     for (const element of document.elementsFromPoint(event.clientX + dx, event.clientY + dy)) {
       if (!picture.contains(element)) continue;
       if (element.dataset.edge) return { kind: "edge", index: Number(element.dataset.edge) };
@@ -347,19 +358,21 @@ function moveStop(element) {
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+// Not on the picture itself: an SVG element that listens to focus becomes a stop of the Tab key.
 function listenToGraphKeys() {
-  picture.addEventListener("focusin", (event) => {
+  const frame = picture.parentElement;
+  frame.addEventListener("focusin", (event) => {
     const element = event.target.closest(".node, .group");
     if (!element) return;
     stop = roving.set(stop, element);
     hovered = partOf(element);
     highlight();
   });
-  picture.addEventListener("focusout", () => {
+  frame.addEventListener("focusout", () => {
     hovered = null;
     highlight();
   });
-  picture.addEventListener("keydown", (event) => {
+  frame.addEventListener("keydown", (event) => {
     const element = event.target.closest(".node, .group");
     if (!element || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key in ARROWS && !event.shiftKey) {

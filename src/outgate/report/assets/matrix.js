@@ -23,7 +23,7 @@ function axis(wanted) {
 // With a search, rows and columns are what was found and what that is connected to.
 function refreshMatrix() {
   const relevant = (list) => list.some((edge) => edgeShown(edge) && edgeFound(edge));
-  const wanted = (node, list) => nodeShown(node) && (state.found === null || state.found.nodes.has(node.index) || relevant(list));
+  const wanted = (node, list) => nodeShown(node) && (state.found === null || state.found.named.has(node.index) || relevant(list));
   matrix.rows = axis((node) => wanted(node, node.out) && (node.outside !== 1 || node.out.length > 0));
   matrix.columns = axis((node) => wanted(node, node.into) && (node.outside !== 2 || node.into.length > 0));
   matrix.at = {

@@ -111,6 +111,15 @@ function say(words) {
   $("status").textContent = words;
 }
 
+// The address says what is shown, so that it can be sent. Where a page may not change its address, it does not.
+function remember(hash) {
+  try {
+    history.replaceState(null, "", hash);
+  } catch {
+    say("");
+  }
+}
+
 function isTyping(target) {
   return target instanceof HTMLInputElement && target.type === "search";
 }

@@ -62,7 +62,7 @@ function groupPart(index) {
     make("button.row", { type: "button", onclick: () => select({ kind: "node", index: member }, true) },
       make("span.row-name", null, nodes[member].name), make("span.row-words", null, nodes[member].small))));
   const toggle = group.kind !== "namespace" ? null : make("button", {
-    type: "button", id: "toggle-group", onclick: () => { toggleGroup(index); showPanel(); $("toggle-group").focus(); },
+    type: "button", id: "toggle-group", onclick: () => { toggleGroup(index); $("toggle-group").focus(); },
   }, state.open[index] ? "Close this namespace" : "Open this namespace");
   return [
     group.kind === "namespace" ? `namespace ${group.label}` : group.label,
@@ -146,11 +146,11 @@ function select(selection, move) {
   showPanel();
   highlight();
   if (selection === null) {
-    history.replaceState(null, "", `#${state.view}`);
+    remember(`#${state.view}`);
     return;
   }
   if (selection.kind === "edge" || selection.kind === "node") {
-    history.replaceState(null, "", `#${selection.kind}-${selection.index}`);
+    remember(`#${selection.kind}-${selection.index}`);
   }
   if (move) $("panel-title").focus({ preventScroll: true });
 }

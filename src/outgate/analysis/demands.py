@@ -1,0 +1,240 @@
+"""What an assertion demands: sets of packets, each of which must all be allowed or must all be denied.
+
+    allow     allow(subject × entries)
+    deny      deny(subject × entries)
+    only      deny(subject × (everything − entries − ignored))
+    exactly   both of the first kind and the third
+
+So there are two things to check and no more. Everything is the whole address space and every known end in it, less
+what no policy can forbid: a pod to itself, a node to its own pods. That is left out of groups, blocks and words too;
+where both ends were named one by one it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from outgate.analysis.assertion_words import EndAsked, Word, complaint
+from outgate.analysis.assertions import Assertion, Entry, Verb
+from outgate.analysis.ends import EndKey, Ends, Places, Reach, Reached, apart, key_of
+from outgate.analysis.kinds import Kinds
+from outgate.analysis.ports import PairPorts
+from outgate.errors import InputError, TooComplex
+from outgate.model import Direction
+from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
+from outgate.policy import Endpoint, Judge, Verdict
+
+__all__ = ["MOST_DEMANDS", "Demand", "Demands"]
+
+MOST_DEMANDS = 250_000
+"""Pairs of kinds in one assertion; about half a minute."""
+
+_ANYWHERE = EndAsked(Word.ANYWHERE, Word.ANYWHERE.value)
+_OF_LISTED = {Verb.ALLOW: Verdict.ALLOW, Verb.DENY: Verdict.DENY, Verb.ONLY: None, Verb.EXACTLY: Verdict.ALLOW}
+_NOTHING = (
+    "there is nothing to assert: the two sides have no address family in common, or no policy can come between them "
+    "(a pod and itself, a node and its own pods, two ends outside)"
+)
+_OF_FAMILY = {
+    4: ~TransportSet.protocol(int(Protocol.ICMPV6)),
+    6: ~TransportSet.protocol(int(Protocol.ICMP)),
+}
+"""RFC 792 and RFC 4443: each ICMP belongs to one family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Packets between two ends, one of which may stand for a set of `addresses` outside the cluster.
+
+    `wanted` None: nothing is demanded of them; they are what an `only` lists.
+    """
+
+    source: Endpoint
+    destination: Endpoint
+    asked: TransportSet
+    wanted: Verdict | None
+    pair: PairPorts | None = None
+    """What passes, where both ends are known."""
+    addresses: AddressSet | None = None
+    near: Direction = Direction.EGRESS
+    """Where `addresses` are given: the direction in which the known end is judged."""
+
+    @property
+    def known(self) -> Endpoint:
+        """The end that has policies."""
+        return self.source if self.near is Direction.EGRESS else self.destination
+
+    @property
+    def far(self) -> Endpoint:
+        """The other end, or the one that stands for the addresses."""
+        return self.destination if self.near is Direction.EGRESS else self.source
+
+    def packets(self) -> PacketSet:
+        """All packets of it, seen from `known`."""
+        addresses = self.addresses if self.addresses is not None else AddressSet.of((self.far.address,))
+        return PacketSet.cube(addresses, self.asked)
+
+
+class Demands:
+    """Takes assertions apart, for one judge and one way of looking names up."""
+
+    def __init__(self, judge: Judge, places: Places, kinds: Kinds | None = None) -> None:
+        self.judge = judge
+        self.places = places
+        self.kinds = kinds if kinds is not None else Kinds(judge)
+
+    def of(self, assertion: Assertion, errors: list[InputError]) -> list[Demand]:
+        """All demands of an assertion. What the input does not have is added to the errors.
+
+        Raises TooComplex beyond `MOST_DEMANDS`.
+        """
+        wrong: list[InputError] = []
+        found: list[Demand] = []
+        make = self._egress if assertion.direction is Direction.EGRESS else self._ingress
+        for one in make(assertion, wrong):
+            found.append(one)
+            if len(found) > MOST_DEMANDS:
+                raise TooComplex(
+                    f"{assertion.place}: more than {MOST_DEMANDS:,} kinds of flow in one assertion",
+                    hint="divide it, by namespace for example",
+                )
+        if not found and not wrong:
+            wrong.append(complaint(assertion.place, _NOTHING))
+        errors.extend(wrong)
+        return [] if wrong else found
+
+    # --- the two sides -----------------------------------------------------------------------------
+
+    def _egress(self, assertion: Assertion, errors: list[InputError]) -> Iterator[Demand]:
+        """The subject sends: the entries are destinations, each with its ports."""
+        closed = assertion.verb.closed
+        subject = self.places.ends(assertion.subject, errors)
+        listed = self._reached(assertion, assertion.entries, errors, translated=not closed)
+        ignored = self._reached(assertion, assertion.ignored, errors, translated=False)
+        whole = self.places.reached((_ANYWHERE,), assertion.ports, errors, translated=False) if closed else Reached()
+        if errors:
+            return
+        if closed:
+            yield from self._between(subject, _less(whole, (listed, ignored)), Verdict.DENY)
+        yield from self._between(subject, _less(listed, (ignored,)), _OF_LISTED[assertion.verb])
+
+    def _reached(
+        self, assertion: Assertion, entries: Iterable[Entry], errors: list[InputError], *, translated: bool
+    ) -> Reached:
+        found = Reached()
+        for one in entries:
+            ports = one.ports if one.ports is not None else assertion.ports
+            found |= self.places.reached(one.ends, ports, errors, translated=translated)
+        return found
+
+    def _ingress(self, assertion: Assertion, errors: list[InputError]) -> Iterator[Demand]:
+        """The subject receives: the entries are sources, and their ports are ports of the subject."""
+        closed = assertion.verb.closed
+        listed = self._sources(assertion, assertion.entries, errors, translated=not closed)
+        ignored = self._sources(assertion, assertion.ignored, errors, translated=not closed)
+        whole = self.places.reached(assertion.subject, assertion.ports, errors, translated=not closed)
+        if errors:
+            return
+        if closed:
+            for sources, named in _by_membership(self.places.everybody, (*listed, *ignored)):
+                yield from self._between(sources, _less(whole, named), Verdict.DENY)
+        for sources, there in listed:
+            for some, named in _by_membership(sources, ignored):
+                yield from self._between(some, _less(there, named), _OF_LISTED[assertion.verb])
+
+    def _sources(
+        self, assertion: Assertion, entries: Iterable[Entry], errors: list[InputError], *, translated: bool
+    ) -> list[tuple[Ends, Reached]]:
+        """For each entry its sources, and what of the subject they are about."""
+        found = []
+        for one in entries:
+            ports = one.ports if one.ports is not None else assertion.ports
+            there = self.places.reached(assertion.subject, ports, errors, translated=translated)
+            found.append((self.places.ends(one.ends, errors), there))
+        return found
+
+    # --- pairs of kinds ----------------------------------------------------------------------------
+
+    def _between(self, sources: Ends, there: Reached, wanted: Verdict | None) -> Iterator[Demand]:
+        starts = self.kinds.of((end, key if key in sources.single else None) for key, end in sources.known.items())
+        beside = ((one.end, (one.transports, key if one.single else None)) for key, one in there.known.items())
+        ends = [(kind, *_unpacked(both)) for kind, both in self.kinds.of(beside)]
+        for source, alone in starts:
+            family = _OF_FAMILY[source.family]
+            for kind, transports, single in ends:
+                both = alone is not None and single is not None
+                meet = self.kinds.named if both else self.kinds.pair
+                met = meet(source, kind) if transports & family else None
+                if met is not None:
+                    yield Demand(met[0], met[1], transports & family, wanted, met[2])
+            for addresses, transports in there.outside:
+                mine = addresses.only(source.family)
+                if mine and transports & family:
+                    far = Endpoint(mine.lowest())
+                    yield Demand(source.first, far, transports & family, wanted, None, mine)
+        for kind, transports, _ in ends:
+            mine = sources.outside.only(kind.family)
+            asked = transports & _OF_FAMILY[kind.family]
+            if mine and asked:
+                yield Demand(Endpoint(mine.lowest()), kind.first, asked, wanted, None, mine, Direction.INGRESS)
+
+
+def _unpacked(beside: Hashable) -> tuple[TransportSet, Hashable]:
+    assert isinstance(beside, tuple), "this is what _between gives"
+    transports, single = beside
+    assert isinstance(transports, TransportSet)
+    return transports, single
+
+
+def _less(there: Reached, taken: Iterable[Reached]) -> Reached:
+    """Destinations without those of others: a packet is known by its address and its transport."""
+    many = tuple(taken)
+    by_key: dict[EndKey, TransportSet] = {}
+    on_nodes: dict[Address, TransportSet] = {}
+    for one in (reach for reached in many for reach in reached.known.values()):
+        if apart(one.end):
+            mine = by_key.get(key_of(one.end))
+            by_key[key_of(one.end)] = one.transports if mine is None else mine | one.transports
+        else:
+            on_nodes[one.end.address] = on_nodes.get(one.end.address, TransportSet()) | one.transports
+    known: dict[EndKey, Reach] = {}
+    # There are many ends and few sets of ports.
+    differences: dict[tuple[TransportSet, TransportSet], TransportSet] = {}
+    for key, one in there.known.items():
+        gone = by_key.get(key) if apart(one.end) else on_nodes.get(key[0])
+        left = one.transports
+        if gone is not None:
+            both = left, gone
+            if both not in differences:
+                differences[both] = left - gone
+            left = differences[both]
+        if left:
+            known[key] = one if left is one.transports else Reach(one.end, left, one.single)
+    whole = PacketSet.union_of(there.outside)
+    gone_outside = PacketSet.union_of(cube for reached in many for cube in reached.outside)
+    return Reached(known, (whole - gone_outside).cubes)
+
+
+def _by_membership(whole: Ends, entries: Sequence[tuple[Ends, Reached]]) -> Iterator[tuple[Ends, list[Reached]]]:
+    """Sources divided by which entries they belong to, with what those entries speak of."""
+    parts: dict[tuple[int, ...], dict[EndKey, Endpoint]] = {}
+    addresses = [{key[0] for key, end in ends.known.items() if not apart(end)} for ends, _ in entries]
+    for key, end in whole.known.items():
+        member = tuple(
+            number
+            for number, (ends, _) in enumerate(entries)
+            if key in ends.known or (not apart(end) and key[0] in addresses[number])
+        )
+        parts.setdefault(member, {})[key] = end
+    outside: dict[tuple[int, ...], AddressSet] = {(): whole.outside}
+    for number, (ends, _) in enumerate(entries):
+        cut: dict[tuple[int, ...], AddressSet] = {}
+        for member, mine in outside.items():
+            cut[member] = cut.get(member, AddressSet()) | (mine - ends.outside)
+            cut[*member, number] = mine & ends.outside
+        outside = {member: mine for member, mine in cut.items() if mine}
+    for member in dict.fromkeys((*parts, *outside)):
+        known = parts.get(member, {})
+        some = Ends(known, outside.get(member, AddressSet()), whole.single & known.keys())
+        yield some, [entries[number][1] for number in member]

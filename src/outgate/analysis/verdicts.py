@@ -1,0 +1,255 @@
+"""Whether assertions hold, and for one that does not: a packet that proves it, and who decided about it.
+
+Every demand is a set of packets that must all be allowed or all be denied (`demands`), so an assertion fails exactly
+if one of those sets is not empty:
+
+    wanted Allow:   packets − allowed            wanted Deny:   packets ∩ allowed
+
+The witness is a member of that set, judged again rule by rule for its reasons, as `can-reach` would be asked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from outgate.analysis.assertions import Assertion, Suite
+from outgate.analysis.blocks import beyond_the_cluster
+from outgate.analysis.demands import Demand, Demands
+from outgate.analysis.ends import Places
+from outgate.analysis.kinds import Kinds
+from outgate.analysis.lookup import Lookup
+from outgate.analysis.notes import notes
+from outgate.analysis.ports import open_points, pair_ports
+from outgate.errors import InputError, InvalidInput
+from outgate.model import Direction
+from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import address_of
+from outgate.policy import BlockMatch, Endpoint, Flow, Judge, Trace, Verdict, decide
+from outgate.policy.endpoints import LOOPBACK, TO_MANY
+
+__all__ = ["Failure", "Outcome", "allowed", "evaluate", "witness", "wrong"]
+
+_PORT_ZERO = TransportSet(tcp=IntervalSet.single(0), udp=IntervalSet.single(0), sctp=IntervalSet.single(0))
+_WELL_KNOWN = tuple((int(Protocol.TCP), port) for port in (443, 80))
+_OUTSIDE: tuple[Address, ...] = tuple(map(ipaddress.ip_address, ("198.51.100.10", "2001:db8::10")))
+"""RFC 5737 and RFC 3849: addresses for documents."""
+_THIS_NETWORK = AddressSet.network("0.0.0.0/8") | AddressSet.network("::/127")
+"""RFC 1122, 3.2.1.3, and RFC 4291, 2.5: nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an assertion does not hold. `wanted` is what the witness should have been."""
+
+    wanted: Verdict
+    trace: Trace
+    """The witness: one packet, and the verdict on both ends."""
+    packets: PacketSet
+    """All that is wrong between the two ends of the witness; addresses are those of the far side."""
+    more: tuple[tuple[Endpoint, Endpoint], ...] = ()
+    """Further pairs of ends that are wrong, each standing for its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One assertion, and what came of it."""
+
+    assertion: Assertion
+    demands: tuple[Demand, ...]
+    failure: Failure | None = None
+    open_points: tuple[str, ...] = ()
+    """What the API leaves open and the verdicts may depend on, in words."""
+    notes: tuple[str, ...] = ()
+    """What the input leaves out."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is as demanded."""
+        return self.failure is None
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What was found out about pairs of ends, for all assertions."""
+
+    judge: Judge
+    silent: dict[tuple[int, TransportSet], tuple[str, ...]] = field(default_factory=dict)
+    kept: list[object] = field(default_factory=list)
+    """What the keys are identities of, so that no other object can come to have one."""
+
+
+def evaluate(
+    judge: Judge,
+    suites: Iterable[Suite],
+    names: Mapping[str, tuple[Address, ...]] | None = None,
+    namespace: str | None = None,
+) -> tuple[Outcome, ...]:
+    """The outcomes of all assertions, in their order. `names` win over those of the files.
+
+    The profile of a suite is the caller's to obey: it hands over the judge.
+
+    Raises:
+        InvalidInput: assertions about what the input does not have, all of them.
+        TooComplex: an assertion about too many kinds of flow.
+    """
+    errors: list[InputError] = []
+    kinds = Kinds(judge)
+    answers = _Answers(judge)
+    found: list[tuple[Assertion, list[Demand], tuple[str, ...]]] = []
+    for suite in suites:
+        lookup = Lookup(judge.policies.snapshot, namespace, {**suite.names, **(names or {})})
+        demands = Demands(judge, Places(lookup), kinds)
+        found.extend((one, demands.of(one, errors), demands.places.take_notes()) for one in suite.assertions)
+    if errors:
+        raise InvalidInput(errors)
+    return tuple(_outcome(answers, *one) for one in found)
+
+
+def allowed(judge: Judge, demand: Demand) -> PacketSet:
+    """Those packets of a demand that both ends let pass."""
+    packets = demand.packets()
+    if demand.pair is not None:
+        return packets & PacketSet.cube(packets.addresses(), demand.pair.allowed)
+    near = demand.known
+    if near.pod is None or not judge.policies.isolation(near.pod, demand.near).policies:
+        return packets
+    addresses = packets.addresses()
+    if addresses & LOOPBACK:
+        return packets & decide(judge.policies, near.pod, demand.near).allowed().restrict(addresses)
+    return packets & beyond_the_cluster(judge, near.pod, demand.near).restrict(addresses)
+
+
+def wrong(judge: Judge, demand: Demand) -> PacketSet:
+    """The packets of a demand that are not as demanded."""
+    if demand.wanted is None:
+        return PacketSet.none()
+    passing = allowed(judge, demand)
+    return demand.packets() - passing if demand.wanted.allows else passing
+
+
+def _outcome(answers: _Answers, assertion: Assertion, demands: list[Demand], said_of_ends: tuple[str, ...]) -> Outcome:
+    failing = [(demand, packets) for demand in demands if (packets := wrong(answers.judge, demand))]
+    points: dict[str, None] = {}
+    said = dict.fromkeys(said_of_ends)
+    for demand in demands:
+        points.update(dict.fromkeys(_open_points(answers, demand)))
+        said.update(dict.fromkeys(_notes(answers.judge, demand)))
+    failure = _failure(answers.judge, failing) if failing else None
+    if failure is not None:
+        points.update(dict.fromkeys(failure.trace.open_points))
+    return Outcome(assertion, tuple(demands), failure, tuple(points), tuple(said))
+
+
+def _failure(judge: Judge, failing: list[tuple[Demand, PacketSet]]) -> Failure:
+    demand, packets = min(failing, key=lambda one: _plainness(one[0]))
+    assert demand.wanted is not None, "of what is not demanded nothing is wrong"
+    trace = witness(judge, demand, packets)
+    shown = {_names(trace.flow): None}
+    more: dict[tuple[str, str], tuple[Endpoint, Endpoint]] = {}
+    for one, its in failing:
+        # Of a block the one address that stands for it need not be among the wrong ones.
+        flow = trace.flow if one is demand else Flow(one.source, one.destination, 0)
+        if one.addresses is not None and one is not demand:
+            flow = _flow(one, its)
+        if _names(flow) not in shown:
+            more.setdefault(_names(flow), (flow.source, flow.destination))
+    return Failure(demand.wanted, trace, packets, tuple(more.values()))
+
+
+def _names(flow: Flow) -> tuple[str, str]:
+    """Two ends as they are called: those of another family are no news."""
+    return str(flow.source), str(flow.destination)
+
+
+def _plainness(demand: Demand) -> tuple[int, int]:
+    """What is understood best comes first: two known ends, and IPv4."""
+    return (0 if demand.addresses is None else 1), demand.source.address.version
+
+
+def witness(judge: Judge, demand: Demand, packets: PacketSet) -> Trace:
+    """One of some packets of a demand, judged: the one that a reader understands best."""
+    return judge.judge(_flow(demand, packets))
+
+
+def _flow(demand: Demand, packets: PacketSet) -> Flow:
+    """A port that the destination listens on, else a well-known one, else the lowest; of a block a usual address."""
+    found = packets.witness()
+    assert found is not None, "a set that is not empty has a member"
+    for protocol, port in (*_ports_of(demand.destination), *_WELL_KNOWN):
+        cubes = (addresses for addresses, transports in packets if transports.contains(protocol, port))
+        there = next(cubes, None)
+        if there is not None:
+            found = there.lowest(), protocol, port
+            break
+    else:
+        # Port 0 only where there is no other: nobody connects to it.
+        rest = PacketSet.union_of((addresses, transports - _PORT_ZERO) for addresses, transports in packets)
+        found = rest.witness() or found
+    _, protocol, coordinate = found
+    if demand.addresses is None:
+        return Flow(demand.source, demand.destination, protocol, coordinate)
+    same = (addresses for addresses, transports in packets if transports.contains(protocol, coordinate))
+    far = Endpoint(_usual(AddressSet.union_of(same)))
+    source, destination = (demand.known, far) if demand.near is Direction.EGRESS else (far, demand.known)
+    return Flow(source, destination, protocol, coordinate)
+
+
+def _ports_of(end: Endpoint) -> list[tuple[int, int]]:
+    return [(int(Protocol[port.protocol]), port.port) for port in (end.pod.ports if end.pod is not None else ())]
+
+
+def _usual(addresses: AddressSet) -> Address:
+    """One that readers know to stand for the internet, else the lowest that is not the number of a whole network."""
+    for known in _OUTSIDE:
+        if known in addresses:
+            return known
+    lowest = (addresses - _THIS_NETWORK or addresses).lowest()
+    following = address_of(lowest.version, int(lowest) + 1) if int(lowest) & 0xFF == 0 else lowest
+    return following if following in addresses else lowest
+
+
+def _notes(judge: Judge, demand: Demand) -> Iterator[str]:
+    """Namespaces that are only mentioned, where a rule looks at their labels."""
+    snapshot = judge.policies.snapshot
+    pods = (demand.source.pod, demand.destination.pod)
+    if demand.pair is not None and any(pod and not snapshot.namespace(pod.namespace).declared for pod in pods):
+        trace = judge.judge(Flow(demand.source, demand.destination, int(Protocol.TCP), 1))
+        yield from notes(judge, trace)
+
+
+def _open_points(answers: _Answers, demand: Demand) -> tuple[str, ...]:
+    """What the API leaves open about the packets of a demand."""
+    unspoken = demand.asked - TransportSet.governed()
+    if unspoken or (demand.addresses is not None and demand.addresses & TO_MANY):
+        return witness(
+            answers.judge, demand, PacketSet.cube(demand.packets().addresses(), unspoken or demand.asked)
+        ).open_points
+    pair = demand.pair
+    if pair is None or not _doubtful(answers.judge, demand):
+        # Outside the cluster nothing is left open about TCP, UDP and SCTP.
+        return ()
+    key = (id(pair), demand.asked)
+    found = answers.silent.get(key)
+    if found is None:
+        answers.kept.append(pair)
+        mine = pair_ports(answers.judge, demand.source, demand.destination)
+        found = answers.silent[key] = open_points(answers.judge, mine, demand.asked)
+    return found
+
+
+def _doubtful(judge: Judge, demand: Demand) -> bool:
+    """Whether another reading could turn anything: asked first, because asking for every border is dear."""
+    ends = (demand.source, demand.destination)
+    pods = [end.pod for end in ends if end.pod is not None]
+    if any(end.pod is None or end.pod.host_network for end in ends):
+        return True
+    if all(pod.addressed for pod in pods):
+        return False
+    return any(
+        isinstance(match, BlockMatch)
+        for pod, direction in zip(pods, Direction, strict=True)
+        for rule in judge.policies.isolation(pod, direction).rules
+        for match in rule.peers or ()
+    )
