@@ -1,64 +1,108 @@
-"""``python -m benchmarks [--rounds N] [-o json]``: all benchmarks, one after the other, as tables.
+"""``python -m benchmarks [--only kernel|analysis] [--rounds N] [-o json|markdown]``: the benchmarks, as tables.
 
-Needs what `outgate lab` needs: nftables, iproute2, and root or user namespaces. About five minutes at five
-rounds. Everything happens in namespaces that vanish with the process.
+The kernel part needs what `outgate lab` needs: nftables, iproute2, and root or user namespaces. Everything in it
+happens in namespaces that vanish with the process. The analysis part needs ordinary processes alone, 3 GB of memory,
+and 1.5 GB of disk for files that vanish with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from benchmarks import kernel
+from benchmarks import document, kernel
+from benchmarks.analysis import FULL, QUICK, Bench
 from benchmarks.cluster import Shape, generate
+from benchmarks.tables import Row, markdown, print_table
 from outgate.host import process
 from outgate.lab.session import run_in_lab
-from outgate.model import Snapshot
 from outgate.nft.compile import Options, compile_node
 from outgate.nft.objects import Ruleset
-from outgate.policy import Endpoint, Flow, Judge, Policies
+from outgate.policy import Policies
 
-Row = dict[str, object]
+Tables = Mapping[str, list[Row]]
+
+_DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main() -> int:
     """Parse the few options, run, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each variant is measured (default 5)")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument("--only", choices=("kernel", "analysis"), help="one part, and not both")
+    parser.add_argument("--rounds", type=int, help="how often each variant is measured (default 5; 1 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="analysis at a tenth of the size: does it all run?")
+    parser.add_argument("-o", "--output", choices=("text", "json", "markdown"), default="text")
+    parser.add_argument(
+        "--write", action="store_true", help="put tables and drawings of the analysis part into docs/performance.md"
+    )
     chosen = parser.parse_args()
-    return run_in_lab(lambda: _run(chosen.rounds, chosen.output))
+    if chosen.write and (chosen.quick or chosen.only == "kernel"):
+        parser.error("--write takes the full analysis part")
+    rounds = chosen.rounds or (1 if chosen.quick else 5)
+    tables: Tables = {}
+    if chosen.only != "kernel":
+        tables = _analysis(rounds, quick=chosen.quick, write=chosen.write)
+    if chosen.only == "analysis":
+        return _print(_machine(), tables, rounds, chosen.output)
+    # Analysis comes first and is taken along: what happens in the lab is printed there.
+    machine = f"{_machine()}, {process.run(('nft', '--version')).stdout.strip()}"
+    return run_in_lab(lambda: _print(machine, {**tables, **_kernel(rounds)}, rounds, chosen.output))
 
 
-def _run(rounds: int, output: str) -> int:
-    compiled = {name: one.ruleset for name, one in kernel.rulesets()}
-    bench = kernel.Bench(kernel.stage(), rounds)
-    tables = {
-        "forward path": _forward(bench, compiled),
-        "loading a ruleset": _loading(bench, compiled),
-        "one address more, one less": _one_address(bench),
-        "planning a node": _planning(),
-        "one question": _questions(),
-    }
+def _print(machine: str, tables: Tables, rounds: int, output: str) -> int:
     if output == "json":
-        print(json.dumps({"machine": _machine(), "rounds": rounds, "tables": tables}, indent=2))
+        print(json.dumps({"machine": machine, "rounds": rounds, "tables": tables}, indent=2, ensure_ascii=False))
         return 0
-    print(f"{_machine()}; {rounds} rounds, medians")
+    print(f"{machine}; {rounds} round{'s, medians' if rounds > 1 else ''}")
     for title, rows in tables.items():
         print(f"\n{title}")
-        _print_table(rows)
+        if output == "markdown":
+            print(f"\n{markdown(rows)}", end="")
+        else:
+            print_table(rows)
     return 0
 
 
 def _machine() -> str:
-    nft = process.run(("nft", "--version")).stdout.strip()
-    return f"{platform.machine()}, kernel {platform.release()}, Python {platform.python_version()}, {nft}"
+    return f"{platform.machine()}, kernel {platform.release()}, Python {platform.python_version()}"
+
+
+def _analysis(rounds: int, *, quick: bool, write: bool) -> Tables:
+    machine: Row = {"machine": _machine(), "processors": os.cpu_count(), "rounds": rounds}
+    machine["load before"] = round(os.getloadavg()[0], 1)
+    with Bench(QUICK if quick else FULL, rounds) as bench:
+        by_pods, by_kinds = bench.by_pods(), bench.by_kinds()
+        tables: dict[str, list[Row]] = {
+            "machine": [machine],
+            "whole commands": bench.commands(),
+            "the list, step by step": bench.steps(),
+            "one policy changed": bench.changes(),
+            "one question": bench.questions(),
+            "the list against pods": [point.row() for point in by_pods],
+            "the list against kinds": [point.row() for point in by_kinds],
+        }
+    if write:
+        document.write(_DOCS, tables, by_pods, by_kinds)
+    return tables
+
+
+def _kernel(rounds: int) -> Tables:
+    compiled = {name: one.ruleset for name, one in kernel.rulesets()}
+    bench = kernel.Bench(kernel.stage(), rounds)
+    return {
+        "forward path": _forward(bench, compiled),
+        "loading a ruleset": _loading(bench, compiled),
+        "one address more, one less": _one_address(bench),
+        "planning a node": _planning(),
+    }
 
 
 def _forward(bench: kernel.Bench, variants: dict[str, Ruleset]) -> list[Row]:
@@ -139,31 +183,8 @@ def _planning() -> list[Row]:
     ]
 
 
-def _questions() -> list[Row]:
-    snapshot: Snapshot = generate(Shape())
-    judge = Judge(Policies(snapshot))
-    pods = snapshot.endpoints[::97]
-    ends = [end for pod in pods if (end := Endpoint.of_pod(pod)) is not None]
-    flows = [Flow(one, other, 6, 8005) for one in ends[:40] for other in ends[40:80]]
-    for flow in flows:
-        judge.judge(flow)
-    begin = time.perf_counter()
-    for flow in flows:
-        judge.judge(flow)
-    each = (time.perf_counter() - begin) / len(flows)
-    return [{"what": "one flow in a loaded snapshot, both ends with reasons", "microseconds": round(each * 1e6, 1)}]
-
-
 def _median(many: Iterable[float], factor: float = 1) -> float:
     return round(statistics.median(many) * factor, 3)
-
-
-def _print_table(rows: list[Row]) -> None:
-    heads = list(dict.fromkeys(head for row in rows for head in row))
-    cells = [heads, *([str(row.get(head, "")) for head in heads] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
-    for line in cells:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":
