@@ -45,6 +45,7 @@ class External:
 
 
 Party = Group | External | IngressController
+_Parts = tuple[PacketSet, tuple[tuple[External, TransportSet], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,9 @@ class Connections:
         kept = previous is not None and previous.grid.identities is grid.identities
         # Groups may be merged by effect: where an identity is shared and a rule changed, they are made again.
         self.groups: Groups = previous.groups if kept and previous is not None and previous.simple else Groups.of(grid)
-        self._governed: dict[int, bool] = {}
-        self._externals: dict[PacketSet, tuple[tuple[External, TransportSet], ...]] = {}
+        # Sets are known by their identity: comparing them would cost more than what is kept of them.
+        self._governed: dict[int, bool] = previous._governed if previous is not None else {}
+        self._externals: dict[int, _Parts] = previous._externals if previous is not None else {}
 
     @property
     def simple(self) -> bool:
@@ -160,12 +162,12 @@ class Connections:
     def outside(self, group: Group, direction: Direction) -> tuple[tuple[External, TransportSet], ...]:
         """The addresses outside that a group reaches, or that reach it, in the coarsest parts."""
         packets = self.grid.outside(group.identity, direction)
-        found = self._externals.get(packets)
-        if found is None:
+        found = self._externals.get(id(packets))
+        if found is None or found[0] is not packets:
             parts = [(External(addresses), transports) for addresses, transports in packets if transports & _GOVERNED]
             parts.sort(key=lambda part: _first(part[0].addresses))
-            found = self._externals[packets] = tuple(parts)
-        return found
+            found = self._externals[id(packets)] = packets, tuple(parts)
+        return found[1]
 
     def between(self, source: Group, destination: Group) -> TransportSet:
         """Exactly what passes from the pods of one group to those of another; other protocols too."""

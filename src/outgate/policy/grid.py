@@ -46,6 +46,8 @@ class _Read:
     policy: NetworkPolicy
     rules: dict[Direction, tuple[Rule, ...]]
     number: int
+    lens: Lens
+    """What it looks at."""
 
 
 class _Table:
@@ -60,7 +62,8 @@ class _Table:
         found = self._known.get(id(policy))
         if found is None:
             rules = {direction: tuple(rules_of(policy, direction)) for direction in Direction}
-            found = self._known[id(policy)] = _Read(policy, rules, len(self.read))
+            lens = Lens.of((policy,), (rule for many in rules.values() for rule in many))
+            found = self._known[id(policy)] = _Read(policy, rules, len(self.read), lens)
             self.read.append(found)
         return found
 
@@ -77,7 +80,7 @@ class Grid:
         snapshot = policies.snapshot
         self._table: _Table = previous._table if previous is not None else _Table()
         self._policies = [self._table.of(policy) for policy in snapshot.policies]
-        mine = Lens.of(snapshot.policies, self.all_rules())
+        mine = Lens.together(one.lens for one in self._policies)
         self.lens = mine if lens is None else lens | mine
         self.identities = self._identities(previous)
         self.keys: dict[Direction, list[PolicyKey]] = {}
@@ -87,7 +90,7 @@ class Grid:
         self._packets: dict[tuple[Cube, ...], PacketSet] = previous._packets if previous is not None else {}
         self._outsides: dict[tuple[PolicyKey, Direction], PacketSet] = {}
         self._meanings: dict[NamedPort, tuple[tuple[int, Bits], ...]] = {}
-        self._contributed: dict[tuple[int, Family], tuple[Rule, tuple[Contribution, ...]]] = {}
+        self._contributed: dict[tuple[int, Family, int], tuple[Rule, tuple[Contribution, ...]]] = {}
         self._egress: dict[tuple[PolicyKey, Family], Row] = {}
         if previous is not None:
             if previous.policies.profile == policies.profile:
@@ -169,10 +172,11 @@ class Grid:
 
     def out_of(self, rule: Rule, family: Family) -> tuple[Contribution, ...]:
         """What an egress rule lets out, and to whom: a port name is resolved by each destination."""
-        found = self._contributed.get((id(rule), family))
+        key = id(rule), family, -1
+        found = self._contributed.get(key)
         if found is None or found[0] is not rule:
             # The rule is kept beside the answer, so that no other can come to have its identity.
-            found = self._contributed[id(rule), family] = rule, tuple(self._let_out(rule, family))
+            found = self._contributed[key] = rule, tuple(self._let_out(rule, family))
         return found[1]
 
     def _let_out(self, rule: Rule, family: Family) -> Iterator[Contribution]:
@@ -208,11 +212,11 @@ class Grid:
 
     def into(self, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:
         """What an ingress rule lets in to one identity, and from whom: port names are its own."""
-        if rule.ports is not None and rule.ports.names:
-            return tuple(self._let_into(rule, number, family))
-        found = self._contributed.get((id(rule), family))
+        named = rule.ports is not None and bool(rule.ports.names)
+        key = id(rule), family, number if named else -1
+        found = self._contributed.get(key)
         if found is None or found[0] is not rule:
-            found = self._contributed[id(rule), family] = rule, tuple(self._let_into(rule, number, family))
+            found = self._contributed[key] = rule, tuple(self._let_into(rule, number, family))
         return found[1]
 
     def _let_into(self, rule: Rule, number: int, family: Family) -> Iterator[Contribution]:

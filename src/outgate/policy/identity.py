@@ -78,9 +78,16 @@ class Lens:
                     keys |= peer.pods.keys()
         return cls(frozenset(keys), tuple(blocks), frozenset(names))
 
+    @classmethod
+    def together(cls, lenses: Iterable[Lens]) -> Lens:
+        """Whatever any of them looks at; blocks in the order in which they come first."""
+        many = tuple(lenses)
+        keys = frozenset[str]().union(*(one.keys for one in many))
+        names = frozenset[tuple[str, str]]().union(*(one.names for one in many))
+        return cls(keys, tuple(dict.fromkeys(block for one in many for block in one.blocks)), names)
+
     def __or__(self, other: Lens) -> Lens:
-        blocks = tuple(dict.fromkeys((*self.blocks, *other.blocks)))
-        return Lens(self.keys | other.keys, blocks, self.names | other.names)
+        return Lens.together((self, other))
 
 
 class _Places:
