@@ -47,6 +47,22 @@ def test_pods_that_are_treated_alike_stay_together() -> None:
     assert groups(*web, reader(version="v9")) == ["n/Deployment/web: web-1 web-2"]
 
 
+def test_a_group_is_answered_for_by_a_pod_of_its_own_namespace() -> None:
+    """Two workloads that are split alike are not one: what "other namespaces" are, is each one's own."""
+    pods = [
+        owned(pod(f"{where}/web-{i}", app=where, version=f"v{i}"), "Deployment", "web")
+        for where in ("one", "two")
+        for i in (1, 2)
+    ]
+    found = connections(snapshot_of([*pods, reader(version="v9")]))
+    assert [(one.namespace, str(one)) for one in found.groups.all] == [
+        ("one", "one/Deployment/web"),
+        ("two", "two/Deployment/web"),
+    ]
+    namespaces = [found.grid.identities.all[one.identity].namespace for one in found.groups.all]
+    assert namespaces == ["one", "two"]
+
+
 def test_a_block_splits_by_address() -> None:
     """Labels do not tell these apart, so the pods are named."""
     web = of("Deployment", "web", *(pod(f"n/web-{i}", [f"10.0.0.{i}"]) for i in (1, 2)))

@@ -134,7 +134,8 @@ def _alike(grid: Grid, workloads: Iterable[Mapping[int, object]]) -> dict[int, i
         keys = (grid.keys[direction][number] for direction in Direction)
         families = tuple(where is not None for where in identity.within)
         ports = tuple((port.name, port.protocol, port.port) for port in identity.ports)
-        together = (identity.host_network, families, *keys, ports, *mine)
+        # Of one namespace, or a workload would be answered for by a pod whose own namespace is another's.
+        together = (identity.namespace, identity.host_network, families, *keys, ports, *mine)
         alike[number] = first.setdefault(together, number)
     return alike
 
