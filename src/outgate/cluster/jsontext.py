@@ -87,13 +87,14 @@ def read_typed(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = 
     newlines = Newlines(data)
     for start, end, implied in list(_slices(data)):
         text = data[start:end]
-        lines = Lines(newlines, start, end, find_lines)
+        lines = Lines(newlines, start, end, find_lines, msgspec.json.decode)
         pod = None if whole else _pod(text, implied)
         document = functools.partial(_document, text, implied, file, lines, unreadable, whole=whole)
         if pod is None:
             yield from document()
         else:
-            yield TypedPod(pod, Document(file, None, lines, "", _NONE_REPEATED), document)
+            bare = Document(file, None, lines, "", _NONE_REPEATED, text=lines.text, again=lines.value)
+            yield TypedPod(pod, bare, document)
 
 
 def _document(
@@ -110,7 +111,7 @@ def _document(
     policy = isinstance(value, dict) and value.get("kind") == "NetworkPolicy"
     if whole or (policy and _may_repeat(text, value)):
         repeated = {path: lines.first + line for path, line in _repeated(text).items()}
-    yield Document(file, value, lines, "", repeated, text=lines.text)
+    yield Document(file, value, lines, "", repeated, text=lines.text, again=lines.value)
 
 
 def _pod(text: bytes, implied: Mapping[str, object]) -> PodText | None:

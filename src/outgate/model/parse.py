@@ -102,6 +102,19 @@ def parse(
     return reader.result()
 
 
+def _without_value(document: Document) -> Document:
+    """The same, and what it says is read again when somebody asks."""
+    return Document(
+        document.file,
+        None,
+        document.locate,
+        document.template,
+        stored=document.stored,
+        text=document.text,
+        again=document.again,
+    )
+
+
 def _items(document: Document) -> Iterator[Document]:
     """The objects of a document: itself, or the items of a list one by one, of lists within lists as well."""
     waiting = [document]
@@ -139,7 +152,14 @@ def _item(document: Document, index: int, value: object) -> Document:
         repeated,
         document.stored,
         lambda path: document.text((*at, *path)),
+        lambda: _item_of(document, index),
     )
+
+
+def _item_of(document: Document, index: int) -> object:
+    whole = document.whole()
+    items = whole.get("items") if isinstance(whole, dict) else None
+    return items[index] if isinstance(items, list) and index < len(items) else None
 
 
 class _Reader:
@@ -213,7 +233,7 @@ class _Reader:
         metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
         key = (metadata.get("namespace", ""), metadata["name"])
         # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
-        place = Place(document if policy else Document(document.file, None, document.locate, document.template))
+        place = Place(document if policy else _without_value(document))
         if policy:
             self._keep(kind, *key, [network_policy(decoded.value, place)], place)
             if self.keep is not None:

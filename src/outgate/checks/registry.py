@@ -1,0 +1,37 @@
+"""All checks, by name. Each is the module of its name, read when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+
+from outgate.checks.check import Check
+from outgate.checks.finding import Finding
+from outgate.checks.survey import Survey
+
+__all__ = ["NAMES", "load", "run"]
+
+NAMES: tuple[str, ...] = (
+    # DNS
+    "dns-egress-missing",
+    "dns-tcp-missing",
+    "dns-selector-mismatch",
+    "dns-target-port",
+    "dns-link-local-unmatched",
+    "dns-any-destination",
+)
+"""In the order in which they are documented."""
+
+
+def load(name: str) -> Check:
+    """The check of that name. Raises KeyError where there is none."""
+    if name not in NAMES:
+        raise KeyError(name)
+    found: Check = importlib.import_module(f"outgate.checks.{name.replace('-', '_')}").CHECK
+    return found
+
+
+def run(survey: Survey, names: Iterable[str] = NAMES) -> Iterator[Finding]:
+    """What these checks find, in their order."""
+    for name in names:
+        yield from load(name).find(survey)
