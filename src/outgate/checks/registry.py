@@ -19,6 +19,12 @@ NAMES: tuple[str, ...] = (
     "dns-target-port",
     "dns-link-local-unmatched",
     "dns-any-destination",
+    # Selectors
+    "namespace-label-missing",
+    "peer-and-or-confusion",
+    "selector-matches-nothing",
+    "hostnetwork-peer",
+    "hostnetwork-subject",
 )
 """In the order in which they are documented."""
 

@@ -14,11 +14,12 @@ from outgate.analysis.exposure_places import Place as Site
 from outgate.analysis.exposure_places import api_server, cluster_dns
 from outgate.analysis.groups import Group, Groups
 from outgate.checks.finding import Subject
-from outgate.model import Direction, NetworkPolicy, Place, Pod, PolicyRule, Snapshot
+from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Snapshot
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits
 from outgate.policy.profile import OUTGATE
+from outgate.policy.rules import PodMatch, peer_match
 
 __all__ = ["Isolated", "Section", "Survey", "by_blamed", "isolation_place", "some", "subject_of"]
 
@@ -143,6 +144,20 @@ class Survey:
         """The workloads that a policy selects, in words; the selector where the input has none of them."""
         groups = self.selected_groups(policy)
         return some(groups) if groups else f"pods {policy.pods} of {policy.namespace}"
+
+    def is_meant(self, section: Section, peer: PodPeer, pod: Pod) -> bool:
+        """Whether a pod has the labels that a peer selects, on whatever network it is."""
+        if peer.namespaces is None:
+            if pod.namespace != section.policy.namespace:
+                return False
+        elif not peer.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
+            return False
+        return peer.pods is None or peer.pods.matches(pod.labels)
+
+    def peer_pods(self, section: Section, peer: PodPeer) -> tuple[Pod, ...]:
+        """The pods that a peer selects."""
+        found = peer_match(section.policy.namespace, peer)
+        return self.policies.selection.pods(found) if isinstance(found, PodMatch) else ()
 
     def section_of(self, origin: Origin) -> Section:
         """The rule that an origin names. Raises KeyError where this is no rule of this snapshot."""
