@@ -10,13 +10,14 @@ from outgate.analysis.groups import Group
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Section, Survey
 from outgate.model import Direction, Pod
-from outgate.packets import AddressSet, Packet, PacketSet, Protocol
+from outgate.packets import AddressSet, IntervalSet, Packet, PacketSet, Protocol, TransportSet
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
 from outgate.policy import Endpoint, Flow
 from outgate.policy.rules import rules_of
 
 __all__ = ["between_pods", "beyond", "sample_outside"]
 
+_WELL_KNOWN = TransportSet.ports(Protocol.TCP, IntervalSet.of((80, 80), (443, 443)))
 _INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
 
 
@@ -24,7 +25,9 @@ def beyond(survey: Survey, group: Group, packets: PacketSet, *, passes: bool = T
     """One of these packets from a workload to an address outside; None where there is none that fares so."""
     pod = group.pods[0]
     families = AddressSet.union_of(AddressSet.whole(one.version) for one in pod.addresses)
-    found = packets.restrict(families).witness()
+    # A port that readers know says more than the lowest one.
+    known = PacketSet.cube(families, _WELL_KNOWN)
+    found = (packets & known).witness() or packets.restrict(families).witness()
     if found is None:
         return None
     address, protocol, coordinate = found

@@ -25,6 +25,15 @@ NAMES: tuple[str, ...] = (
     "selector-matches-nothing",
     "hostnetwork-peer",
     "hostnetwork-subject",
+    # What is open
+    "no-default-deny",
+    "ports-without-to",
+    "allow-all-egress-rule",
+    "except-is-not-deny",
+    "except-undone",
+    "metadata-open",
+    "ipv6-forgotten",
+    "external-by-static-ip",
 )
 """In the order in which they are documented."""
 

@@ -15,6 +15,7 @@ from outgate.analysis.exposure_places import api_server, cluster_dns
 from outgate.analysis.groups import Group, Groups
 from outgate.checks.finding import Subject
 from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Snapshot
+from outgate.packets import Protocol, TransportSet
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits
@@ -143,7 +144,14 @@ class Survey:
     def whom(self, policy: NetworkPolicy) -> str:
         """The workloads that a policy selects, in words; the selector where the input has none of them."""
         groups = self.selected_groups(policy)
-        return some(groups) if groups else f"pods {policy.pods} of {policy.namespace}"
+        if groups:
+            return some(groups)
+        return f"pods {policy.pods} of {policy.namespace}" if policy.pods else f"every pod of {policy.namespace}"
+
+    @property
+    def web(self) -> TransportSet:
+        """TCP 443: what a packet that shows the way to the internet is shown with."""
+        return TransportSet.ports(Protocol.TCP, 443)
 
     def is_meant(self, section: Section, peer: PodPeer, pod: Pod) -> bool:
         """Whether a pod has the labels that a peer selects, on whatever network it is."""
