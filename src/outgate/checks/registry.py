@@ -25,6 +25,13 @@ NAMES: tuple[str, ...] = (
     "selector-matches-nothing",
     "hostnetwork-peer",
     "hostnetwork-subject",
+    # Types, ports and addresses
+    "policytypes-mismatch",
+    "service-port-not-target-port",
+    "clusterip-in-ipblock",
+    "pod-ip-in-ipblock",
+    "own-loadbalancer-hairpin",
+    "peer-ingress-denies",
     # What is open
     "no-default-deny",
     "ports-without-to",

@@ -15,7 +15,7 @@ from outgate.analysis.exposure_places import api_server, cluster_dns
 from outgate.analysis.groups import Group, Groups
 from outgate.checks.finding import Subject
 from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Snapshot
-from outgate.packets import Protocol, TransportSet
+from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits
@@ -147,6 +147,13 @@ class Survey:
         if groups:
             return some(groups)
         return f"pods {policy.pods} of {policy.namespace}" if policy.pods else f"every pod of {policy.namespace}"
+
+    @cached_property
+    def taken(self) -> AddressSet:
+        """The addresses that pods and nodes of the input have."""
+        pods = (pod.addresses for pod in self.snapshot.endpoints if pod.addressed)
+        nodes = (node.addresses for node in self.snapshot.nodes.values())
+        return AddressSet.of(address for many in (*pods, *nodes) for address in many)
 
     @property
     def web(self) -> TransportSet:
