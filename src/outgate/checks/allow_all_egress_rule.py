@@ -73,7 +73,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
 from outgate.checks.proof import sample_outside
 from outgate.checks.survey import Survey, subject_of
 from outgate.model import Direction
@@ -88,7 +87,9 @@ def _find(survey: Survey) -> Iterator[Finding]:
             mine = undone.setdefault(str(policy), {})
             for other in whom.policies:
                 if other is not policy:
-                    mine[str(other)] = Related(other.place, f"{other} isolates the same pods, and limits nothing beside it")
+                    mine[str(other)] = Related(
+                        other.place, f"{other} isolates the same pods, and limits nothing beside it"
+                    )
     for section in survey.sections(Direction.EGRESS):
         if section.counts and not section.rule.peers and not section.rule.ports:
             yield Finding(

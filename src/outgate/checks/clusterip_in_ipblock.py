@@ -91,7 +91,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
 from outgate.checks.resolvers import Resolvers
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import BlockPeer, Service

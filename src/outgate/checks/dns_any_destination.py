@@ -76,9 +76,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 def _dns_ports(section: Section) -> list[int]:
     """Where in the list of ports those of DNS stand; none where others stand among them as ranges."""
-    return [
-        number for number, entry in enumerate(section.rule.ports) if entry.port in _DNS and entry.end_port is None
-    ]
+    return [number for number, entry in enumerate(section.rule.ports) if entry.port in _DNS and entry.end_port is None]
 
 
 def _anywhere(section: Section) -> bool:

@@ -66,10 +66,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
-from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Isolated, Section, Survey, some, subject_of
 from outgate.model import BlockPeer, Direction
@@ -80,9 +79,7 @@ from outgate.policy import Rule
 __all__ = ["CHECK"]
 
 _INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
-_BLOCKED = (
-    AddressSet.of(one.address for one in CLOUD_ADDRESSES) | LINK_LOCAL_V4.addresses | LINK_LOCAL_V6.addresses
-)
+_BLOCKED = AddressSet.of(one.address for one in CLOUD_ADDRESSES) | LINK_LOCAL_V4.addresses | LINK_LOCAL_V6.addresses
 """What such policies mean to block."""
 
 
@@ -108,7 +105,9 @@ def _blocks(peer: BlockPeer) -> bool:
 
 def _reached_without(survey: Survey, whom: Isolated, section: Section) -> bool:
     """Whether another policy opens the internet as well, so that this one is not the one that does."""
-    return any(_opens(survey, rule) for rule in whom.rules if survey.section_of(rule.origin).policy is not section.policy)
+    return any(
+        _opens(survey, rule) for rule in whom.rules if survey.section_of(rule.origin).policy is not section.policy
+    )
 
 
 def _opens(survey: Survey, rule: Rule) -> bool:
@@ -132,8 +131,8 @@ def _finding(survey: Survey, section: Section, peer: BlockPeer, many: list[Isola
             for name, one in list(others.items())[:3]
         ),
         beyond(survey, groups[0], packets),
-        "take the policy away where a default deny stands; where a rule is for the internet, except the addresses there; "
-        "to deny for all, use the Admin tier (ClusterNetworkPolicy, action Deny)",
+        "take the policy away where a default deny stands; where another rule is for the internet, except the addresses "
+        "in that rule; to deny for all, use the Admin tier (ClusterNetworkPolicy, action Deny)",
     )
 
 

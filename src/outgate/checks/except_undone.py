@@ -78,10 +78,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outgate.analysis.spelling import spell_addresses
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
-from outgate.analysis.spelling import spell_addresses
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Isolated, Section, Survey, some, subject_of
 from outgate.model import BlockPeer, Direction
@@ -115,7 +114,9 @@ def _undoing(whom: Isolated, rule: Rule, peer: BlockPeer) -> Iterator[tuple[Rule
             continue
         blocks = [one.addresses for one in other.peers or () if isinstance(one, BlockMatch)]
         # A block that lies within the exception was written for just those addresses: it is the other half of a plan.
-        into = AddressSet.union_of(one & holes for one in blocks if not one <= holes) if other.peers is not None else holes
+        into = (
+            AddressSet.union_of(one & holes for one in blocks if not one <= holes) if other.peers is not None else holes
+        )
         ports = transports if other.ports is None else transports & other.ports.numbers
         if into and ports:
             yield other, PacketSet.cube(into, ports)

@@ -56,7 +56,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import BlockPeer, Direction
 from outgate.packets import AddressSet
@@ -72,7 +71,9 @@ def _find(survey: Survey) -> Iterator[Finding]:
         single = [
             peer
             for peer in section.rule.peers
-            if isinstance(peer, BlockPeer) and peer.cidr.num_addresses == 1 and AddressSet.network(peer.cidr) <= _INTERNET
+            if isinstance(peer, BlockPeer)
+            and peer.cidr.num_addresses == 1
+            and AddressSet.network(peer.cidr) <= _INTERNET
         ]
         if single and section.counts:
             yield Finding(
@@ -82,8 +83,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 f"{'a public address' if len(single) == 1 else 'public addresses'} of somebody else",
                 subject_of(section.policy),
                 single[0].place,
-                help="a policy that knows names (ClusterNetworkPolicy domainNames, or that of a network plugin), or the "
-                "published ranges of the provider, outlive a change",
+                help="a policy that knows names (ClusterNetworkPolicy domainNames, or that of a network plugin) and the "
+                "published ranges of the provider outlive a change",
             )
 
 

@@ -1,6 +1,6 @@
 """Findings: what a check has to say, with the place, the proof and the way out.
 
-A finding is a value. Its sentence is written once, here, for every format; what a format may need beside it is data: the
+A finding is a value. Its sentence is written once, for every format; what a format may need beside it is data: the
 place, the object, other places that have part in it, a packet that shows it, an edit that mends it.
 
     rule         which check

@@ -55,7 +55,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import PodPeer
 

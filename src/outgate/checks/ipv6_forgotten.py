@@ -61,9 +61,8 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.survey import Section, Survey, some, subject_of
-from outgate.model import BlockPeer, Pod
+from outgate.model import BlockPeer
 
 __all__ = ["CHECK"]
 
@@ -86,7 +85,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
             f"{section} is for all of IPv4, no rule of {section.policy} is for IPv6{known}",
             subject_of(section.policy),
             whole.place,
-            help="add ::/0 with the exceptions that its addresses need (fc00::/7, fe80::/10), or say that it is not wanted",
+            help="add ::/0 with the exceptions that it needs (fc00::/7, fe80::/10), or say that it is not wanted",
         )
 
 
@@ -102,11 +101,10 @@ def _beside(section: Section) -> list[Section]:
 def _speakers(survey: Survey) -> list[str] | None:
     """Who has IPv6; nobody known where nobody has an address; None where those who have one have IPv4 alone."""
     addressed = [pod for pod in survey.snapshot.endpoints if pod.addressed and pod.addresses]
-    both = [*addressed, *survey.snapshot.nodes.values()]
-    found = [one for one in both if any(address.version == 6 for address in one.addresses)]
-    if found:
-        return [str(one) if isinstance(one, Pod) else f"node {one.name}" for one in found]
-    return [] if not any(one.addresses for one in both) else None
+    nodes = [node for node in survey.snapshot.nodes.values() if node.addresses]
+    named = [*((str(pod), pod.addresses) for pod in addressed), *((f"node {one.name}", one.addresses) for one in nodes)]
+    found = [name for name, addresses in named if any(address.version == 6 for address in addresses)]
+    return found if found or not named else None
 
 
 CHECK = Check("ipv6-forgotten", Severity.WARNING, _find, __doc__)

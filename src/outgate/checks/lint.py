@@ -79,7 +79,7 @@ def lint(survey: Survey, selection: Selection | None = None) -> LintReport:
     baselined: list[Reported] = []
     for finding, print_ in zip(ordered, fingerprints(ordered), strict=True):
         reported = Reported(finding, print_)
-        reason = annotations(finding.place.document).get(ANNOTATION + finding.rule)
+        reason = annotations_of(finding.place.document).get(ANNOTATION + finding.rule)
         if isinstance(reason, str) and reason.strip():
             annotated.append((reported, reason.strip()))
         elif print_ in asked.known:
@@ -97,7 +97,7 @@ def lint(survey: Survey, selection: Selection | None = None) -> LintReport:
     )
 
 
-def annotations(document: Document) -> Mapping[str, object]:
+def annotations_of(document: Document) -> Mapping[str, object]:
     """The annotations of an object; none where they cannot be read."""
     value = document.whole()
     metadata = value.get("metadata") if isinstance(value, dict) else None

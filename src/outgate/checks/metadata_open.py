@@ -62,10 +62,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outgate.analysis.exposure_metadata import CloudAddress, opened
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-
-from outgate.analysis.exposure_metadata import CloudAddress, opened
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import BlockPeer, Direction, Place

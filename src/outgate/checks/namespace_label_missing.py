@@ -56,7 +56,6 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import PodPeer
 from outgate.model.labels import Operator, Requirement
@@ -83,7 +82,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 
 def _finding(section: Section, peer: PodPeer, one: Requirement, labelled: list[str]) -> Finding:
-    place, fix = peer.place / "namespaceSelector", ()
+    place = peer.place / "namespaceSelector"
+    fix: tuple[Edit, ...] = ()
     if one.operator is Operator.IN:
         exact = place / "matchLabels" / one.key
         if len(one.values) == 1 and _written(section, peer, one.key):

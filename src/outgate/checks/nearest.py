@@ -11,7 +11,7 @@ __all__ = ["nearest_labels"]
 
 
 def nearest_labels(selector: LabelSelector, carried: Sequence[Labels]) -> str:
-    """What to look at, in words: labels with the same key, then such as are spelled alike; empty where nothing is near."""
+    """What to look at, in words: labels that are spelled alike, then those with the same key; empty where none is."""
     pairs = {f"{key}={value}" for labels in carried for key, value in labels.items()}
     found: dict[str, None] = {}
     for requirement in selector.requirements:

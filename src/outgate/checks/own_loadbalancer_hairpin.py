@@ -91,7 +91,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import BlockPeer, Direction
 
@@ -110,11 +109,15 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,
-                    f"{section} names {peer.cidr.network_address}, the external address of Service {service}: nodes send "
-                    "such packets to its pods directly",
+                    f"{section} names {peer.cidr.network_address}, the external address of Service {service}: nodes "
+                    "send such packets to its pods directly",
                     subject_of(section.policy),
                     peer.place,
-                    (Related(service.place, f"Service {service} leads to {some(pods) if pods else 'no pod of the input'}"),),
+                    (
+                        Related(
+                            service.place, f"Service {service} leads to {some(pods) if pods else 'no pod of the input'}"
+                        ),
+                    ),
                     help="select the pods behind the Service as well",
                 )
 

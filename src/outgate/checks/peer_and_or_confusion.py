@@ -65,11 +65,11 @@ References:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import PodPeer
 
@@ -79,7 +79,7 @@ __all__ = ["CHECK"]
 def _find(survey: Survey) -> Iterator[Finding]:
     for section in survey.sections():
         peers = section.rule.peers
-        for one, other in zip(peers, peers[1:], strict=False):
+        for one, other in itertools.pairwise(peers):
             if not (isinstance(one, PodPeer) and isinstance(other, PodPeer)):
                 continue
             namespaces, pods = (one, other) if one.pods is None else (other, one)

@@ -111,7 +111,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-
 from outgate.checks.proof import between_pods
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import Direction, Pod, PodPeer

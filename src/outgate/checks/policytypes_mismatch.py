@@ -72,7 +72,6 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.survey import Survey, isolation_place, subject_of
 from outgate.model import Direction, NetworkPolicy
 
@@ -121,7 +120,7 @@ def _implied(survey: Survey, policy: NetworkPolicy, spec: dict[str, object]) -> 
         yield Finding(
             CHECK.name,
             CHECK.severity,
-            f"{policy} has an empty egress list and no policyTypes, so it does not close egress of {survey.whom(policy)}",
+            f"{policy} has an empty egress list and no policyTypes, so it closes no egress of {survey.whom(policy)}",
             subject_of(policy),
             policy.place / "spec" / "egress",
             help="write policyTypes: [Egress] to deny all egress",

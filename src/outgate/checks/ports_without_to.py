@@ -61,7 +61,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.proof import sample_outside
 from outgate.checks.survey import Section, Survey, subject_of
 from outgate.model import Direction
@@ -82,7 +81,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             CHECK.name,
             CHECK.severity if wide else Severity.WARNING,
-            f"{section} names ports and nobody: {survey.whom(section.policy)} may reach every address on {_words(section)}",
+            f"{section} names ports and nobody: {survey.whom(section.policy)} may reach every address on "
+            f"{_words(section)}",
             subject_of(section.policy),
             section.place / "ports",
             (),

@@ -31,6 +31,8 @@ NAMES: tuple[str, ...] = (
     "clusterip-in-ipblock",
     "pod-ip-in-ipblock",
     "own-loadbalancer-hairpin",
+    "port-name-unknown",
+    "headless-service-port",
     "peer-ingress-denies",
     # What is open
     "no-default-deny",
@@ -39,8 +41,13 @@ NAMES: tuple[str, ...] = (
     "except-is-not-deny",
     "except-undone",
     "metadata-open",
+    "azure-wireserver",
     "ipv6-forgotten",
     "external-by-static-ip",
+    # What is superfluous
+    "empty-block",
+    "rule-redundant",
+    "policy-too-large",
 )
 """In the order in which they are documented."""
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from outgate.analysis.exposure_places import Door, Found, passage
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Isolated, Section, Survey
-from outgate.model import Direction, Namespace
+from outgate.model import Direction, Namespace, Pod
 from outgate.model.labels import LabelSelector
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, Packet, Protocol, TransportSet
@@ -86,7 +86,7 @@ class Resolvers:
         return [rule for rule in whom.rules if self.known and _names_dns(rule) and rule.peers is not None]
 
     def _passages(self, whom: Isolated, doors: Iterable[Door]) -> Iterator[tuple[Door, Trace]]:
-        pods = {}
+        pods: dict[int, Pod] = {}
         for group in whom.groups:
             for address in group.pods[0].addresses:
                 pods.setdefault(address.version, group.pods[0])
@@ -135,9 +135,7 @@ class Resolvers:
         return None
 
 
-def unserved(
-    resolvers: Resolvers, is_cause: Callable[[Rule], bool]
-) -> Iterator[tuple[Section, list[Isolated]]]:
+def unserved(resolvers: Resolvers, is_cause: Callable[[Rule], bool]) -> Iterator[tuple[Section, list[Isolated]]]:
     """The rules that were meant for DNS and are such a mistake, with the workloads that reach no resolver for it."""
     found: dict[str, tuple[Section, list[Isolated]]] = {}
     for whom in resolvers.survey.isolated(Direction.EGRESS):

@@ -49,7 +49,6 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-
 from outgate.checks.nearest import nearest_labels
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import Namespace, PodPeer
@@ -90,11 +89,10 @@ def _of_peer(survey: Survey, section: Section, peer: PodPeer) -> Iterator[Findin
     pods = [pod for one in namespaces for pod in survey.snapshot.pods_by_namespace.get(one.name, ())]
     selector = peer.pods or LabelSelector()
     # Pods on the host network are matched by no selector, which is a mistake of its own (hostnetwork-peer).
-    if pods and not survey.peer_pods(section, peer):
-        if not any(selector.matches(pod.labels) for pod in pods):
-            where = some([one.name for one in namespaces])
-            words = f"none of the {len(pods)} pods of {where} has {selector}"
-            yield _nothing(section, peer, words, nearest_labels(selector, [pod.labels for pod in pods]))
+    if pods and not survey.peer_pods(section, peer) and not any(selector.matches(pod.labels) for pod in pods):
+        where = some([one.name for one in namespaces])
+        words = f"none of the {len(pods)} pods of {where} has {selector}"
+        yield _nothing(section, peer, words, nearest_labels(selector, [pod.labels for pod in pods]))
 
 
 def _meant(survey: Survey, section: Section, peer: PodPeer) -> list[Namespace] | None:

@@ -98,7 +98,6 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Related, Severity
-
 from outgate.checks.survey import Section, Survey, subject_of
 from outgate.model import Direction, Pod, PodPeer, PolicyPort, Service, ServicePort
 
@@ -128,9 +127,7 @@ def _judged(survey: Survey, section: Section) -> Iterator[Pod]:
             yield from survey.peer_pods(section, peer)
 
 
-def _of_entry(
-    survey: Survey, section: Section, entry: PolicyPort, number: int, pods: list[Pod]
-) -> Iterator[Finding]:
+def _of_entry(survey: Survey, section: Section, entry: PolicyPort, number: int, pods: list[Pod]) -> Iterator[Finding]:
     behind = list(_translated(survey, entry, number, pods))
     # Where any of the pods listens there, the rule has its use.
     if not behind or any(number in _listening(pod, entry.protocol) for pod in pods):

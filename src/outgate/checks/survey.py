@@ -120,9 +120,7 @@ class Survey:
             if keys[group.identity]:
                 found.setdefault(keys[group.identity], []).append(group)
         for key, groups in found.items():
-            yield Isolated(
-                direction, self.grid.policies_of(key), tuple(self.grid.rules(key, direction)), tuple(groups)
-            )
+            yield Isolated(direction, self.grid.policies_of(key), tuple(self.grid.rules(key, direction)), tuple(groups))
 
     def selected(self, policy: NetworkPolicy) -> Bits:
         """The identities that a policy selects."""

@@ -3,12 +3,13 @@
 A library that reads a document and writes it again sets indentation, quotes and long lines anew, and a diff that shows
 more than the mending is not read. So the text is only asked where things stand (PyYAML's nodes carry their marks), and
 new values are written in the style around them: in blocks or in braces, with the dashes of lists where this document
-puts them. Whoever edits reads the result again and compares it with what was wanted (`outgate.cluster.edits`), so a text
-that is odder than this module thinks is refused and not spoilt.
+puts them. Whoever edits reads the result again and compares it with what was wanted (`outgate.cluster.edits`), so a
+text that is odder than this module thinks is refused and not spoilt.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def splice(text: str, changes: list[Change]) -> str:
         raise CannotEditError("the document is empty")
     editor = _Editor(text, root)
     made = sorted((editor.splice(one) for one in changes), key=lambda one: (one.start, one.end))
-    for before, after in zip(made, made[1:], strict=False):
+    for before, after in itertools.pairwise(made):
         if after.start < before.end:
             raise CannotEditError("two changes meet in one place")
     for one in reversed(made):
@@ -114,7 +115,7 @@ class _Editor:
             last = node.value[-1]
             if isinstance(last, tuple):
                 key, value = last
-                return max(self._end(value), key.end_mark.index + 1)
+                return max(self._end(value), int(key.end_mark.index) + 1)
             return self._end(last)
         end: int = node.end_mark.index
         # A block of text takes the line break with it.
@@ -247,14 +248,14 @@ def _value_of(node: yaml.MappingNode, name: str) -> yaml.Node:
 
 
 def _dash_offset(root: yaml.Node) -> int:
-    """How far the dashes of lists stand to the right of their keys in this document; 2 where it has no list in blocks."""
+    """How far the dashes of lists stand to the right of their keys here; 2 where the document has no list in blocks."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 if isinstance(value, yaml.SequenceNode) and not value.flow_style and value.value:
-                    return min(max(value.start_mark.column - key.start_mark.column, 0), 8)
+                    return int(min(max(value.start_mark.column - key.start_mark.column, 0), 8))
                 waiting.append(value)
         elif isinstance(node, yaml.SequenceNode):
             waiting.extend(node.value)

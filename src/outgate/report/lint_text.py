@@ -1,11 +1,11 @@
 """Findings for people: the place, what is wrong, the line itself with a caret below it, the proof and the way out.
 
-    policies.yaml:8: error: shop/default-deny isolates shop/Deployment/web … [dns-egress-missing]
-        8 |   podSelector: {}
-          |   ^^^^^^^^^^^^^^^
-      packet  shop/Deployment/web -> kube-system/coredns-1:53/UDP is dropped
-      also    others.yaml:3: shop/web has no rule for it either
-      help    allow UDP and TCP to the cluster's resolvers (--fix does it)
+policies.yaml:8: error: shop/default-deny isolates shop/Deployment/web … [dns-egress-missing]
+    8 |   podSelector: {}
+      |   ^^^^^^^^^^^^^^^
+  packet  shop/Deployment/web -> kube-system/coredns-1:53/UDP is dropped
+  also    others.yaml:3: shop/web has no rule for it either
+  help    allow UDP and TCP to the cluster's resolvers (--fix does it)
 """
 
 from __future__ import annotations
