@@ -131,8 +131,8 @@ def _finding(survey: Survey, section: Section, peer: BlockPeer, many: list[Isola
             for name, one in list(others.items())[:3]
         ),
         beyond(survey, groups[0], packets),
-        "take the policy away where a default deny stands; where another rule is for the internet, except the addresses "
-        "in that rule; to deny for all, use the Admin tier (ClusterNetworkPolicy, action Deny)",
+        "take the policy away where a default deny stands; where another rule is for the internet, except the "
+        "addresses in that rule; to deny for all, use the Admin tier (ClusterNetworkPolicy, action Deny)",
     )
 
 

@@ -83,8 +83,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 f"{'a public address' if len(single) == 1 else 'public addresses'} of somebody else",
                 subject_of(section.policy),
                 single[0].place,
-                help="a policy that knows names (ClusterNetworkPolicy domainNames, or that of a network plugin) and the "
-                "published ranges of the provider outlive a change",
+                help="a policy that knows names (ClusterNetworkPolicy domainNames, or that of a network plugin) and "
+                "the published ranges of the provider outlive a change",
             )
 
 
