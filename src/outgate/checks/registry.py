@@ -3,53 +3,63 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding
 from outgate.checks.survey import Survey
 
-__all__ = ["NAMES", "load", "run"]
+__all__ = ["GROUPS", "NAMES", "load", "run"]
 
-NAMES: tuple[str, ...] = (
-    # DNS
-    "dns-egress-missing",
-    "dns-tcp-missing",
-    "dns-selector-mismatch",
-    "dns-target-port",
-    "dns-link-local-unmatched",
-    "dns-any-destination",
-    # Selectors
-    "namespace-label-missing",
-    "peer-and-or-confusion",
-    "selector-matches-nothing",
-    "hostnetwork-peer",
-    "hostnetwork-subject",
-    # Types, ports and addresses
-    "policytypes-mismatch",
-    "service-port-not-target-port",
-    "clusterip-in-ipblock",
-    "pod-ip-in-ipblock",
-    "own-loadbalancer-hairpin",
-    "port-name-unknown",
-    "headless-service-port",
-    "peer-ingress-denies",
-    # What is open
-    "no-default-deny",
-    "ports-without-to",
-    "allow-all-egress-rule",
-    "except-is-not-deny",
-    "except-undone",
-    "metadata-open",
-    "azure-wireserver",
-    "ipv6-forgotten",
-    "external-by-static-ip",
-    # What is superfluous
-    "empty-block",
-    "rule-redundant",
-    "policy-too-large",
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "DNS": (
+            "dns-egress-missing",
+            "dns-tcp-missing",
+            "dns-selector-mismatch",
+            "dns-target-port",
+            "dns-link-local-unmatched",
+            "dns-any-destination",
+        ),
+        "Selectors": (
+            "namespace-label-missing",
+            "peer-and-or-confusion",
+            "selector-matches-nothing",
+            "hostnetwork-peer",
+            "hostnetwork-subject",
+        ),
+        "Types, ports and addresses": (
+            "policytypes-mismatch",
+            "service-port-not-target-port",
+            "clusterip-in-ipblock",
+            "pod-ip-in-ipblock",
+            "own-loadbalancer-hairpin",
+            "port-name-unknown",
+            "headless-service-port",
+            "peer-ingress-denies",
+        ),
+        "What is open": (
+            "no-default-deny",
+            "ports-without-to",
+            "allow-all-egress-rule",
+            "except-is-not-deny",
+            "except-undone",
+            "metadata-open",
+            "azure-wireserver",
+            "ipv6-forgotten",
+            "external-by-static-ip",
+        ),
+        "What is superfluous": (
+            "empty-block",
+            "rule-redundant",
+            "policy-too-large",
+        ),
+    }
 )
-"""In the order in which they are documented."""
+"""What each group of checks is about, and their names, in the order in which they are documented."""
+
+NAMES: tuple[str, ...] = tuple(name for names in GROUPS.values() for name in names)
 
 
 def load(name: str) -> Check:

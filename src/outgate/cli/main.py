@@ -61,6 +61,7 @@ VERBS: dict[str, Verb] = {
     "exposure": Verb("outgate.cli.exposure:exposure", "Say what each workload could reach, the most exposed first."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what may talk to what: Mermaid, DOT, or one HTML page."),
     "lint": Verb("outgate.cli.lint:lint", "Find what is wrong with policies, prove it, and mend it."),
+    "explain": Verb("outgate.cli.explain:explain", "Say what a check of lint is about, offline."),
     "test": Verb("outgate.cli.assertions:assertions", "Hold manifests against a file of assertions, offline."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),
