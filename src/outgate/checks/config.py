@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from outgate.checks.finding import Severity
 from outgate.checks.registry import NAMES
@@ -23,6 +24,9 @@ from outgate.errors import InputError
 from outgate.model import Document, Place
 
 __all__ = ["FAIL_ON", "Config", "read_config"]
+
+_T = TypeVar("_T")
+_FIELDS = ("fail-on", "select", "ignore", "severity", "baseline", "profile")
 
 FAIL_ON = ("error", "warning", "info", "never")
 """From which severity on a finding makes the command fail."""
@@ -42,20 +46,31 @@ class Config:
 
 def read_config(document: Document, profiles: tuple[str, ...]) -> tuple[Config, tuple[InputError, ...]]:
     """The configuration of a document, and everything that is wrong with it. `profiles`: the names there are."""
-    reader = _Reader(profiles)
+    reader = _Reader()
     place = Place(document)
     top = reader.mapping(document.value if document.value is not None else {}, place, ("lint",))
-    lint = reader.mapping(top.get("lint") or {}, place / "lint", tuple(_FIELDS))
-    found = {name: reader.field(name, value, place / "lint" / name) for name, value in lint.items() if name in _FIELDS}
-    made = Config(**{name.replace("-", "_"): value for name, value in found.items() if value is not None})
+    lint = reader.mapping(top.get("lint") or {}, place / "lint", _FIELDS)
+    at = place / "lint"
+
+    def given(name: str, read: Callable[[object, Place], _T | None], otherwise: _T) -> _T:
+        found = read(lint[name], at / name) if name in lint else None
+        return otherwise if found is None else found
+
+    made = Config(
+        fail_on=given("fail-on", lambda value, where: reader.choice(value, where, FAIL_ON), "") or None,
+        select=given("select", reader.rules, ()),
+        ignore=given("ignore", reader.rules, ()),
+        severity=given("severity", reader.severities, {}),
+        baseline=given("baseline", reader.path, "") or None,
+        profile=given("profile", lambda value, where: reader.choice(value, where, profiles), "") or None,
+    )
     return made, tuple(reader.errors)
 
 
 class _Reader:
     """Reads values and keeps what is wrong with them."""
 
-    def __init__(self, profiles: tuple[str, ...]) -> None:
-        self.profiles = profiles
+    def __init__(self) -> None:
         self.errors: list[InputError] = []
 
     def complain(self, place: Place, words: str) -> None:
@@ -70,10 +85,6 @@ class _Reader:
             if key not in known:
                 self.complain(place / str(key), f"there is no such setting{_near(str(key), known)}")
         return value
-
-    def field(self, name: str, value: object, place: Place) -> object:
-        """The value of one setting; None, and a complaint, where it is none."""
-        return _FIELDS[name](self, value, place)
 
     def choice(self, value: object, place: Place, known: tuple[str, ...]) -> str | None:
         """One of a few words."""
@@ -115,16 +126,6 @@ class _Reader:
             return value
         self.complain(place, "must be the name of a file")
         return None
-
-
-_FIELDS: Mapping[str, Callable[[_Reader, object, Place], object]] = {
-    "fail-on": lambda reader, value, place: reader.choice(value, place, FAIL_ON),
-    "select": _Reader.rules,
-    "ignore": _Reader.rules,
-    "severity": _Reader.severities,
-    "baseline": _Reader.path,
-    "profile": lambda reader, value, place: reader.choice(value, place, reader.profiles),
-}
 
 
 def _near(name: str, known: tuple[str, ...]) -> str:

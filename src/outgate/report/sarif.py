@@ -34,8 +34,8 @@ def sarif(report: LintReport, errors: Iterable[InputError] = (), base: str = "")
     results = [_result(one, numbers, base) for one in report.findings]
     for one, reason in report.annotated:
         results.append(_result(one, numbers, base) | {"suppressions": [{"kind": "inSource", "justification": reason}]})
-    for one in report.baselined:
-        results.append(_result(one, numbers, base) | {"suppressions": [{"kind": "external"}]})
+    put_away: Json = {"suppressions": [{"kind": "external"}]}
+    results.extend(_result(one, numbers, base) | put_away for one in report.baselined)
     problems = [_notification(one, base) for one in errors]
     return {
         "$schema": _SCHEMA,
