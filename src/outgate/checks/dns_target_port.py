@@ -104,7 +104,7 @@ Fixed example:
     spec: {containers: [{name: web, image: web}]}
 
 When to ignore:
-    With a network plugin that judges the Service's own port (see --profile aws-vpc-cni).
+    Never: also the plugins that see the Service's address (AWS) take the port of a rule for the pod's.
 
 References:
     - https://docs.redhat.com/en/documentation/openshift_container_platform/

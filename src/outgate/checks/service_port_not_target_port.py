@@ -84,7 +84,7 @@ Fixed example:
     spec: {containers: [{name: main, image: app}]}
 
 When to ignore:
-    With a network plugin that judges before the translation (--profile aws-vpc-cni).
+    Never: also the plugins that see the Service's address (AWS) take the port of a rule for the pod's.
 
 References:
     - https://kubernetes.io/docs/concepts/services-networking/service/#field-spec-ports
@@ -105,8 +105,6 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    if survey.policies.profile.before_translation:
-        return
     for section in survey.sections():
         if not section.counts or not section.rule.ports:
             continue

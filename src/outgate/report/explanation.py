@@ -58,7 +58,7 @@ def index_markdown() -> str:
     """The page that lists all checks."""
     parts = [
         "# Checks",
-        "What `outgate lint` asks. Each page is what `outgate explain RULE` prints; the verb itself: [lint](../lint.md).",
+        "What `outgate lint` asks. Each page is what `outgate explain RULE` prints. The verb: [lint](../lint.md).",
     ]
     for title, names in GROUPS.items():
         rows = [f"| [{one}]({one}.md) | {_kind(load(one))} | {load(one).documentation.title} |" for one in names]
