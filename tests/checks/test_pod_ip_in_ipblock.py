@@ -11,7 +11,9 @@ DB = pod("shop/db", ["10.1.0.2"], app="db")
 
 def test_the_address_of_a_pod() -> None:
     """It is the pod's until it restarts."""
-    assert "names 10.1.0.2/32, the address of shop/db" in one(RULE, egress("shop/p", to(block("10.1.0.2/32"))), DB).message
+    assert (
+        "names 10.1.0.2/32, the address of shop/db" in one(RULE, egress("shop/p", to(block("10.1.0.2/32"))), DB).message
+    )
 
 
 def test_a_network_of_pods() -> None:

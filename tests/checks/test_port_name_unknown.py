@@ -37,7 +37,10 @@ def test_names_beside_blocks_mean_nothing() -> None:
 
 def test_on_ingress_the_subjects_are_asked() -> None:
     """Whoever the peers are."""
-    spec = {"podSelector": {"matchLabels": {"app": "db"}}, "ingress": [{"from": [block("10.0.0.0/8")], "ports": by("x")}]}
+    spec = {
+        "podSelector": {"matchLabels": {"app": "db"}},
+        "ingress": [{"from": [block("10.0.0.0/8")], "ports": by("x")}],
+    }
     assert len(ask(RULE, policy("shop/p", spec), DB)) == 1
     spec["ingress"] = [{"from": [block("10.0.0.0/8")], "ports": by("sql")}]
     assert not ask(RULE, policy("shop/p", spec), DB)
