@@ -9,12 +9,14 @@ of each kind is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from outgate.cluster.client import Client
 from outgate.model.parse_shapes import OBJECTS
+
+if TYPE_CHECKING:  # a verb that reads files needs no HTTP
+    from outgate.cluster.client import Client
 
 __all__ = ["passed_over", "unread_policies"]
 
