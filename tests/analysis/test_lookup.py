@@ -6,11 +6,10 @@ import ipaddress
 
 import pytest
 
-from outgate.analysis.connections import connections
 from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarget, PodsTarget, ServiceTarget, Target
 from outgate.analysis.targets import parse
 from outgate.errors import UnknownName, UsageError
-from outgate.testing import Manifest, pod, policy, service, snapshot_of
+from outgate.testing import Manifest, pod, service, snapshot_of
 from tests.analysis.shop import deployment, owned, shop
 
 
@@ -197,45 +196,3 @@ def test_a_replicaset_is_not_its_brother() -> None:
     assert isinstance(whole, PodsTarget)
     assert [one.name for one in target.pods] == ["site-new-x"]
     assert [one.name for one in whole.pods] == ["site-new-x", "site-old-x"]
-
-
-@pytest.mark.parametrize(
-    ("text", "pods"),
-    [
-        ("shop/rs/web[web-2]", ["web-2"]),
-        ("rs/web[web-2, web-1]", ["web-2", "web-1"]),
-        ("web[app=web]", ["web-1", "web-2"]),
-    ],
-)
-def test_a_part_of_a_workload(text: str, pods: list[str]) -> None:
-    """As the list writes it: some pods by name, or by the labels that set them apart."""
-    target = find(text)
-    assert isinstance(target, PodsTarget)
-    assert [one.name for one in target.pods] == pods
-    assert str(target).endswith(text[text.index("[") :])
-
-
-def test_a_part_that_there_is_not() -> None:
-    """All that is missing is said; a list that was shortened for the page is not taken for the whole."""
-    with pytest.raises(UnknownName, match="web has no pod web-8 and web-9") as caught:
-        find("shop/rs/web[web-8, web-1, web-9]")
-    assert "web-1" in caught.value.hint
-    with pytest.raises(UnknownName, match="has no pod with app=web, version=v9"):
-        find("shop/rs/web[app=web, version=v9]")
-    with pytest.raises(UsageError, match="not all names are written"):
-        find("shop/rs/web[web-1, web-2 and 3 more]")
-    with pytest.raises(UsageError, match="has no parts"):
-        find("api[app=web]", service("shop/api", "10.2.0.9", [{"port": 80}], app="web"))
-
-
-def test_what_the_list_writes_can_be_asked() -> None:
-    """Every name of a list is a name of an end."""
-    cut = policy("shop/cut", {"podSelector": {"matchLabels": {"version": "v2"}}})
-    split = [
-        owned(pod(f"shop/api-{i}", [f"10.1.0.{80 + i}"], app="api", version=f"v{i}"), "Job", "api") for i in (1, 2)
-    ]
-    snapshot = snapshot_of([*shop(), cut, *split])
-    for group in connections(snapshot).groups.all:
-        target = Lookup(snapshot).find(parse(str(group)))
-        assert isinstance(target, PodsTarget)
-        assert {one.key for one in target.pods} == {one.key for one in group.pods}, str(group)

@@ -38,9 +38,6 @@ ADDRESS, NETWORK = ipaddress.ip_address, ipaddress.ip_network
         ("web", Named(Noun.ANYTHING, "web")),
         ("example.com", Named(Noun.ANYTHING, "example.com")),
         ("shop/web", Named(Noun.WORKLOAD, "web", "shop")),
-        ("shop/sts/web[version=v2]", Named(Noun.WORKLOAD, "web", "shop", "sts", "version=v2")),
-        ("shop/sts/web[example.com/v=2, x=y]", Named(Noun.WORKLOAD, "web", "shop", "sts", "example.com/v=2, x=y")),
-        ("web[web-1]", Named(Noun.ANYTHING, "web", None, "", "web-1")),
         ("deploy/web", Named(Noun.WORKLOAD, "web", "deploy")),
         ("shop/deploy/web", Named(Noun.WORKLOAD, "web", "shop", "deploy")),
         ("shop/Rollout/web", Named(Noun.WORKLOAD, "web", "shop", "Rollout")),
@@ -159,20 +156,3 @@ def test_a_url_is_called_one(text: str) -> None:
     """Advice about brackets of IPv6 does not help who pasted a URL."""
     with pytest.raises(UsageError, match="this is a URL"):
         parse_destination(text)
-
-
-def test_a_part_and_a_port() -> None:
-    """A part has brackets as IPv6 addresses have, and colons stay those of ports."""
-    assert parse_destination("shop/sts/web[a.b/v=2]:80/UDP") == (
-        Named(Noun.WORKLOAD, "web", "shop", "sts", "a.b/v=2"),
-        TransportAsked(80, 17),
-    )
-
-
-@pytest.mark.parametrize(
-    "text", ["svc/web[a=b]", "node/a[b]", "10.0.0.1[a]", "10.0.0.0/8[a]", "shop/web[]", "shop/web[ ]"]
-)
-def test_only_workloads_have_parts(text: str) -> None:
-    """What has no pods of its own is not cut."""
-    with pytest.raises(UsageError):
-        parse(text)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from outgate.cli.inputs import MOST_LINES, check_namespace, dns_names, read_input, read_side
+from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side
 from outgate.cluster import Loaded
-from outgate.errors import ClusterError, InvalidInput, UnknownName, UsageError
-from outgate.testing import namespace, pod, snapshot_of
+from outgate.errors import ClusterError, InvalidInput, UsageError
+from outgate.testing import namespace, pod
 from tests.cluster.apiserver import ApiServer, Shelf, status
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
@@ -251,19 +251,3 @@ def test_what_a_server_printed_is_read_as_it_reads_it(tmp_path: Path) -> None:
     stored = BAD.replace("nonsense", "10.0.0.1/8").replace("name: broken", "name: broken, uid: u")
     file.write_text(stored)
     assert [str(one) for one in read(str(file)).snapshot.policies] == ["a/broken"]
-
-
-def test_a_namespace_that_is_not_there_is_no_answer() -> None:
-    """With the nearest that are; an input that has it on one side is enough for a comparison."""
-    one, other = (snapshot_of([namespace(name)]) for name in ("shop", "data"))
-    check_namespace(None, one)
-    check_namespace("shop", other, one)
-    with pytest.raises(UnknownName, match="no namespace shpo in the input") as caught:
-        check_namespace("shpo", other, one)
-    assert caught.value.hint == "did you mean shop?"
-    with pytest.raises(UnknownName) as caught:
-        check_namespace("x", other, one)
-    assert caught.value.hint == "it has data, shop"
-    with pytest.raises(UnknownName) as caught:
-        check_namespace("x", snapshot_of([]))
-    assert caught.value.hint == ""

@@ -63,8 +63,6 @@ def test_filters(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["--focus", "production/nobody"], "production/nobody"),
-        (["-n", "prodction"], "did you mean production?"),
-        (["-n", "prodction", "--profiles-differ"], "did you mean production?"),
         (["--focus", "10.0.0.1"], "no pod and no workload"),
         (["--focus", "svc/production/postgres"], "no pod and no workload"),
         (["--port", "http"], "443 or 8000-8010/UDP"),

@@ -8,7 +8,6 @@ Service, ``hostname.service.namespace.svc``; ``a-b-c-d.namespace.pod`` for pods.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,12 +34,9 @@ class PodsTarget:
     namespace: str
     name: str
     pods: tuple[Pod, ...]
-    part: str = ""
-    """Which of the workload's pods are meant, as it was written; empty for all."""
 
     def __str__(self) -> str:
-        name = f"{self.namespace}/{self.name}" if self.kind == "Pod" else f"{self.namespace}/{self.kind}/{self.name}"
-        return f"{name}[{self.part}]" if self.part else name
+        return f"{self.namespace}/{self.name}" if self.kind == "Pod" else f"{self.namespace}/{self.kind}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +107,9 @@ class Lookup:
             case Noun.SERVICE:
                 return self._service(written.name, written.namespace)
             case Noun.WORKLOAD:
-                return _part_of(self._workload(written), written.part)
+                return self._workload(written)
             case Noun.ANYTHING:
-                return _part_of(self._anything(written.name), written.part)
+                return self._anything(written.name)
 
     def _node(self, name: str) -> Target:
         node = self.snapshot.nodes.get(name)
@@ -261,31 +257,6 @@ class Lookup:
     def _known_names(self) -> list[str]:
         services = (f"{one.name}.{one.namespace}.svc" for one in self.snapshot.services)
         return [*self.names, *services, *(str(one) for one in self._everybody())]
-
-
-def _part_of(whole: Target, part: str) -> Target:
-    """The pods of a workload that have these labels, or these names: the parts that the list tells apart."""
-    if not part:
-        return whole
-    if not isinstance(whole, PodsTarget):
-        raise UsageError(f"{whole} has no parts: only a workload has, as in shop/Deployment/web[version=v2]")
-    words = [one.strip() for one in part.split(",")]
-    if all("=" in one for one in words):
-        labels = dict(one.split("=", 1) for one in words)
-        pods = tuple(pod for pod in whole.pods if labels.items() <= pod.labels.items())
-        lacking = "" if pods else f"with {', '.join(words)}"
-    else:
-        named = {pod.name: pod for pod in whole.pods}
-        pods = tuple(named[one] for one in words if one in named)
-        lacking = " and ".join(one for one in words if one not in named)
-        if lacking and " more" in words[-1]:
-            raise UsageError(
-                f"{whole}[{part}]: not all names are written", hint=f"name every pod, or {whole} as a whole"
-            )
-    if lacking:
-        hint = _nearest(lacking.partition(" ")[0], [pod.name for pod in whole.pods])
-        raise UnknownName(f"{whole} has no pod {lacking}", hint=hint)
-    return dataclasses.replace(whole, pods=pods, part=part)
 
 
 def _of_pod(pod: Pod) -> PodsTarget:

@@ -3,7 +3,6 @@
     end   =  address  |  CIDR  |  name
           |  namespace/pod  |  namespace/kind/name  |  kind/name
           |  svc/name  |  svc/namespace/name  |  node/name
-          |  namespace/kind/name[label=value,...]  |  namespace/kind/name[pod, pod]       some pods of a workload
     DST   =  end [":" port ["/" protocol]]          an IPv6 address with a port stands in brackets
 
 This is the grammar alone: nothing here knows which pods there are (`lookup` does). A text is read in one
@@ -13,7 +12,6 @@ Service, also where a namespace is called ``svc``.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import ipaddress
 import re
@@ -50,7 +48,6 @@ _KINDS = {
 """kubectl's names for each kind: short name, singular, plural, plural with group."""
 
 _KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}
-_PART = re.compile(r"([^\[\]]+\[[^\[\]]*\])(?::(.*))?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
@@ -71,16 +68,12 @@ class Noun(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An end given by name. `namespace` None: not written. `kind`: as written, for a workload; empty where none was.
-
-    `part`: what stands in brackets behind a workload, as the list writes it where policies tell its pods apart.
-    """
+    """An end given by name. `namespace` None: not written. `kind`: as written, for a workload; empty where none was."""
 
     noun: Noun
     name: str
     namespace: str | None = None
     kind: str = ""
-    part: str = ""
 
 
 Written = Address | Network | Named
@@ -159,9 +152,6 @@ def _split_port(text: str) -> tuple[str, str | None]:
         if not bracket or (suffix and not suffix.startswith(":")):
             raise UsageError(f"{text}: an IPv6 address with a port is written [2001:db8::1]:443")
         return end, suffix[1:] if suffix else None
-    part = _PART.fullmatch(text)
-    if part is not None:
-        return part[1], part[2]
     if text.count(":") > 1:
         if _address(text.partition("/")[0]) is None:
             raise UsageError(f"{text}: an IPv6 address with a port is written [2001:db8::1]:443")
@@ -171,13 +161,6 @@ def _split_port(text: str) -> tuple[str, str | None]:
 
 
 def _end(text: str) -> Written:
-    if text.endswith("]"):
-        # Labels have slashes of their own.
-        name, _, part = text[:-1].partition("[")
-        end = _end(name)
-        if not (isinstance(end, Named) and end.noun in (Noun.WORKLOAD, Noun.ANYTHING)) or not part.strip():
-            raise UsageError(f"{text}: only a workload has parts, as in shop/Deployment/web[version=v2]")
-        return dataclasses.replace(end, part=part.strip())
     parts = text.split("/")
     if not all(parts):
         raise UsageError(

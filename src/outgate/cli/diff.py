@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import check_namespace, note, read_side, say_profile
+from outgate.cli.inputs import note, read_side, say_profile
 from outgate.errors import InvalidInput, OutgateError, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def diff(
     if old == new == "-":
         raise UsageError("OLD and NEW cannot both be standard input", hint="save one of them to a file")
     before, after = _read(old, new, namespace=namespace, strict=strict, quiet=quiet)
-    check_namespace(namespace, before.snapshot, after.snapshot)
     found = _compare(before.snapshot, after.snapshot, focus=focus, namespace=namespace, profile=PROFILES[profile])
     say_profile(profile, quiet)
     notes = _unknown(found)

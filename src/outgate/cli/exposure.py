@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import check_namespace, note, read_input, say_profile
+from outgate.cli.inputs import note, read_input, say_profile
 
 if TYPE_CHECKING:
     from outgate.analysis.exposure import ExposureReport
@@ -73,7 +73,6 @@ def exposure(
     from outgate.policy import PROFILES
 
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-    check_namespace(namespace, loaded.snapshot)
     # The workload is looked up first: a typing mistake is answered before the work is done.
     pods = _focus(loaded.snapshot, focus, namespace)
     say_profile(profile, quiet)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import check_namespace, note, read_input, say_profile
+from outgate.cli.inputs import note, read_input, say_profile
 
 if TYPE_CHECKING:
     from outgate.analysis.edges import EgressGraph
@@ -46,7 +46,6 @@ def graph(
     """
     if pod is None or output == "html":
         loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-        check_namespace(namespace, loaded.snapshot)
         return _whole(loaded, pod, namespace, output, profile, filename, quiet=quiet)
     return _one(pod, filename, namespace, profile=profile, strict=strict, output=output, quiet=quiet, verbose=verbose)
 

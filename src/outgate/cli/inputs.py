@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli.options import chosen_kubeconfig
-from outgate.errors import UnknownName, UsageError
+from outgate.errors import UsageError
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
-    from outgate.model import Snapshot
     from outgate.model.parse import Keep
     from outgate.packets import Address
 
-__all__ = ["NO_INPUT", "check_namespace", "dns_names", "note", "open_inputs", "read_input", "read_side", "say_profile"]
+__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side", "say_profile"]
 
 NO_INPUT = (
     "give manifests with -f FILE, -f FOLDER, or -f - for standard input; "
@@ -154,27 +153,6 @@ def _run_plugin(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[in
 
 def _things(count: int) -> str:
     return "1 object was refused and is" if count == 1 else f"{count} objects were refused and are"
-
-
-def check_namespace(namespace: str | None, *sides: Snapshot) -> None:
-    """Refuse to narrow an answer down to a namespace that the input does not have.
-
-    Raises:
-        UnknownName: "nothing is allowed there" would be an answer to a typing mistake.
-    """
-    known = list(dict.fromkeys(name for side in sides for name in side.namespaces))
-    if namespace is None or namespace in known:
-        return
-    import difflib
-
-    near = difflib.get_close_matches(namespace, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {_some(known)}" if known else ""
-    raise UnknownName(f"no namespace {namespace} in the input", hint=hint)
-
-
-def _some(names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def dns_names(texts: Sequence[str]) -> dict[str, tuple[Address, ...]]:

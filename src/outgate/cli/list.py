@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import check_namespace, note, read_input
+from outgate.cli.inputs import note, read_input
 from outgate.cli.listing import groups_named, read_filter, write
 from outgate.errors import UsageError
 
@@ -66,10 +66,8 @@ def list_(
     if profiles_differ:
         _refuse_beside(direction, port, profile, output)
         loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-        check_namespace(namespace, loaded.snapshot)
         return _differences(loaded, focus, namespace, output)
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-    check_namespace(namespace, loaded.snapshot)
     found = connections(loaded.snapshot, PROFILES[profile])
     asked = read_filter(found, focus, direction, namespace, port)
     write(selected(found, asked), found, output, filename, quiet=quiet)
