@@ -98,7 +98,13 @@ def test_other_formats(output: str, first: str, cluster: str, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     "options",
-    [["--focus", "shop/nobody"], ["--focus", "10.1.0.1"], ["--focus", "a/b/c/d"], ["--fail-on", "everything"]],
+    [
+        ["--focus", "shop/nobody"],
+        ["--focus", "10.1.0.1"],
+        ["--focus", "a/b/c/d"],
+        ["--fail-on", "everything"],
+        ["-n", "shpo"],
+    ],
 )
 def test_what_cannot_be_asked_is_2(options: list[str], cluster: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed that could be taken for an answer."""

@@ -100,11 +100,14 @@ def _names(names: tuple[str, ...], most: int = 5) -> str:
 
 
 def _focus(snapshot: Snapshot, focus: str | None, namespace: str | None) -> tuple[Pod, ...] | None:
-    from outgate.analysis.lookup import Lookup, PodsTarget
+    from outgate.analysis.lookup import Lookup, PodsTarget, known_namespace
     from outgate.analysis.targets import parse
     from outgate.errors import UsageError
 
     if focus is None:
+        if namespace is not None:
+            # A gate that looks at nothing must not be green.
+            known_namespace(namespace, snapshot)
         return None
     subject = Lookup(snapshot, namespace).find(parse(focus))
     if not isinstance(subject, PodsTarget):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli.options import chosen_kubeconfig
-from outgate.errors import UsageError
+from outgate.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
@@ -59,6 +59,9 @@ def read_input(
     # What a server has printed is read as the server reads it: an answer is about what is in force.
     sources = open_inputs(filename, quiet=quiet)
     loaded = load(sources, strict=strict, namespace=namespace or "default", stored=None, keep=keep)
+    if loaded.errors and loaded.objects == len(loaded.refused) + sum(loaded.skipped.values()):
+        # An answer about the rest would be one about nothing, and "no connection is allowed" sounds like good news.
+        raise InvalidInput(loaded.errors, hint="nothing else is in the input, so there is no answer")
     for error in loaded.errors[:MOST_LINES]:
         note(f"set apart: {error}", quiet)
     if loaded.errors:

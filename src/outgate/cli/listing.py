@@ -29,8 +29,11 @@ def read_filter(
 ) -> Asked:
     """The filter that the options ask for. Raises UsageError or UnknownName."""
     from outgate.analysis.listing import Asked
+    from outgate.analysis.lookup import known_namespace
     from outgate.model import Direction
 
+    if namespace is not None and not focus:
+        known_namespace(namespace, found.snapshot)
     return Asked(
         groups_named(found, focus, namespace),
         Direction[direction.upper()] if direction is not None else None,

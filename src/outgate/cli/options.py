@@ -84,7 +84,8 @@ def input_options(function: Function) -> Function:
                 "--namespace",
                 metavar="NAME",
                 callback=_excludes("all_namespaces"),
-                help="The namespace of what names none; the lab also probes only flows with an end there.",
+                help="The namespace of what names none. list, graph and exposure show only what belongs there, and the "
+                "lab probes only flows with an end there.",
             ),
             click.option(
                 "-A",
