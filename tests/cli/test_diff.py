@@ -85,6 +85,7 @@ def test_json_keeps_to_its_schema(sides: tuple[str, str], capsys: pytest.Capture
         (["--focus", "shop/cart", "--fail-on", "closed", "--fail-on", "opened"], 1, 1),
         (["--focus", "shop/sts/db", "--fail-on", "opened"], 0, 1),
         (["--focus", "shop/web"], 0, 0),
+        (["--focus", "shop/sts/db", "--focus", "shop/cart", "--fail-on", "opened"], 1, 1),
         (["-n", "shop"], 1, 1),
         (["-n", "elsewhere"], 2, 2),
     ],

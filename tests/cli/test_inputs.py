@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side
+from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side, say_if_empty
 from outgate.cluster import Loaded
 from outgate.errors import ClusterError, InvalidInput, UsageError
-from outgate.testing import namespace, pod
+from outgate.testing import namespace, pod, snapshot_of
 from tests.cluster.apiserver import ApiServer, Shelf, status
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
@@ -263,3 +263,12 @@ def test_what_a_server_printed_is_read_as_it_reads_it(tmp_path: Path) -> None:
     stored = BAD.replace("nonsense", "10.0.0.1/8").replace("name: broken", "name: broken, uid: u")
     file.write_text(stored)
     assert [str(one) for one in read(str(file)).snapshot.policies] == ["a/broken"]
+
+
+def test_a_namespace_of_nobody_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """That nothing there is exposed, or allowed, is no praise."""
+    snapshot = snapshot_of([namespace("a"), namespace("b"), pod("a/x")])
+    say_if_empty(snapshot, "a")
+    assert capsys.readouterr().err == ""
+    say_if_empty(snapshot, "b")
+    assert capsys.readouterr().err == "note: namespace b has no pods and no workloads in the input\n"

@@ -95,6 +95,8 @@ def _behind_an_ingress(found: Connections) -> Iterator[str]:
 def _without_address(found: Connections) -> Iterator[str]:
     """`0.0.0.0/0 except 10.0.0.0/8` covers a stand-in, and perhaps not the address that the pod will have."""
     nowhere = [group for group in found.groups.all if any(_addressless(pod) for pod in group.pods)]
+    if not nowhere:
+        return
     holed = [
         rule.origin
         for rule in found.grid.all_rules()
@@ -102,7 +104,7 @@ def _without_address(found: Connections) -> Iterator[str]:
         if isinstance(peer, BlockMatch) and any(address in peer.addresses for address in _STAND_INS)
         if not any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
     ]
-    if nowhere and holed:
+    if holed:
         who = str(nowhere[0]) + (f" and {len(nowhere) - 1} more" if len(nowhere) > 1 else "")
         yield f"pods without an address in the input ({who}) are taken to be in the blocks of {_some(holed)}"
 

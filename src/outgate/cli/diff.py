@@ -31,7 +31,12 @@ __all__ = ["diff"]
     type=click.Choice(("opened", "closed", "any")),
     help="What gives exit code 1: anything unless told. May be repeated.",
 )
-@click.option("--focus", metavar="WORKLOAD", help="Only what has this pod or workload at one end.")
+@click.option(
+    "--focus",
+    multiple=True,
+    metavar="WORKLOAD",
+    help="Only what has this pod or workload at one end. May be repeated.",
+)
 @click.option(
     "-n",
     "--namespace",
@@ -47,7 +52,7 @@ def diff(
     old: str,
     new: str,
     fail_on: tuple[str, ...],
-    focus: str | None,
+    focus: tuple[str, ...],
     namespace: str | None,
     strict: bool,
     profile: str,
@@ -135,20 +140,20 @@ def _about(side: str, error: OutgateError) -> str:
 
 
 def _compare(
-    before: Snapshot, after: Snapshot, *, focus: str | None, namespace: str | None, profile: Profile
+    before: Snapshot, after: Snapshot, *, focus: tuple[str, ...], namespace: str | None, profile: Profile
 ) -> ConnectionDiff:
     from outgate.analysis.diff import diff as compare
     from outgate.analysis.lookup import known_namespace
 
-    focused = _focused(focus, namespace, before, after) if focus is not None else None
-    if focused is None and namespace is not None:
+    focused = [_focused(text, namespace, before, after) for text in focus]
+    if not focused and namespace is not None:
         known_namespace(namespace, before, after)
     found = compare(before, after, profile)
-    if focused is None and namespace is None:
+    if not focused and namespace is None:
         return found
 
     def wanted(group: Group) -> bool:
-        return group.namespace == namespace if focused is None else focused(group)
+        return any(meant(group) for meant in focused) if focused else group.namespace == namespace
 
     return found.about(wanted)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from outgate.cli.inputs import note, say_profile
+from outgate.cli.inputs import note, say_if_empty, say_profile
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def read_filter(
 
     if namespace is not None and not focus:
         known_namespace(namespace, found.snapshot)
+        say_if_empty(found.snapshot, namespace)
     return Asked(
         groups_named(found, focus, namespace),
         Direction[direction.upper()] if direction is not None else None,

@@ -39,7 +39,7 @@ def connections_text(connections: Iterable[Connection], workloads: int) -> Itera
         yield from (f"  → {name.ljust(width)}   {words}\n" for name, words in rows)
     if not count:
         # Of nothing, "no connection is allowed" would sound like good news.
-        yield "no connection is allowed\n" if workloads else "no workloads in the input\n"
+        yield "no connection is allowed\n" if workloads else "no workloads\n"
 
 
 def _rows(connections: list[Connection], others: int) -> Iterator[tuple[str, str]]:
