@@ -69,6 +69,7 @@ def test_filters(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["-n", "prodcution"], "did you mean production?"),
         (["--profiles-differ", "-n", "prodcution"], "did you mean production?"),
         (["--port", "http"], "443 or 8000-8010/UDP"),
+        (["--port", "tcp/443"], "did you mean 443/TCP?"),
         (["--port", "0"], "between 1 and 65535"),
         (["--port", "9-8"], "between 1 and 65535"),
         (["--port", "80/ICMP"], "TCP, UDP, SCTP"),
