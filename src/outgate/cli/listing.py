@@ -65,10 +65,10 @@ def port_range(text: str) -> TransportSet:
     match = _RANGE.fullmatch(text.strip())
     low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if match is None or not 1 <= low <= high <= 65535:
-        protocol, slash, port = text.strip().partition("/")
+        first, slash, port = text.strip().partition("/")
         raise UsageError(
             f"--port {text}: give a number or a range between 1 and 65535, as in 443 or 8000-8010/UDP",
-            hint=f"did you mean {port}/{protocol.upper()}?" if slash and _RANGE.fullmatch(port) else "",
+            hint=f"did you mean {port}/{first.upper()}?" if slash and _RANGE.fullmatch(port) else "",
         )
     protocols = {one.name: one for one in Protocol if one.has_ports}
     named = (match[3] or "").upper()
