@@ -104,9 +104,9 @@ def _differences(loaded: Loaded, focus: tuple[str, ...], namespace: str | None, 
     if not focus and namespace is not None:
         known_namespace(namespace, snapshot)
         pods = [pod.key for pod in snapshot.pods_by_namespace.get(namespace, ())]
-        if not pods:
-            raise UsageError(f"namespace {namespace} has no pods in the input")
-    found = list(plugin_differences(snapshot, pods))
+    # An empty focus would be one on everything.
+    nobody = namespace is not None and not pods
+    found = [] if nobody else list(plugin_differences(snapshot, pods))
     if output == "json":
         import json
 

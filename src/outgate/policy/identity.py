@@ -164,7 +164,11 @@ class Identities:
         seen = profile.block_matches(pod)
         for address in reversed(pod.addresses):
             version = address.version
-            if profile.stand_ins_in_blocks and not pod.addressed and not pod.host_network:
+            unknown = not pod.addressed and not pod.host_network
+            if unknown and profile.stand_ins_out_of_blocks:
+                whole = AddressSet.whole(version)
+                where = sum(1 << number for number, block in enumerate(self.lens.blocks) if whole <= block)
+            elif unknown and profile.stand_ins_in_blocks:
                 where = (1 << len(self.lens.blocks)) - 1
             else:
                 where = self._places[version].at(int(address)) if seen else 0
