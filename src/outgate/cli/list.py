@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input
+from outgate.cli.inputs import note, read_input, say_if_empty
 from outgate.cli.listing import groups_named, read_filter, write
 from outgate.errors import UsageError
 
@@ -106,6 +106,8 @@ def _differences(loaded: Loaded, focus: tuple[str, ...], namespace: str | None, 
         pods = [pod.key for pod in snapshot.pods_by_namespace.get(namespace, ())]
     # An empty focus would be one on everything.
     nobody = namespace is not None and not pods
+    if namespace is not None:
+        say_if_empty(snapshot, namespace)
     found = [] if nobody else list(plugin_differences(snapshot, pods))
     if output == "json":
         import json
