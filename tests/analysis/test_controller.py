@@ -69,3 +69,13 @@ def test_it_is_on_the_list_and_has_no_name() -> None:
     found = connections(snapshot_of([WEB, SHOP, ingress("shop/i", ("web", 80))]))
     assert list(found)[-1].source is INGRESS_CONTROLLER
     assert str(INGRESS_CONTROLLER) == "ingress controller"
+
+
+@pytest.mark.parametrize("more", [{}, {"type": "NodePort"}])
+def test_a_service_that_has_no_address_yet(more: dict[str, str]) -> None:
+    """Nobody writes a clusterIP into a manifest: the server gives it."""
+    made = service("shop/web", "", [{"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080}], app="web")
+    del made["spec"]["clusterIP"]
+    made["spec"] |= more
+    assert reached(WEB, made, ingress("shop/i", ("web", 80))) == REACHED
+    assert reached(WEB, made, ingress("shop/i", ("web", 30080))) == []

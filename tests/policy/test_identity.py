@@ -22,6 +22,7 @@ READINGS = (
     Profile("selected", host_network_isolated=True, host_network_selected=True),
     Profile("apart", blocks_match_pods=False),
     Profile("stand-ins", stand_ins_in_blocks=True),
+    Profile("stand-outs", stand_ins_out_of_blocks=True),
 )
 
 
