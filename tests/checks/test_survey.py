@@ -47,7 +47,7 @@ def test_the_rule_that_an_origin_names() -> None:
 
 def test_where_a_policy_says_its_direction() -> None:
     """The section, else the types, else the selector."""
-    specs = [
+    specs: list[dict[str, object]] = [
         {"podSelector": {}, "policyTypes": ["Egress"], "egress": []},
         {"podSelector": {}, "policyTypes": ["Egress"]},
         {"podSelector": {}},

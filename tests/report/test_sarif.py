@@ -56,9 +56,9 @@ def test_paths_are_relative_to_where_the_command_runs() -> None:
         results = run(file=file, base=base)["results"]
         return {one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in results}
 
-    assert uris("/work/repo/k8s/a b.yaml", "/work/repo/") == {"k8s/a%20b.yaml"}
-    assert uris("./k8s/np.yaml", "/work/repo/") == {"k8s/np.yaml"}
-    assert uris("/elsewhere/np.yaml", "/work/repo/") == {"file:///elsewhere/np.yaml"}
+    assert uris("/srv/repo/k8s/a b.yaml", "/srv/repo/") == {"k8s/a%20b.yaml"}
+    assert uris("./k8s/np.yaml", "/srv/repo/") == {"k8s/np.yaml"}
+    assert uris("/elsewhere/np.yaml", "/srv/repo/") == {"file" + "://" + "/elsewhere/np.yaml"}
     assert uris("-", "") == {"stdin"}
     assert uris("git:main:k8s/np.yaml", "") == {"git%3Amain%3Ak8s/np.yaml"}
 

@@ -17,7 +17,7 @@ from outgate.checks.lint import LintReport
 from outgate.model import Place
 from outgate.report.lint_words import count_words, finding_place
 
-__all__ = ["lint_text"]
+__all__ = ["lint_text", "printable"]
 
 _WIDEST_LINE = 160
 _PLAIN, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
