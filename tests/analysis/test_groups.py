@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outgate.analysis.connections import connections
 from outgate.analysis.groups import Group, part_words
+from outgate.policy.profile import AWS_VPC_CNI, OUTGATE
 from outgate.testing import Manifest, pod, policy, snapshot_of
 from tests.analysis.shop import deployment, owned
 
@@ -86,6 +87,38 @@ def test_port_names_split() -> None:
     )
     assert len(groups(*web, policy("n/p", {"ingress": [{"ports": [{"port": "http"}]}]}))) == 2
     assert len(groups(*web, policy("n/p", {"ingress": [{"ports": [{"port": "other"}]}]}))) == 1
+
+
+def test_a_port_name_that_needs_a_selector_splits() -> None:
+    """On AWS a name beside a block means nothing, so that of two peers of one rule one is reached and one is not."""
+    http = [{"name": "http", "containerPort": 80}]
+    web = of("Deployment", "web", *(pod(f"n/web-{i}", [f"10.0.0.{i}"], ports=http, v=str(i)) for i in (1, 2)))
+    peers = [{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"podSelector": {"matchLabels": {"v": "2"}}}]
+    rule = {"to": peers, "ports": [{"port": "http"}]}
+    out = {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Egress"], "egress": [rule]}
+    snapshot = snapshot_of([*web, pod("n/db", ["10.0.0.9"], app="db"), policy("n/p", out)])
+    for profile, reached in ((OUTGATE, ["n/Deployment/web"]), (AWS_VPC_CNI, ["n/Deployment/web[v=2]"])):
+        lines = connections(snapshot, profile)
+        (db,) = lines.group("Pod", "n", "db")
+        assert [str(lines.groups.all[place]) for place, _ in lines.reached(db)] == reached
+
+
+def test_a_port_name_of_who_is_beside_splits() -> None:
+    """Under a profile that selects host-network pods by address, a name means what it means to any of them there."""
+    agents = of(
+        "DaemonSet",
+        "agent",
+        *(pod(f"n/agent-{i}", [f"192.168.50.{i}"], on=f"node-{i}", host_network=True) for i in (1, 2)),
+    )
+    http = [{"name": "http", "containerPort": 80}]
+    beside = pod("n/etcd", ["192.168.50.1"], on="node-1", host_network=True, ports=http)
+    out = {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Egress"]}
+    rule = {"to": [{"podSelector": {}}], "ports": [{"port": "http"}]}
+    db = pod("n/db", ["10.0.0.9"], app="db")
+    lines = connections(snapshot_of([*agents, beside, db, policy("n/p", {**out, "egress": [rule]})]), AWS_VPC_CNI)
+    (group,) = lines.group("Pod", "n", "db")
+    reached = [str(lines.groups.all[place]) for place, _ in lines.reached(group)]
+    assert reached == ["n/DaemonSet/agent[agent-1]", "n/etcd"]
 
 
 def test_a_template_is_a_workload() -> None:

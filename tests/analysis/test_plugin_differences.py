@@ -17,6 +17,7 @@ from outgate.packets import Protocol
 from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
 from outgate.policy.profile import REASONS
 from outgate.testing import Manifest, node, pod, policy, random_cluster, service, snapshot_of
+from tests.analysis.shop import owned as owned_by
 from tests.laws.test_connections import owned, pairs
 
 EGRESS: Manifest = {"policyTypes": ["Egress"], "podSelector": {"matchLabels": {"app": "a"}}}
@@ -94,6 +95,39 @@ def test_a_pod_and_itself_through_a_service() -> None:
     assert not [one for one in words(many) if one.startswith("n/b → svc")]
 
 
+HTTP = [{"name": "http", "containerPort": 80}]
+
+
+def test_pods_of_a_group_that_one_profile_tells_apart() -> None:
+    """On AWS a port name beside a block means nothing: of two pods that we treat alike it is open on one."""
+    both = [
+        owned_by(pod(f"n/t-{one}", [f"10.0.1.{one}"], ports=HTTP, tier=str(one)), "Deployment", "t") for one in (1, 2)
+    ]
+    peers = [{"ipBlock": {"cidr": "10.0.1.1/32"}}, {"podSelector": {"matchLabels": {"tier": "2"}}}]
+    many = found(A, *both, policy("n/p", EGRESS | {"egress": [{"to": peers, "ports": [{"port": "http"}]}]}))
+    assert words(many) == ["n/a → n/Deployment/t[t-1] TCP 80: denied by cilium, aws-vpc-cni"]
+
+
+def test_host_network_pods_of_a_group_on_several_nodes() -> None:
+    """A DaemonSet: on AWS its pod is meant where it shares the node with a pod that is selected, and not elsewhere."""
+    agents = [
+        owned_by(pod(f"m/d-{one}", [address], on=f"node-{one}", host_network=True), "DaemonSet", "d")
+        for one, address in (("b", "192.168.50.12"), ("c", "192.168.50.13"))
+    ]
+    etcd = pod("m/etcd", ["192.168.50.13"], on="node-c", host_network=True, app="etcd")
+    rule = {"to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "etcd"}}}]}
+    many = found(A, *agents, etcd, policy("n/p", EGRESS | {"egress": [rule]}))
+    every = "every port of TCP, UDP and SCTP: allowed by aws-vpc-cni"
+    assert words(many) == [f"n/a → m/DaemonSet/d[d-c] {every}", f"n/a → m/etcd {every}"]
+
+
+def test_another_node_of_the_own_kind() -> None:
+    """Each pod is asked about a node that is not its own, also where its own would stand for all nodes."""
+    rule = {"from": [{"ipBlock": {"cidr": "192.168.50.0/24"}}], "ports": [{"port": 80}]}
+    many = found(A, B, *NODES, policy("n/p", {"policyTypes": ["Ingress"], "ingress": [rule]}))
+    assert words(many) == ["node/node-b → n/a TCP 80: denied by cilium", "node/node-a → n/b TCP 80: denied by cilium"]
+
+
 def test_focus() -> None:
     """Only what has an end there."""
     cluster = [A, B, pod("n/c", ["10.0.0.3"], app="c"), block("10.0.0.0/24")]
@@ -119,10 +153,8 @@ def test_pairs_are_what_each_profile_judges(seed: int) -> None:
     seen = {one: [each for each in told if each.source is one] for one in {each.source for each in told}}
     from outgate.analysis.connections import connections  # beside its neighbours it would look like the tested thing
 
-    for source, destination, one, other in pairs(connections(snapshot, lens=None)):
-        if (other.host_network and other.node and other.node == one.node) or len(source.pods) * len(
-            destination.pods
-        ) > 1:
+    for _, _, one, other in pairs(connections(snapshot, lens=None)):
+        if other.host_network and other.node and other.node == one.node:
             continue
         families = [
             (start, end)
