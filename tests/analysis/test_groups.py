@@ -121,6 +121,12 @@ def test_a_port_name_of_who_is_beside_splits() -> None:
     assert reached == ["n/DaemonSet/agent[agent-1]", "n/etcd"]
 
 
+def test_the_host_network_splits() -> None:
+    """A pod that shares its node's network is no pod to policies: what is said of the others is not said of it."""
+    web = of("Deployment", "web", pod("n/web-1", ["10.0.0.1"]), pod("n/web-2", ["192.168.50.1"], host_network=True))
+    assert groups(*web) == ["n/Deployment/web[web-1]: web-1", "n/Deployment/web[web-2]: web-2"]
+
+
 def test_a_template_is_a_workload() -> None:
     """A repository has no pods, and its workloads count all the same."""
     assert groups(deployment("n/web", app="web"), pod("n/alone")) == ["n/alone: alone", "n/Deployment/web: web"]

@@ -115,7 +115,7 @@ def _ask_outside(
 @given(SEEDS, st.sampled_from(sorted(PROFILES)))
 def test_every_profile_is_judged_alike(seed: int, name: str) -> None:
     """The list of a profile and the flows judged one at a time under it are two readings of one thing."""
-    snapshot = owned(snapshot_of(random_cluster(seed)), seed)
+    snapshot = owned(snapshot_of(random_cluster(seed, crowded=seed % 2 == 1)), seed)
     policies = Policies(snapshot, PROFILES[name])
     judge, found = Judge(policies), connections(snapshot, PROFILES[name])
     for source, destination, one, other in pairs(found):

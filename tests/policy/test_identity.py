@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.model import Pod, Snapshot
+from outgate.model import Direction, Pod, Snapshot
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import OUTGATE, Endpoint, Policies, Profile
 from outgate.policy.grid import lens_of
 from outgate.policy.identity import Identities, members
 from outgate.policy.label_filter import LabelFilter
+from outgate.policy.profile import AWS_VPC_CNI
 from outgate.policy.rules import BlockMatch, rules_of
 from outgate.testing import Manifest, pod, policy, random_cluster, snapshot_of
 
@@ -53,6 +54,19 @@ def test_an_unknown_address_of_a_node_is_in_no_block() -> None:
     snapshot = snapshot_of([*pods, policy("n/p", {"egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]})])
     found = identities(snapshot, Profile("stand-ins", stand_ins_in_blocks=True))
     assert [(one.host_network, one.within[0]) for one in found.all] == [(True, 0), (False, 1)]
+
+
+def test_pods_of_one_node_are_together_whatever_family_comes_first() -> None:
+    """Selected by address: who is beside is meant too, also where its status has the addresses the other way round."""
+    both = ["192.168.50.1", "fd00:50::1"]
+    pods = [
+        pod("n/a", both, host_network=True, on="n1", app="a"),
+        pod("n/b", both[::-1], host_network=True, on="n1"),
+    ]
+    rule = {"to": [{"podSelector": {"matchLabels": {"app": "a"}}}]}
+    found = identities(snapshot_of([*pods, policy("n/p", {"egress": [rule]})]), AWS_VPC_CNI)
+    (peer,) = next(rules_of(found.selection.snapshot.policies[0], Direction.EGRESS)).peers or ()
+    assert [found.peers(peer, family) for family in FAMILIES] == [found.everybody] * 2
 
 
 def test_members_are_the_bits() -> None:
