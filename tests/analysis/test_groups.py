@@ -77,6 +77,34 @@ def test_a_block_splits_by_address() -> None:
     ]
 
 
+def test_a_block_of_ipv6_splits_too() -> None:
+    """Alike by IPv4 is not alike."""
+    web = of("Deployment", "web", *(pod(f"n/web-{i}", [f"10.0.0.{i}", f"fd00::{i}"]) for i in (1, 2)))
+    rule = {"from": [{"ipBlock": {"cidr": "fd00::2/128"}}]}
+    db = policy("n/p", {"podSelector": {"matchLabels": {"app": "db"}}, "ingress": [rule]})
+    found = groups(*web, pod("n/db", ["10.0.0.9", "fd00::9"], app="db"), db)
+    assert found[1:] == ["n/Deployment/web[web-1]: web-1", "n/Deployment/web[web-2]: web-2"]
+
+
+def test_labels_that_two_parts_have_name_neither() -> None:
+    """Two parts of one version, of which a block covers one: only the other version is known by its label."""
+    web = of("Deployment", "web", *(pod(f"n/web-{i}", [f"10.0.0.{i}"], v="2" if i == 3 else "1") for i in (1, 2, 3)))
+    peers = [{"ipBlock": {"cidr": "10.0.0.1/32"}}, {"podSelector": {"matchLabels": {"v": "2"}}}]
+    rules = [{"from": [one], "ports": [{"port": port}]} for port, one in enumerate(peers, 80)]
+    db = policy("n/p", {"podSelector": {"matchLabels": {"app": "db"}}, "ingress": rules})
+    assert groups(*web, pod("n/db", ["10.0.0.9"], app="db"), db)[1:] == [
+        "n/Deployment/web[web-1]: web-1",
+        "n/Deployment/web[web-2]: web-2",
+        "n/Deployment/web[v=2]: web-3",
+    ]
+
+
+def test_address_families_split() -> None:
+    """What has no address of a family is reached by none of it, and what is said of one pod is said of all."""
+    web = of("Deployment", "web", pod("n/web-1", ["10.0.0.1"]), pod("n/web-2", ["10.0.0.2", "fd00::2"]))
+    assert groups(*web) == ["n/Deployment/web[web-1]: web-1", "n/Deployment/web[web-2]: web-2"]
+
+
 def test_port_names_split() -> None:
     """During a rollout one name stands for two numbers."""
     web = of(
