@@ -12,6 +12,7 @@ from outgate.analysis.matching import Presence
 from outgate.model import Direction
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.testing import Manifest, namespace, pod, policy, snapshot_of
+from tests.analysis.shop import owned
 from tests.analysis.two_sides import CLUSTER, DENY, allow, compared, lines, outwards, pods, two
 
 WEB, DB = "shop/Deployment/web", "shop/StatefulSet/db"
@@ -224,3 +225,16 @@ def test_other_protocols_do_not_count() -> None:
     )
     assert not two([*CLUSTER, old], [*CLUSTER, named])
     assert two([*CLUSTER, old], [*CLUSTER, all_but_0])
+
+
+def test_each_side_is_seen_through_the_lens_of_both() -> None:
+    """Pods with new names under a policy that reads another label: they are the same, and the same passes."""
+    ends = [{"tier": "front", "version": "1"}, {"tier": "back", "version": "2"}]
+    old = [
+        owned(pod(f"shop/web-{one}", labels=mine), "Deployment", "web") for one, mine in zip("ab", ends, strict=True)
+    ]
+    new = [
+        owned(pod(f"shop/web-{one}", labels=mine), "Deployment", "web") for one, mine in zip("cd", ends, strict=True)
+    ]
+    before, after = (allow("deny", {"policyTypes": ["Egress"]}, **one) for one in ({"tier": "front"}, {"version": "1"}))
+    assert compared([*old, before, pod("data/db")], [*new, after, pod("data/db")]) == []
