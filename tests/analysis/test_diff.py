@@ -11,7 +11,7 @@ from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.model import Direction
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.testing import Manifest, namespace, pod, policy, snapshot_of
+from outgate.testing import Manifest, ingress, namespace, pod, policy, service, snapshot_of
 from tests.analysis.shop import owned
 from tests.analysis.two_sides import CLUSTER, DENY, allow, compared, lines, outwards, pods, two
 
@@ -238,3 +238,11 @@ def test_each_side_is_seen_through_the_lens_of_both() -> None:
     ]
     before, after = (allow("deny", {"policyTypes": ["Egress"]}, **one) for one in ({"tier": "front"}, {"version": "1"}))
     assert compared([*old, before, pod("data/db")], [*new, after, pod("data/db")]) == []
+
+
+def test_the_ingress_controller() -> None:
+    """A door that is made is opened, and one that is taken away closed."""
+    inside = [*CLUSTER, service("shop/web", "10.96.0.1", [{"port": 80}], app="web")]
+    door = ingress("shop/door", ("web", 80))
+    assert compared(inside, [*inside, door]) == [f"opened ingress controller → {WEB}"]
+    assert compared([*inside, door], inside) == [f"closed ingress controller → {WEB}"]

@@ -128,6 +128,29 @@ def test_another_node_of_the_own_kind() -> None:
     assert words(many) == ["node/node-b → n/a TCP 80: denied by cilium", "node/node-a → n/b TCP 80: denied by cilium"]
 
 
+@pytest.mark.parametrize("address", ["198.51.100.7", "fd00:50::12"])
+def test_another_address_of_a_node(address: str) -> None:
+    """An external one, or one of the other family: the first of a node does not stand for what blocks tell apart."""
+    there = node("node-b", ["192.168.50.12", address])
+    here = pod("n/a", ["10.0.0.1", "fd00::1"], on="node-a", app="a")
+    many = found(here, there, block(f"{address}/32" if "." in address else f"{address}/128"))
+    assert words(many) == ["n/a → node/node-b every port of TCP, UDP and SCTP: denied by cilium"]
+
+
+def test_pods_alike_of_which_one_is_behind_the_service() -> None:
+    """No policy tells them apart, and one of them talks to itself."""
+    pods = [pod(f"n/{name}", [f"10.0.0.{n}"], app="a", own=name) for n, name in enumerate(("first", "second"), 1)]
+    many = found(*pods, service("n/s", "10.96.0.1", [{"port": 80}], own="second"), policy("n/p", EGRESS))
+    assert [one for one in words(many) if "svc" in one] == ["n/second → svc/n/s TCP 80: allowed by cilium"]
+
+
+def test_a_service_is_reached_if_each_pod_behind_it_is() -> None:
+    """One of two is not the Service, under whichever profile."""
+    behind = [pod(f"n/b-{n}", [f"10.0.0.{n}"], app="b") for n in (2, 3)]
+    many = found(A, *behind, service("n/s", "10.96.0.1", [{"port": 80}], app="b"), block("10.0.0.2/32"))
+    assert not [one for one in words(many) if "svc" in one]
+
+
 def test_focus() -> None:
     """Only what has an end there."""
     cluster = [A, B, pod("n/c", ["10.0.0.3"], app="c"), block("10.0.0.0/24")]

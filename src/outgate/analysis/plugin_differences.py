@@ -24,7 +24,7 @@ from outgate.analysis.ports import pair_ports
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import TooComplex
 from outgate.model import Node, Pod, Service, Snapshot
-from outgate.packets import Protocol, TransportSet
+from outgate.packets import Address, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
 from outgate.policy.identity import members
@@ -164,17 +164,16 @@ class _Asking:
     @cached_property
     def _kinds_of_node(self) -> tuple[tuple[Node, ...], ...]:
         """The nodes by what the blocks of policies tell apart. Of each kind two: one may be the pod's own."""
-        found: dict[tuple[bool, ...], list[Node]] = {}
+        found: dict[tuple[tuple[bool, ...], ...], list[Node]] = {}
         for node in self.snapshot.nodes.values():
-            sign = tuple(any(address in block for address in node.addresses) for block in self.ours.grid.lens.blocks)
+            sign = tuple(sorted(map(self._blocks_of, node.addresses)))
             found.setdefault(sign, []).append(node)
         return tuple(tuple(nodes[:2]) for nodes in found.values())
 
     def _with_node(self, group: Group, pod: Pod, node: Node, *, own: bool) -> Iterator[Depends]:
-        for family in FAMILIES:
-            here, there = Endpoint.of_pod(pod, family), Endpoint.of_node(node, family)
-            if here is None or there is None:
-                continue
+        """What hangs on the plugin between a pod and a node, by the first of its addresses where anything does."""
+        for here, there in self._ends(pod, node):
+            found: list[Depends] = []
             for start, end in ((here, there), (there, here)):
                 self._count(len(PROFILES))
                 passing = {name: pair_ports(judge, start, end).allowed for name, judge in self.judges.items()}
@@ -182,9 +181,23 @@ class _Asking:
                     denied = tuple(name for name in passing if name not in allowed)
                     reasons = self._why(start, end, transports, allowed, denied)
                     ends: tuple[End, End] = (group, NodeTarget(node)) if start is here else (NodeTarget(node), group)
-                    yield Depends(*ends, transports, allowed, denied, reasons, own)
-            # By another family the policies may say otherwise, but what hangs on the plugin is the same.
-            return
+                    found.append(Depends(*ends, transports, allowed, denied, reasons, own))
+            if found:
+                yield from found
+                return
+
+    def _ends(self, pod: Pod, node: Node) -> Iterator[tuple[Endpoint, Endpoint]]:
+        """A pod and a node, by one address of the node for all that lie in the same blocks."""
+        asked: set[tuple[bool, ...]] = set()
+        for address in node.addresses:
+            here = Endpoint.of_pod(pod, address.version)
+            sign = self._blocks_of(address)
+            if here is not None and sign not in asked:
+                asked.add(sign)
+                yield here, Endpoint(address, None, node)
+
+    def _blocks_of(self, address: Address) -> tuple[bool, ...]:
+        return tuple(address in block for block in self.ours.grid.lens.blocks)
 
     # ---- Services ----------------------------------------------------------------------------------------------------
 
