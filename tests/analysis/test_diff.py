@@ -246,3 +246,23 @@ def test_the_ingress_controller() -> None:
     door = ingress("shop/door", ("web", 80))
     assert compared(inside, [*inside, door]) == [f"opened ingress controller → {WEB}"]
     assert compared([*inside, door], inside) == [f"closed ingress controller → {WEB}"]
+
+
+def test_a_receiver_gets_an_address_of_the_other_family() -> None:
+    """A family that an end lacks on one side is compared with nothing: what passed by IPv4 still passes."""
+    web, deny = pod("shop/web", ["10.1.0.1", "fd00::1"], app="web"), outwards("203.0.113.0/24", 443, app="web")
+    old, new = (pod("shop/db", ["10.1.0.2", "fd00::2"][:count], app="db") for count in (1, 2))
+    other = pod("shop/other", ["10.1.0.3", "fd00::3"])
+    for policies in ((), (deny,)):
+        assert compared([web, other, old, *policies], [web, other, new, *policies]) == []
+        assert compared([web, other, new, *policies], [web, other, old, *policies]) == []
+
+
+def test_one_family_opens_with_the_policy_gone() -> None:
+    """Only the side before has to tell the families apart."""
+    four = allow("four", {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}, app="db")
+    found = [one for one in two([*CLUSTER, four], CLUSTER) if str(one.source) == WEB]
+    assert [(str(one.destination), one.kind) for one in found] == [(DB, Kind.CHANGED)]
+    assert [family for family, before, after in found[0].shift.families if before != after] == [6]
+    assert found[0].shift.widens
+    assert found[0].shift.opened
