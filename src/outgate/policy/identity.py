@@ -110,6 +110,11 @@ class _Places:
         return self._within[bisect_right(self._borders, value)]
 
 
+def _known_by(pod: Pod) -> Address | None:
+    """The address by which pods of one node are together: one status may have IPv4 first, and another IPv6."""
+    return min(pod.addresses, key=lambda address: address.version, default=None)
+
+
 class Identities:
     """The identities of a snapshot under a lens, numbered in the order in which their first pods come."""
 
@@ -149,7 +154,7 @@ class Identities:
                 labels = tuple(sorted((key, value) for key, value in seen.items() if key in keys))
                 told[id(pod.labels)] = labels
             named = tuple(port for port in pod.ports if (port.protocol, port.name) in names) if names else ()
-            at = pod.addresses[0] if pod.host_network and self.selection.by_address else None
+            at = _known_by(pod) if pod.host_network and self.selection.by_address else None
             fields = (pod.namespace, labels, named, pod.host_network, self._within(pod, profile), at)
             number = numbers.get(fields)
             if number is None:
