@@ -44,6 +44,13 @@ def test_the_caret_is_below_the_key() -> None:
     assert text[shown + 1].index("^") == text[shown].index("name: data")
 
 
+def test_a_whole_object_is_marked_at_its_first_line() -> None:
+    """A namespace has no line of its own in the finding."""
+    text = lines("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n" + CLUSTER.split("---\n")[-1])
+    shown = next(number for number, line in enumerate(text) if line.endswith("| apiVersion: v1"))
+    assert text[shown + 1].endswith("| ^^^^^^^^^^^^^^")
+
+
 def test_one_line_sums_up() -> None:
     """Counts, what can be mended, and what was put away."""
     assert re.fullmatch(r"2 errors, \d warnings, \d notes; --fix mends \d \(put away: 1 by annotation\)", lines()[-1])

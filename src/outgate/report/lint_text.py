@@ -61,7 +61,7 @@ def _excerpt(place: Place) -> Iterator[str]:
 def _meant(line: str, step: str | int) -> tuple[int, int]:
     bare = line.split(" #", 1)[0].rstrip()
     begin = len(bare) - len(bare.lstrip(" -"))
-    if isinstance(step, str):
+    if isinstance(step, str) and step:
         found = next((at for at in (bare.find(f"{quote}{step}{quote}:") for quote in ("", '"', "'")) if at >= 0), -1)
         begin = found if found >= 0 else begin
     return (begin, len(bare)) if begin < len(bare) else (0, len(bare))
