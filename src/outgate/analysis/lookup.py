@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from outgate.analysis.targets import Named, Noun, Written, kind_of
 from outgate.errors import UnknownName, UsageError
@@ -95,7 +96,7 @@ class NodeTarget:
 Target = PodsTarget | AddressTarget | BlockTarget | ServiceTarget | NodeTarget
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lookup:
     """Finds ends in one snapshot.
 
@@ -157,13 +158,13 @@ class Lookup:
         if pod is not None and not pod.assumed:
             return self._only([_of_pod(pod)], str(pod), "Pod")
         # `namespace/name` where only a workload has that name: its pods are meant, and there is no other reading.
-        found = [one for one in self._everybody() if (one.namespace, one.name) == (first, name)]
+        found = [one for one in self._everybody if (one.namespace, one.name) == (first, name)]
         return self._only(found, f"{first}/{name}", "pod or workload")
 
     def _of_kind(self, kind: str, namespace: str | None, name: str) -> Target:
         found = [
             one
-            for one in self._everybody()
+            for one in self._everybody
             if one.name == name and one.kind.lower() == kind.lower() and namespace in (None, one.namespace)
         ]
         return self._only(found, name if namespace is None else f"{namespace}/{name}", kind)
@@ -172,7 +173,7 @@ class Lookup:
         given = self._given(name)
         if given is not None:
             return given
-        found = [one for one in self._everybody() if one.name == name and self.namespace in (None, one.namespace)]
+        found = [one for one in self._everybody if one.name == name and self.namespace in (None, one.namespace)]
         if found:
             # Where a pod and a workload share the name, the pod is meant, as in `namespace/pod`.
             pods = [one for one in found if one.kind == "Pod"]
@@ -185,13 +186,14 @@ class Lookup:
 
     def _only(self, found: list[PodsTarget], name: str, kind: str) -> Target:
         if not found:
-            known = [*map(str, self._everybody()), *(f"svc/{one}" for one in self.snapshot.services)]
+            known = [*map(str, self._everybody), *(f"svc/{one}" for one in self.snapshot.services)]
             raise UnknownName(f"no {kind} {name} in the input", hint=_nearest(name, known))
         _refuse_several(name, [f"{one.namespace}/{one.kind.lower()}/{one.name}" for one in found])
         if not found[0].pods:
             raise UnknownName(f"{found[0]} has finished: it has no address and sends nothing")
         return found[0]
 
+    @cached_property
     def _everybody(self) -> list[PodsTarget]:
         """Every pod, and every workload with its pods."""
         everybody: dict[tuple[str, str, str], list[Pod]] = {
@@ -271,7 +273,7 @@ class Lookup:
 
     def _known_names(self) -> list[str]:
         services = (f"{one.name}.{one.namespace}.svc" for one in self.snapshot.services)
-        return [*self.names, *services, *(str(one) for one in self._everybody())]
+        return [*self.names, *services, *(str(one) for one in self._everybody)]
 
 
 def _of_pod(pod: Pod) -> PodsTarget:
