@@ -137,7 +137,7 @@ def _admin_quarantine(asked: Asked, pods: LabelSelector, how: str) -> Manifest:
         head=(
             (
                 "Nothing out, and nothing in from any pod, whatever other policies allow: the Admin tier is asked "
-                "before them. Senders outside the cluster cannot be named in this API; take the pod out of its Service, too."
+                "before them. Senders outside the cluster cannot be named in this API; take the pod out of its Service."
             ),
             f"  {how}",
         ),

@@ -28,24 +28,26 @@ _STANDARD = (
 _STANDARD += "input; OpenShift has them in openshift-dns on port 5353, and a cache on each node needs an ipBlock."
 
 
-def dns_said(asked: Asked) -> Said:
-    """The egress rule, and where it comes from."""
+def dns_said(asked: Asked) -> tuple[Said, ...]:
+    """The egress rules, and where they come from."""
     survey = asked.survey or Survey(Snapshot.of())
-    resolvers, rule = Resolvers(survey), dns_rule(survey)
+    resolvers = Resolvers(survey)
     if not resolvers.known:
-        return Said(rule, (_STANDARD,))
-    why = [f"The resolvers of this cluster: {survey.dns.source}. Ports are those of the pods, after translation."]
+        return (Said(dns_rule(survey), (_STANDARD,)),)
+    found: list[Said] = []
+    if resolvers.doors:
+        words = f"The resolvers of this cluster: {survey.dns.source}. Ports are those of the pods, after translation."
+        found.append(Said(dns_rule(survey), (words,)))
     if resolvers.caches:
-        addresses = {str(door.end.address) for door in resolvers.caches} | set(map(str, resolvers.service_addresses))
-        peers = rule["to"] if resolvers.doors else []
-        assert isinstance(peers, list)
-        blocks = [{"ipBlock": {"cidr": f"{one}/{128 if ':' in one else 32}"}} for one in sorted(addresses)]
-        ports = rule["ports"]
-        assert isinstance(ports, list)
-        usual: list[dict[str, object]] = [{"protocol": one, "port": 53} for one in ("UDP", "TCP")]
-        rule = {"to": [*peers, *blocks], "ports": [*ports, *(one for one in usual if one not in ports)]}
-        why.append("The addresses are those of the cache on each node, which no selector of pods can match.")
-    return Said(rule, tuple(why))
+        addresses = {door.end.address for door in resolvers.caches} | resolvers.service_addresses
+        blocks = sorted(f"{one}/{one.max_prefixlen}" for one in addresses)
+        rule = {
+            "to": [{"ipBlock": {"cidr": one}} for one in blocks],
+            "ports": [{"protocol": one, "port": 53} for one in ("UDP", "TCP")],
+        }
+        words = "The cache on each node, which no selector of pods can match. It takes over the address of the Service."
+        found.append(Said(rule, (words,)))
+    return tuple(found)
 
 
 def dns_notes(asked: Asked) -> tuple[str, ...]:
@@ -61,23 +63,22 @@ def dns_policy(asked: Asked, name: str, pods: LabelSelector = EVERYTHING, head: 
     words = (
         "Names are resolved before anything else is reached. UDP and TCP: long answers are asked for again over TCP."
     )
-    return network_policy(asked, name, pods=pods, egress=[dns_said(asked)], head=(*head, words))
+    return network_policy(asked, name, pods=pods, egress=dns_said(asked), head=(*head, words))
 
 
 def with_dns(asked: Asked, manifest: Manifest) -> Manifest:
     """The same policy, with a rule for DNS where pods of the input would be cut off from it otherwise."""
     if asked.survey is None or not _cuts_off(asked, asked.survey, manifest):
         return manifest
-    said = dns_said(asked)
     spec = manifest.value["spec"]
     assert isinstance(spec, dict)
-    egress = [*spec["egress"], dict(said.rule)]
-    words = "No other policy lets these pods ask cluster DNS, and this one isolates them."
-    return replace(
-        manifest,
-        value={**manifest.value, "spec": {**spec, "egress": egress}},
-        comments={**manifest.comments, ("spec", "egress", len(egress) - 1): (words, *said.why)},
-    )
+    egress, comments = list(spec["egress"]), dict(manifest.comments)
+    why: tuple[str, ...] = ("No other policy lets these pods ask cluster DNS, and this one isolates them.",)
+    for one in dns_said(asked):
+        comments["spec", "egress", len(egress)] = (*why, *one.why)
+        egress.append(dict(one.rule))
+        why = ()
+    return replace(manifest, value={**manifest.value, "spec": {**spec, "egress": egress}}, comments=comments)
 
 
 def _cuts_off(asked: Asked, survey: Survey, manifest: Manifest) -> bool:
@@ -86,7 +87,9 @@ def _cuts_off(asked: Asked, survey: Survey, manifest: Manifest) -> bool:
     if mine is None or Direction.EGRESS not in mine.types:
         return False
     others = [one for one in survey.snapshot.policies if (one.namespace, one.name) != (mine.namespace, mine.name)]
-    then = Survey(survey.snapshot.with_policies([*others, mine]), survey.policies.profile)
+    # Some network plugins let no address block stand for pods: what leads to DNS by a block alone does not count.
+    narrow = replace(survey.policies.profile, blocks_match_pods=False)
+    then = Survey(survey.snapshot.with_policies([*others, mine]), narrow)
     resolvers = Resolvers(then)
     return any(
         mine in whom.policies and not resolvers.reached(whom, protocol)

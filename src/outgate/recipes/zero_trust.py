@@ -14,7 +14,7 @@ from outgate.errors import UsageError
 from outgate.model import Service
 from outgate.recipes.denying import default_deny_all
 from outgate.recipes.peers import app_peer, namespace_peer, pods_of_service, target_port
-from outgate.recipes.policies import Said, network_policy
+from outgate.recipes.policies import Said, named_namespace, network_policy
 from outgate.recipes.ports import spell_port
 from outgate.recipes.recipe import Asked, Manifest, Scaffold
 from outgate.recipes.selecting import is_selector
@@ -34,7 +34,7 @@ def zero_trust_namespace(asked: Asked) -> Scaffold:
     doors = [one for one in mine if one.selector and one.ports]
     ways = tuple(_way_in(asked, services) for services in _alike(doors))
     manifests = (_with_what_is_unknown(asked, deny.manifests[0]), *deny.manifests[1:], *ways)
-    return Scaffold(manifests, (*deny.notes, *_notes(asked, mine, doors)))
+    return Scaffold(manifests, (*deny.notes, *_notes(asked, mine, doors), *_callers_inside(asked)))
 
 
 def _alike(services: list[Service]) -> list[list[Service]]:
@@ -92,6 +92,17 @@ def _caller(asked: Asked, text: str) -> dict[str, object]:
     if is_selector(text) or "/" in text:
         return app_peer(asked, text, sends=True).peer
     return namespace_peer(asked, text).peer
+
+
+def _callers_inside(asked: Asked) -> Iterator[str]:
+    """A caller of the namespace itself may now be let in, and is still not let out."""
+    home = named_namespace(asked.home)
+    inside = [text for text in asked.sources if _caller(asked, text).get("namespaceSelector", home) == home]
+    if inside:
+        yield (
+            f"{', '.join(inside)} is in {asked.home} itself, and needs a way out, too: "
+            f"outgate new allow-app -n {asked.home} --selector ... --to svc/{asked.home}/..."
+        )
 
 
 def _behind_ingress(asked: Asked, services: list[Service]) -> Iterator[str]:

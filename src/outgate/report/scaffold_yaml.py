@@ -78,7 +78,9 @@ def _is_short(value: Sequence[object]) -> bool:
 def _inline(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_inline, value))}]"
-    return "{}" if isinstance(value, Mapping) else _scalar(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_scalar(key)}: {_inline(one)}' for key, one in value.items())}}}"
+    return _scalar(value)
 
 
 def _scalar(value: object) -> str:
