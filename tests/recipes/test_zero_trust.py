@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from outgate.checks.survey import Survey
 from outgate.errors import InvalidInput
+from outgate.model import Namespace, Service, ServicePort, Snapshot
 from outgate.recipes import Asked, scaffold
 from tests.recipes.town import DNS, findings, made, notes, objects, proved, survey
 
@@ -82,3 +84,17 @@ def test_it_needs_both(asked: Asked) -> None:
     """Services of no namespace, or of no input, are nobody's."""
     with pytest.raises(InvalidInput, match="needs a namespace and the input"):
         scaffold("zero-trust-namespace", asked)
+
+
+def test_hostile_names_of_the_input() -> None:
+    """A server would not hold them; a snapshot that somebody has written may."""
+    evil = Service("shop", "db\nspec: {}", selector={"app": "db"}, ports=(ServicePort(80),))
+    there = Survey(Snapshot.of(services=[evil], namespaces=[Namespace("shop")]))
+    with pytest.raises(InvalidInput, match="metadata.name"):
+        scaffold("zero-trust-namespace", Asked(namespace="shop", survey=there))
+    odd = Service("shop", "db", selector={"app": "db\n# x"}, ports=(ServicePort(80),))
+    with pytest.raises(InvalidInput, match="podSelector"):
+        scaffold(
+            "zero-trust-namespace",
+            Asked(namespace="shop", survey=Survey(Snapshot.of(services=[odd], namespaces=[Namespace("shop")]))),
+        )

@@ -50,7 +50,7 @@ def test_the_layout() -> None:
                 {("spec", "rules", 1): ("second",)},
                 ("end",),
             ),
-            Manifest({"kind": "Y"}),
+            Manifest({"kind": "Z"}),
         )
     )
     assert scaffold_yaml(made).splitlines() == [
@@ -69,5 +69,5 @@ def test_the_layout() -> None:
         "  none: {}",
         "# end",
         "---",
-        "kind: Y",
+        "kind: Z",
     ]
