@@ -107,11 +107,16 @@ def test_secrets_are_not_saved() -> None:
     secret = "s3cret"
     container = {
         "name": secret, "image": secret, "command": [secret], "args": [secret],
-        "env": [{"name": "PASSWORD", "value": secret}], "envFrom": [{"secretRef": {"name": secret}}],
+        "env": [
+            {"name": "PASSWORD", "value": secret},
+            {"name": "HTTPS_PROXY", "value": f"http://me:{secret}@proxy:3128/{secret}"},
+            {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": secret},
+            {"name": "NO_PROXY", "valueFrom": {"secretKeyRef": {"name": secret}}},
+        ], "envFrom": [{"secretRef": {"name": secret}}],
         "ports": [{"containerPort": 80, "name": "http", "hostIP": secret}],
         "livenessProbe": {"httpGet": {"httpHeaders": [{"name": "A", "value": secret}]}},
     }  # fmt: skip
-    spec = {"containers": [container], "volumes": [{"secret": {"secretName": secret}}], "serviceAccountName": secret}
+    spec = {"containers": [container], "volumes": [{"secret": {"secretName": secret}}]}
     more = {"annotations": {"a": secret}, "managedFields": [{"manager": secret}], "finalizers": [f"x/{secret}"]}
     one = pod("shop/web", ["10.1.0.10"], app="web")
     one["metadata"] |= more
@@ -130,6 +135,7 @@ def test_secrets_are_not_saved() -> None:
     assert len(loaded.snapshot.pods) == 2
     assert loaded.errors == ()
     assert secret not in text
+    assert loaded.snapshot.pod("shop", "web").hints.variables[1] == ("HTTPS_PROXY", "http://proxy:3128")  # type: ignore[union-attr]
 
 
 def test_the_file_is_a_list_with_an_object_a_line() -> None:
