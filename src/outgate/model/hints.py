@@ -8,7 +8,7 @@ alone, and of a proxy's URL who is meant and no password.
     token         what the pod itself says about getting one
     variables     environment variables that name a place, of any container
     annotations   those that add something to a pod: a sidecar, an interface
-    sidecars      containers that are known to carry the pod's traffic
+    sidecars      containers whose names say that they carry, or filter, traffic
     before        init containers that end before the pod begins
 """
 
@@ -48,8 +48,9 @@ ANNOTATIONS = (
 )
 """The annotations of a pod that are kept."""
 
-SIDECARS = frozenset(("istio-proxy", "linkerd-proxy"))
-"""The names that meshes give to the container through which all traffic of a pod goes."""
+SIDECARS = frozenset(("istio-proxy", "linkerd-proxy", "kube-network-policies"))
+"""The names of containers that say what they do: those through which all traffic of a pod of a mesh goes, and the one
+that enforces policies beside a network plugin that does not."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?|[^/?#\[\]:@\s]+(?::[0-9]+)?")
