@@ -1,7 +1,7 @@
 """A range of ports, which not every network plugin reads.
 
 What it does:
-    Finds rules with `endPort`, and says what is left of them where a plugin does not know the field.
+    Finds policies with `endPort`, and says what is left of their rules where a plugin does not know the field.
 
 Why it matters:
     "If a network plugin does not support the endPort field and you specify a NetworkPolicy with that, the policy will
@@ -52,24 +52,29 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, some, subject_of
+from outgate.model import Direction
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    for section in survey.sections():
+    for policy in survey.snapshot.policies:
         ranges = [
-            one for one in section.rule.ports if isinstance(one.port, int) and (one.end_port or one.port) > one.port
+            port
+            for direction in Direction
+            for rule in (policy.rules(direction) if direction in policy.types else ())
+            for port in rule.ports
+            if isinstance(port.port, int) and (port.end_port or port.port) > port.port
         ]
-        if section.counts and ranges:
-            shown = [f"{one.protocol} {one.port}-{one.end_port}" for one in ranges]
-            left = [str(one.port) for one in ranges]
+        if ranges:
+            shown = dict.fromkeys(f"{one.protocol} {one.port}-{one.end_port}" for one in ranges)
+            left = dict.fromkeys(f"{one.protocol} {one.port}" for one in ranges)
             yield Finding(
                 CHECK.name,
                 CHECK.severity,
-                f"{section} allows {some(shown)}; a network plugin that does not know endPort allows "
-                f"{some(left)} alone",
-                subject_of(section.policy),
+                f"{policy} allows {some(list(shown))}; a network plugin that does not know endPort allows "
+                f"{some(list(left))} alone",
+                subject_of(policy),
                 ranges[0].place,
                 help="make sure that the plugin of every cluster reads endPort; a short range can be listed",
             )

@@ -220,8 +220,8 @@ class _Entrances:
 
 
 def _is_meant(door: Door, port: int) -> bool:
-    # Of a headless Service the API server dials the port of the pods.
-    return door.dialled is None or door.dialled[1] == port
+    # A headless Service has no address that the API server could call.
+    return door.dialled is not None and door.dialled[1] == port
 
 
 CHECK = Check("webhook-cut-off", Severity.ERROR, _find, __doc__)

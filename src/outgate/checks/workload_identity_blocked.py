@@ -172,7 +172,7 @@ class _Needs:
         for url in group.pods[0].hints.values("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
             host, port = endpoint_of(url)
             address = _address(host)
-            if address is not None and port and not address.is_loopback:
+            if address is not None and port:
                 doors += doors_at(self.survey, address, port)
         shown = some(list(dict.fromkeys(map(str, doors))))
         return _Need(f"the credentials agent at {shown}", tuple(doors), exact=True) if doors else None
