@@ -38,7 +38,11 @@ from outgate.host import process
 __all__ = ["FULL", "QUICK", "Bench", "Plan", "Point", "Run", "run"]
 
 _ROOT = Path(__file__).parents[1]
-_ENVIRONMENT = {"PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src")))}
+_ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
+    # Whoever installs a program has its bytecode on the disk; empty means that it may be written.
+    "PYTHONDONTWRITEBYTECODE": "",
+}
 _LONGEST = 1800
 
 

@@ -84,6 +84,8 @@ _BLOCKS = tuple(
     )
 )
 
+_HALVES = ("0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1", "10.1.0.12/31", "fd00:1::c/128", "192.168.50.12/32")
+
 
 # ---- builders: one object each, in the words of its manifest ---------------------------------------------------------
 
@@ -260,13 +262,16 @@ class Choose(Protocol):
         """One of the options."""
 
 
-def random_cluster(seed: int) -> list[Manifest]:
+def random_cluster(seed: int, *, crowded: bool = False) -> list[Manifest]:
     """A cluster as `clusters` makes them, the same for the same seed.
 
     Much quicker than drawing, and each seed is another cluster, where Hypothesis tries variations of the last one;
-    but nothing makes a failing one smaller.
+    but nothing makes a failing one smaller. A `crowded` one has four to eleven pods, more of them on the host network,
+    so that several share a node and its address; some have no node yet, and some IPv6 first; and one to seven policies,
+    with blocks that are half of all addresses.
     """
-    return _cluster(random.Random(seed).choice)  # noqa: S311 - chance, not secrecy
+    choose = random.Random(seed).choice  # noqa: S311 - chance, not secrecy
+    return _crowd(choose) if crowded else _cluster(choose)
 
 
 def clusters() -> st.SearchStrategy[list[Manifest]]:
@@ -401,12 +406,37 @@ def _policy(choose: Choose) -> Manifest:
 
 
 def _cluster(choose: Choose) -> list[Manifest]:
+    made = _places(choose)
+    made += [_pod(choose, number) for number in range(choose(range(2, 7)))]
+    return made + _policies(choose, choose(range(1, 5)))
+
+
+def _crowd(choose: Choose) -> list[Manifest]:
+    made = _places(choose)
+    for number in range(choose(range(4, 12))):
+        one = _host_pod(choose, number) if choose((False, False, False, True)) else _pod(choose, number)
+        if choose(range(6)) == 5 and not one["spec"].get("hostNetwork"):
+            del one["spec"]["nodeName"]
+        one["status"].get("podIPs", []).sort(key=lambda address: address["ip"], reverse=choose((False, True)))
+        made.append(one)
+    found = _policies(choose, choose(range(1, 8)))
+    for one in found:
+        for rule in one["spec"].get("egress") or []:
+            if choose(range(6)) == 5:
+                rule["to"] = [*(rule.get("to") or []), {"ipBlock": {"cidr": choose(_HALVES)}}]
+    return made + found
+
+
+def _places(choose: Choose) -> list[Manifest]:
     spaces = _NAMESPACES[1:] if choose(range(10)) == 9 else _NAMESPACES
     nodes = sorted(_NODES)[1:] if choose(range(10)) == 9 else sorted(_NODES)
     made = [namespace(name, **_labels(choose, {"team": ("red", "blue", "")})) for name in spaces]
-    made += [node(name, _NODES[name]) for name in nodes]
-    made += [_pod(choose, number) for number in range(choose(range(2, 7)))]
-    for number in range(choose(range(1, 5))):
+    return made + [node(name, _NODES[name]) for name in nodes]
+
+
+def _policies(choose: Choose, count: int) -> list[Manifest]:
+    made = []
+    for number in range(count):
         one = _policy(choose)
         made.append(one | {"metadata": one["metadata"] | {"name": f"p{number}"}})
     return made
@@ -428,6 +458,13 @@ def _pod(choose: Choose, number: int) -> Manifest:
         phase=choose(("Succeeded", "Failed")) if finished else "Running",
         labels=_labels(choose),
     )
+
+
+def _host_pod(choose: Choose, number: int) -> Manifest:
+    on = choose(sorted(_NODES))
+    ports = [_container_port(choose) for _ in range(choose(range(3)))]
+    path = f"{choose(_CROWDED)}/pod-{number}"
+    return pod(path, _NODES[on], on=on, ports=ports, host_network=True, labels=_labels(choose))
 
 
 def _container_port(choose: Choose) -> Manifest:

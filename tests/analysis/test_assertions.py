@@ -127,7 +127,7 @@ def test_every_mistake_is_said_at_once_with_its_line() -> None:
         ("kind: Pod\napiVersion: v1\n", "no ReachabilityTest and no FlowList"),
         ("[]\n", "no ReachabilityTest"),
         (HEAD, "must be a list of assertions"),
-        (HEAD + "assertions: []\n", "must be a list of assertions"),
+        (HEAD + "assertions: []\n", "an empty list asserts nothing"),
         (HEAD + "names: 1\nassertions: [{from: a/b, allow: c/d}]\n", "mapping from names to addresses"),
         (HEAD + "assertions:\n- {from: a/b, from: c/d, allow: e/f}\n", "is written twice"),
         (FLOWS + "- {from: a/b, to: c/d, port: 1, expect: maybe}\n", "must be allow or deny"),

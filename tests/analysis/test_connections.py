@@ -6,6 +6,7 @@ from outgate.analysis.connections import Connections, connections
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.policy import Profile
+from outgate.policy.profile import KUBE_ROUTER
 from outgate.testing import Manifest, namespace, pod, policy, snapshot_of
 from tests.analysis.lists import words
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, owned, snapshot
@@ -31,6 +32,13 @@ def test_the_shop() -> None:
     assert to_db == ["shop/ReplicaSet/web → data/db: TCP 5432, TCP 8050-8100"]
     assert "shop/Deployment/planned → data/agent: every port of every protocol" in words(found)
     assert not [one for one in words(found) if "done" in one]
+
+
+def test_pings_alone_are_no_connection() -> None:
+    """Where a plugin lets them pass whatever the policies say, every pair would be on the list for them."""
+    cluster = [pod("n/a", ["10.0.0.1"], app="a"), pod("n/b", ["10.0.0.2"], app="b"), policy("n/p", EGRESS)]
+    found = [one for one in words(connections(snapshot_of(cluster), KUBE_ROUTER)) if one.startswith("n/")]
+    assert found == []
 
 
 def test_order_and_ends() -> None:

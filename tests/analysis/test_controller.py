@@ -8,7 +8,7 @@ from outgate.analysis.connections import connections
 from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.testing import Manifest, ingress, pod, policy, service, snapshot_of
 from tests.analysis.lists import words
-from tests.analysis.shop import deployment
+from tests.analysis.shop import deployment, owned
 
 WEB = pod("shop/web", ["10.0.0.1"], ports=[{"name": "http", "containerPort": 8080}], app="web")
 SHOP = service("shop/web", "10.96.0.1", [{"name": "web", "port": 80, "targetPort": "http"}], app="web")
@@ -64,8 +64,42 @@ def test_a_stranger_passes_only_where_everybody_does(rule: Manifest, passes: boo
     assert reached(WEB, SHOP, ingress("shop/i", ("web", 80)), isolated) == (REACHED if passes else [])
 
 
+def test_rules_for_everybody_add_up() -> None:
+    """Each lets in what it lets in."""
+    rules = [{"ports": [{"port": port}]} for port in (8080, 9999)]
+    assert reached(WEB, SHOP, ingress("shop/i", ("web", 80)), policy("shop/p", {"ingress": rules})) == REACHED
+
+
+def test_a_node_port_is_not_the_services_own() -> None:
+    """networking/v1, ServiceBackendPort.number: a port of the Service."""
+    ports = [{"port": 80, "targetPort": 8080, "nodePort": 30080}]
+    exposed = service("shop/web", "10.96.0.1", ports, app="web")
+    assert reached(WEB, exposed, ingress("shop/i", ("web", 30080))) == []
+    assert reached(WEB, exposed, ingress("shop/i", ("web", 80))) == REACHED
+
+
+def test_some_pods_of_a_workload_are_behind() -> None:
+    """Whichever they are: the first is nothing special."""
+    pods = [owned(pod(f"shop/web-{one}", role=one), "Deployment", "web") for one in "ab"]
+    for one in "ab":
+        some = service("shop/web", "10.96.0.1", [{"port": 80, "targetPort": 8080}], role=one)
+        assert reached(*pods, some, ingress("shop/i", ("web", 80))) == [
+            "ingress controller → shop/Deployment/web: TCP 8080"
+        ]
+
+
 def test_it_is_on_the_list_and_has_no_name() -> None:
     """Last, with an end of its own kind."""
     found = connections(snapshot_of([WEB, SHOP, ingress("shop/i", ("web", 80))]))
     assert list(found)[-1].source is INGRESS_CONTROLLER
     assert str(INGRESS_CONTROLLER) == "ingress controller"
+
+
+@pytest.mark.parametrize("more", [{}, {"type": "NodePort"}])
+def test_a_service_that_has_no_address_yet(more: dict[str, str]) -> None:
+    """Nobody writes a clusterIP into a manifest: the server gives it."""
+    made = service("shop/web", "", [{"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080}], app="web")
+    del made["spec"]["clusterIP"]
+    made["spec"] |= more
+    assert reached(WEB, made, ingress("shop/i", ("web", 80))) == REACHED
+    assert reached(WEB, made, ingress("shop/i", ("web", 30080))) == []

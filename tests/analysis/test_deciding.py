@@ -13,7 +13,7 @@ from outgate.analysis.deciding import side
 from outgate.analysis.groups import Group
 from outgate.model import Direction
 from outgate.packets import TransportSet
-from outgate.testing import pod, policy, random_cluster, snapshot_of
+from outgate.testing import ingress, pod, policy, random_cluster, service, snapshot_of
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, snapshot
 from tests.laws.test_connections import owned
 
@@ -22,11 +22,11 @@ def test_both_ends() -> None:
     """The rule and its place, and in words for a person."""
     found = connections(snapshot(EGRESS_TO_DB, INGRESS_OF_DB))
     (one,) = [each for each in found if str(each.source).endswith("/web") and str(each.destination) == "data/db"]
-    egress, ingress = (side(found, one, direction) for direction in Direction)
+    egress, inward = (side(found, one, direction) for direction in Direction)
     assert [str(rule.origin) for rule in egress.rules] == ["shop/to-db egress[0]"]
-    assert [str(rule.origin) for rule in ingress.rules] == ["data/db-in ingress[0]"]
+    assert [str(rule.origin) for rule in inward.rules] == ["data/db-in ingress[0]"]
     assert egress.words == "allowed by shop/to-db egress[0]"
-    assert [origin.name for origin in ingress.isolating] == ["db-in"]
+    assert [origin.name for origin in inward.isolating] == ["db-in"]
 
 
 def test_ends_without_policies() -> None:
@@ -49,6 +49,41 @@ def test_a_port_name_lets_nothing_out_of_the_cluster() -> None:
     found = connections(snapshot_of(cluster))
     (outside,) = [one for one in found if str(one.source) == "a/p" and not isinstance(one.destination, Group)]
     assert [rule.origin.rule for rule in side(found, outside, Direction.EGRESS).rules] == [1]
+
+
+def test_a_part_outside_is_of_every_rule_that_speaks_of_some_of_it() -> None:
+    """Two blocks with the same ports are one part, which neither covers."""
+    rules = [{"to": [{"ipBlock": {"cidr": cidr}}]} for cidr in ("203.0.113.0/24", "198.51.100.0/24", "10.0.0.0/8")]
+    found = connections(snapshot_of([pod("a/p"), policy("a/p", {"policyTypes": ["Egress"], "egress": rules})]))
+    (one,) = [each for each in found if str(each.source) == "a/p"]
+    assert [rule.origin.rule for rule in side(found, one, Direction.EGRESS).rules] == [0, 1, 2]
+
+
+def test_a_rule_for_other_ports_than_pass_is_not_named() -> None:
+    """It speaks of the peer, and the other end closes what it would open."""
+    cluster = [
+        pod("a/p"),
+        pod("b/q"),
+        policy("a/p", {"policyTypes": ["Egress"], "egress": [{"ports": [{"port": 80}]}, {"ports": [{"port": 81}]}]}),
+        policy("b/p", {"ingress": [{"ports": [{"port": 80}]}]}),
+    ]
+    found = connections(snapshot_of(cluster))
+    (one,) = [each for each in found if (str(each.source), str(each.destination)) == ("a/p", "b/q")]
+    assert [rule.origin.rule for rule in side(found, one, Direction.EGRESS).rules] == [0]
+
+
+def test_the_controller_is_let_in_by_what_speaks_of_everybody() -> None:
+    """A rule for every pod of every namespace is one, a rule for some of them is not."""
+    rules = [{"from": [{"namespaceSelector": one}]} for one in ({}, {"matchLabels": {"team": "red"}})]
+    cluster = [
+        pod("a/p", app="p"),
+        service("a/p", "10.96.0.1", [{"port": 80}], app="p"),
+        ingress("a/i", ("p", 80)),
+        policy("a/p", {"ingress": rules}),
+    ]
+    found = connections(snapshot_of(cluster))
+    (one,) = found.from_controller
+    assert [rule.origin.rule for rule in side(found, one, Direction.INGRESS).rules] == [0]
 
 
 @settings(max_examples=20)

@@ -11,7 +11,8 @@ from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.model import Direction
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.testing import Manifest, namespace, pod, policy, snapshot_of
+from outgate.testing import Manifest, ingress, namespace, pod, policy, service, snapshot_of
+from tests.analysis.shop import owned
 from tests.analysis.two_sides import CLUSTER, DENY, allow, compared, lines, outwards, pods, two
 
 WEB, DB = "shop/Deployment/web", "shop/StatefulSet/db"
@@ -224,3 +225,44 @@ def test_other_protocols_do_not_count() -> None:
     )
     assert not two([*CLUSTER, old], [*CLUSTER, named])
     assert two([*CLUSTER, old], [*CLUSTER, all_but_0])
+
+
+def test_each_side_is_seen_through_the_lens_of_both() -> None:
+    """Pods with new names under a policy that reads another label: they are the same, and the same passes."""
+    ends = [{"tier": "front", "version": "1"}, {"tier": "back", "version": "2"}]
+    old = [
+        owned(pod(f"shop/web-{one}", labels=mine), "Deployment", "web") for one, mine in zip("ab", ends, strict=True)
+    ]
+    new = [
+        owned(pod(f"shop/web-{one}", labels=mine), "Deployment", "web") for one, mine in zip("cd", ends, strict=True)
+    ]
+    before, after = (allow("deny", {"policyTypes": ["Egress"]}, **one) for one in ({"tier": "front"}, {"version": "1"}))
+    assert compared([*old, before, pod("data/db")], [*new, after, pod("data/db")]) == []
+
+
+def test_the_ingress_controller() -> None:
+    """A door that is made is opened, and one that is taken away closed."""
+    inside = [*CLUSTER, service("shop/web", "10.96.0.1", [{"port": 80}], app="web")]
+    door = ingress("shop/door", ("web", 80))
+    assert compared(inside, [*inside, door]) == [f"opened ingress controller → {WEB}"]
+    assert compared([*inside, door], inside) == [f"closed ingress controller → {WEB}"]
+
+
+def test_a_receiver_gets_an_address_of_the_other_family() -> None:
+    """A family that an end lacks on one side is compared with nothing: what passed by IPv4 still passes."""
+    web, deny = pod("shop/web", ["10.1.0.1", "fd00::1"], app="web"), outwards("203.0.113.0/24", 443, app="web")
+    old, new = (pod("shop/db", ["10.1.0.2", "fd00::2"][:count], app="db") for count in (1, 2))
+    other = pod("shop/other", ["10.1.0.3", "fd00::3"])
+    for policies in ((), (deny,)):
+        assert compared([web, other, old, *policies], [web, other, new, *policies]) == []
+        assert compared([web, other, new, *policies], [web, other, old, *policies]) == []
+
+
+def test_one_family_opens_with_the_policy_gone() -> None:
+    """Only the side before has to tell the families apart."""
+    four = allow("four", {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}, app="db")
+    found = [one for one in two([*CLUSTER, four], CLUSTER) if str(one.source) == WEB]
+    assert [(str(one.destination), one.kind) for one in found] == [(DB, Kind.CHANGED)]
+    assert [family for family, before, after in found[0].shift.families if before != after] == [6]
+    assert found[0].shift.widens
+    assert found[0].shift.opened

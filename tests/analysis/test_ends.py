@@ -174,7 +174,7 @@ def test_a_service_in_a_closed_list_means_its_pods_by_every_address() -> None:
     [
         ("shop/wep", None, "no pod or workload shop/wep in the input"),
         ("data/done", None, "has finished"),
-        ("nowhere/*", None, "no namespace nowhere"),
+        ("nowhere/*", None, "namespace nowhere is not in the input"),
         ({"labels": {"app": "wep"}}, None, "no pod in the input is */* with app=wep"),
         ({"any": "data/db", "except": "data/*"}, None, "is nobody"),
         ("node/node-c", None, "no node node-c"),

@@ -124,6 +124,16 @@ def test_dns_is_found_through_its_service() -> None:
     }
 
 
+def test_dns_behind_a_service_that_has_no_address_yet() -> None:
+    """Nobody writes a clusterIP into a manifest: the server gives it."""
+    resolver = pod("kube-system/resolver", ["10.1.9.1"], app="resolver")
+    front = service("kube-system/kube-dns", "", [{"port": 53, "protocol": "UDP", "targetPort": 5353}], app="resolver")
+    del front["spec"]["clusterIP"]
+    assert {str(door) for door in cluster_dns(snapshot_of([resolver, front])).doors} == {
+        "kube-system/resolver:5353/UDP"
+    }
+
+
 @pytest.mark.parametrize(("protocol", "port", "reach"), [("UDP", 53, Reach.YES), ("TCP", 53, Reach.YES)])
 def test_either_protocol_is_a_way_to_ask(protocol: str, port: int, reach: Reach) -> None:
     """And another port is none."""

@@ -6,7 +6,16 @@ import ipaddress
 
 import pytest
 
-from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarget, PodsTarget, ServiceTarget, Target
+from outgate.analysis.lookup import (
+    AddressTarget,
+    BlockTarget,
+    Lookup,
+    NodeTarget,
+    PodsTarget,
+    ServiceTarget,
+    Target,
+    known_namespace,
+)
 from outgate.analysis.targets import parse
 from outgate.errors import UnknownName, UsageError
 from outgate.testing import Manifest, pod, service, snapshot_of
@@ -196,3 +205,46 @@ def test_a_replicaset_is_not_its_brother() -> None:
     assert isinstance(whole, PodsTarget)
     assert [one.name for one in target.pods] == ["site-new-x"]
     assert [one.name for one in whole.pods] == ["site-new-x", "site-old-x"]
+
+
+def test_a_part_of_a_workload() -> None:
+    """By the labels that tell pods apart, or by name where only addresses do; and never the whole by mistake."""
+    more = [
+        owned(pod(f"shop/api-{n}", [f"10.1.0.9{n}"], app="api", version=f"v{n}"), "ReplicaSet", "api") for n in (1, 2)
+    ]
+
+    def names(text: str) -> list[str]:
+        target = find(text, *more)
+        assert isinstance(target, PodsTarget)
+        assert str(target).startswith("shop/ReplicaSet/api[")
+        return [one.name for one in target.pods]
+
+    assert names("shop/ReplicaSet/api[version=v2]") == ["api-2"]
+    assert names("api[app=api,version=v1]") == ["api-1"]
+    assert names("shop/api[app=api]") == names("shop/api[api-1, api-2]") == ["api-1", "api-2"]
+    with pytest.raises(UnknownName, match="no pod of shop/ReplicaSet/api has version=v3") as caught:
+        find("api[version=v3]", *more)
+    assert caught.value.hint == "they have version=v1, version=v2"
+    with pytest.raises(UnknownName, match="no pod of shop/ReplicaSet/api is called api-3") as caught:
+        find("api[api-3]", *more)
+    assert "api-2" in caught.value.hint
+    with pytest.raises(UsageError, match="has no pods to choose among"):
+        find("svc/data/db[a=b]")
+
+
+def test_a_kind_is_as_good_as_none_for_what_is_near() -> None:
+    """`shop/planed` is one letter from the Deployment, and its kind is not a part of its name."""
+    for text in ("shop/planed", "shop/deploy/planed"):
+        with pytest.raises(UnknownName) as caught:
+            find(text)
+        assert caught.value.hint == "did you mean shop/Deployment/planned?"
+
+
+def test_a_namespace_must_be_somewhere() -> None:
+    """In one of the inputs; what is only mentioned by a pod is there, too."""
+    one, two = snapshot_of([pod("shop/a")]), snapshot_of([pod("data/b")])
+    known_namespace("shop", one)
+    known_namespace("shop", two, one)
+    with pytest.raises(UnknownName, match="namespace shpo is not in the input") as caught:
+        known_namespace("shpo", two, one)
+    assert caught.value.hint == "did you mean shop?"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from outgate.analysis.diff import ConnectionDiff
+from outgate.analysis.matching import Presence
 from outgate.testing import Manifest, namespace
 from tests.analysis.test_matching import versions
 from tests.analysis.two_sides import allow, lines, outwards, pods, two
@@ -51,3 +53,43 @@ def test_nothing_happens_to_any() -> None:
     """The parts of a workload that did not change are no difference, merged or not."""
     both = cluster("v1", "v2")
     assert not two([*both, CANARY], [*both, CANARY])
+
+
+def parts(found: ConnectionDiff) -> list[tuple[list[str], Presence | None]]:
+    """The parts of the web workload that are shown, by their versions, and where each is."""
+    mine = [piece for piece in found.pieces if piece.group.name == "web"]
+    return [(sorted(pod.labels["version"] for pod in piece.group.pods), piece.presence) for piece in mine]
+
+
+def test_what_is_received_counts() -> None:
+    """One part is reached on fewer ports than before; both are isolated as they were, and send as they did."""
+    both = cluster("v1", "v2")
+    old, new = (allow("in", {"ingress": [rule]}, version="v1") for rule in ({}, {"ports": [{"port": 80}]}))
+    assert parts(two([*both, old], [*both, new])) == [(["v1"], None), (["v2"], None)]
+
+
+def test_what_is_left_to_each_counts() -> None:
+    """Something closes to the same end for both, and it is not the same."""
+    both = cluster("v1", "v2")
+    ports = {"v1": 80, "v2": 81}
+    some = [
+        allow(one, {"policyTypes": ["Egress"], "egress": [{"ports": [{"port": port}]}]}, version=one)
+        for one, port in ports.items()
+    ]
+    assert parts(two(both, [*both, *some])) == [(["v1"], None), (["v2"], None)]
+
+
+def test_isolation_counts() -> None:
+    """A policy that selects one part and allows everything changes no connection, and whom it isolates is said."""
+    both = cluster("v1", "v2")
+    found = two([*both, CANARY], [*both, CANARY, allow("all", {"ingress": [{}]}, version="v1")])
+    assert [str(one.group) for one in found.isolation] == [f"{WEB}[version=v1]"]
+
+
+def test_a_part_that_is_gone_is_none_that_stays() -> None:
+    """Also where neither had any connection."""
+    shut = allow("shut", {"policyTypes": ["Egress", "Ingress"]}, app="web")
+    each = [allow(one, {"policyTypes": ["Egress"]}, version=one) for one in ("v1", "v2", "v3")]
+    three = [*cluster("v1", "v2", "v3"), shut, *each]
+    two_left = [one for one in three if one["metadata"]["name"] != "web-1"]
+    assert parts(two(three, two_left)) == [(["v1", "v3"], None), (["v2"], Presence.REMOVED)]

@@ -156,3 +156,23 @@ def test_a_url_is_called_one(text: str) -> None:
     """Advice about brackets of IPv6 does not help who pasted a URL."""
     with pytest.raises(UsageError, match="this is a URL"):
         parse_destination(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "port"),
+    [
+        ("shop/Deployment/web[version=v2]", Named(Noun.WORKLOAD, "web", "shop", "Deployment", ("version=v2",)), None),
+        ("web[a.io/b=c, d=]:80", Named(Noun.ANYTHING, "web", part=("a.io/b=c", "d=")), 80),
+        ("shop/sts/db[db-0, db-1]:pg", Named(Noun.WORKLOAD, "db", "shop", "sts", ("db-0", "db-1")), "pg"),
+    ],
+)
+def test_a_part_of_a_workload(text: str, end: Named, port: object) -> None:
+    """What `list` prints can be pasted into the next question, slashes of its labels and all."""
+    assert parse_destination(text) == (end, TransportAsked(port))  # type: ignore[arg-type]  # mixed table
+
+
+@pytest.mark.parametrize("text", ["web[", "web[]", "web[a", "web[a,]", "10.0.0.1[a=b]", "web[a=b]x", "web[a]/b"])
+def test_half_a_part_is_refused(text: str) -> None:
+    """Or the question would be about all pods, or about none."""
+    with pytest.raises(UsageError):
+        parse(text)

@@ -50,6 +50,19 @@ def test_ingresses() -> None:
     assert words.startswith("an Ingress leads to a/web, whose policies let in nobody that is not selected")
 
 
+def test_pods_without_an_address_and_blocks_with_exceptions() -> None:
+    """10.0.0.0/8 is where pods are: that one which has no address yet is outside of it is a guess, and said."""
+
+    def block(cidr: str, *holes: str) -> Manifest:
+        return policy("a/p", {"ingress": [{"from": [{"ipBlock": {"cidr": cidr, "except": list(holes)}}]}]})
+
+    words = ["pods without an address in the input (a/y) are taken to be in the blocks of a/p ingress[0]"]
+    assert said(pod("a/x", ["10.0.0.1"]), pod("a/y"), block("0.0.0.0/0", "10.0.0.0/8")) == words
+    assert said(pod("a/x", ["10.0.0.1"]), block("0.0.0.0/0", "10.0.0.0/8")) == []
+    assert said(pod("a/y"), block("0.0.0.0/0")) == []
+    assert said(pod("a/y"), block("10.0.0.0/8")) == []
+
+
 def test_many_rules_are_counted() -> None:
     """A sentence with forty names in it is not read."""
     rules = [select(team="red") | {"metadata": {"name": f"p{i}", "namespace": "a"}} for i in range(5)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from outgate.testing import pod
 from tests.checks.asking import ask, block, egress, one, pods, to, within
 
@@ -19,14 +21,15 @@ def test_what_the_wider_one_adds_is_named() -> None:
 
 def test_one_peer_or_two_that_cannot_be_one() -> None:
     """A selector of pods beside one that has its own, or beside a block; two of a kind; every namespace."""
-    for peers in (
+    many: tuple[tuple[dict[str, Any], ...], ...] = (
         (within("data", app="db"),),
         (within("data", app="x"), pods(app="db")),
         (within("data"), block("10.0.0.0/8"), pods(app="db")),
         (within("data"), within("shop")),
         (pods(app="a"), pods(app="b")),
         ({"namespaceSelector": {}}, pods(app="db")),
-    ):
+    )
+    for peers in many:
         assert not ask(RULE, egress("shop/p", to(*peers)), *CLUSTER), peers
 
 

@@ -99,6 +99,7 @@ def test_mistakes_are_said_at_once(tmp_path: Path, recipes: str, capsys: pytest.
         ("a: [\n", "error: "),
         ("kind: Pod\napiVersion: v1\n", "no ReachabilityTest and no FlowList"),
         ("", "there are no assertions in"),
+        (HEAD.replace("assertions:\n", "assertions: []\n"), "an empty list asserts nothing"),
         (HEAD + "- {from: a/b}\n", "give one of allow, deny, only, exactly"),
         (
             "apiVersion: outgate.dev/v1\nkind: FlowList\nflows: [{from: a/b, to: c/d, port: 1}]\n",
@@ -168,6 +169,20 @@ def test_a_folder_is_searched_for_assertions(tmp_path: Path, recipes: str, capsy
     (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n")
     assert main(["test", str(tmp_path), "-f", str(tmp_path), "-f", recipes]) == 0
     assert capsys.readouterr().out == "2 assertions hold\n"
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("ReachabilityTest", "ReachabiltyTest"), ("dev/v1", "dev/v2")])
+def test_a_misspelt_file_in_a_folder_is_not_passed_over(
+    tmp_path: Path, recipes: str, right: str, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its assertions would never run again, and nobody would know."""
+    good = Path(written(tmp_path, GOOD))
+    (tmp_path / "other.yaml").write_text(good.read_text().replace(right, wrong))
+    assert main(["test", str(tmp_path), "-f", recipes]) == 2
+    assert (
+        "other.yaml:1: this is no ReachabilityTest and no FlowList of outgate.dev/v1: it says"
+        in capsys.readouterr().err
+    )
 
 
 def test_names_and_namespaces_of_the_command_line(

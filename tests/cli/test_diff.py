@@ -85,8 +85,9 @@ def test_json_keeps_to_its_schema(sides: tuple[str, str], capsys: pytest.Capture
         (["--focus", "shop/cart", "--fail-on", "closed", "--fail-on", "opened"], 1, 1),
         (["--focus", "shop/sts/db", "--fail-on", "opened"], 0, 1),
         (["--focus", "shop/web"], 0, 0),
+        (["--focus", "shop/sts/db", "--focus", "shop/cart", "--fail-on", "opened"], 1, 1),
         (["-n", "shop"], 1, 1),
-        (["-n", "elsewhere"], 0, 0),
+        (["-n", "elsewhere"], 2, 2),
     ],
 )
 def test_exit_codes(
@@ -143,14 +144,36 @@ def test_an_input_that_cannot_be_read(sides: tuple[str, str], capsys: pytest.Cap
 def test_a_refused_object(tmp_path: Path, sides: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """It is set apart, and the side that lacks it is named: it may be why something seems to open."""
     file = tmp_path / "broken.yaml"
-    file.write_text(BROKEN)
+    file.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n" + BROKEN)
     code, _, err = run(str(file), sides[1], capsys=capsys)
     assert code == 1
-    assert f"set apart: {file}:4: spec.egress" in err
+    assert f"set apart: {file}:6: spec.egress" in err
     assert f"note: OLD, {file}, is compared without what was set apart" in err
     code, out, err = run(sides[0], str(file), "--strict", capsys=capsys)
     assert (code, out) == (2, "")
     assert "this is about NEW" in err
+
+
+@pytest.mark.parametrize(("option", "word"), [("-n", "shpo"), ("--focus", "shop/crat")])
+def test_a_misspelt_filter_is_no_answer(
+    sides: tuple[str, str], option: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing differs in a namespace that there is not would turn a gate green for ever."""
+    code, out, err = run(*sides, option, word, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert "did you mean shop" in err
+
+
+def test_a_side_of_which_nothing_can_be_used(
+    tmp_path: Path, sides: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compared with nothing, everything would be new."""
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    code, out, err = run(str(file), sides[1], capsys=capsys)
+    assert (code, out) == (2, "")
+    assert f"error: {file}:4: spec.egress" in err
+    assert "this is about OLD" in err
 
 
 def test_verbose(sides: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

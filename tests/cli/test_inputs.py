@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side
+from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side, say_if_empty
 from outgate.cluster import Loaded
 from outgate.errors import ClusterError, InvalidInput, UsageError
-from outgate.testing import namespace, pod
+from outgate.testing import namespace, pod, snapshot_of
 from tests.cluster.apiserver import ApiServer, Shelf, status
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
@@ -61,12 +61,24 @@ def test_strict_fails(manifests: str) -> None:
 def test_many_errors_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A thousand lines of errors hide the answer; the number of them does not."""
     file = tmp_path / "many.yaml"
-    file.write_text("---\n".join(BAD.replace("broken", f"broken-{n}") for n in range(MOST_LINES + 5)))
+    good = "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n"
+    bad = (BAD.replace("broken", f"broken-{n}") for n in range(MOST_LINES + 5))
+    file.write_text("---\n".join((good, *bad)))
     read_input([str(file)], namespace=None, strict=False)
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.startswith("set apart:") for line in lines) == MOST_LINES
     assert f"{MOST_LINES + 5} objects were refused" in lines[-1]
     assert "and 5 more errors" in lines[-1]
+
+
+@pytest.mark.parametrize("text", [BAD, "just words\n", "a: [\n", BAD + "---\n{apiVersion: v1, kind: Secret}\n"])
+def test_input_of_which_nothing_can_be_used(tmp_path: Path, text: str) -> None:
+    """The rest is nothing, and an answer about nothing ("no connection is allowed") sounds like good news."""
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=r"wrong\.yaml:\d") as caught:
+        read_input([str(file)], namespace=None, strict=False)
+    assert "nothing else is in the input" in caught.value.hint
 
 
 def test_no_input_is_a_usage_error() -> None:
@@ -251,3 +263,12 @@ def test_what_a_server_printed_is_read_as_it_reads_it(tmp_path: Path) -> None:
     stored = BAD.replace("nonsense", "10.0.0.1/8").replace("name: broken", "name: broken, uid: u")
     file.write_text(stored)
     assert [str(one) for one in read(str(file)).snapshot.policies] == ["a/broken"]
+
+
+def test_a_namespace_of_nobody_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """That nothing there is exposed, or allowed, is no praise."""
+    snapshot = snapshot_of([namespace("a"), namespace("b"), pod("a/x")])
+    say_if_empty(snapshot, "a")
+    assert capsys.readouterr().err == ""
+    say_if_empty(snapshot, "b")
+    assert capsys.readouterr().err == "note: namespace b has no pods and no workloads in the input\n"

@@ -65,7 +65,11 @@ def test_filters(recipes: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["--focus", "production/nobody"], "production/nobody"),
         (["--focus", "10.0.0.1"], "no pod and no workload"),
         (["--focus", "svc/production/postgres"], "no pod and no workload"),
+        (["--focus", "production/web-api[app=nobody]"], "they have app=web-api"),
+        (["-n", "prodcution"], "did you mean production?"),
+        (["--profiles-differ", "-n", "prodcution"], "did you mean production?"),
         (["--port", "http"], "443 or 8000-8010/UDP"),
+        (["--port", "tcp/443"], "did you mean 443/TCP?"),
         (["--port", "0"], "between 1 and 65535"),
         (["--port", "9-8"], "between 1 and 65535"),
         (["--port", "80/ICMP"], "TCP, UDP, SCTP"),
@@ -117,3 +121,34 @@ def test_profiles_differ(recipes: str, capsys: pytest.CaptureFixture[str]) -> No
     for arguments in (["--port", "80"], ["--direction", "egress"], ["--profile", "cilium"], ["-o", "csv"], ["-n", "x"]):
         assert main(["list", "-f", recipes, "--profiles-differ", *arguments]) == 2
         assert capsys.readouterr().out == ""
+
+
+def test_what_it_prints_can_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`shop/ReplicaSet/web[version=v2]` is copied from the list into the next question."""
+    owner = '{apiVersion: apps/v1, kind: ReplicaSet, name: web, uid: "1", controller: true}'
+    pods = (
+        f"{{apiVersion: v1, kind: Pod, metadata: {{name: web-{n}, namespace: shop, ownerReferences: [{owner}], "
+        f"labels: {{version: v{n}}}}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n"
+        for n in (1, 2)
+    )
+    policy = (
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: shop}, "
+        "spec: {podSelector: {matchLabels: {version: v2}}, policyTypes: [Egress]}}\n"
+    )
+    file = tmp_path / "shop.yaml"
+    file.write_text("---\n".join((*pods, policy)))
+    part = "shop/ReplicaSet/web[version=v1]"
+    assert main(["list", "-f", str(file)]) == 0
+    assert part in capsys.readouterr().out
+    assert main(["list", "-f", str(file), "--focus", part, "--direction", "egress"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == part
+    assert main(["can-reach", "-f", str(file), part, "1.1.1.1:443", "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert complaints(document) == []
+    assert document["source"]["part"] == ["version=v1"]
+    assert main(["can-reach", "-f", str(file), "shop/ReplicaSet/web[version=v2]", "1.1.1.1:443"]) == 1
+    capsys.readouterr()
+    assert main(["graph", "-f", str(file), part]) == 0
+    assert 'subject(["shop/web#91;version#61;v1#93; · ReplicaSet"])' in capsys.readouterr().out
+    assert main(["exposure", "-f", str(file), "--focus", part]) == 0
+    assert capsys.readouterr().out.startswith(f"1  {part}\n")

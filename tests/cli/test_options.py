@@ -98,9 +98,9 @@ def test_contexts_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert completed("--context", "") == []
 
 
-@pytest.mark.parametrize("option", ["--context", "--kubeconfig"])
+@pytest.mark.parametrize("option", ["--context", "--kubeconfig", "--namespace", "--filename"])
 def test_an_empty_name_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An unset variable of a script would ask the current cluster, which may be any."""
+    """An unset variable of a script would ask the current cluster, which may be any, or about no namespace."""
     assert main(["echo", option, ""]) == 2
     assert f"{option} is empty" in capsys.readouterr().err
 

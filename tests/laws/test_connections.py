@@ -18,6 +18,7 @@ from outgate.analysis.groups import Group
 from outgate.model import Direction, Owner, Pod, Snapshot
 from outgate.packets import Address, AddressSet, Protocol
 from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
+from outgate.policy.grid import lens_of
 from outgate.testing import random_cluster, snapshot_of
 from tests.laws.reference import Reference
 from tests.laws.traffic import Traffic
@@ -114,7 +115,7 @@ def _ask_outside(
 @given(SEEDS, st.sampled_from(sorted(PROFILES)))
 def test_every_profile_is_judged_alike(seed: int, name: str) -> None:
     """The list of a profile and the flows judged one at a time under it are two readings of one thing."""
-    snapshot = owned(snapshot_of(random_cluster(seed)), seed)
+    snapshot = owned(snapshot_of(random_cluster(seed, crowded=seed % 2 == 1)), seed)
     policies = Policies(snapshot, PROFILES[name])
     judge, found = Judge(policies), connections(snapshot, PROFILES[name])
     for source, destination, one, other in pairs(found):
@@ -168,6 +169,36 @@ def test_a_change_gives_the_list_made_anew(seed: int, other: int) -> None:
     for after in (changed, snapshot):
         before = connections(after, previous=before)
         assert listed(before) == listed(connections(after))
+
+
+@given(SEEDS, SEEDS, st.sampled_from(sorted(PROFILES)), st.sampled_from(sorted(PROFILES)))
+def test_nothing_is_kept_of_what_changed(seed: int, other: int, first: str, second: str) -> None:
+    """Pods with other labels, namespaces with others, another profile, a wider lens: a stale row would be a lie."""
+    before = owned(snapshot_of(random_cluster(seed)), seed)
+    stranger = owned(snapshot_of(random_cluster(other)), seed)
+    chance = random.Random(other)
+    after = chance.choice(
+        (
+            before,
+            dataclasses.replace(before, namespaces=stranger.namespaces),
+            dataclasses.replace(before, pods=relabelled(before.pods, chance)),
+            dataclasses.replace(before, pods=relabelled(before.pods, chance)).with_policies(stranger.policies),
+            stranger,
+        )
+    )
+    lens = chance.choice((None, lens_of(Policies(stranger))))
+    kept = connections(before, PROFILES[first], lens=lens)
+    list(kept)
+    for snapshot, name in ((after, second), (after, first), (before, second)):
+        kept = connections(snapshot, PROFILES[name], previous=kept)
+        assert listed(kept) == listed(connections(snapshot, PROFILES[name]))
+
+
+def relabelled(pods: tuple[Pod, ...], chance: random.Random) -> tuple[Pod, ...]:
+    """The same pods with each other's labels."""
+    labels = [pod.labels for pod in pods]
+    chance.shuffle(labels)
+    return tuple(dataclasses.replace(pod, labels=mine) for pod, mine in zip(pods, labels, strict=True))
 
 
 def listed(found: Connections) -> list[tuple[str, str, object, object]]:

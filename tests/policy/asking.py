@@ -18,7 +18,7 @@ from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies, Profile, Si
 from outgate.policy.trace import as_seen
 from outgate.testing import Manifest, namespace, node, pod, policy, service, snapshot_of
 
-__all__ = ["TOWN", "Asked", "Row", "answer", "ask", "names", "read", "sides"]
+__all__ = ["TOWN", "Asked", "Row", "answer", "ask", "flow_of", "names", "read", "sides"]
 
 TOWN: list[Manifest] = [
     namespace("shop", team="red"),
@@ -130,7 +130,7 @@ def answer(trace: Trace) -> str:
 def ask(snapshot: Snapshot, asked: Asked, profile: Profile = OUTGATE) -> Trace:
     """One flow through `judge`, checked against `decide` on the way."""
     policies = Policies(snapshot, profile)
-    flow = _flow(snapshot, asked)
+    flow = flow_of(snapshot, asked)
     trace = Judge(policies).judge(flow)
     for side in (trace.egress, trace.ingress):
         seen = as_seen(policies, flow, side.direction)
@@ -151,7 +151,8 @@ def _check(policies: Policies, side: Side, subject: Endpoint, peer: Endpoint, fl
     assert (part.verdict, part.origin) == (side.verdict, side.decided_by), f"{side} but decide says {part}"
 
 
-def _flow(snapshot: Snapshot, asked: Asked) -> Flow:
+def flow_of(snapshot: Snapshot, asked: Asked) -> Flow:
+    """A flow as the network has it: after the translation of what was dialled."""
     protocol = Protocol[asked.protocol]
     echo = {Protocol.ICMP: 8 << 8, Protocol.ICMPV6: 128 << 8}
     coordinate = asked.port if protocol.has_ports else echo[protocol]

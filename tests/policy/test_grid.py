@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 
 from outgate.model import Direction
-from outgate.packets import Address, AddressSet, Protocol, TransportSet
+from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.policy import Policies
 from outgate.policy.grid import Grid, Row, lens_of
 from outgate.policy.identity import members
 from outgate.policy.interned import EVERYTHING
+from outgate.policy.profile import KUBE_ROUTER, OUTGATE, PASSING_ICMP
 from outgate.testing import Manifest, namespace, pod, policy, snapshot_of
 
 EGRESS: Manifest = {"policyTypes": ["Egress"]}
@@ -139,6 +140,16 @@ def test_what_did_not_change_is_taken_over() -> None:
     assert after.identities is before.identities
     assert after.joined(number(after, "a")) == ((EVERYTHING, 0b11),)
     assert before.joined(0) == row == ()
+
+
+def test_pings_pass_outside_where_a_profile_lets_them() -> None:
+    """And there alone: a grid made after one of another profile keeps nothing of what that one let pass."""
+    snapshot = snapshot_of([pod("n/a"), policy("n/p", EGRESS)])
+    policies = [Policies(snapshot, one) for one in (KUBE_ROUTER, OUTGATE)]
+    pings = Grid(policies[0])
+    assert pings.outside(0, Direction.EGRESS) == PacketSet.cube(AddressSet.any(), PASSING_ICMP)
+    assert pings.outside(0, Direction.INGRESS) == PacketSet.any()
+    assert not Grid(policies[1], previous=pings).outside(0, Direction.EGRESS)
 
 
 def test_a_changed_namespace_is_seen() -> None:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.model import Pod, Snapshot
+from outgate.model import Direction, Pod, Snapshot
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import OUTGATE, Endpoint, Policies, Profile
 from outgate.policy.grid import lens_of
 from outgate.policy.identity import Identities, members
+from outgate.policy.label_filter import LabelFilter
+from outgate.policy.profile import AWS_VPC_CNI
 from outgate.policy.rules import BlockMatch, rules_of
 from outgate.testing import Manifest, pod, policy, random_cluster, snapshot_of
 
@@ -22,6 +24,9 @@ READINGS = (
     Profile("selected", host_network_isolated=True, host_network_selected=True),
     Profile("apart", blocks_match_pods=False),
     Profile("stand-ins", stand_ins_in_blocks=True),
+    Profile("stand-outs", stand_ins_out_of_blocks=True),
+    Profile("by address", host_network_selected=True),
+    Profile("short-sighted", hidden_labels=LabelFilter(("tier",))),
 )
 
 
@@ -34,6 +39,35 @@ def identities(snapshot: Snapshot, profile: Profile = OUTGATE) -> Identities:
 def numbers(found: Identities) -> dict[tuple[str, str], int]:
     """The identity of each pod."""
     return {one.key: number for number, many in enumerate(found.pods) for one in many}
+
+
+def test_a_pod_is_known_by_its_first_address_of_a_family() -> None:
+    """Another one of the same family is nobody's to dial: blocks that cover it say nothing of the pod."""
+    two = [pod("n/a", ["10.0.0.1", "10.0.0.2"]), pod("n/b", ["10.0.0.3"])]
+    rule = {"to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}
+    found = identities(snapshot_of([*two, policy("n/p", {"egress": [rule]})]))
+    assert [one.within for one in found.all] == [(1, None), (0, None)]
+
+
+def test_an_unknown_address_of_a_node_is_in_no_block() -> None:
+    """A host-network pod has the address of its node, and a node is no pod whose address has yet to be given."""
+    pods = [pod("n/own"), pod("n/host", host_network=True)]
+    snapshot = snapshot_of([*pods, policy("n/p", {"egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]})])
+    found = identities(snapshot, Profile("stand-ins", stand_ins_in_blocks=True))
+    assert [(one.host_network, one.within[0]) for one in found.all] == [(True, 0), (False, 1)]
+
+
+def test_pods_of_one_node_are_together_whatever_family_comes_first() -> None:
+    """Selected by address: who is beside is meant too, also where its status has the addresses the other way round."""
+    both = ["192.168.50.1", "fd00:50::1"]
+    pods = [
+        pod("n/a", both, host_network=True, on="n1", app="a"),
+        pod("n/b", both[::-1], host_network=True, on="n1"),
+    ]
+    rule = {"to": [{"podSelector": {"matchLabels": {"app": "a"}}}]}
+    found = identities(snapshot_of([*pods, policy("n/p", {"egress": [rule]})]), AWS_VPC_CNI)
+    (peer,) = next(rules_of(found.selection.snapshot.policies[0], Direction.EGRESS)).peers or ()
+    assert [found.peers(peer, family) for family in FAMILIES] == [found.everybody] * 2
 
 
 def test_members_are_the_bits() -> None:
@@ -61,7 +95,9 @@ def test_bits_are_the_selectors(seed: int, profile: Profile) -> None:
                             if end is None and isinstance(peer, BlockMatch):
                                 continue
                             inside = isinstance(peer, BlockMatch) and end is not None and end.address in peer.addresses
-                            expected = policies.selection.is_peer(peer, one, inside)
+                            beside = policies.selection.seen_at(one, one.addresses[0]) or (one,)
+                            meant = (one,) if isinstance(peer, BlockMatch) else beside
+                            expected = any(policies.selection.is_peer(peer, each, inside) for each in meant)
                             assert bool(found.peers(peer, family) >> of[one.key] & 1) == expected
 
 

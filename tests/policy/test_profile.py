@@ -30,9 +30,9 @@ def to_ports(*ports: object) -> dict[str, Any]:
     return {"policyTypes": ["Egress"], "egress": [{"ports": [{"port": one} for one in ports]}]}
 
 
-def to_block(cidr: str) -> dict[str, Any]:
+def to_block(cidr: str, *excepts: str) -> dict[str, Any]:
     """A policy of all pods with one egress rule, to a block."""
-    return {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": cidr}}]}]}
+    return {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": cidr, "except": list(excepts)}}]}]}
 
 
 # The switch, a policy of shop, a flow that it turns, and what Outgate itself says of that flow.
@@ -50,6 +50,7 @@ SWITCHES: list[tuple[str, dict[str, Any], Asked, bool]] = [
     ("icmp_passes", DENY, Asked("shop/web", "data/db", "ICMP"), False),
     ("hidden_labels", TO_APP, Asked("shop/web", "data/db", port=1), True),
     ("stand_ins_in_blocks", to_block("10.0.0.0/8"), Asked("shop/web", "data/new", port=1), False),
+    ("stand_ins_out_of_blocks", to_block("0.0.0.0/0", "10.0.0.0/8"), Asked("shop/web", "data/new", port=1), True),
 ]
 
 

@@ -361,6 +361,16 @@ def test_pod_without_an_address_is_in_no_known_block() -> None:
     assert answer(ask(snapshot, Asked("mon/agent", "data/new", port=1))) == "allow"
 
 
+def test_pod_without_an_address_may_be_in_an_exception() -> None:
+    """`0.0.0.0/0` covers it wherever it will be; with an exception nobody knows."""
+    for excepts, expected in (([], "allow"), (["10.0.0.0/8"], "unspecified")):
+        spec = {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": excepts}}]}]}
+        trace = ask(
+            snapshot_of([*TOWN, pod("data/new"), policy("shop/p", spec)]), Asked("shop/web", "data/new", port=1)
+        )
+        assert (answer(trace), len(trace.open_points)) == (expected, len(excepts))
+
+
 def test_one_question_needs_no_judge() -> None:
     """`judge` for one flow and a kept `Judge` for many give the same trace."""
     snapshot = snapshot_of([*TOWN, policy("shop/p", DENY_EGRESS)])

@@ -49,4 +49,6 @@ def test_two_workloads_are_named() -> None:
 
 def test_nothing_is_said() -> None:
     """An empty answer looks like a failure."""
-    assert text() == ["no connection is allowed"]
+    assert text() == ["no workloads"]
+    closed = policy("a/p", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+    assert text(pod("a/x"), closed) == ["no connection is allowed"]

@@ -6,6 +6,7 @@ import pytest
 
 from outgate.analysis.changes import Shift
 from outgate.analysis.diff import ConnectionDiff
+from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.packets import Protocol, TransportSet
 from outgate.report.diff_words import (
@@ -144,3 +145,11 @@ def test_small_words() -> None:
         "is isolated for ingress now",
         "is no longer isolated for egress",
     }
+
+
+def test_a_policy_that_denies_at_both_ends_is_named_once() -> None:
+    """A default-deny does; named twice it would push another one out of the sentence."""
+    deny = policy("shop/deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+    found, why = reported(two([*CLUSTER, deny], CLUSTER))
+    inside = [one for one in found if isinstance(one.source, Group) and isinstance(one.destination, Group)]
+    assert {tuple(blame.words for blame in blames(one, why)) for one in inside} == {("was denied by shop/deny",)}

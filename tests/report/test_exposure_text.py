@@ -54,7 +54,7 @@ def test_one_workload_is_a_block_and_no_table() -> None:
 
 def test_nothing() -> None:
     """An empty input has an answer too."""
-    assert exposure_text(exposure(Snapshot.of())) == "no workloads in the input\n"
+    assert exposure_text(exposure(Snapshot.of())) == "no workloads\n"
 
 
 def test_no_more_than_can_be_read() -> None:

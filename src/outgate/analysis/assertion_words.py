@@ -13,8 +13,9 @@ is added to a list of errors with its place, so that a file is mended in one go.
 
 from __future__ import annotations
 
+import difflib
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from outgate.analysis import targets
@@ -37,6 +38,7 @@ __all__ = [
     "read_ends",
     "read_ports",
     "read_protocol",
+    "unknown_field",
 ]
 
 _PROTOCOLS = {spell_protocol(one): int(one) for one in Protocol}
@@ -122,6 +124,12 @@ def complaint(place: Place, message: str) -> InputError:
     return InputError(place.file, place.line, place.path, message)
 
 
+def unknown_field(key: str, known: Sequence[str]) -> str:
+    """What is said of a field that there is not, with the nearest one that there is."""
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"unknown field{f', did you mean {near[0]}?' if near else ''}; there are {', '.join(known)}"
+
+
 def read_ends(value: object, place: Place, errors: list[InputError]) -> tuple[EndAsked, ...]:
     """One end, or a list of them."""
     if isinstance(value, list):
@@ -166,7 +174,7 @@ def _written(text: str, place: Place, errors: list[InputError]) -> Written | Pod
 def _mapped(value: Mapping[object, object], place: Place, errors: list[InputError]) -> Iterator[EndAsked]:
     before = len(errors)
     unknown = (str(key) for key in value if key not in _END_FIELDS)
-    errors.extend(complaint(place / key, f"unknown field; there are {', '.join(_END_FIELDS)}") for key in unknown)
+    errors.extend(complaint(place / key, unknown_field(key, _END_FIELDS)) for key in unknown)
     ways = [any(key in value for key in _PODS), "cidr" in value, "any" in value]
     if sum(ways) != 1:
         errors.append(complaint(place, "give pods (namespace, namespaceLabels, labels), or cidr, or any"))

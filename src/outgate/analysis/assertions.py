@@ -23,6 +23,7 @@ A FlowList, the older and smaller form, says the same of single flows: ``{from, 
 
 from __future__ import annotations
 
+import difflib
 import enum
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -38,6 +39,7 @@ from outgate.analysis.assertion_words import (
     read_ends,
     read_ports,
     read_protocol,
+    unknown_field,
 )
 from outgate.errors import InputError, InvalidInput
 from outgate.model import NOWHERE, Direction, Document, Place
@@ -45,7 +47,7 @@ from outgate.model.place import spell
 from outgate.packets import Address, Protocol
 from outgate.policy import OUTGATE, Profile
 
-__all__ = ["API_VERSION", "FLOWS", "KIND", "Assertion", "Entry", "Suite", "Verb", "is_suite", "read"]
+__all__ = ["API_VERSION", "FLOWS", "KIND", "Assertion", "Entry", "Suite", "Verb", "is_suite", "means_suite", "read"]
 
 API_VERSION = "outgate.dev/v1"
 KIND = "ReachabilityTest"
@@ -131,13 +133,23 @@ def is_suite(document: Document) -> bool:
     return isinstance(value, dict) and value.get("apiVersion") == API_VERSION and value.get("kind") in (KIND, FLOWS)
 
 
+def means_suite(document: Document) -> bool:
+    """Whether a document has assertions, or was meant to: a misspelt kind is no reason to pass it over in silence."""
+    value = document.value
+    if not isinstance(value, dict) or not str(value.get("apiVersion")).startswith(API_VERSION.partition("/")[0] + "/"):
+        return False
+    return bool(difflib.get_close_matches(str(value.get("kind")), (KIND, FLOWS), cutoff=0.8))
+
+
 def read(documents: Iterable[Document]) -> tuple[Suite, ...]:
     """The assertions of all documents. Raises InvalidInput with everything that is wrong."""
     errors: list[InputError] = []
     suites = []
     for document in documents:
         if not is_suite(document):
-            errors.append(complaint(Place(document), f"this is no {KIND} and no {FLOWS} of {API_VERSION}"))
+            errors.append(
+                complaint(Place(document), f"this is no {KIND} and no {FLOWS} of {API_VERSION}{_said(document)}")
+            )
             continue
         errors.extend(
             InputError(document.file, line, spell(path), "is written twice") for path, line in document.repeated.items()
@@ -152,6 +164,14 @@ def read(documents: Iterable[Document]) -> tuple[Suite, ...]:
     return tuple(suites)
 
 
+def _said(document: Document) -> str:
+    """What a document says that it is, if it says anything."""
+    value = document.value
+    if not isinstance(value, dict) or "kind" not in value:
+        return ""
+    return f": it says {value['kind']} of {value.get('apiVersion', 'no apiVersion')}"
+
+
 def _suite(value: Mapping[str, object], place: Place, errors: list[InputError]) -> Suite:
     _refuse_unknown(value, _FIELDS, place, errors)
     profile = _PROFILES.get(str(value.get("profile", OUTGATE.name)))
@@ -159,7 +179,9 @@ def _suite(value: Mapping[str, object], place: Place, errors: list[InputError]) 
         errors.append(complaint(place / "profile", f"must be one of {', '.join(_PROFILES)}"))
     entries = value.get("assertions")
     if not isinstance(entries, list) or not entries:
-        errors.append(complaint(place / "assertions", "must be a list of assertions"))
+        empty = isinstance(entries, list)
+        words = "an empty list asserts nothing" if empty else "must be a list of assertions"
+        errors.append(complaint(place / "assertions", words))
         entries = []
     read = [_assertion(one, place / "assertions" / index, errors) for index, one in enumerate(entries)]
     names = _names(value.get("names", {}), place / "names", errors)
@@ -275,7 +297,7 @@ def _refuse_unknown(
     value: Mapping[str, object], known: tuple[str, ...], place: Place, errors: list[InputError]
 ) -> None:
     unknown = (str(key) for key in value if key not in known)
-    errors.extend(complaint(place / key, f"unknown field; there are {', '.join(known)}") for key in unknown)
+    errors.extend(complaint(place / key, unknown_field(key, known)) for key in unknown)
 
 
 def _flows(value: Mapping[str, object], document: Document, errors: list[InputError]) -> Suite:

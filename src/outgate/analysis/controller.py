@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from outgate.analysis.flows import routes_of
 from outgate.analysis.groups import Group, Groups
 from outgate.model import Direction
-from outgate.model.services import resolve
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.grid import Grid
@@ -53,9 +53,9 @@ def _backends(grid: Grid) -> Iterator[tuple[tuple[str, str], int]]:
     for ingress in snapshot.ingresses:
         for name, port in ingress.backends:
             service = snapshot.service(ingress.namespace, name)
-            for route in resolve(snapshot, service) if service is not None else ():
+            for route in routes_of(snapshot, service) if service is not None else ():
                 # networking/v1, ServiceBackendPort: by name or by number, of the Service's own ports.
-                meant = route.name == port if isinstance(port, str) else route.port == port and not route.node_port
+                meant = route.name == port if isinstance(port, str) else route.port == port
                 if meant and route.protocol == "TCP":
                     yield from ((end.pod.key, end.port) for end in route.backends if end.pod is not None)
 

@@ -17,7 +17,15 @@ from typing import TypeVar
 
 from outgate.analysis.assertion_words import EndAsked, PodsAsked, PortAsked, PortsAsked, Word, complaint
 from outgate.analysis.flows import aims
-from outgate.analysis.lookup import AddressTarget, BlockTarget, Lookup, NodeTarget, PodsTarget, ServiceTarget
+from outgate.analysis.lookup import (
+    AddressTarget,
+    BlockTarget,
+    Lookup,
+    NodeTarget,
+    PodsTarget,
+    ServiceTarget,
+    known_namespace,
+)
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
 from outgate.model import ContainerPort, Pod, Service, ServicePort, Snapshot
@@ -191,8 +199,8 @@ class Places:
     def selected(self, asked: PodsAsked) -> list[Pod]:
         """The pods that are asked for by what they carry. Raises UnknownName where there is none."""
         snapshot = self.snapshot
-        if asked.namespace is not None and asked.namespace not in snapshot.namespaces:
-            raise UnknownName(f"no namespace {asked.namespace} in the input")
+        if asked.namespace is not None:
+            known_namespace(asked.namespace, snapshot)
         found = [
             pod
             for name, pods in snapshot.pods_by_namespace.items()

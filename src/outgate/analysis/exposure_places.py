@@ -17,8 +17,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from outgate.analysis.flows import routes_of
 from outgate.model import Pod, Service, Snapshot
-from outgate.model.services import resolve
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
@@ -138,9 +138,7 @@ def _through(namespace: str, name: str, snapshot: Snapshot) -> Iterator[Door]:
 
 def doors_of(snapshot: Snapshot, service: Service) -> Iterator[Door]:
     """What a Service leads to, dialled by its addresses within the cluster."""
-    for route in resolve(snapshot, service):
-        if route.node_port or route.external:
-            continue
+    for route in routes_of(snapshot, service):
         dialled = None if route.address is None else (route.address, route.port)
         for backend in route.backends:
             end = Endpoint.at(snapshot, backend.address)

@@ -148,6 +148,9 @@ def _distinctions(grid: Grid) -> Iterable[Bits]:
             for rule in grid.rules(key, direction):
                 for family in grid.families:
                     seen.add(grid.peers(rule, family))
+                    if direction is Direction.EGRESS:
+                        # A port name has a meaning for some of the peers alone, and it may be that of who is beside.
+                        seen.update(bits for _, bits in grid.out_of(rule, family))
     return seen
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from outgate.analysis.targets import Named, Noun, Written, kind_of
 from outgate.errors import UnknownName, UsageError
@@ -19,7 +20,16 @@ from outgate.model.services import endpoints
 from outgate.packets import Address
 from outgate.packets.addresses import Network
 
-__all__ = ["AddressTarget", "BlockTarget", "Lookup", "NodeTarget", "PodsTarget", "ServiceTarget", "Target"]
+__all__ = [
+    "AddressTarget",
+    "BlockTarget",
+    "Lookup",
+    "NodeTarget",
+    "PodsTarget",
+    "ServiceTarget",
+    "Target",
+    "known_namespace",
+]
 
 CLUSTER_DOMAIN = "cluster.local"
 _ALIASES = 8
@@ -34,9 +44,12 @@ class PodsTarget:
     namespace: str
     name: str
     pods: tuple[Pod, ...]
+    part: tuple[str, ...] = ()
+    """Labels or names that chose these pods among all of the workload; empty where all are meant."""
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.kind == "Pod" else f"{self.namespace}/{self.kind}/{self.name}"
+        whole = f"{self.namespace}/{self.name}" if self.kind == "Pod" else f"{self.namespace}/{self.kind}/{self.name}"
+        return f"{whole}[{','.join(self.part)}]" if self.part else whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ class NodeTarget:
 Target = PodsTarget | AddressTarget | BlockTarget | ServiceTarget | NodeTarget
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lookup:
     """Finds ends in one snapshot.
 
@@ -101,6 +114,9 @@ class Lookup:
             return BlockTarget(written)
         if isinstance(written, Address):
             return AddressTarget((written,))
+        return _part_of(self._named(written), written.part)
+
+    def _named(self, written: Named) -> Target:
         match written.noun:
             case Noun.NODE:
                 return self._node(written.name)
@@ -142,13 +158,13 @@ class Lookup:
         if pod is not None and not pod.assumed:
             return self._only([_of_pod(pod)], str(pod), "Pod")
         # `namespace/name` where only a workload has that name: its pods are meant, and there is no other reading.
-        found = [one for one in self._everybody() if (one.namespace, one.name) == (first, name)]
+        found = [one for one in self._everybody if (one.namespace, one.name) == (first, name)]
         return self._only(found, f"{first}/{name}", "pod or workload")
 
     def _of_kind(self, kind: str, namespace: str | None, name: str) -> Target:
         found = [
             one
-            for one in self._everybody()
+            for one in self._everybody
             if one.name == name and one.kind.lower() == kind.lower() and namespace in (None, one.namespace)
         ]
         return self._only(found, name if namespace is None else f"{namespace}/{name}", kind)
@@ -157,7 +173,7 @@ class Lookup:
         given = self._given(name)
         if given is not None:
             return given
-        found = [one for one in self._everybody() if one.name == name and self.namespace in (None, one.namespace)]
+        found = [one for one in self._everybody if one.name == name and self.namespace in (None, one.namespace)]
         if found:
             # Where a pod and a workload share the name, the pod is meant, as in `namespace/pod`.
             pods = [one for one in found if one.kind == "Pod"]
@@ -170,13 +186,14 @@ class Lookup:
 
     def _only(self, found: list[PodsTarget], name: str, kind: str) -> Target:
         if not found:
-            known = [*map(str, self._everybody()), *(f"svc/{one}" for one in self.snapshot.services)]
+            known = [*map(str, self._everybody), *(f"svc/{one}" for one in self.snapshot.services)]
             raise UnknownName(f"no {kind} {name} in the input", hint=_nearest(name, known))
         _refuse_several(name, [f"{one.namespace}/{one.kind.lower()}/{one.name}" for one in found])
         if not found[0].pods:
             raise UnknownName(f"{found[0]} has finished: it has no address and sends nothing")
         return found[0]
 
+    @cached_property
     def _everybody(self) -> list[PodsTarget]:
         """Every pod, and every workload with its pods."""
         everybody: dict[tuple[str, str, str], list[Pod]] = {
@@ -256,11 +273,36 @@ class Lookup:
 
     def _known_names(self) -> list[str]:
         services = (f"{one.name}.{one.namespace}.svc" for one in self.snapshot.services)
-        return [*self.names, *services, *(str(one) for one in self._everybody())]
+        return [*self.names, *services, *(str(one) for one in self._everybody)]
 
 
 def _of_pod(pod: Pod) -> PodsTarget:
     return PodsTarget("Pod", *pod.key, () if pod.finished else (pod,))
+
+
+def _part_of(target: Target, part: tuple[str, ...]) -> Target:
+    """The pods of a workload that have all of these labels; where names are written, those of these names."""
+    if not part:
+        return target
+    if not isinstance(target, PodsTarget):
+        raise UsageError(f"{target} has no pods to choose among: [{','.join(part)}] means nothing there")
+    labels = dict(one.split("=", 1) for one in part if "=" in one)
+    names = {one for one in part if "=" not in one}
+    unknown = sorted(names - {pod.name for pod in target.pods})
+    if unknown:
+        raise UnknownName(f"no pod of {target} is called {unknown[0]}", hint=_nearest(unknown[0], _names(target)))
+    found = tuple(
+        pod for pod in target.pods if labels.items() <= pod.labels.items() and (not names or pod.name in names)
+    )
+    if not found:
+        values = {f"{key}={pod.labels[key]}" for pod in target.pods for key in labels if key in pod.labels}
+        hint = f"they have {', '.join(sorted(values)[:6])}" if values else ""
+        raise UnknownName(f"no pod of {target} has {', '.join(part)}", hint=hint)
+    return replace(target, pods=found, part=part)
+
+
+def _names(target: PodsTarget) -> list[str]:
+    return [pod.name for pod in target.pods]
 
 
 def _bare(name: str) -> str:
@@ -274,11 +316,35 @@ def _refuse_several(name: str, found: list[str]) -> None:
         raise UsageError(f"{name} could be any of {shown}", hint="write one of them, or give -n NAMESPACE")
 
 
+def known_namespace(name: str, *snapshots: Snapshot) -> None:
+    """Nothing, where one of the inputs has the namespace. Raises UnknownName: an answer about nothing is no answer."""
+    known = dict.fromkeys(one for snapshot in snapshots for one in snapshot.namespaces)
+    if name not in known:
+        raise UnknownName(f"namespace {name} is not in the input", hint=_nearest(name, known))
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
     """The nearest names, as advice; empty where nothing is near."""
     candidates = list(known)
     # The user may have the name right and the namespace wrong: those come first.
     last = name.rpartition("/")[2]
     same = [one for one in candidates if "/" in one and one.rpartition("/")[2] == last]
-    near = list(dict.fromkeys((*same, *difflib.get_close_matches(name, candidates, n=3, cutoff=0.6))))[:3]
+    # A kind in the middle is as good as none: `shop/wbe` is next to `shop/Deployment/web`.
+    short: dict[str, list[str]] = {}
+    for one in candidates:
+        short.setdefault(_without_kind(one), []).append(one)
+    close = difflib.get_close_matches(_without_kind(name), short, n=3, cutoff=0.6)
+    close = [one for one in close if _alike(one.rpartition("/")[2], last)]
+    near = list(dict.fromkeys((*same, *(one for each in close for one in short[each]))))[:3]
     return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def _without_kind(name: str) -> str:
+    """``namespace/name`` of whatever kind."""
+    parts = name.removeprefix("svc/").split("/")
+    return f"{parts[0]}/{parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether names without their namespace are near: half of the letters, in order."""
+    return difflib.SequenceMatcher(None, name, other).ratio() >= 0.5

@@ -1,7 +1,8 @@
 """Which flows hang on the network plugin: those that two profiles judge differently, and why.
 
-    between workloads      the lists of both profiles, group by group
-    with nodes             a pod and its own node, and one node of each kind that blocks tell apart, both ways
+    between workloads      the lists of all profiles, group by group; where one of them tells the pods of a group
+                           apart, and the answers differ, part by part
+    with nodes             a pod and its own node, and one other of each kind that blocks tell apart, both ways
     through Services       each port of each Service, also from a pod to itself
 
 What differs is given exactly: the ports are divided by who lets them pass. The reason is that of a witness, one flow
@@ -12,7 +13,7 @@ asked once where only their policies matter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from outgate.analysis.connections import Connections, connections
@@ -23,7 +24,7 @@ from outgate.analysis.ports import pair_ports
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import TooComplex
 from outgate.model import Node, Pod, Service, Snapshot
-from outgate.packets import Protocol, TransportSet
+from outgate.packets import Address, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
 from outgate.policy.identity import members
@@ -90,16 +91,26 @@ class _Asking:
 
     def between_groups(self) -> Iterator[Depends]:
         lists = {name: self._list(name) for name in PROFILES}
+        parts = _in_parts(self.ours.groups.all, lists.values())
         places = {name: _identities(found) for name, found in lists.items()}
         groups = self.ours.groups.all
         for source in groups:
-            rows = {name: _row(lists[name], places[name][source.pods[0].key]) for name in PROFILES}
+            rows = [
+                {name: _row(lists[name], places[name][part.pods[0].key]) for name in PROFILES} for part in parts[source]
+            ]
             for destination in groups:
                 if source.workload == destination.workload or not self.wanted(source, destination):
                     continue
-                key = destination.pods[0].key
-                passing = {name: rows[name].get(places[name][key], _NOTHING) for name in PROFILES}
-                yield from self._depending(source, destination, passing)
+                passing = {
+                    (part, other): {name: row[name].get(places[name][other.pods[0].key], _NOTHING) for name in PROFILES}
+                    for part, row in zip(parts[source], rows, strict=True)
+                    for other in parts[destination]
+                }
+                answers = list(passing.values())
+                if all(one == answers[0] for one in answers):
+                    passing = {(source, destination): answers[0]}
+                for ends, mine in passing.items():
+                    yield from self._depending(*ends, mine)
 
     def _list(self, name: str) -> Connections:
         """The list of a profile; ours where the profile differs in nothing that a flow between pods can touch."""
@@ -145,25 +156,24 @@ class _Asking:
             if pod.host_network or not self.wanted(group):
                 continue
             mine = [self.snapshot.nodes[pod.node]] if pod.node in self.snapshot.nodes else []
-            others = [node for node in self._kinds_of_node if node not in mine]
+            others = [next((node for node in kind if node not in mine), None) for kind in self._kinds_of_node]
             for node in (*mine, *others):
-                if node.addresses:
+                if node is not None and node.addresses:
                     yield from self._with_node(group, pod, node, own=node in mine)
 
     @cached_property
-    def _kinds_of_node(self) -> tuple[Node, ...]:
-        """One node of each kind that the blocks of policies tell apart."""
-        found: dict[tuple[bool, ...], Node] = {}
+    def _kinds_of_node(self) -> tuple[tuple[Node, ...], ...]:
+        """The nodes by what the blocks of policies tell apart. Of each kind two: one may be the pod's own."""
+        found: dict[tuple[tuple[bool, ...], ...], list[Node]] = {}
         for node in self.snapshot.nodes.values():
-            sign = tuple(any(address in block for address in node.addresses) for block in self.ours.grid.lens.blocks)
-            found.setdefault(sign, node)
-        return tuple(found.values())
+            sign = tuple(sorted(map(self._blocks_of, node.addresses)))
+            found.setdefault(sign, []).append(node)
+        return tuple(tuple(nodes[:2]) for nodes in found.values())
 
     def _with_node(self, group: Group, pod: Pod, node: Node, *, own: bool) -> Iterator[Depends]:
-        for family in FAMILIES:
-            here, there = Endpoint.of_pod(pod, family), Endpoint.of_node(node, family)
-            if here is None or there is None:
-                continue
+        """What hangs on the plugin between a pod and a node, by the first of its addresses where anything does."""
+        for here, there in self._ends(pod, node):
+            found: list[Depends] = []
             for start, end in ((here, there), (there, here)):
                 self._count(len(PROFILES))
                 passing = {name: pair_ports(judge, start, end).allowed for name, judge in self.judges.items()}
@@ -171,9 +181,23 @@ class _Asking:
                     denied = tuple(name for name in passing if name not in allowed)
                     reasons = self._why(start, end, transports, allowed, denied)
                     ends: tuple[End, End] = (group, NodeTarget(node)) if start is here else (NodeTarget(node), group)
-                    yield Depends(*ends, transports, allowed, denied, reasons, own)
-            # By another family the policies may say otherwise, but what hangs on the plugin is the same.
-            return
+                    found.append(Depends(*ends, transports, allowed, denied, reasons, own))
+            if found:
+                yield from found
+                return
+
+    def _ends(self, pod: Pod, node: Node) -> Iterator[tuple[Endpoint, Endpoint]]:
+        """A pod and a node, by one address of the node for all that lie in the same blocks."""
+        asked: set[tuple[bool, ...]] = set()
+        for address in node.addresses:
+            here = Endpoint.of_pod(pod, address.version)
+            sign = self._blocks_of(address)
+            if here is not None and sign not in asked:
+                asked.add(sign)
+                yield here, Endpoint(address, None, node)
+
+    def _blocks_of(self, address: Address) -> tuple[bool, ...]:
+        return tuple(address in block for block in self.ours.grid.lens.blocks)
 
     # ---- Services ----------------------------------------------------------------------------------------------------
 
@@ -237,6 +261,19 @@ class _Asking:
                 f"more than {MOST_FLOWS:,} flows would have to be judged one by one",
                 hint="name a workload with --focus",
             )
+
+
+def _in_parts(groups: Iterable[Group], lists: Iterable[Connections]) -> Mapping[Group, tuple[Group, ...]]:
+    """Each group, divided where any of the lists tells its pods apart: by their names, for no label of ours does."""
+    theirs = [{pod.key: group for group in one.groups.all for pod in group.pods} for one in dict.fromkeys(lists)]
+    found: dict[Group, tuple[Group, ...]] = {}
+    for group in groups:
+        parts: dict[tuple[Group, ...], list[Pod]] = {}
+        for pod in group.pods:
+            parts.setdefault(tuple(by_pod[pod.key] for by_pod in theirs), []).append(pod)
+        several = (replace(group, pods=tuple(pods), split=True, part=()) for pods in parts.values())
+        found[group] = tuple(several) if len(parts) > 1 else (group,)
+    return found
 
 
 def _identities(found: Connections) -> Mapping[tuple[str, str], int]:

@@ -3,6 +3,7 @@
     end   =  address  |  CIDR  |  name
           |  namespace/pod  |  namespace/kind/name  |  kind/name
           |  svc/name  |  svc/namespace/name  |  node/name
+          |  workload "[" label=value, ... "]"  |  workload "[" pod, ... "]"
     DST   =  end [":" port ["/" protocol]]          an IPv6 address with a port stands in brackets
 
 This is the grammar alone: nothing here knows which pods there are (`lookup` does). A text is read in one
@@ -15,7 +16,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outgate.analysis.spelling import spell_protocol
 from outgate.errors import UsageError
@@ -74,6 +75,8 @@ class Named:
     name: str
     namespace: str | None = None
     kind: str = ""
+    part: tuple[str, ...] = ()
+    """Which of a workload's pods: labels (``version=v2``) or names, as the list of connections sets them apart."""
 
 
 Written = Address | Network | Named
@@ -161,6 +164,9 @@ def _split_port(text: str) -> tuple[str, str | None]:
 
 
 def _end(text: str) -> Written:
+    whole, bracket, inside = text.partition("[")
+    if bracket:
+        return _part(text, whole, inside)
     parts = text.split("/")
     if not all(parts):
         raise UsageError(
@@ -173,6 +179,17 @@ def _end(text: str) -> Written:
     if re.fullmatch(r"[\d.]+", parts[0]) and "." in parts[0]:
         raise UsageError(f"{text}: {parts[0]} is not an IPv4 address")
     return _named(text, parts)
+
+
+def _part(text: str, whole: str, inside: str) -> Named:
+    """Some pods of a workload: ``shop/Deployment/web[version=v2]``, as a list writes them."""
+    named = _end(whole)
+    items = tuple(item.strip() for item in inside.removesuffix("]").split(","))
+    if not inside.endswith("]") or not all(items) or not isinstance(named, Named):
+        raise UsageError(
+            f"{text}: brackets behind a workload hold labels or names of its pods, as in shop/deploy/web[version=v2]"
+        )
+    return replace(named, part=items)
 
 
 def _named(text: str, parts: list[str]) -> Named:

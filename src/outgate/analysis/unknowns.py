@@ -6,6 +6,7 @@ An answer over half a cluster is an answer about that half. It stays useful if i
     a namespace that a rule selects by its name, and of which the input has nothing
     a Service that an Ingress leads to
     workloads behind an Ingress that nobody unknown is let in to
+    pods without an address, where an address block with exceptions is taken to cover them
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.analysis.connections import Connections
-from outgate.model import Snapshot
+from outgate.model import Pod, Snapshot
 from outgate.model.labels import LabelSelector, Operator
-from outgate.model.snapshot import NAME_LABEL
+from outgate.model.snapshot import NAME_LABEL, STAND_IN_V4, STAND_IN_V6
+from outgate.packets import AddressSet
+from outgate.packets.addresses import FAMILIES
 from outgate.policy import Origin, PodMatch
+from outgate.policy.rules import BlockMatch
 
 __all__ = ["unknowns"]
 
 Selectors = tuple[tuple[LabelSelector, Origin], ...]
 MOST_NAMED = 3
+_STAND_INS = (STAND_IN_V4[0], STAND_IN_V6[0])
 
 
 def unknowns(found: Connections) -> tuple[str, ...]:
@@ -34,6 +39,7 @@ def unknowns(found: Connections) -> tuple[str, ...]:
                 *_named_and_missing(snapshot, selectors),
                 *_missing_services(snapshot),
                 *_behind_an_ingress(found),
+                *_without_address(found),
             )
         )
     )
@@ -84,6 +90,27 @@ def _behind_an_ingress(found: Connections) -> Iterator[str]:
             f"an Ingress leads to {group}, whose policies let in nobody that is not selected: whether the ingress "
             "controller gets through depends on its labels"
         )
+
+
+def _without_address(found: Connections) -> Iterator[str]:
+    """`0.0.0.0/0 except 10.0.0.0/8` covers a stand-in, and perhaps not the address that the pod will have."""
+    nowhere = [group for group in found.groups.all if any(_addressless(pod) for pod in group.pods)]
+    if not nowhere:
+        return
+    holed = [
+        rule.origin
+        for rule in found.grid.all_rules()
+        for peer in rule.peers or ()
+        if isinstance(peer, BlockMatch) and any(address in peer.addresses for address in _STAND_INS)
+        if not any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
+    ]
+    if holed:
+        who = str(nowhere[0]) + (f" and {len(nowhere) - 1} more" if len(nowhere) > 1 else "")
+        yield f"pods without an address in the input ({who}) are taken to be in the blocks of {_some(holed)}"
+
+
+def _addressless(pod: Pod) -> bool:
+    return not pod.addressed and not pod.host_network
 
 
 def _some(origins: list[Origin]) -> str:

@@ -49,7 +49,7 @@ def read_config(document: Document, profiles: tuple[str, ...]) -> tuple[Config, 
     reader = _Reader()
     place = Place(document)
     top = reader.mapping(document.value if document.value is not None else {}, place, ("lint",))
-    lint = reader.mapping(top.get("lint") or {}, place / "lint", _FIELDS)
+    lint = reader.mapping({} if top.get("lint") is None else top["lint"], place / "lint", _FIELDS)
     at = place / "lint"
 
     def given(name: str, read: Callable[[object, Place], _T | None], otherwise: _T) -> _T:

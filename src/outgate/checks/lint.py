@@ -20,7 +20,7 @@ from outgate.checks.survey import Survey
 from outgate.errors import InputError
 from outgate.model import Document
 
-__all__ = ["ANNOTATION", "LintReport", "Reported", "Selection", "lint"]
+__all__ = ["ANNOTATION", "LintReport", "Reported", "Selection", "annotations_of", "lint"]
 
 ANNOTATION = "ignore.outgate.dev/"
 """What an annotation that puts a finding away begins with; the name of the check follows, and its value is why."""

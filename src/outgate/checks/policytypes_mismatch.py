@@ -18,7 +18,6 @@ Example:
     spec:
       podSelector:
         matchLabels: {app: web}
-      policyTypes: [Ingress]
       egress:
         - to:
             - podSelector:

@@ -88,13 +88,13 @@ def assertions(
 
 def _suites(files: Sequence[str]) -> tuple[Suite, ...]:
     """The assertions of all files; of a folder, what is meant for other tools is passed over."""
-    from outgate.analysis.assertions import is_suite, read
+    from outgate.analysis.assertions import means_suite, read
     from outgate.cluster.files import read_documents
 
     documents = []
     for name in files:
         found = read_documents([name])
-        documents += [one for one in found if is_suite(one)] if os.path.isdir(name) else found
+        documents += [one for one in found if means_suite(one)] if os.path.isdir(name) else found
     suites = read(documents)
     if not any(one.assertions for one in suites):
         raise InvalidInput(f"there are no assertions in {', '.join(files)}", hint="docs/test.md shows how to write one")

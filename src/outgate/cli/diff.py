@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,7 @@ from outgate.errors import InvalidInput, OutgateError, UsageError
 if TYPE_CHECKING:
     from outgate.analysis.causes import Causes
     from outgate.analysis.diff import ConnectionDiff
-    from outgate.analysis.groups import Group
+    from outgate.analysis.groups import Group, WorkloadKey
     from outgate.cluster import Loaded
     from outgate.model import Snapshot
     from outgate.policy import Profile
@@ -30,7 +31,12 @@ __all__ = ["diff"]
     type=click.Choice(("opened", "closed", "any")),
     help="What gives exit code 1: anything unless told. May be repeated.",
 )
-@click.option("--focus", metavar="WORKLOAD", help="Only what has this pod or workload at one end.")
+@click.option(
+    "--focus",
+    multiple=True,
+    metavar="WORKLOAD",
+    help="Only what has this pod or workload at one end. May be repeated.",
+)
 @click.option(
     "-n",
     "--namespace",
@@ -46,7 +52,7 @@ def diff(
     old: str,
     new: str,
     fail_on: tuple[str, ...],
-    focus: str | None,
+    focus: tuple[str, ...],
     namespace: str | None,
     strict: bool,
     profile: str,
@@ -134,32 +140,38 @@ def _about(side: str, error: OutgateError) -> str:
 
 
 def _compare(
-    before: Snapshot, after: Snapshot, *, focus: str | None, namespace: str | None, profile: Profile
+    before: Snapshot, after: Snapshot, *, focus: tuple[str, ...], namespace: str | None, profile: Profile
 ) -> ConnectionDiff:
     from outgate.analysis.diff import diff as compare
+    from outgate.analysis.lookup import known_namespace
 
-    workloads = _focused(focus, namespace, before, after) if focus is not None else None
+    focused = [_focused(text, namespace, before, after) for text in focus]
+    if not focused and namespace is not None:
+        known_namespace(namespace, before, after)
     found = compare(before, after, profile)
-    if workloads is None and namespace is None:
+    if not focused and namespace is None:
         return found
 
     def wanted(group: Group) -> bool:
-        if workloads is not None:
-            return group.workload in workloads
-        return group.namespace == namespace
+        return any(meant(group) for meant in focused) if focused else group.namespace == namespace
 
     return found.about(wanted)
 
 
-def _focused(focus: str, namespace: str | None, *sides: Snapshot) -> set[tuple[str, str, str]]:
-    """The workloads that --focus means, on whichever side has them. Raises UnknownName where none does."""
+def _focused(focus: str, namespace: str | None, *sides: Snapshot) -> Callable[[Group], bool]:
+    """Whether --focus means a group: its workload, or some of its pods where it is written `[version=v2]`.
+
+    On whichever side has them. Raises UnknownName where none does.
+    """
     from outgate.analysis.groups import workload_of
     from outgate.analysis.lookup import Lookup, PodsTarget
     from outgate.analysis.targets import parse
     from outgate.errors import UnknownName
 
     written = parse(focus)
-    found: set[tuple[str, str, str]] = set()
+    workloads: set[WorkloadKey] = set()
+    pods: set[tuple[str, str]] = set()
+    part = False
     unknown: list[UnknownName] = []
     for snapshot in sides:
         try:
@@ -169,10 +181,16 @@ def _focused(focus: str, namespace: str | None, *sides: Snapshot) -> set[tuple[s
             continue
         if not isinstance(target, PodsTarget):
             raise UsageError(f"--focus {focus} is no pod and no workload")
-        found.update(workload_of(pod) for pod in target.pods)
+        workloads.update(workload_of(pod) for pod in target.pods)
+        pods.update(pod.key for pod in target.pods)
+        part = part or bool(target.part)
     if len(unknown) == len(sides):
         raise unknown[-1]
-    return found
+
+    def meant(group: Group) -> bool:
+        return group.workload in workloads and (not part or any(pod.key in pods for pod in group.pods))
+
+    return meant
 
 
 def _fails(found: ConnectionDiff, kinds: tuple[str, ...]) -> bool:

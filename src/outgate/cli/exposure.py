@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input, say_profile
+from outgate.cli.inputs import note, read_input, say_if_empty, say_profile
 
 if TYPE_CHECKING:
     from outgate.analysis.exposure import ExposureReport
@@ -26,8 +26,9 @@ FAIL_ON = (
 @click.command()
 @click.option(
     "--focus",
+    multiple=True,
     metavar="WORKLOAD",
-    help="Only this workload, in full: namespace/kind/name or namespace/pod.",
+    help="Only this workload, in full: namespace/kind/name or namespace/pod. May be repeated.",
 )
 @click.option(
     "--fail-on",
@@ -39,7 +40,7 @@ FAIL_ON = (
 @options.input_options
 @options.output_options("text", "json", "csv", "markdown")
 def exposure(
-    focus: str | None,
+    focus: tuple[str, ...],
     fail_on: tuple[str, ...],
     profile: str,
     filename: tuple[str, ...],
@@ -84,7 +85,7 @@ def exposure(
     elif namespace is not None:
         kept = (one for one in report.workloads if one.group.namespace == namespace)
         report = replace(report, workloads=tuple(kept))
-    click.echo(_written(report, output, in_full=focus is not None or verbose > 0), nl=False)
+    click.echo(_written(report, output, in_full=bool(focus) or verbose > 0), nl=False)
     if report.undeclared:
         # With labels that nobody knows, selectors of namespaces may match otherwise.
         note(f"note: not in the input, so only their names are known: {_names(report.undeclared)}", quiet)
@@ -99,17 +100,24 @@ def _names(names: tuple[str, ...], most: int = 5) -> str:
     return f"namespace{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
 
 
-def _focus(snapshot: Snapshot, focus: str | None, namespace: str | None) -> tuple[Pod, ...] | None:
-    from outgate.analysis.lookup import Lookup, PodsTarget
+def _focus(snapshot: Snapshot, focus: tuple[str, ...], namespace: str | None) -> tuple[Pod, ...] | None:
+    from outgate.analysis.lookup import Lookup, PodsTarget, known_namespace
     from outgate.analysis.targets import parse
     from outgate.errors import UsageError
 
-    if focus is None:
+    if not focus:
+        if namespace is not None:
+            # A gate that looks at nothing must not be green.
+            known_namespace(namespace, snapshot)
+            say_if_empty(snapshot, namespace)
         return None
-    subject = Lookup(snapshot, namespace).find(parse(focus))
-    if not isinstance(subject, PodsTarget):
-        raise UsageError(f"{subject} is no pod and no workload: --focus is about who sends")
-    return subject.pods
+    pods: list[Pod] = []
+    for text in focus:
+        subject = Lookup(snapshot, namespace).find(parse(text))
+        if not isinstance(subject, PodsTarget):
+            raise UsageError(f"{subject} is no pod and no workload: --focus is about who sends")
+        pods += subject.pods
+    return tuple(pods)
 
 
 def _written(report: ExposureReport, output: str, *, in_full: bool) -> str:

@@ -43,6 +43,11 @@ def graph(
       outgate graph -f manifests/ -o html > cluster.html
       outgate graph -f manifests/ shop/web
       outgate graph -f manifests/ shop/deploy/web -o dot | dot -Tsvg > web.svg
+
+    \b
+    Exit codes:
+      0  drawn
+      2  bad usage or bad input, or a name that the input does not have
     """
     if pod is None or output == "html":
         loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli.options import chosen_kubeconfig
-from outgate.errors import UsageError
+from outgate.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
+    from outgate.model import Snapshot
     from outgate.model.parse import Keep
     from outgate.packets import Address
 
-__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side", "say_profile"]
+__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side", "say_if_empty", "say_profile"]
 
 NO_INPUT = (
     "give manifests with -f FILE, -f FOLDER, or -f - for standard input; "
@@ -67,6 +68,9 @@ def read_input(
     # What a server has printed is read as the server reads it: an answer is about what is in force.
     sources = open_inputs(filename, quiet=quiet, checks=checks)
     loaded = load(sources, strict=strict, namespace=namespace or "default", stored=None, keep=keep)
+    if loaded.errors and loaded.objects == len(loaded.refused) + sum(loaded.skipped.values()):
+        # An answer about the rest would be one about nothing, and "no connection is allowed" sounds like good news.
+        raise InvalidInput(loaded.errors, hint="nothing else is in the input, so there is no answer")
     for error in loaded.errors[:MOST_LINES]:
         note(f"set apart: {error}", quiet)
     if loaded.errors:
@@ -88,6 +92,12 @@ def say_profile(profile: str, quiet: bool) -> None:
     """That an answer is another network plugin's: formats for people and spreadsheets have no place for it."""
     if profile != "outgate":
         note(f"note: this is how {profile} judges it", quiet)
+
+
+def say_if_empty(snapshot: Snapshot, namespace: str) -> None:
+    """That nobody is in a namespace: what is said of it is then true of nothing. Also with -q."""
+    if not snapshot.pods_by_namespace.get(namespace):
+        note(f"note: namespace {namespace} has no pods and no workloads in the input")
 
 
 def read_side(text: str, *, namespace: str | None, strict: bool, quiet: bool = False) -> Loaded:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input
+from outgate.cli.inputs import note, read_input, say_if_empty
 from outgate.cli.listing import groups_named, read_filter, write
 from outgate.errors import UsageError
 
@@ -58,6 +58,12 @@ def list_(
       outgate list -f manifests/ --profiles-differ
       outgate list -f manifests/ --focus shop/deploy/web --direction egress
       outgate list -f manifests/ --port 53/UDP -o csv
+
+    \b
+    Exit codes:
+      0  the list was made, however long it is
+      1  with --profiles-differ: there are such flows
+      2  bad usage or bad input, or a name that the input does not have
     """
     from outgate.analysis.connections import connections
     from outgate.analysis.listing import selected
@@ -90,15 +96,19 @@ def _refuse_beside(direction: str | None, port: str | None, profile: str, output
 
 def _differences(loaded: Loaded, focus: tuple[str, ...], namespace: str | None, output: str) -> int:
     from outgate.analysis.connections import connections
+    from outgate.analysis.lookup import known_namespace
     from outgate.analysis.plugin_differences import plugin_differences
 
     snapshot = loaded.snapshot
     pods = [pod.key for group in groups_named(connections(snapshot), focus, namespace) for pod in group.pods]
     if not focus and namespace is not None:
+        known_namespace(namespace, snapshot)
         pods = [pod.key for pod in snapshot.pods_by_namespace.get(namespace, ())]
-        if not pods:
-            raise UsageError(f"namespace {namespace} has no pods in the input")
-    found = list(plugin_differences(snapshot, pods))
+    # An empty focus would be one on everything.
+    nobody = namespace is not None and not pods
+    if namespace is not None:
+        say_if_empty(snapshot, namespace)
+    found = [] if nobody else list(plugin_differences(snapshot, pods))
     if output == "json":
         import json
 

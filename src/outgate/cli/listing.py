@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from outgate.cli.inputs import note, say_profile
+from outgate.cli.inputs import note, say_if_empty, say_profile
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,12 @@ def read_filter(
 ) -> Asked:
     """The filter that the options ask for. Raises UsageError or UnknownName."""
     from outgate.analysis.listing import Asked
+    from outgate.analysis.lookup import known_namespace
     from outgate.model import Direction
 
+    if namespace is not None and not focus:
+        known_namespace(namespace, found.snapshot)
+        say_if_empty(found.snapshot, namespace)
     return Asked(
         groups_named(found, focus, namespace),
         Direction[direction.upper()] if direction is not None else None,
@@ -61,7 +65,11 @@ def port_range(text: str) -> TransportSet:
     match = _RANGE.fullmatch(text.strip())
     low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if match is None or not 1 <= low <= high <= 65535:
-        raise UsageError(f"--port {text}: give a number or a range between 1 and 65535, as in 443 or 8000-8010/UDP")
+        first, slash, port = text.strip().partition("/")
+        raise UsageError(
+            f"--port {text}: give a number or a range between 1 and 65535, as in 443 or 8000-8010/UDP",
+            hint=f"did you mean {port}/{first.upper()}?" if slash and _RANGE.fullmatch(port) else "",
+        )
     protocols = {one.name: one for one in Protocol if one.has_ports}
     named = (match[3] or "").upper()
     if named and named not in protocols:

@@ -84,7 +84,8 @@ def input_options(function: Function) -> Function:
                 "--namespace",
                 metavar="NAME",
                 callback=_excludes("all_namespaces"),
-                help="The namespace of what names none; the lab also probes only flows with an end there.",
+                help="The namespace of what names none. list, graph and exposure show only what belongs there, and the "
+                "lab probes only flows with an end there.",
             ),
             click.option(
                 "-A",
@@ -197,6 +198,8 @@ def _contexts(context: click.Context, _parameter: click.Parameter, incomplete: s
 
 def _with_cluster(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """The filenames, behind the cluster where one is asked for. The eager options have been seen by now."""
+    if "" in value:
+        raise click.UsageError("--filename is empty.", context)
     name = context.meta.get(f"{__name__}.context")
     if name is None and _kubeconfig_of(context) is None:
         return value
@@ -211,6 +214,9 @@ def _excludes(other: str) -> Callable[[click.Context, click.Parameter, Any], Any
     """Refuse an option beside the option `other`, which would contradict it."""
 
     def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        if value == "":
+            # An unset variable of a script: what is meant is not what an option left out would mean.
+            raise click.UsageError(f"{parameter.opts[-1]} is empty.", context)
         # click handles the options in the order they were typed, so whichever comes second sees the first.
         if value and context.params.get(other):
             opposite = next(each for each in context.command.params if each.name == other)

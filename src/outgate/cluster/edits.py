@@ -7,7 +7,6 @@ that is said. Nothing is half done.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +117,8 @@ def _same(value: Any, document: Document) -> bool:
 def _edited(piece: _Piece, many: list[tuple[Path, Edit]]) -> str:
     changes = [Change(edit.action, (*above, *edit.place.at), edit.key, edit.value) for above, edit in many]
     text = splice(piece.text, changes)
-    wanted = copy.deepcopy(piece.value)
+    # Through JSON, so that what an alias stands for is no longer one value in two places.
+    wanted = msgspec.json.decode(msgspec.json.encode(piece.value))
     for change in _innermost_first(changes):
         _perform(wanted, change)
     if _value(text.encode()) != wanted:

@@ -182,20 +182,18 @@ class _Editor:
     def _remove(self, at: Path) -> _Splice:
         parent = self._node(at[:-1])
         assert isinstance(parent, yaml.CollectionNode)
-        entries: list[tuple[yaml.Node, yaml.Node]]
+        if len(parent.value) < 2:
+            raise CannotEditError("nothing would be left here")
         if isinstance(parent, yaml.MappingNode):
-            entries = parent.value
-            number = next(i for i, (key, _) in enumerate(entries) if key.value == at[-1])
+            number = next(i for i, (key, _) in enumerate(parent.value) if key.value == at[-1])
+            starts = [key.start_mark.index for key, _ in parent.value]
+            ends = [max(self._end(value), key.end_mark.index) for key, value in parent.value]
         else:
-            entries = [(one, one) for one in parent.value]
             assert isinstance(at[-1], int)
             number = at[-1]
-        if len(entries) < 2:
-            raise CannotEditError("nothing would be left here")
-        starts = [key.start_mark.index for key, _ in entries]
-        ends = [max(self._end(value), key.end_mark.index) for key, value in entries]
+            starts, ends = [one.start_mark.index for one in parent.value], [self._end(one) for one in parent.value]
         if parent.flow_style:
-            if number + 1 < len(entries):
+            if number + 1 < len(parent.value):
                 return _Splice(starts[number], starts[number + 1], "")
             return _Splice(ends[number - 1], ends[number], "")
         if number == 0:

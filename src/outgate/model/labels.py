@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["EVERYTHING", "LabelSelector", "Labels", "Operator", "Requirement"]
 
@@ -70,6 +70,15 @@ class LabelSelector:
     """
 
     requirements: tuple[Requirement, ...] = ()
+    _hash: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        """Worked out once: a few selectors are looked up again and again."""
+        found = self._hash
+        if not found:
+            found = hash(self.requirements)
+            object.__setattr__(self, "_hash", found)
+        return found
 
     @classmethod
     def of(cls, match_labels: Labels | None = None, expressions: Iterable[Requirement] = ()) -> LabelSelector:

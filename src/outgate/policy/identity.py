@@ -110,6 +110,11 @@ class _Places:
         return self._within[bisect_right(self._borders, value)]
 
 
+def _known_by(pod: Pod) -> Address | None:
+    """The address by which pods of one node are together: one status may have IPv4 first, and another IPv6."""
+    return min(pod.addresses, key=lambda address: address.version, default=None)
+
+
 class Identities:
     """The identities of a snapshot under a lens, numbered in the order in which their first pods come."""
 
@@ -132,23 +137,29 @@ class Identities:
         self._namespaces: dict[LabelSelector, Bits] = {}
         self._selected: dict[LabelSelector, Bits] = {}
         self._peers: dict[tuple[PeerMatch, Family], Bits] = {}
+        self._met: dict[tuple[int, Family], tuple[PeerMatch, Bits]] = {}
         self._block_number = {block: number for number, block in enumerate(lens.blocks)}
 
     # ---- making them -------------------------------------------------------------------------------------------------
 
     def _group(self) -> None:
         profile, keys, names = self.selection.profile, self.lens.keys, self.lens.names
-        numbers: dict[Identity, int] = {}
+        numbers: dict[tuple[object, ...], int] = {}
+        # Pods of one template share one mapping of labels (see PodReader), and the snapshot keeps all of them.
+        told: dict[int, tuple[tuple[str, str], ...]] = {}
         for pod in self.selection.snapshot.endpoints:
-            seen = profile.visible(pod.labels)
-            labels = tuple(sorted((key, value) for key, value in seen.items() if key in keys))
+            labels = told.get(id(pod.labels))
+            if labels is None:
+                seen = profile.visible(pod.labels)
+                labels = tuple(sorted((key, value) for key, value in seen.items() if key in keys))
+                told[id(pod.labels)] = labels
             named = tuple(port for port in pod.ports if (port.protocol, port.name) in names) if names else ()
-            at = pod.addresses[0] if pod.host_network and self.selection.by_address else None
-            identity = Identity(pod.namespace, labels, named, pod.host_network, self._within(pod, profile), at)
-            number = numbers.get(identity)
+            at = _known_by(pod) if pod.host_network and self.selection.by_address else None
+            fields = (pod.namespace, labels, named, pod.host_network, self._within(pod, profile), at)
+            number = numbers.get(fields)
             if number is None:
-                number = numbers[identity] = len(self.all)
-                self.all.append(identity)
+                number = numbers[fields] = len(self.all)
+                self.all.append(Identity(*fields))
                 self.pods.append([])
             self.pods[number].append(pod)
 
@@ -158,7 +169,11 @@ class Identities:
         seen = profile.block_matches(pod)
         for address in reversed(pod.addresses):
             version = address.version
-            if profile.stand_ins_in_blocks and not pod.addressed and not pod.host_network:
+            unknown = not pod.addressed and not pod.host_network
+            if unknown and profile.stand_ins_out_of_blocks:
+                whole = AddressSet.whole(version)
+                where = sum(1 << number for number, block in enumerate(self.lens.blocks) if whole <= block)
+            elif unknown and profile.stand_ins_in_blocks:
                 where = (1 << len(self.lens.blocks)) - 1
             else:
                 where = self._places[version].at(int(address)) if seen else 0
@@ -190,10 +205,16 @@ class Identities:
 
     def peers(self, match: PeerMatch, family: Family) -> Bits:
         """Whom a peer of a rule matches, where both ends talk by addresses of this family."""
+        # By identity first: a block of many exceptions takes longer to hash than to look up. The match is kept beside
+        # the answer, so that no other can come to have its identity.
+        met = self._met.get((id(match), family))
+        if met is not None:
+            return met[1]
         found = self._peers.get((match, family))
         if found is None:
             found = self._blocked(match, family) if isinstance(match, BlockMatch) else self._matched(match)
             self._peers[match, family] = found
+        self._met[id(match), family] = match, found
         return found
 
     def _matched(self, match: PodMatch) -> Bits:

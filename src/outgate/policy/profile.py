@@ -70,6 +70,8 @@ class Profile:
     """Labels that selectors of pods do not see (Cilium: those that are no part of an identity)."""
     stand_ins_in_blocks: bool = False
     """A pod whose address is not known yet is taken to lie in every address block."""
+    stand_ins_out_of_blocks: bool = False
+    """It is taken to lie in none that leaves out any address of its family: in the exceptions, or elsewhere."""
 
     def visible(self, labels: Labels) -> Labels:
         """What selectors see of a pod's labels. Two pods of one namespace that agree in it are one kind of pod."""
@@ -112,6 +114,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "icmp_passes": "NetworkPolicy defines TCP, UDP and SCTP alone; other protocols are up to the network plugin",
         "hidden_labels": "whether selectors see every label of a pod is up to the network plugin",
         "stand_ins_in_blocks": "the input gives the pod no address, so whether an address block covers it is not known",
+        "stand_ins_out_of_blocks": "the input gives the pod no address, so whether an address block covers it is not "
+        "known",
     }
 )
 """For each open point, in words, why verdicts differ under its readings."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from outgate.model import ContainerPort, Direction, NetworkPolicy, Pod, Snapshot
 from outgate.model.labels import Labels
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, PeerMatch, PodMatch, Rule, rules_of
 from outgate.policy.service_peers import ServicePeers
@@ -85,6 +86,8 @@ class Selection:
             if not self.profile.block_matches(pod, on_node=on_node):
                 return False
             unknown = pod is not None and not pod.host_network and not pod.addressed
+            if unknown and self.profile.stand_ins_out_of_blocks:
+                return inside and any(AddressSet.whole(family) <= match.addresses for family in FAMILIES)
             return inside or (unknown and self.profile.stand_ins_in_blocks)
         if pod is None or (pod.host_network and not self.profile.host_network_selected):
             return False

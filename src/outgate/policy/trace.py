@@ -82,7 +82,7 @@ class Judge:
         """The verdict on both ends, and whether the API specifies it."""
         egress, ingress = _side(self.policies, flow, Direction.EGRESS), _side(self.policies, flow, Direction.INGRESS)
         verdict = egress.verdict.allows and ingress.verdict.allows
-        points = tuple(point for point in self._open_points(flow, egress, ingress, verdict))
+        points = tuple(dict.fromkeys(self._open_points(flow, egress, ingress, verdict)))
         return Trace(flow, egress, ingress, not points, points)
 
     def _open_points(self, flow: Flow, egress: Side, ingress: Side, verdict: bool) -> Iterator[str]:
@@ -148,7 +148,8 @@ def _readings_touched(profile: Profile, flow: Flow) -> Iterator[tuple[Profile, s
     if profile.icmp_passes and PASSING_ICMP.contains(flow.protocol, flow.coordinate):
         yield turn(profile, icmp_passes=False), REASONS["icmp_passes"]
     if any(end.pod is not None and not end.pod.addressed for end in (source, destination)):
-        yield turn(profile, stand_ins_in_blocks=not profile.stand_ins_in_blocks), REASONS["stand_ins_in_blocks"]
+        for name in ("stand_ins_in_blocks", "stand_ins_out_of_blocks"):
+            yield turn(profile, **{name: not getattr(profile, name)}), REASONS[name]
 
 
 def as_seen(policies: Policies, flow: Flow, direction: Direction) -> Flow:

@@ -38,7 +38,8 @@ def connections_text(connections: Iterable[Connection], workloads: int) -> Itera
         width = min(WIDEST, max(len(name) for name, _ in rows))
         yield from (f"  → {name.ljust(width)}   {words}\n" for name, words in rows)
     if not count:
-        yield "no connection is allowed\n"
+        # Of nothing, "no connection is allowed" would sound like good news.
+        yield "no connection is allowed\n" if workloads else "no workloads\n"
 
 
 def _rows(connections: list[Connection], others: int) -> Iterator[tuple[str, str]]:

@@ -194,6 +194,8 @@ def _differing(cause: Cause, words: tuple[str, str]) -> list[Blame]:
 
 
 def _named(words: str, origins: tuple[Origin, ...]) -> list[Blame]:
+    # A policy that denies at both ends is one policy.
+    origins = tuple({(str(one), str(one.place)): one for one in origins}.values())
     found = [Blame(f"{'and by' if number else words} {one}", one) for number, one in enumerate(origins[:MOST_NAMED])]
     more = len(origins) - MOST_NAMED
     return [*found, Blame(f"and by {more} more")] if more > 0 else found

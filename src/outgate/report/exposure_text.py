@@ -58,7 +58,7 @@ def exposure_text(report: ExposureReport, *, blocks: int = MOST_BLOCKS) -> str:
 def _lines(report: ExposureReport, blocks: int) -> Iterator[str]:
     total = len(report.workloads)
     if not total:
-        yield "no workloads in the input"
+        yield "no workloads"
         return
     if total == 1:
         yield f"1  {_named(report.workloads[0])}"

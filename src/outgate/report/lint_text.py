@@ -17,7 +17,7 @@ from outgate.checks.lint import LintReport
 from outgate.model import Place
 from outgate.report.lint_words import count_words, finding_place
 
-__all__ = ["lint_text"]
+__all__ = ["lint_text", "printable"]
 
 _WIDEST_LINE = 160
 _PLAIN, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
@@ -61,7 +61,7 @@ def _excerpt(place: Place) -> Iterator[str]:
 def _meant(line: str, step: str | int) -> tuple[int, int]:
     bare = line.split(" #", 1)[0].rstrip()
     begin = len(bare) - len(bare.lstrip(" -"))
-    if isinstance(step, str):
+    if isinstance(step, str) and step:
         found = next((at for at in (bare.find(f"{quote}{step}{quote}:") for quote in ("", '"', "'")) if at >= 0), -1)
         begin = found if found >= 0 else begin
     return (begin, len(bare)) if begin < len(bare) else (0, len(bare))

@@ -63,7 +63,8 @@ def _styles(graph: EgressGraph) -> Iterator[str]:
 
 def pods_words(target: PodsTarget) -> str:
     """``production/web-api``, and for a workload its kind."""
-    return f"{target.namespace}/{target.name}" + ("" if target.kind == "Pod" else f" · {target.kind}")
+    part = f"[{','.join(target.part)}]" if target.part else ""
+    return f"{target.namespace}/{target.name}{part}" + ("" if target.kind == "Pod" else f" · {target.kind}")
 
 
 def outside_words(outside: Outside) -> str:

@@ -23,6 +23,7 @@ from outgate.version import __version__
 __all__ = ["sarif"]
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_FILE = "file"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _OPEN = frozenset(GROUPS["What is open"])
 _SECURITY = {Severity.ERROR: "7.5", Severity.WARNING: "5.0", Severity.INFO: "2.0"}
@@ -119,7 +120,7 @@ def _physical(file: str, line: int, base: str) -> Json:
 def _artifact(file: str, base: str) -> Json:
     if file.startswith("/"):
         if not (base and file.startswith(base)):
-            return {"uri": "file://" + quote(file)}
+            return {"uri": f"{_FILE}://{quote(file)}"}
         file = file[len(base) :]
     file = file.removeprefix("./")
     # Standard input has no file; a colon in the first segment would make it a scheme (RFC 3986, 4.2).

@@ -50,7 +50,8 @@ def target_json(target: Target) -> Json:
     """Node = {kind, namespace, name}, or {kind: External, cidrs} for addresses, with the DNS name if one was asked."""
     match target:
         case PodsTarget():
-            return {"kind": target.kind, "namespace": target.namespace, "name": target.name}
+            part = {"part": list(target.part)} if target.part else {}
+            return {"kind": target.kind, "namespace": target.namespace, "name": target.name, **part}
         case ServiceTarget(service=service):
             return {"kind": "Service", "namespace": service.namespace, "name": service.name}
         case NodeTarget(node=node):
