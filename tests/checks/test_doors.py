@@ -22,7 +22,7 @@ from outgate.checks.doors import (
 )
 from outgate.model import Direction
 from outgate.policy.profile import AWS_VPC_CNI, CILIUM
-from outgate.testing import Manifest, node, pod, policy, snapshot_of
+from outgate.testing import Manifest, node, pod, policy, service, snapshot_of
 from tests.checks.asking import block, deny, egress, pods, to
 from tests.checks.needs import API, VIP
 
@@ -118,6 +118,8 @@ def test_a_rule_by_addresses() -> None:
     assert rule(*API, pod("kube-system/api", ["192.0.2.10"])) is None
     assert rule() is not None  # nobody has the address: it is taken as it stands
     assert rule_to(survey(), ()) is None
+    without = survey(service("default/kubernetes", "", [{"name": "https", "port": 443}]), API[1], profile=AWS_VPC_CNI)
+    assert rule_to(without, without.api_server.doors) is None
 
 
 def test_a_fix_opens_nothing_for_anybody_else() -> None:

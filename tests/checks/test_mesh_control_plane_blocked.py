@@ -95,4 +95,11 @@ def test_a_pod_may_decline_ambient() -> None:
     mode = "istio.io/dataplane-mode"
     assert not closed(AMBIENT, running("shop/web", labels={"app": "web", mode: "none"}), ingress(8080))
     finding = one(RULE, running("shop/web", labels={"app": "web", mode: "ambient"}), ingress(8080))
-    assert finding.message.startswith("shop/web is in Istio's ambient mode, whose traffic arrives at TCP 15008")
+    assert finding.message.startswith("the traffic of Istio's ambient mode arrives at shop/web on TCP 15008, and no")
+
+
+@pytest.mark.parametrize(("ports", "lost"), [((8080,), True), ((8080, 4143), False), ((15008,), True), ((), False)])
+def test_linkerd_has_a_port_of_its_own_as_well(ports: tuple[int, ...], lost: bool) -> None:
+    """Of its pods alone."""
+    assert closed(running("shop/web", also=["linkerd-proxy"]), ingress(*ports)) is lost
+    assert not closed(running("shop/web", also=["istio-proxy"]), ingress(*ports))

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 from outgate.analysis.exposure_places import Door, doors_of, passage
+from outgate.analysis.flows import UNASSIGNED
 from outgate.analysis.groups import Group
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Witness
@@ -90,14 +91,21 @@ def leaves(survey: Survey, whom: Isolated, port: int) -> bool:
 
 
 def rule_to(survey: Survey, doors: Iterable[Door]) -> dict[str, object] | None:
-    """An egress rule by addresses that leads through these doors; None where the profile's blocks match no such end."""
+    """An egress rule by addresses that leads through these doors.
+
+    None where the profile's blocks match no such end, or where what is dialled has no address yet.
+    """
     profile = survey.policies.profile
     found: set[tuple[Address, int]] = set()
     for door in doors:
         if door.end.isolatable or not profile.block_matches(door.end.pod, on_node=door.end.on_node):
             return None
-        seen = profile.before_translation and door.dialled is not None
-        found.add(door.dialled if seen and door.dialled is not None else (door.end.address, door.port))
+        judged = (door.end.address, door.port)
+        if profile.before_translation and door.dialled is not None:
+            judged = door.dialled
+        if judged[0] in UNASSIGNED.values():
+            return None
+        found.add(judged)
     addresses = sorted({address for address, _ in found}, key=lambda one: (one.version, one))
     if not addresses:
         return None

@@ -4,13 +4,13 @@ What it does:
     Finds workloads with a sidecar of Istio or Linkerd whose policies do not let the sidecar reach the control plane:
     istiod at 15012, or Linkerd's identity (8080) and destination (8086). It needs the pods of the control plane in the
     input. A workload has a sidecar where its pods have the container; one that has no pods yet, where its namespace or
-    its template asks for one. In namespaces of Istio's ambient mode it finds ingress policies with rules of which none
-    speaks of port 15008, through which all traffic of that mode comes.
+    its template asks for one. It also finds ingress policies with rules of which none speaks of the port at which the
+    traffic of a mesh arrives: 15008 in Istio's ambient mode, 4143 with Linkerd.
 
 Why it matters:
-    A sidecar that gets no certificate and no configuration is never ready, and the pod never starts. In ambient mode
-    the pod starts, and everything that the policy names by the port of the application is dropped, for it arrives at
-    another port.
+    A sidecar that gets no certificate and no configuration is never ready, and the pod never starts. Where traffic
+    arrives at a port of the mesh, the pod starts, and everything that the policy names by the port of the application
+    is dropped.
 
 Example:
     apiVersion: networking.k8s.io/v1
@@ -94,18 +94,19 @@ When to ignore:
 References:
     - https://istio.io/latest/docs/ops/deployment/application-requirements/#ports-used-by-istio
     - https://istio.io/latest/docs/ambient/usage/networkpolicy/
-    - https://linkerd.io/2/reference/cluster-configuration/
+    - https://linkerd.io/2/common-errors/network-policy
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import enum
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from outgate.analysis.exposure_places import Door, doors_of
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.doors import denied, narrowed, speaks_of
+from outgate.checks.doors import barred, denied, narrowed, speaks_of
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.survey import Isolated, Survey, by_blamed, isolation_place, some, subject_of
 from outgate.model import Direction
@@ -118,62 +119,66 @@ _ISTIOD_PORT = 15012
 _LINKERD = {"identity": 8080, "destination": 8086}
 """The parts of Linkerd's control plane that a proxy asks, by the label of their pods, and their ports."""
 _LINKERD_PART = "linkerd.io/control-plane-component"
-_HBONE = 15008
-"""The port at which traffic of Istio's ambient mode arrives, whatever port was dialled."""
+_HBONE, _LINKERD_INBOUND = 15008, 4143
+"""The ports at which traffic arrives in Istio's ambient mode and with Linkerd, whatever port was dialled."""
 _AMBIENT = "istio.io/dataplane-mode"
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
     meshes = _Meshes(survey)
-    for part, doors in meshes.parts.items():
-        mesh = part.split()[0]
-        cut = narrowed(
-            survey,
-            Direction.EGRESS,
-            lambda _, group, mesh=mesh, doors=doors: (  # type: ignore[misc]
-                meshes.of(group) == mesh and denied(survey, group, doors) is not None
-            ),
-        )
-        for policy, many in by_blamed(cut):
-            groups = [group for one in many for group in one.groups]
-            yield Finding(
-                CHECK.name,
-                CHECK.severity,
-                f"{policy} isolates {some(groups)} for egress, and no policy lets the "
-                f"{'sidecar' if len(groups) == 1 else 'sidecars'} reach {part} at TCP {doors[0].port}",
-                subject_of(policy),
-                isolation_place(policy, Direction.EGRESS),
-                tuple(Related(door.end.pod.place, f"{part} is {door.end}") for door in doors[:1] if door.end.pod),
-                denied(survey, groups[0], doors),
-                f"allow TCP {doors[0].port} to {doors[0].end}, by its labels and its namespace",
-            )
-    yield from _ambient(survey)
+    for mesh, part, doors in meshes.parts:
+        yield from _cut_off(survey, meshes, mesh, part, doors)
+    yield from _arriving(survey, "Istio's ambient mode", _HBONE, lambda group: _is_ambient(survey, group))
+    yield from _arriving(survey, "Linkerd", _LINKERD_INBOUND, lambda group: meshes.of(group) is _Mesh.LINKERD)
 
 
-def _ambient(survey: Survey) -> Iterator[Finding]:
-    def closed(whom: Isolated, group: Group) -> bool:
-        # Whoever lets nobody in has no traffic that could be lost.
-        return bool(whom.rules) and _is_ambient(survey, group) and not speaks_of(whom, _HBONE)
-
-    for policy, many in by_blamed(narrowed(survey, Direction.INGRESS, closed)):
+def _cut_off(survey: Survey, meshes: _Meshes, mesh: _Mesh, part: str, doors: tuple[Door, ...]) -> Iterator[Finding]:
+    """The workloads of a mesh whose sidecars do not reach one part of its control plane."""
+    for policy, many in by_blamed(barred(survey, lambda group: doors if meshes.of(group) is mesh else ())):
         groups = [group for one in many for group in one.groups]
-        rules = [rule for one in many for rule in one.rules]
-        place = survey.section_of(rules[0].origin).place
         yield Finding(
             CHECK.name,
             CHECK.severity,
-            f"{some(groups)} {'is' if len(groups) == 1 else 'are'} in Istio's ambient mode, whose traffic arrives at "
-            f"TCP {_HBONE}, and no ingress rule speaks of that port",
+            f"{policy} isolates {some(groups)} for egress, and no policy lets the "
+            f"{'sidecar' if len(groups) == 1 else 'sidecars'} reach {part} at TCP {doors[0].port}",
+            subject_of(policy),
+            isolation_place(policy, Direction.EGRESS),
+            tuple(Related(door.end.pod.place, f"{part} is {door.end}") for door in doors[:1] if door.end.pod),
+            denied(survey, groups[0], doors),
+            f"allow TCP {doors[0].port} to {doors[0].end}, by its labels and its namespace",
+        )
+
+
+def _arriving(survey: Survey, mesh: str, port: int, is_in: Callable[[Group], bool]) -> Iterator[Finding]:
+    """The workloads of a mesh that let traffic in, and none of it at the port where it arrives."""
+
+    def closed(whom: Isolated, group: Group) -> bool:
+        # Whoever lets nobody in has no traffic that could be lost.
+        return bool(whom.rules) and is_in(group) and not speaks_of(whom, port)
+
+    for policy, many in by_blamed(narrowed(survey, Direction.INGRESS, closed)):
+        groups = [group for one in many for group in one.groups]
+        rule = many[0].rules[0]
+        yield Finding(
+            CHECK.name,
+            CHECK.severity,
+            f"the traffic of {mesh} arrives at {some(groups)} on TCP {port}, and no ingress rule speaks of that port",
             subject_of(policy),
             isolation_place(policy, Direction.INGRESS),
-            (Related(place, f"{rules[0].origin} names other ports"),),
-            help=f"add TCP {_HBONE} to the ports of each rule that lets in pods of the mesh",
+            (Related(survey.section_of(rule.origin).place, f"{rule.origin} names other ports"),),
+            help=f"add TCP {port} to the ports of each rule that lets in pods of the mesh",
         )
 
 
 def _is_ambient(survey: Survey, group: Group) -> bool:
     own = group.pods[0].labels.get(_AMBIENT)
     return (own or survey.snapshot.namespace(group.namespace).labels.get(_AMBIENT)) == "ambient"
+
+
+class _Mesh(enum.Enum):
+    ISTIO = "istio-proxy"
+    """By the name that its sidecar has in every pod."""
+    LINKERD = "linkerd-proxy"
 
 
 class _Meshes:
@@ -183,12 +188,12 @@ class _Meshes:
         self.survey = survey
 
     @cached_property
-    def parts(self) -> dict[str, tuple[Door, ...]]:
-        """The parts of the control planes in the input that a sidecar must reach; each begins with its mesh."""
-        found = {"Istio's istiod": tuple(self._istiod())}
+    def parts(self) -> tuple[tuple[_Mesh, str, tuple[Door, ...]], ...]:
+        """The parts of the control planes in the input that a sidecar must reach."""
+        found = [(_Mesh.ISTIO, "Istio's istiod", tuple(self._istiod()))]
         for component, port in _LINKERD.items():
-            found[f"Linkerd's {component}"] = tuple(self._linkerd(component, port))
-        return {name: doors for name, doors in found.items() if doors}
+            found.append((_Mesh.LINKERD, f"Linkerd's {component}", tuple(self._linkerd(component, port))))
+        return tuple(one for one in found if one[2])
 
     def _istiod(self) -> Iterator[Door]:
         for service in self.survey.snapshot.services:
@@ -204,21 +209,21 @@ class _Meshes:
                     if end is not None:
                         yield Door(end, Protocol.TCP, port)
 
-    def of(self, group: Group) -> str:
-        """The mesh that a workload has a sidecar of; empty for none."""
+    def of(self, group: Group) -> _Mesh | None:
+        """The mesh that a workload has a sidecar of."""
         pod = group.pods[0]
-        for container, mesh in (("istio-proxy", "Istio's"), ("linkerd-proxy", "Linkerd's")):
-            if container in pod.hints.sidecars:
+        for mesh in _Mesh:
+            if mesh.value in pod.hints.sidecars:
                 return mesh
         if pod.addressed:
             # It runs, and nothing was added to it.
-            return ""
+            return None
         space = self.survey.snapshot.namespace(group.namespace).labels
         inject = pod.labels.get("sidecar.istio.io/inject") or pod.hints.annotation("sidecar.istio.io/inject")
         asked = space.get("istio-injection") == "enabled" or ("istio.io/rev" in space and _AMBIENT not in space)
-        if inject == "true" or (asked and inject != "false" and not pod.host_network):
-            return "Istio's"
-        return "Linkerd's" if pod.hints.annotation("linkerd.io/inject") in ("enabled", "ingress") else ""
+        if inject == "true" or (asked and inject != "false"):
+            return _Mesh.ISTIO
+        return _Mesh.LINKERD if pod.hints.annotation("linkerd.io/inject") in ("enabled", "ingress") else None
 
 
 CHECK = Check("mesh-control-plane-blocked", Severity.ERROR, _find, __doc__)

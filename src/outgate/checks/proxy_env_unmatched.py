@@ -71,7 +71,7 @@ When to ignore:
 
 References:
     - https://www.gnu.org/software/wget/manual/html_node/Proxies.html
-    - https://github.com/external-secrets/external-secrets/issues/149
+    - https://curl.se/docs/manpage.html#ENVIRONMENT
 """
 
 from __future__ import annotations
