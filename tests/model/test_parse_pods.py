@@ -195,6 +195,8 @@ def test_pods_of_a_kind_share_what_they_have_in_common() -> None:
     assert one.labels is other.labels
     assert one.ports is other.ports
     assert one.owner is other.owner
+    assert one.hints is other.hints
+    assert (one.hints.account, one.hints.sidecars, one.hints.before) == ("web", ("istio-proxy",), ("wait",))
 
 
 def test_the_type_has_the_fields_of_the_shape() -> None:
