@@ -24,7 +24,7 @@ from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
 from outgate.policy.rules import BlockMatch
 
-__all__ = ["Door", "Found", "Place", "Reach", "api_server", "cluster_dns", "passage", "rules_through"]
+__all__ = ["Door", "Found", "Place", "Reach", "api_server", "cluster_dns", "doors_of", "passage", "rules_through"]
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _API_PORT = 6443
@@ -126,7 +126,7 @@ def _through(namespace: str, name: str, snapshot: Snapshot) -> Iterator[Door]:
     """What a Service leads to; its slices alone where the Service itself is not in the input."""
     service = snapshot.service(namespace, name)
     if service is not None:
-        yield from _routes(snapshot, service)
+        yield from doors_of(snapshot, service)
         return
     for one in snapshot.slices:
         if (one.namespace, one.service) == (namespace, name):
@@ -136,7 +136,8 @@ def _through(namespace: str, name: str, snapshot: Snapshot) -> Iterator[Door]:
                         yield Door(Endpoint.at(snapshot, address), Protocol[port.protocol], port.port or 0)
 
 
-def _routes(snapshot: Snapshot, service: Service) -> Iterator[Door]:
+def doors_of(snapshot: Snapshot, service: Service) -> Iterator[Door]:
+    """What a Service leads to, dialled by its addresses within the cluster."""
     for route in routes_of(snapshot, service):
         dialled = None if route.address is None else (route.address, route.port)
         for backend in route.backends:

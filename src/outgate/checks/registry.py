@@ -50,6 +50,19 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ipv6-forgotten",
             "external-by-static-ip",
         ),
+        "What must be reached": (
+            "apiserver-unreachable",
+            "webhook-cut-off",
+            "workload-identity-blocked",
+            "proxy-env-unmatched",
+            "mesh-control-plane-blocked",
+        ),
+        "The network plugin": (
+            "secondary-interface-uncovered",
+            "startup-race",
+            "cni-not-enforcing",
+            "endport-ignored",
+        ),
         "What is superfluous": (
             "empty-block",
             "rule-redundant",

@@ -44,9 +44,17 @@ def note(words: str, quiet: bool = False) -> None:
 
 
 def read_input(
-    filename: Sequence[str], *, namespace: str | None, strict: bool, quiet: bool = False, keep: Keep | None = None
+    filename: Sequence[str],
+    *,
+    namespace: str | None,
+    strict: bool,
+    quiet: bool = False,
+    keep: Keep | None = None,
+    checks: bool = False,
 ) -> Loaded:
     """The objects of the input. `keep` is told each of them that is used.
+
+    With `checks` a live cluster is asked for what only checks look at as well.
 
     Raises:
         InvalidInput: something cannot be opened, or, with `strict`, any error.
@@ -58,7 +66,7 @@ def read_input(
     if not filename:
         raise UsageError("no input", hint=NO_INPUT)
     # What a server has printed is read as the server reads it: an answer is about what is in force.
-    sources = open_inputs(filename, quiet=quiet)
+    sources = open_inputs(filename, quiet=quiet, checks=checks)
     loaded = load(sources, strict=strict, namespace=namespace or "default", stored=None, keep=keep)
     if loaded.errors and loaded.objects == len(loaded.refused) + sum(loaded.skipped.values()):
         # An answer about the rest would be one about nothing, and "no connection is allowed" sounds like good news.
@@ -102,7 +110,7 @@ def read_side(text: str, *, namespace: str | None, strict: bool, quiet: bool = F
     return read_input((text,), namespace=namespace, strict=strict, quiet=quiet)
 
 
-def open_inputs(texts: Sequence[str], *, quiet: bool = False) -> list[str | Source]:
+def open_inputs(texts: Sequence[str], *, quiet: bool = False, checks: bool = False) -> list[str | Source]:
     """The inputs as `outgate.cluster.load` takes them: what is no file is fetched, and what is missing of it is said.
 
     Raises:
@@ -125,7 +133,7 @@ def open_inputs(texts: Sequence[str], *, quiet: bool = False) -> list[str | Sour
             clusters += 1
             if clusters > 1:
                 raise UsageError("an input has one live cluster at most", hint="outgate diff compares two")
-            found.append(_from_cluster(rest))
+            found.append(_from_cluster(rest, checks=checks))
         else:
             found.append(text)
     return found
@@ -141,13 +149,13 @@ def _from_git(text: str, quiet: bool) -> list[Source]:
     return [Text(name, data) for name, data in revision.files]
 
 
-def _from_cluster(context: str) -> Source:
+def _from_cluster(context: str, *, checks: bool) -> Source:
     from outgate.cluster import Objects
     from outgate.cluster.client import Client
     from outgate.cluster.live import fetch, find_access
 
     with Client(find_access(context or None, chosen_kubeconfig(), os.environ, _run_plugin)) as client:
-        fetched = fetch(client)
+        fetched = fetch(client, checks=checks)
         for words in fetched.notes:
             # Said even with -q: an answer without the Services is another answer.
             note(f"note: {words}")

@@ -25,8 +25,9 @@ def snapshot(
     """Save what Outgate reads of a cluster, without secrets.
 
     The file is a List of Kubernetes objects in JSON, one a line, with the fields that decide about traffic: names,
-    labels, ports, addresses, selectors and owners, and network policies whole. What containers run, their environment
-    and their volumes are not in it. Every verb reads it with -f and answers as it would have answered for the cluster.
+    labels, ports, addresses, selectors and owners, network policies whole, and what says who calls the API server and
+    whom it calls. What containers run and mount is not in it, and of their environment only what names proxies and the
+    like, without passwords. Every verb reads it with -f and answers as it would have answered for the cluster.
 
     \b
     Examples:
@@ -43,7 +44,7 @@ def snapshot(
     from outgate.cluster.saved import Saved
 
     saved = Saved()
-    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet, keep=saved.keep)
+    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet, keep=saved.keep, checks=True)
     for line in saved.lines():
         click.echo(line)
     if verbose:

@@ -2,8 +2,9 @@
 
 The file is a ``List`` in JSON, one object a line, so that `diff` and `grep` are of use on it. An object has the fields
 that `outgate.model.parse` reads (names, labels, ports, addresses, selectors, owners; of a policy its ``spec`` and its
-annotations as well). What a pod's containers run, their environment, their volumes, and whatever else may be a secret
-is not there because it was never read: see `outgate.model.parse_shapes`.
+annotations as well). What a pod's containers run, their volumes, and whatever else may be a secret is not there because
+it was never read: see `outgate.model.parse_shapes`. Of their environment the few variables that `outgate.model.hints`
+names are there, a proxy's URL without its password.
 
 Reading the file gives the Snapshot that it was made from. Objects of a server keep their ``uid`` and
 ``resourceVersion``, by which the reader knows that they are to be read as the server reads them.
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from outgate.model.hints import trimmed
 from outgate.model.parse_shapes import OBJECTS
 
 __all__ = ["Saved"]
@@ -38,7 +40,7 @@ class Saved:
         """Take an object as it was decoded; a later one of the same name replaces it."""
         metadata = {name: one for name, one in value["metadata"].items() if name not in _DROPPED}
         key = (_ORDER[kind], kind, metadata.get("namespace", ""), metadata["name"])
-        self._objects[key] = {"apiVersion": version, "kind": kind, **value, "metadata": metadata}
+        self._objects[key] = {"apiVersion": version, "kind": kind, **trimmed(value), "metadata": metadata}
 
     def __len__(self) -> int:
         return len(self._objects)

@@ -14,11 +14,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
-from outgate.model.objects import EndpointSlice, Ingress, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
+from outgate.model.objects import (
+    Binding,
+    Callout,
+    EndpointSlice,
+    Ingress,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    Owner,
+    Pod,
+    Service,
+    ServiceAccount,
+    Workload,
+)
 from outgate.model.parse_decode import Flaw, decode
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
 from outgate.model.parse_policy import network_policy
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_types import Struct
 from outgate.model.place import Document, Place, spell
 from outgate.model.snapshot import Snapshot
 from outgate.model.validate import (
@@ -35,7 +49,16 @@ if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON 
 
 __all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse"]
 
-_CLUSTER_WIDE = ("Namespace", "Node")
+_CLUSTER_WIDE = (
+    "Namespace",
+    "Node",
+    "ClusterRoleBinding",
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "APIService",
+)
+_FREELY_NAMED = ("RoleBinding", "ClusterRoleBinding", "APIService")
+"""Kinds whose names need only be a step of a path: ``system:node-proxier``, ``v1.``."""
 _NETWORKING = "networking.k8s.io/v1"
 _NETWORKING_KINDS = ("IngressClass", "IPAddress", "ServiceCIDR")
 _FROM_SERVER = ("uid", "resourceVersion")
@@ -292,6 +315,9 @@ class _Reader:
                 policies=[one for one in everything if isinstance(one, NetworkPolicy)],
                 workloads=workloads,
                 ingresses=[one for one in everything if isinstance(one, Ingress)],
+                accounts=[one for one in everything if isinstance(one, ServiceAccount)],
+                bindings=[one for one in everything if isinstance(one, Binding)],
+                callouts=[one for one in everything if isinstance(one, Callout)],
             ),
             tuple(self.refused),
             tuple(self.warnings),
@@ -364,7 +390,8 @@ def _flaws(value: Mapping[str, Any], kind: str, stored: bool) -> Iterator[Flaw]:
     if kind == "NetworkPolicy":
         yield from network_policy_flaws(value, stored=stored)
     elif not stored:
-        yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
+        free = kind in _FREELY_NAMED
+        yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE, freely_named=free)
         template = value.get("spec", {}).get("template")
         if template is not None:
             # The server leaves "metadata" out of this path.

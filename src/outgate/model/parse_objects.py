@@ -13,8 +13,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from outgate.model.hints import hints_of
 from outgate.model.objects import (
     Address,
+    Binding,
+    Callout,
     ContainerPort,
     EndpointSlice,
     Ingress,
@@ -24,11 +27,13 @@ from outgate.model.objects import (
     Owner,
     Pod,
     Service,
+    ServiceAccount,
     ServicePort,
     SliceEndpoint,
     SlicePort,
     Workload,
 )
+from outgate.model.parse_access import ACCESS_READERS
 from outgate.model.parse_decode import Flaw
 from outgate.model.place import Path, Place
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
@@ -47,7 +52,9 @@ class HostPod:
     pod: Pod
 
 
-Made = Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice | Ingress
+Made = (
+    Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice | Ingress | ServiceAccount | Binding | Callout
+)
 
 
 class Troubles:
@@ -113,6 +120,7 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
         uid=metadata.get("uid", ""),
         hostname=spec.get("hostname", ""),
         subdomain=spec.get("subdomain", ""),
+        hints=hints_of(metadata, spec),
         place=place,
     )
     yield HostPod(pod) if host and not addresses else pod
@@ -205,6 +213,7 @@ def _workload_reader(kind: str, *steps: str) -> Reader:
             replicas=spec.get("replicas", 1),
             owner=_owner(metadata),
             node=inner.get("nodeName", ""),
+            hints=hints_of(template.get("metadata", {}), inner),
             place=place,
         )
 
@@ -373,6 +382,7 @@ READERS: Mapping[str, Reader] = {
     "EndpointSlice": _endpoint_slice,
     "Node": _node,
     "Ingress": _ingress,
+    **ACCESS_READERS,
     "CronJob": _workload_reader("CronJob", "jobTemplate", "spec"),
     **{
         kind: _workload_reader(kind)
