@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from typing import Any
 
 import pytest
 
+from outgate.cluster.jsontext import read_typed
+from outgate.cluster.reading import Unreadable
 from outgate.model import ContainerPort, Ingress, Owner, Pod, Service, ServicePort
 from outgate.model.objects import SliceEndpoint, SlicePort
+from outgate.model.parse import parse
 from outgate.model.parse_objects import READERS, HostPod, Troubles, replica_set_of
 from outgate.model.parse_shapes import OBJECTS
 from outgate.model.place import NOWHERE
@@ -437,3 +441,32 @@ def test_a_reader_collects_all_its_troubles() -> None:
     value = {"metadata": {"name": "x", "namespace": "n"}, "spec": {"clusterIPs": ["a", "b"]}}
     list(READERS["Service"](value, NOWHERE, troubles))
     assert [flaw.path for flaw in troubles.flaws] == [("spec", "clusterIPs", 0), ("spec", "clusterIPs", 1)]
+
+
+_UNSUPPORTED = 'Unsupported value: "x": supported values: "SCTP", "TCP", "UDP"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "complaint"),
+    [
+        ("Service", {"ports": [{"port": 53, "protocol": "x"}]}, f"spec.ports[0].protocol: {_UNSUPPORTED}"),
+        ("Service", {"ports": [{"port": 0}]}, "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535"),
+        ("Service", {"ports": [{"port": 1, "targetPort": 65536}]}, "spec.ports[0].targetPort: Invalid value: 65536"),
+        (
+            "Pod",
+            {"containers": [{"ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "x"}]}]},
+            f"spec.containers[0].ports[1].protocol: {_UNSUPPORTED}",
+        ),
+        (
+            "Pod",
+            {"containers": [{}, {"ports": [{"containerPort": 70000}]}]},
+            "spec.containers[1].ports[0].containerPort: Invalid value: 70000",
+        ),
+    ],
+)
+def test_ports_that_are_none(kind: str, spec: Object, complaint: str) -> None:
+    """The server refuses them, so nothing behind has to ask again; by either way to read a pod."""
+    manifest = thing(kind, spec=spec)
+    for found in (parsed(manifest), parse(read_typed(json.dumps(manifest).encode(), "a.json", Unreadable()))):
+        (error,) = found.errors
+        assert f"{error.path}: {error.message}".startswith(complaint)

@@ -39,9 +39,12 @@ from outgate.model.place import Path, Place
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
 from outgate.model.validate_text import port_name, port_number, quote
 
-__all__ = ["READERS", "HostPod", "Made", "Troubles", "replica_set_of", "top_owner"]
+__all__ = ["PORT_PROTOCOLS", "READERS", "HostPod", "Made", "Troubles", "replica_set_of", "top_owner"]
 
 _HASH_LABEL = "pod-template-hash"
+PORT_PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
+"""What a port may be of (core/v1 Protocol)."""
+
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -84,6 +87,22 @@ class Troubles:
                 tuple(self.address(text, (*at, i)))
         return tuple(found)
 
+    def protocol(self, port: Mapping[str, Any], at: Path) -> str:
+        """The protocol of a port, TCP where none is given; a flaw where no port has it (ValidateProtocol)."""
+        text: str = port.get("protocol") or "TCP"
+        if text not in PORT_PROTOCOLS:
+            place = (*at, "protocol")
+            known = ", ".join(map(quote, sorted(PORT_PROTOCOLS)))
+            self.flaws.append(Flaw(place, f"Unsupported value: {quote(text)}: supported values: {known}", place))
+            return "TCP"
+        return text
+
+    def number(self, number: int, at: Path) -> int:
+        """A number as a port, with a flaw where it is none."""
+        for words in port_number(number):
+            self.flaws.append(Flaw(at, f"Invalid value: {number}: {words}", at))
+        return number
+
     def network(self, text: str, at: Path) -> Iterator[Network]:
         """The block, or nothing and a flaw."""
         network = read_cidr(text)
@@ -112,7 +131,7 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
         labels=labels,
         addresses=addresses,
         node=spec.get("nodeName", ""),
-        ports=_container_ports(spec),
+        ports=_container_ports(spec, ("spec",), troubles),
         host_network=host,
         finished=status.get("phase") in ("Succeeded", "Failed"),
         ready=_is_ready(metadata, status),
@@ -174,19 +193,18 @@ def replica_set_of(pod: Pod) -> str:
     return f"{pod.owner.name}-{suffix}" if suffix and pod.owner is not None and pod.owner.kind == "Deployment" else ""
 
 
-def _container_ports(spec: Mapping[str, Any]) -> tuple[ContainerPort, ...]:
-    running = [
-        *spec.get("containers", ()),
-        *(one for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"),
-    ]
-    if not running:
-        return ()
-    return tuple(
-        ContainerPort(port["containerPort"], port.get("protocol") or "TCP", port.get("name", ""))
-        for container in running
-        for port in container.get("ports", ())
-        if "containerPort" in port
-    )
+def _container_ports(spec: Mapping[str, Any], at: Path, troubles: Troubles) -> tuple[ContainerPort, ...]:
+    found = []
+    for field in ("containers", "initContainers"):
+        for i, container in enumerate(spec.get(field, ())):
+            if field == "initContainers" and container.get("restartPolicy") != "Always":
+                continue
+            for k, port in enumerate(container.get("ports", ())):
+                if "containerPort" in port:
+                    place = (*at, field, i, "ports", k)
+                    number = troubles.number(port["containerPort"], (*place, "containerPort"))
+                    found.append(ContainerPort(number, troubles.protocol(port, place), port.get("name", "")))
+    return tuple(found)
 
 
 def _workload_reader(kind: str, *steps: str) -> Reader:
@@ -208,7 +226,7 @@ def _workload_reader(kind: str, *steps: str) -> Reader:
             namespace=metadata["namespace"],
             name=metadata["name"],
             labels=template.get("metadata", {}).get("labels", {}),
-            ports=_container_ports(inner),
+            ports=_container_ports(inner, ("spec", *steps, "template", "spec"), troubles),
             host_network=inner.get("hostNetwork", False),
             replicas=spec.get("replicas", 1),
             owner=_owner(metadata),
@@ -231,7 +249,9 @@ def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iter
         name=metadata["name"],
         cluster_ips=() if headless or external else troubles.addresses(texts, ("spec", "clusterIPs")),
         selector=spec.get("selector") or None,
-        ports=tuple(map(_service_port, spec.get("ports", ()))),
+        ports=tuple(
+            _service_port(port, ("spec", "ports", i), troubles) for i, port in enumerate(spec.get("ports", ()))
+        ),
         headless=headless and not external,
         external_name=spec.get("externalName", "") if external else "",
         external_ips=(
@@ -243,12 +263,17 @@ def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iter
     )
 
 
-def _service_port(port: Mapping[str, Any]) -> ServicePort:
+def _service_port(port: Mapping[str, Any], at: Path, troubles: Troubles) -> ServicePort:
     number = port.get("port", 0)
+    if "port" in port:
+        troubles.number(number, (*at, "port"))
+    target = port.get("targetPort") or number
+    if isinstance(target, int) and port.get("targetPort"):
+        troubles.number(target, (*at, "targetPort"))
     return ServicePort(
         number,
-        port.get("protocol") or "TCP",
-        port.get("targetPort") or number,
+        troubles.protocol(port, at),
+        target,
         port.get("name", ""),
         port.get("nodePort", 0),
     )
@@ -274,7 +299,7 @@ def _endpoint_slice(value: Mapping[str, Any], place: Place, troubles: Troubles) 
         metadata["name"],
         metadata.get("labels", {}).get(_SERVICE_LABEL, ""),
         tuple(endpoints),
-        tuple(_slice_port(one) for one in value.get("ports", ())),
+        tuple(_slice_port(one, ("ports", i), troubles) for i, one in enumerate(value.get("ports", ()))),
         place,
     )
 
@@ -289,7 +314,8 @@ def _endpoints(value: Mapping[str, Any], place: Place, troubles: Troubles) -> It
                 address = tuple(troubles.address(one.get("ip", ""), ("subsets", i, field, k, "ip")))
                 target = _target(one, metadata["namespace"])
                 endpoints.append(SliceEndpoint(address, ready, target, one.get("hostname", "")))
-        ports = tuple(_slice_port(one) for one in subset.get("ports", ()))
+        at: Path = ("subsets", i, "ports")
+        ports = tuple(_slice_port(one, (*at, k), troubles) for k, one in enumerate(subset.get("ports", ())))
         yield EndpointSlice(
             metadata["namespace"], metadata["name"], metadata["name"], tuple(endpoints), ports, place / "subsets" / i
         )
@@ -300,8 +326,11 @@ def _target(endpoint: Mapping[str, Any], namespace: str) -> tuple[str, str] | No
     return (target.get("namespace") or namespace, target.get("name", "")) if target.get("kind") == "Pod" else None
 
 
-def _slice_port(port: Mapping[str, Any]) -> SlicePort:
-    return SlicePort(port.get("port"), port.get("protocol") or "TCP", port.get("name", ""))
+def _slice_port(port: Mapping[str, Any], at: Path, troubles: Troubles) -> SlicePort:
+    number = port.get("port")
+    if number:
+        troubles.number(number, (*at, "port"))
+    return SlicePort(number, troubles.protocol(port, at), port.get("name", ""))
 
 
 def _node(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:

@@ -21,7 +21,7 @@ from outgate.model.hints import ANNOTATIONS, Hints, hints_of
 from outgate.model.labels import Labels
 from outgate.model.objects import Address, ContainerPort, Owner, Pod
 from outgate.model.parse_decode import plain_type
-from outgate.model.parse_objects import HostPod, top_owner
+from outgate.model.parse_objects import PORT_PROTOCOLS, HostPod, top_owner
 from outgate.model.parse_shapes import ENV, METADATA
 from outgate.model.parse_types import STRING_MAP
 from outgate.model.place import Document, Place
@@ -163,7 +163,8 @@ class PodReader:
         status = _NO_STATUS if text.status is msgspec.UNSET else text.status
         addresses = _pod_addresses(status, host=spec.hostNetwork)
         hints = self._hints_of(metadata, spec)
-        if addresses is None or hints is None:
+        ports = self._container_ports(spec)
+        if addresses is None or hints is None or ports is None:
             return None
         pod = Pod(
             self._names.setdefault(namespace, namespace),
@@ -171,7 +172,7 @@ class PodReader:
             shared[0],
             addresses,
             self._names.setdefault(spec.nodeName, spec.nodeName),
-            self._container_ports(spec),
+            ports,
             spec.hostNetwork,
             status.phase in ("Succeeded", "Failed"),
             metadata.deletionTimestamp is msgspec.UNSET and _is_ready(status),
@@ -198,8 +199,11 @@ class PodReader:
             good.add(generated)
         return True
 
-    def _container_ports(self, spec: _Spec) -> tuple[ContainerPort, ...]:
-        """As `outgate.model.parse_objects` counts them: sidecars run as long as the pod, other init containers not."""
+    def _container_ports(self, spec: _Spec) -> tuple[ContainerPort, ...] | None:
+        """As `outgate.model.parse_objects` counts them: sidecars run as long as the pod, other init containers not.
+
+        None where one is no port at all.
+        """
         ports = [port for container in spec.containers for port in container.ports]
         for container in spec.initContainers:
             if container.restartPolicy == "Always":
@@ -213,6 +217,8 @@ class PodReader:
         )
         made = self._ports.get(said)
         if made is None:
+            if not all(protocol in PORT_PROTOCOLS and 1 <= number <= 65535 for number, protocol, _ in said):
+                return None
             made = self._ports[said] = tuple(ContainerPort(*one) for one in said)
         return made
 
