@@ -7,6 +7,7 @@ and nothing opens a file or a socket (`outgate.cluster`).
 from outgate.model.labels import LabelSelector, Operator, Requirement
 from outgate.model.objects import (
     BlockPeer,
+    Container,
     ContainerPort,
     Direction,
     EndpointSlice,
@@ -29,6 +30,7 @@ from outgate.model.snapshot import Snapshot
 __all__ = [
     "NOWHERE",
     "BlockPeer",
+    "Container",
     "ContainerPort",
     "Direction",
     "Document",

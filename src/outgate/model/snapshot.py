@@ -57,6 +57,8 @@ class Snapshot:
     policies: tuple[NetworkPolicy, ...] = ()
     workloads: tuple[Workload, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
+    settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """Of ConfigMaps by which network plugins are set, what `outgate.model.switches` knows: by namespace and name."""
 
     @classmethod
     def of(
@@ -70,6 +72,7 @@ class Snapshot:
         policies: Iterable[NetworkPolicy] = (),
         workloads: Iterable[Workload] = (),
         ingresses: Iterable[Ingress] = (),
+        settings: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
         templates = _by_name(workloads)
@@ -88,6 +91,7 @@ class Snapshot:
             policies=kept[2],
             workloads=templates,
             ingresses=entrances,
+            settings=dict(sorted((settings or {}).items())),
         )
 
     def with_policies(self, policies: Iterable[NetworkPolicy]) -> Snapshot:
