@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from outgate.analysis.doctor_facts import Facts, plain
 from outgate.model import Container, Node, Pod, Snapshot
 
-__all__ = ["PLUGINS", "Daemon", "Enforces", "Network", "Plugin", "Switch", "daemons", "networks", "unmanaged"]
+__all__ = ["PLUGINS", "Daemon", "Enforces", "Network", "Plugin", "Switch", "daemons", "flag", "networks", "unmanaged"]
 
 
 class Enforces(enum.Enum):
@@ -323,11 +323,15 @@ def _plugin_of(daemon: Daemon) -> Iterator[Plugin]:
 
 
 def _covered(snapshot: Snapshot, network: Network) -> Network:
-    """With the nodes on which it is ready, where the input has pods and nodes."""
-    pods = network.daemon.pods if network.daemon is not None else ()
-    wanted = [name for name, node in snapshot.nodes.items() if not unmanaged(node)]
-    if not wanted or all(pod.assumed for pod in snapshot.endpoints):
+    """With the nodes on which it is ready, where the input has nodes, and pods of the daemon's namespace."""
+    if network.daemon is None:
         return network
+    wanted = [name for name, node in snapshot.nodes.items() if not unmanaged(node)]
+    beside = snapshot.pods_by_namespace.get(network.daemon.namespace, ())
+    if not wanted or all(pod.assumed for pod in beside):
+        # An input of one namespace's pods says nothing about those of another.
+        return network
+    pods = network.daemon.pods
     ready = {pod.node for pod in pods if pod.ready}
     return replace(
         network,

@@ -255,7 +255,10 @@ class _Reader:
 
     def _setting(self, document: Document) -> bool:
         """Keep what a ConfigMap says of how the network is set, if it is one of those that do."""
-        whole = document.whole()
+        whole = document.value
+        if isinstance(whole, dict) and "metadata" not in whole and document.again is not None:
+            # A reader of JSON keeps of what is not ours no more than its kind.
+            whole = document.again()
         if not isinstance(whole, dict):
             return False
         metadata = _metadata_of(whole)
