@@ -45,12 +45,14 @@ def pods_of(path: str, labels: Mapping[str, str], *on: str, ready: bool = True) 
     return made
 
 
-def nodes(*names: str, info: Mapping[str, str] | None = None, **labels: str) -> list[Manifest]:
+def nodes(
+    *names: str, info: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
+) -> list[Manifest]:
     """Nodes of Linux, of this version, or of what `info` says."""
     told = {"kubeletVersion": "v1.31.2", "kernelVersion": "6.1.0-13-amd64", "operatingSystem": "linux", **(info or {})}
     made = []
     for number, name in enumerate(names):
-        one = node(name, [f"192.168.50.{number + 1}"], **labels)
+        one = node(name, [f"192.168.50.{number + 1}"], **(labels or {}))
         one["status"]["nodeInfo"] = told
         made.append(one)
     return made

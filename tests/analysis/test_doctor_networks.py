@@ -185,14 +185,14 @@ def test_k3s(arguments: str, enforces: Enforces, switch: Switch) -> None:
 def test_eks_auto_mode(settings: dict[str, str] | None, live: Any, enforces: Enforces, switch: Switch) -> None:
     """Without a DaemonSet; that a ConfigMap does not exist is known of a live cluster alone."""
     told = [] if settings is None else [config("amazon-vpc-cni", settings)]
-    found = network_of(*nodes("a", **{"eks.amazonaws.com/compute-type": "auto"}), *told, live=live)
+    found = network_of(*nodes("a", labels={"eks.amazonaws.com/compute-type": "auto"}), *told, live=live)
     assert (found.plugin, found.enforces, found.switch) == ("EKS Auto Mode", enforces, switch)
 
 
 @pytest.mark.parametrize("label", ["kubernetes.azure.com/cluster", "cloud.google.com/gke-nodepool"])
 def test_clouds_whose_clusters_may_have_no_engine(label: str) -> None:
     """What is missing is known only where what is there is in the input."""
-    some = nodes("a", **{label: "x"})
+    some = nodes("a", labels={label: "x"})
     proxy = daemon("kube-system/kube-proxy", key("kube-proxy"))
     assert network_of(*some, proxy).enforces is NO
     assert networks(facts_of(some)) == ()

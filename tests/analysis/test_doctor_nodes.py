@@ -142,7 +142,7 @@ def test_nodes_that_it_could_not_run_on() -> None:
 
 def test_nodes_where_nothing_enforces() -> None:
     """Whatever the plugin does elsewhere."""
-    fargate = nodes("f", **{"eks.amazonaws.com/compute-type": "fargate"})
+    fargate = nodes("f", labels={"eks.amazonaws.com/compute-type": "fargate"})
     windows = nodes("w", info={"operatingSystem": "windows", "kernelVersion": "10.0.20348.2762"})
     lines = agent(*nodes("a"), *fargate, *windows)
     assert [line.words for line in lines if line.topic == "nodes"] == [

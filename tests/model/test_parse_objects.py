@@ -340,6 +340,7 @@ def test_how_the_network_is_started(kind: str) -> None:
     assert containers(router, {"image": "x/other"}) == (Container(switches=("--run-firewall=false",)),)
     assert containers({"image": "x/other", "args": ["--password=x"]}) == ()
     assert containers({"args": []}) == ()
+    assert containers({"image": "x", "command": None, "args": None, "name": None}) == ()
     assert containers({"ports": []}) is None
     assert containers() is None
 

@@ -73,7 +73,9 @@ def probe(
     except ClusterError as error:
         reason = error.message
     except BaseException:
-        # An interrupt, or a bug: what was made is removed before anybody hears of it.
+        # An interrupt, or a bug: what was made is removed before anybody hears of it, over a connection on which no
+        # answer is waited for.
+        client.close()
         canary.clean_up()
         raise
     left = canary.clean_up()
