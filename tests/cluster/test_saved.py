@@ -158,6 +158,31 @@ def test_checks_find_the_same_in_what_is_saved(name: str) -> None:
     assert said[0] == said[1] != []
 
 
+def test_how_the_network_is_switched_is_saved() -> None:
+    """And nothing beside it: what is known by name reads back, from files and from servers, and the rest is gone."""
+    secret = "s3cret"
+    container = {
+        "name": "aws-eks-nodeagent", "image": f"registry.example/{secret}:1", "ports": [{"containerPort": 80}],
+        "args": ["--enable-network-policy=true", f"--password={secret}"], "command": [secret],
+    }  # fmt: skip
+    annotations = {"k3s.io/node-args": f'["server","--token","{secret}"]', "a": secret}
+    data = {"enable-policy": "never", "token": secret}
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [container, {"image": secret}]}}
+    manifests = [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "annotations": annotations}},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b", "annotations": {"a": secret}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config"}, "data": data},
+        *({**workload(kind, "web"), "spec": {"template": template}} for kind in ("DaemonSet", "Deployment")),
+    ]
+    loaded, text = saved(manifests)
+    assert secret not in text
+    assert again(text).snapshot == loaded.snapshot
+    assert loaded.snapshot.settings == {("default", "cilium-config"): {"enable-policy": "never"}}
+    assert all(len(one.containers or ()) == 1 for one in loaded.snapshot.workloads)
+    kinds = [json.loads(line.rstrip(","))["kind"] for line in text.splitlines()[1:-1]]
+    assert kinds == ["Node", "Node", "ConfigMap", "Deployment", "DaemonSet"]
+
+
 def test_the_file_is_a_list_with_an_object_a_line() -> None:
     """In the order in which they can be applied, each on its line, so that `diff` shows which one has changed."""
     _, text = saved([policy("b/p", {}), pod("b/z", []), pod("b/a", []), namespace("b"), workload("Deployment", "d")])

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outgate.cluster.jsontext import read_typed
+from outgate.cluster.reading import Unreadable
 from outgate.model import Pod
 from outgate.model.parse import Parsed, parse
 from outgate.model.parse_pods import PodReader, PodText, TypedPod
@@ -214,3 +216,35 @@ def test_the_type_has_the_fields_of_the_shape() -> None:
 
     top = [field for field in msgspec.structs.fields(PodText) if field.name not in ("kind", "apiVersion")]
     same(tuple(top), OBJECTS["v1", "Pod"])
+
+
+_UNSUPPORTED = 'Unsupported value: "x": supported values: "SCTP", "TCP", "UDP"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "complaint"),
+    [
+        ("Service", {"ports": [{"port": 53, "protocol": "x"}]}, f"spec.ports[0].protocol: {_UNSUPPORTED}"),
+        ("Service", {"ports": [{"port": 0}]}, "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535"),
+        ("Service", {"ports": [{"port": 1, "targetPort": 65536}]}, "spec.ports[0].targetPort: Invalid value: 65536"),
+        (
+            "Pod",
+            {"containers": [{"ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "x"}]}]},
+            f"spec.containers[0].ports[1].protocol: {_UNSUPPORTED}",
+        ),
+        (
+            "Pod",
+            {"containers": [{}, {"ports": [{"containerPort": 70000}]}]},
+            "spec.containers[1].ports[0].containerPort: Invalid value: 70000",
+        ),
+    ],
+)
+def test_ports_that_are_none(kind: str, spec: dict[str, Any], complaint: str) -> None:
+    """The server refuses them, so nothing behind has to ask again; by either way to read a pod."""
+    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "shop"}, "spec": spec}
+    for found in (
+        parse([Document("a.yaml", manifest)]),
+        parse(read_typed(json.dumps(manifest).encode(), "a.json", Unreadable())),
+    ):
+        (error,) = found.errors
+        assert f"{error.path}: {error.message}".startswith(complaint)

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from outgate.model.switches import CONTAINERS
+
 __all__ = [
     "ANNOTATIONS",
     "NO_HINTS",
@@ -154,6 +156,7 @@ def _trimmed(container: Mapping[str, Any], *, named: bool) -> dict[str, Any]:
     kept = _variables(made.pop("env", ()))
     if kept:
         made["env"] = [{"name": name, "value": value} if value else {"name": name} for name, value in kept]
-    if not named and _name(made) not in SIDECARS:
+    # What else is known by name says how the network is switched.
+    if not named and _name(made) not in (*SIDECARS, *CONTAINERS):
         made.pop("name", None)
     return made

@@ -22,6 +22,7 @@ __all__ = [
     "BlockPeer",
     "Called",
     "Callout",
+    "Container",
     "ContainerPort",
     "Direction",
     "EndpointSlice",
@@ -119,6 +120,17 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a template, as far as it tells how the network works (see `outgate.model.switches`)."""
+
+    name: str = ""
+    image: str = ""
+    """The last step of the image's name, with its tag: where it comes from says nothing here. Known ones only."""
+    switches: tuple[str, ...] = ()
+    """Of its arguments the known ones, as ``--name=value``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob: a template of pods."""
 
@@ -133,6 +145,8 @@ class Workload:
     owner: Owner | None = None
     node: str = ""
     hints: Hints = NO_HINTS
+    containers: tuple[Container, ...] | None = None
+    """Those of a DaemonSet or a Deployment of which something is known by name; None where the input says nothing."""
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -145,6 +159,13 @@ class Node:
     addresses: tuple[Address, ...] = ()
     pod_cidrs: tuple[Network, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+    kubelet: str = ""
+    """``status.nodeInfo.kubeletVersion``; like the others of this object empty where it does not say."""
+    kernel: str = ""
+    system: str = ""
+    """``status.nodeInfo.operatingSystem``: linux or windows."""
+    switches: tuple[str, ...] | None = None
+    """How a k3s server was started, as far as it is known; None where nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

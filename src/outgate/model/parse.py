@@ -35,6 +35,7 @@ from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
 from outgate.model.parse_types import Struct
 from outgate.model.place import Document, Place, spell
 from outgate.model.snapshot import Snapshot
+from outgate.model.switches import SETTINGS, settings
 from outgate.model.validate import (
     identity_flaws,
     label_flaws,
@@ -198,6 +199,7 @@ class _Reader:
         self.skipped: Counter[str] = Counter()
         self.generated: Counter[tuple[str, str, str]] = Counter()
         self.objects = 0
+        self.settings: dict[tuple[str, str], Mapping[str, str]] = {}
         self.pods: PodReader | None = None
 
     def pod(self, typed: TypedPod) -> None:
@@ -234,7 +236,8 @@ class _Reader:
         assert isinstance(kind, str)
         shape = OBJECTS.get((version, kind))
         if shape is None:
-            self.skipped[f"{version}/{kind}"] += 1
+            if (version, kind) != ("v1", "ConfigMap") or not self._setting(document):
+                self.skipped[f"{version}/{kind}"] += 1
             return
         self._object(document, value, version, kind, shape)
 
@@ -272,6 +275,25 @@ class _Reader:
         if self.keep is not None:
             self.keep(version, kind, decoded.value)
         self._warn(document, (*troubles.warnings, *_repetitions(document, shape)))
+
+    def _setting(self, document: Document) -> bool:
+        """Keep what a ConfigMap says of how the network is set, if it is one of those that do."""
+        whole = document.value
+        if isinstance(whole, dict) and "metadata" not in whole and document.again is not None:
+            # A reader of JSON keeps of what is not ours no more than its kind.
+            whole = document.again()
+        if not isinstance(whole, dict):
+            return False
+        metadata = _metadata_of(whole)
+        name = _text(metadata.get("name"))
+        if name not in SETTINGS:
+            return False
+        namespace = _text(metadata.get("namespace")) or self.default_namespace
+        found = settings(name, whole.get("data"))
+        self.settings[namespace, name] = found
+        if self.keep is not None:
+            self.keep("v1", "ConfigMap", {"metadata": {"name": name, "namespace": namespace}, "data": found})
+        return True
 
     def _generate(self, kind: str, metadata: Mapping[str, Any]) -> str:
         """A name for ``generateName``: the server appends five characters of its own choice, and so do we."""
@@ -318,6 +340,7 @@ class _Reader:
                 accounts=[one for one in everything if isinstance(one, ServiceAccount)],
                 bindings=[one for one in everything if isinstance(one, Binding)],
                 callouts=[one for one in everything if isinstance(one, Callout)],
+                settings=self.settings,
             ),
             tuple(self.refused),
             tuple(self.warnings),

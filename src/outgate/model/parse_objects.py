@@ -18,6 +18,7 @@ from outgate.model.objects import (
     Address,
     Binding,
     Callout,
+    Container,
     ContainerPort,
     EndpointSlice,
     Ingress,
@@ -36,6 +37,7 @@ from outgate.model.objects import (
 from outgate.model.parse_access import ACCESS_READERS
 from outgate.model.parse_decode import Flaw
 from outgate.model.place import Path, Place
+from outgate.model.switches import container_of, node_switches
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
 from outgate.model.validate_text import port_name, port_number, quote
 
@@ -232,10 +234,23 @@ def _workload_reader(kind: str, *steps: str) -> Reader:
             owner=_owner(metadata),
             node=inner.get("nodeName", ""),
             hints=hints_of(template.get("metadata", {}), inner),
+            containers=_started(inner) if kind in _STARTED else None,
             place=place,
         )
 
     return read
+
+
+_STARTED = ("DaemonSet", "Deployment")
+
+
+def _started(spec: Mapping[str, Any]) -> tuple[Container, ...] | None:
+    """The containers that are known, where the input says how they are started: it may come from who does not know."""
+    containers = spec.get("containers", ())
+    if not any("image" in one or "args" in one for one in containers):
+        return None
+    known = (Container(*container_of(one)) for one in containers)
+    return tuple(one for one in known if one != Container())
 
 
 def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
@@ -343,12 +358,17 @@ def _node(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterato
         for address in troubles.address(one.get("address", ""), ("status", "addresses", i, "address"))
     ]
     blocks = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    told = value.get("status", {}).get("nodeInfo", {})
     yield Node(
         metadata["name"],
         metadata.get("labels", {}),
         tuple(dict.fromkeys(addresses)),
         tuple(block for i, text in enumerate(blocks) for block in troubles.network(text, ("spec", "podCIDRs", i))),
         place,
+        told.get("kubeletVersion", ""),
+        told.get("kernelVersion", ""),
+        told.get("operatingSystem", ""),
+        node_switches(metadata.get("annotations", {})),
     )
 
 

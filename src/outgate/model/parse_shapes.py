@@ -145,19 +145,18 @@ _POD_METADATA = _annotated(*ANNOTATIONS)
 ENV = Listing(Struct("EnvVar", {"name": OPAQUE, "value": OPAQUE}))
 """An environment. A value that is no string is for the API server to refuse."""
 
-_CONTAINERS = Listing(
-    Struct(
-        "Container",
-        {
-            "name": OPAQUE,
-            "env": ENV,
-            "restartPolicy": Text("v1.ContainerRestartPolicy"),
-            "ports": Listing(
-                Struct("ContainerPort", {"name": STRING, "containerPort": INT32, "protocol": Text("v1.Protocol")})
-            ),
-        },
-    )
+_CONTAINER = Struct(
+    "Container",
+    {
+        "name": OPAQUE,
+        "env": ENV,
+        "restartPolicy": Text("v1.ContainerRestartPolicy"),
+        "ports": Listing(
+            Struct("ContainerPort", {"name": STRING, "containerPort": INT32, "protocol": Text("v1.Protocol")})
+        ),
+    },
 )
+_CONTAINERS = Listing(_CONTAINER)
 
 _POD_SPEC = Struct(
     "PodSpec",
@@ -197,9 +196,22 @@ _POD = Struct(
 
 _TEMPLATE = Struct("PodTemplateSpec", {"metadata": _POD_METADATA, "spec": _POD_SPEC})
 
+_STARTED = Listing(
+    Struct(
+        "Container",
+        {**_CONTAINER.fields, "name": STRING, "image": STRING, "command": STRINGS, "args": STRINGS},
+    )
+)
+"""How the network of a cluster is switched is said where its own DaemonSets and Deployments start their containers."""
 
-def _workload(kind: str, *, replicated: bool = True) -> Struct:
-    fields: dict[str, Shape] = {"template": _TEMPLATE}
+_STARTED_TEMPLATE = Struct(
+    "PodTemplateSpec",
+    {"metadata": _POD_METADATA, "spec": Struct("PodSpec", {**_POD_SPEC.fields, "containers": _STARTED})},
+)
+
+
+def _workload(kind: str, *, replicated: bool = True, template: Struct = _TEMPLATE) -> Struct:
+    fields: dict[str, Shape] = {"template": template}
     if replicated:
         fields["replicas"] = INT32
     return Struct(kind, {"metadata": _SHORT_METADATA, "spec": Struct(f"{kind}Spec", fields)})
@@ -309,11 +321,17 @@ _ENDPOINTS = Struct(
 _NODE = Struct(
     "Node",
     {
-        "metadata": _SHORT_METADATA,
+        "metadata": Struct("ObjectMeta", {**_SHORT_METADATA.fields, "annotations": STRING_MAP}),
         "spec": Struct("NodeSpec", {"podCIDR": STRING, "podCIDRs": STRINGS}),
         "status": Struct(
             "NodeStatus",
-            {"addresses": Listing(Struct("NodeAddress", {"type": Text("v1.NodeAddressType"), "address": STRING}))},
+            {
+                "addresses": Listing(Struct("NodeAddress", {"type": Text("v1.NodeAddressType"), "address": STRING})),
+                "nodeInfo": Struct(
+                    "NodeSystemInfo",
+                    {"kubeletVersion": STRING, "kernelVersion": STRING, "operatingSystem": STRING},
+                ),
+            },
         ),
     },
 )
@@ -397,9 +415,9 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("discovery.k8s.io/v1", "EndpointSlice"): _ENDPOINT_SLICE,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICY,
     ("networking.k8s.io/v1", "Ingress"): _INGRESS,
-    ("apps/v1", "Deployment"): _workload("Deployment"),
+    ("apps/v1", "Deployment"): _workload("Deployment", template=_STARTED_TEMPLATE),
     ("apps/v1", "StatefulSet"): _workload("StatefulSet"),
-    ("apps/v1", "DaemonSet"): _workload("DaemonSet", replicated=False),
+    ("apps/v1", "DaemonSet"): _workload("DaemonSet", replicated=False, template=_STARTED_TEMPLATE),
     ("apps/v1", "ReplicaSet"): _workload("ReplicaSet"),
     ("batch/v1", "Job"): _JOB,
     ("batch/v1", "CronJob"): _CRON_JOB,

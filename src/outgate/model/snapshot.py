@@ -63,6 +63,8 @@ class Snapshot:
     accounts: tuple[ServiceAccount, ...] = ()
     bindings: tuple[Binding, ...] = ()
     callouts: tuple[Callout, ...] = ()
+    settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """Of ConfigMaps by which network plugins are set, what `outgate.model.switches` knows: by namespace and name."""
 
     @classmethod
     def of(
@@ -79,6 +81,7 @@ class Snapshot:
         accounts: Iterable[ServiceAccount] = (),
         bindings: Iterable[Binding] = (),
         callouts: Iterable[Callout] = (),
+        settings: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
         templates = _by_name(workloads)
@@ -100,6 +103,7 @@ class Snapshot:
             accounts=_by_name(accounts),
             bindings=_by_name(bindings),
             callouts=tuple(sorted(callouts, key=lambda one: (one.kind, one.name))),
+            settings=dict(sorted((settings or {}).items())),
         )
 
     def with_policies(self, policies: Iterable[NetworkPolicy]) -> Snapshot:
