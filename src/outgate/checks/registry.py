@@ -66,6 +66,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "What is superfluous": (
             "empty-block",
             "rule-redundant",
+            "policy-redundant",
             "policy-too-large",
         ),
     }
