@@ -100,7 +100,7 @@ def evaluate(
     found: list[tuple[Assertion, list[Demand], tuple[str, ...]]] = []
     for suite in suites:
         lookup = Lookup(judge.policies.snapshot, namespace, {**suite.names, **(names or {})})
-        demands = Demands(judge, Places(lookup), kinds)
+        demands = Demands(judge, Places(lookup, kinds.roll), kinds)
         found.extend((one, demands.of(one, errors), demands.places.take_notes()) for one in suite.assertions)
     if errors:
         raise InvalidInput(errors)
