@@ -24,6 +24,7 @@ from outgate.analysis.roll import Bits
 from outgate.errors import InputError, TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge, Verdict
 
 __all__ = ["MOST_DEMANDS", "Demand", "Demands"]
@@ -167,23 +168,29 @@ class Demands:
             for kind, single in self._kinds_of(some, there.single & some)
         ]
         ends.sort(key=lambda one: one[0].number)
+        # There are many pairs of kinds and few sets of ports.
+        asked = {
+            (transports, family): transports & _OF_FAMILY[family]
+            for transports in (*there.known, *(one for _, one in there.outside))
+            for family in FAMILIES
+        }
         for source, alone in starts:
-            family = _OF_FAMILY[source.family]
+            family = source.family
             for kind, transports, single in ends:
                 meet = self.kinds.named if alone and single else self.kinds.pair
-                met = meet(source, kind) if transports & family else None
+                mine = asked[transports, family]
+                met = meet(source, kind) if mine else None
                 if met is not None:
-                    yield Demand(met[0], met[1], transports & family, wanted, met[2])
+                    yield Demand(met[0], met[1], mine, wanted, met[2])
             for addresses, transports in there.outside:
-                mine = addresses.only(source.family)
-                if mine and transports & family:
-                    far = Endpoint(mine.lowest())
-                    yield Demand(source.first, far, transports & family, wanted, None, mine)
+                outside, mine = addresses.only(family), asked[transports, family]
+                if outside and mine:
+                    yield Demand(source.first, Endpoint(outside.lowest()), mine, wanted, None, outside)
         for kind, transports, _ in ends:
-            mine = sources.outside.only(kind.family)
-            asked = transports & _OF_FAMILY[kind.family]
-            if mine and asked:
-                yield Demand(Endpoint(mine.lowest()), kind.first, asked, wanted, None, mine, Direction.INGRESS)
+            outside, mine = sources.outside.only(kind.family), asked[transports, kind.family]
+            if outside and mine:
+                far = Endpoint(outside.lowest())
+                yield Demand(far, kind.first, mine, wanted, None, outside, Direction.INGRESS)
 
     def _kinds_of(self, known: Bits, single: Bits) -> list[tuple[Kind, bool]]:
         """Some ends by kind; what was named one by one by itself, and marked."""

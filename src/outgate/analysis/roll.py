@@ -32,6 +32,7 @@ Bits = int
 EndKey = tuple[Address, tuple[str, str] | None]
 """An address, and the pod that is meant by it."""
 
+_FEW = 4
 _OF_BYTE = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
@@ -55,7 +56,13 @@ def bits_of(some: Iterable[int]) -> Bits:
 
 
 def numbers(bits: Bits) -> Iterator[int]:
-    """The numbers in a set, ascending. For the same reason it goes through the bytes."""
+    """The numbers in a set, ascending. Most who ask want the first few; the rest comes from the bytes, as above."""
+    for _ in range(_FEW):
+        if not bits:
+            return
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
     for index, byte in enumerate(bits.to_bytes((bits.bit_length() + 7) // 8, "little")):
         if byte:
             for bit in _OF_BYTE[byte]:

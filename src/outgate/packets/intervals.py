@@ -60,8 +60,10 @@ class IntervalSet:
         return IntervalSet(_canonical(self.spans + other.spans))
 
     def __and__(self, other: IntervalSet) -> IntervalSet:
-        if self is other:
+        if self is other or not self.spans:
             return self
+        if not other.spans:
+            return other
         left, right, found = self.spans, other.spans, []
         i = j = 0
         while i < len(left) and j < len(right):
@@ -76,7 +78,7 @@ class IntervalSet:
 
     def __sub__(self, other: IntervalSet) -> IntervalSet:
         right, rest, j = other.spans, [], 0
-        if not right:
+        if not right or not self.spans:
             return self
         for low, high in self.spans:
             while j < len(right) and right[j][1] < low:
