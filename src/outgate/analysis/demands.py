@@ -72,10 +72,10 @@ class Demand:
         """The other end, or the one that stands for the addresses."""
         return self.destination if self.near is Direction.EGRESS else self.source
 
-    def packets(self) -> PacketSet:
-        """All packets of it, seen from `known`."""
+    def packets(self, transports: TransportSet | None = None) -> PacketSet:
+        """All packets of it, or those of some transports, seen from `known`."""
         addresses = self.addresses if self.addresses is not None else AddressSet.of((self.far.address,))
-        return PacketSet.cube(addresses, self.asked)
+        return PacketSet.cube(addresses, self.asked if transports is None else transports)
 
 
 class Demands:

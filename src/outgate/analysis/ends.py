@@ -82,11 +82,6 @@ class Reached:
     def __bool__(self) -> bool:
         return bool(self.known or self.outside)
 
-    @property
-    def ends(self) -> Bits:
-        """The known ends, whatever is asked there."""
-        return any_of(self.known.values())
-
     def without(self, gone: Bits) -> Reached:
         """The same, less some known ends."""
         known = {transports: left for transports, some in self.known.items() if (left := some & ~gone)}
@@ -117,6 +112,15 @@ def _joined(one: Mapping[TransportSet, Bits], other: Mapping[TransportSet, Bits]
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """The pods that a selector asks for, and what has to be supposed about them."""
+
+    pods: tuple[Pod, ...]
+    bits: Bits
+    notes: tuple[str, ...]
+
+
 class Places:
     """Finds the ends of assertions in one snapshot."""
 
@@ -125,7 +129,7 @@ class Places:
         self.snapshot: Snapshot = lookup.snapshot
         self.roll = roll if roll is not None else Roll(lookup.snapshot)
         self._notes: dict[str, None] = {}
-        self._selected: dict[PodsAsked, tuple[tuple[Pod, ...], tuple[str, ...]]] = {}
+        self._selected: dict[PodsAsked, _Selected] = {}
 
     def take_notes(self) -> tuple[str, ...]:
         """What had to be supposed since the last call, because the input does not say it."""
@@ -192,7 +196,7 @@ class Places:
             case Word.ANYWHERE:
                 return self.everybody
             case PodsAsked():
-                return Ends(self.roll.of_pods(self.selected(asked.what)))
+                return Ends(self._find(asked.what).bits)
         match target := self.lookup.find(asked.what):
             case PodsTarget(kind=kind, pods=pods):
                 known = self.roll.of_pods(pods)
@@ -207,14 +211,16 @@ class Places:
 
     def selected(self, asked: PodsAsked) -> tuple[Pod, ...]:
         """The pods that are asked for by what they carry. Raises UnknownName where there is none."""
+        return self._find(asked).pods
+
+    def _find(self, asked: PodsAsked) -> _Selected:
         found = self._selected.get(asked)
         if found is None:
             found = self._selected[asked] = self._select(asked)
-        self._notes |= dict.fromkeys(found[1])
-        return found[0]
+        self._notes |= dict.fromkeys(found.notes)
+        return found
 
-    def _select(self, asked: PodsAsked) -> tuple[tuple[Pod, ...], tuple[str, ...]]:
-        """The pods, and what has to be supposed about them."""
+    def _select(self, asked: PodsAsked) -> _Selected:
         snapshot = self.snapshot
         if asked.namespace is not None:
             known_namespace(asked.namespace, snapshot)
@@ -231,7 +237,7 @@ class Places:
         if asked.namespaces.keys() - {NAME_LABEL}:
             unknown = (name for name in snapshot.pods_by_namespace if not snapshot.namespace(name).declared)
             supposed += (f"namespace {name} is not in the input: its labels are not known" for name in unknown)
-        return tuple(found), tuple(supposed)
+        return _Selected(tuple(found), self.roll.of_pods(found), tuple(supposed))
 
     def _nodes(self, known: Bits, *, single: bool = False) -> Ends:
         if not known:

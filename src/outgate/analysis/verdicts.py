@@ -109,9 +109,9 @@ def evaluate(
 
 def allowed(judge: Judge, demand: Demand) -> PacketSet:
     """Those packets of a demand that both ends let pass."""
-    packets = demand.packets()
     if demand.pair is not None:
-        return packets & PacketSet.cube(packets.addresses(), demand.pair.allowed)
+        return demand.packets(demand.asked & demand.pair.allowed)
+    packets = demand.packets()
     near = demand.known
     if near.pod is None or not judge.policies.isolation(near.pod, demand.near).policies:
         return packets
