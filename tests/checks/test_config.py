@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from outgate.checks import Severity
-from outgate.checks.config import Config, read_config
+from outgate.checks.config import FAIL_ON, FIELDS, Config, read_config
+from outgate.cli.options import PROFILE_NAMES
 from outgate.model import Document
+from tests.report.schema import schema
 
 PROFILES = ("outgate", "calico")
 
@@ -68,6 +70,14 @@ def test_what_is_wrong(value: object, complaint: str) -> None:
     found, errors = read(value)
     assert errors == [complaint]
     assert found == Config()
+
+
+def test_the_schema_knows_the_same_settings() -> None:
+    """An editor completes what the command takes. The file has no kind: it is of one tool, and of no version."""
+    known = schema("LintConfig")["properties"]["lint"]["properties"]
+    assert sorted(known) == sorted(FIELDS)
+    assert tuple(known["fail-on"]["enum"]) == FAIL_ON
+    assert tuple(known["profile"]["enum"]) == PROFILE_NAMES
 
 
 def test_all_at_once() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.checks import Survey
-from outgate.checks.coverage import redundant_rules
+from outgate.checks.coverage import redundant_policies, redundant_rules
 from outgate.model import Direction, NetworkPolicy, Snapshot
 from outgate.policy import Policies, decide
 from outgate.testing import pod, policy, random_cluster, snapshot_of
@@ -54,6 +54,19 @@ def test_without_them_every_decision_is_the_same(seed: int) -> None:
         for direction in Direction:
             mine = decide(before, one, direction).allowed()
             assert decide(after, one, direction).allowed() == mine, (str(one), direction)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_without_superfluous_policies_too(seed: int) -> None:
+    """All of them at once: whom they isolate stays isolated, and may do the same."""
+    snapshot = snapshot_of(random_cluster(seed))
+    gone = {(one.namespace, one.name) for one, _ in redundant_policies(Survey(snapshot))}
+    kept = [one for one in snapshot.policies if (one.namespace, one.name) not in gone]
+    before, after = Policies(snapshot), Policies(snapshot.with_policies(kept))
+    for one in snapshot.endpoints:
+        for direction in Direction:
+            mine, others = decide(before, one, direction), decide(after, one, direction)
+            assert (mine.isolated, mine.allowed()) == (others.isolated, others.allowed()), (str(one), direction)
 
 
 def test_of_two_alike_the_first_stays() -> None:

@@ -12,10 +12,11 @@ from outgate.cluster.files import documents_of
 from outgate.cluster.reading import Unreadable
 from outgate.model import Direction, Snapshot
 from outgate.model.parse import parse
-from outgate.policy import Policies, decide
+from outgate.policy import PROFILES, Policies, decide
 from tests.house.sources import SOURCE
 
-NOT_CHECKS = {"__init__", "baseline", "check", "config", "coverage", "edit", "finding", "lint", "nearest", "proof"} | {
+NOT_CHECKS = {"__init__", "baseline", "check", "config", "coverage", "doors", "edit", "finding", "lint", "nearest"} | {
+    "proof",
     "registry",
     "resolvers",
     "survey",
@@ -33,7 +34,8 @@ def read(text: str, name: str) -> Snapshot:
 
 def found(text: str, name: str) -> list[Finding]:
     """What one check finds in manifests."""
-    return list(load(name).find(Survey(read(text, name))))
+    check = load(name)
+    return list(check.find(Survey(read(text, name), PROFILES[(check.profiles or ("outgate",))[0]])))
 
 
 def test_every_module_is_a_check_or_known_not_to_be() -> None:

@@ -11,7 +11,7 @@ def test_each_finding_is_one_line() -> None:
     found = list(lint_github(report()))
     assert len(found) == len(report().findings)
     assert any(
-        line.startswith("::error file=k8s/np.yaml,line=21,title=except-is-not-deny::shop/block-metadata egress[1]")
+        line.startswith("::error file=k8s/np.yaml,line=21,title=union-widens::shop/block-metadata egress[1]")
         for line in found
     )
     assert all("\n" not in line for line in found)

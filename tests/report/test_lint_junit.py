@@ -22,7 +22,7 @@ def test_counts_add_up() -> None:
 def test_a_finding_is_a_case_of_its_check() -> None:
     """With its object, file and line, the packet and what to do."""
     root = ET.fromstring(lint_junit(report()))
-    (case,) = root.findall("./testsuite[@name='except-is-not-deny']/testcase")
+    (case,) = root.findall("./testsuite[@name='union-widens']/testcase")
     assert (case.get("name"), case.get("line")) == ("NetworkPolicy shop/block-metadata", "21")
     failure = case.find("failure")
     assert failure is not None

@@ -25,7 +25,7 @@ def lines(text: str = CLUSTER, file: str = "k8s/np.yaml") -> list[str]:
 def test_place_sentence_line_packet_and_help() -> None:
     """In this order, for each."""
     text = lines()
-    begin = next(number for number, line in enumerate(text) if "[except-is-not-deny]" in line)
+    begin = next(number for number, line in enumerate(text) if "[union-widens]" in line)
     sentence = "shop/block-metadata egress[1] blocks nothing: it lets shop/web reach the whole internet but "
     assert text[begin].startswith(f"k8s/np.yaml:21: error: {sentence}169.254.169.254/32, which shop/default-deny")
     assert text[begin + 1 : begin + 4] == [

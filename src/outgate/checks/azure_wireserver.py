@@ -72,7 +72,6 @@ from outgate.checks.proof import beyond
 from outgate.checks.survey import Survey, subject_of
 from outgate.model import Direction
 from outgate.packets import AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
-from outgate.policy.rules import rules_of
 
 __all__ = ["CHECK"]
 
@@ -86,7 +85,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
     for section in survey.sections(Direction.EGRESS):
         if not section.counts:
             continue
-        rule = next(one for one in rules_of(section.policy, section.direction) if one.origin.rule == section.index)
+        rule = survey.rule_of(section)
         ports = _PORTS if rule.ports is None else _PORTS & rule.ports.numbers
         if ports and not survey.grid.outside_of(rule).isdisjoint(_SERVER):
             groups = survey.selected_groups(section.policy)

@@ -72,6 +72,8 @@ class Check:
     docstring: str | None
     fixable: bool = False
     """Whether it knows a fix for some of what it finds."""
+    profiles: tuple[str, ...] = ()
+    """The profiles under which there is something to find; empty for all."""
 
     @property
     def documentation(self) -> Documentation:

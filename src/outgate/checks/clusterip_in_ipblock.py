@@ -106,13 +106,16 @@ def _find(survey: Survey) -> Iterator[Finding]:
     # A cache on the node answers at the address of the DNS Service itself, and nothing is translated.
     local = resolvers.service_addresses if resolvers.caches else frozenset()
     services = [one for one in survey.snapshot.services if one.cluster_ips]
+    every = AddressSet.of(address for one in services for address in one.cluster_ips)
     for section in survey.sections():
         for peer in section.rule.peers if section.counts else ():
             if not isinstance(peer, BlockPeer) or peer.cidr.prefixlen == 0:
                 continue
             block = AddressSet.network(peer.cidr)
+            if block.isdisjoint(every) or not block.isdisjoint(survey.taken):
+                continue
             within = [one for one in services if any(each in block and each not in local for each in one.cluster_ips)]
-            if within and block.isdisjoint(survey.taken):
+            if within:
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,

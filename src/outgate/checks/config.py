@@ -23,10 +23,10 @@ from outgate.checks.registry import NAMES
 from outgate.errors import InputError
 from outgate.model import Document, Place
 
-__all__ = ["FAIL_ON", "Config", "read_config"]
+__all__ = ["FAIL_ON", "FIELDS", "Config", "read_config"]
 
 _T = TypeVar("_T")
-_FIELDS = ("fail-on", "select", "ignore", "severity", "baseline", "profile")
+FIELDS = ("fail-on", "select", "ignore", "severity", "baseline", "profile")
 
 FAIL_ON = ("error", "warning", "info", "never")
 """From which severity on a finding makes the command fail."""
@@ -49,7 +49,7 @@ def read_config(document: Document, profiles: tuple[str, ...]) -> tuple[Config, 
     reader = _Reader()
     place = Place(document)
     top = reader.mapping(document.value if document.value is not None else {}, place, ("lint",))
-    lint = reader.mapping({} if top.get("lint") is None else top["lint"], place / "lint", _FIELDS)
+    lint = reader.mapping({} if top.get("lint") is None else top["lint"], place / "lint", FIELDS)
     at = place / "lint"
 
     def given(name: str, read: Callable[[object, Place], _T | None], otherwise: _T) -> _T:

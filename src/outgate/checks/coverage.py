@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from outgate.checks.survey import Isolated, Survey
-from outgate.model import Direction
+from outgate.model import Direction, NetworkPolicy
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Rule
 from outgate.policy.grid import Contribution, Grid
 
-__all__ = ["Redundant", "redundant_rules"]
+__all__ = ["Redundant", "redundant_policies", "redundant_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,39 @@ def redundant_rules(survey: Survey) -> Iterator[Redundant]:
     """Those of all policies, by policy and index."""
     for direction in Direction:
         yield from reversed(list(_of(survey, direction)))
+
+
+def redundant_policies(survey: Survey) -> Iterator[tuple[NetworkPolicy, tuple[NetworkPolicy, ...]]]:
+    """Those that can go, all at once, with the policies that isolate the same pods and stay.
+
+    A policy can go if each of its rules can, and if everybody whom it isolates is isolated by one that stays. Policies
+    for every pod of a namespace are not asked: they are for pods to come.
+    """
+    needed = _needed(survey)
+    gone: set[int] = set()
+    found = []
+    for policy in reversed(survey.snapshot.policies):
+        standings = [one for direction in policy.types for one in survey.isolated(direction) if policy in one.policies]
+        if not policy.pods or not standings or id(policy) in needed:
+            continue
+        stay = [[one for one in each.policies if one is not policy and id(one) not in gone] for each in standings]
+        if all(stay):
+            gone.add(id(policy))
+            found.append((policy, tuple({str(one): one for many in stay for one in many}.values())))
+    yield from reversed(found)
+
+
+def _needed(survey: Survey) -> set[int]:
+    """The policies of which any rule adds something."""
+    superfluous = {(one.rule.origin, one.rule.direction) for one in redundant_rules(survey)}
+    return {
+        id(policy)
+        for direction in Direction
+        for whom in survey.isolated(direction)
+        for policy in whom.policies
+        for rule in survey.grid.rules_of(policy, direction)
+        if (rule.origin, direction) not in superfluous
+    }
 
 
 def _of(survey: Survey, direction: Direction) -> Iterator[Redundant]:

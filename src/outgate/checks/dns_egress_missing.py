@@ -64,6 +64,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.doors import added_rule
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.resolvers import Resolvers, dns_rule
@@ -103,14 +104,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 def allow_dns(survey: Survey, policy: NetworkPolicy) -> tuple[Edit, ...]:
     """One more egress rule in a policy, for DNS."""
-    spec, rule = policy.place / "spec", dns_rule(survey)
-    if policy.egress:
-        return (Edit.add_item(spec / "egress", rule),)
-    value = policy.place.document.value
-    assert isinstance(value, dict)
-    if "egress" in value.get("spec", {}):
-        return (Edit.replace(spec / "egress", [rule]),)
-    return (Edit.add_key(spec, "egress", [rule]),)
+    return added_rule(policy, dns_rule(survey))
 
 
 CHECK = Check("dns-egress-missing", Severity.ERROR, _find, __doc__, fixable=True)

@@ -69,7 +69,6 @@ from outgate.checks.proof import beyond
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import BlockPeer, Direction, Place
 from outgate.packets import AddressSet, PacketSet, TransportSet
-from outgate.policy.rules import rules_of
 
 __all__ = ["CHECK", "metadata_within"]
 
@@ -101,7 +100,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 def metadata_within(survey: Survey, section: Section) -> tuple[CloudAddress, ...]:
     """The metadata services that one rule opens, on ports that they have."""
-    rule = next(one for one in rules_of(section.policy, section.direction) if one.origin.rule == section.index)
+    rule = survey.rule_of(section)
     ports = TransportSet.any() if rule.ports is None else rule.ports.numbers
     packets = PacketSet.cube(survey.grid.outside_of(rule), ports)
     return tuple(

@@ -111,14 +111,12 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-from outgate.checks.proof import between_pods
+from outgate.checks.proof import dropped
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import Direction, Pod, PodPeer
 from outgate.packets import Protocol, TransportSet
-from outgate.packets.addresses import Family
 from outgate.policy import Rule
 from outgate.policy.identity import members
-from outgate.policy.rules import rules_of
 
 __all__ = ["CHECK"]
 
@@ -129,7 +127,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
         # Of "every pod" somebody is always closed: only who was chosen was meant.
         if not section.counts or len(chosen) != len(section.rule.peers) or not chosen:
             continue
-        rule = next(one for one in rules_of(section.policy, section.direction) if one.origin.rule == section.index)
+        rule = survey.rule_of(section)
         closed = _closed(survey, section, rule)
         if closed is not None:
             yield _finding(survey, section, *closed)
@@ -140,22 +138,20 @@ def _closed(survey: Survey, section: Section, rule: Rule) -> tuple[Pod, Pod, Tra
     grid, example = survey.grid, None
     for number in members(survey.selected(section.policy)):
         for family in grid.families:
-            arriving = dict(_open(survey, number, family))
+            if not grid.identities.of_family[family] >> number & 1:
+                continue
+            arriving = grid.let_in(number, family)
             for transports, bits in grid.out_of(rule, family):
                 sent = grid.transports.sets[transports] & TransportSet.governed()
                 others = bits & grid.identities.of_family[family] & ~(1 << number)
-                for other in members(others) if sent else ():
-                    if sent & arriving.get(other, TransportSet()):
-                        return None
-                    example = example or (grid.identities.pods[number][0], grid.identities.pods[other][0], sent)
+                if not sent or not others:
+                    continue
+                if any(others & mine and sent & grid.transports.sets[into] for into, mine in arriving):
+                    return None
+                if example is None:
+                    first = next(members(others))
+                    example = grid.identities.pods[number][0], grid.identities.pods[first][0], sent
     return example
-
-
-def _open(survey: Survey, number: int, family: Family) -> Iterator[tuple[int, TransportSet]]:
-    """What others let in from an identity."""
-    for transports, bits in survey.grid.let_in(number, family):
-        for other in members(bits):
-            yield other, survey.grid.transports.sets[transports]
 
 
 def _finding(survey: Survey, section: Section, source: Pod, destination: Pod, sent: TransportSet) -> Finding:
@@ -169,7 +165,7 @@ def _finding(survey: Survey, section: Section, source: Pod, destination: Pod, se
         subject_of(section.policy),
         section.place,
         tuple(Related(one.place, f"{one} isolates {destination} for ingress") for one in isolating[:3]),
-        between_pods(survey, source, destination, Protocol(protocol), spans.lowest()),
+        dropped(source, destination, Protocol(protocol), spans.lowest()),
         "add an ingress rule there for the same ports",
     )
 

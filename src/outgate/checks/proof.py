@@ -9,13 +9,12 @@ from __future__ import annotations
 from outgate.analysis.groups import Group
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Section, Survey
-from outgate.model import Direction, Pod
+from outgate.model import Pod
 from outgate.packets import AddressSet, IntervalSet, Packet, PacketSet, Protocol, TransportSet
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
 from outgate.policy import Endpoint, Flow
-from outgate.policy.rules import rules_of
 
-__all__ = ["between_pods", "beyond", "sample_outside"]
+__all__ = ["between_pods", "beyond", "dropped", "sample_outside"]
 
 _WELL_KNOWN = TransportSet.ports(Protocol.TCP, IntervalSet.of((80, 80), (443, 443)))
 _INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
@@ -35,7 +34,7 @@ def beyond(survey: Survey, group: Group, packets: PacketSet, *, passes: bool = T
     if source is None:
         return None
     flow = Flow(source, Endpoint.at(survey.snapshot, address), protocol, coordinate)
-    if survey.judge.judge(flow).egress.verdict.allows is not passes:
+    if survey.judge.verdicts(flow)[0] is not passes:
         return None
     return Witness(Packet(source.address, address, protocol, coordinate), str(group), str(address), passes)
 
@@ -45,17 +44,26 @@ def between_pods(survey: Survey, source: Pod, destination: Pod, protocol: Protoc
     for family in (4, 6):
         here, there = Endpoint.of_pod(source, family), Endpoint.of_pod(destination, family)
         if here is not None and there is not None:
-            verdict = survey.judge.judge(Flow(here, there, int(protocol), port)).verdict
+            passes = all(survey.judge.verdicts(Flow(here, there, int(protocol), port)))
             packet = Packet(here.address, there.address, int(protocol), port)
-            return Witness(packet, str(source), str(destination), verdict.allows)
+            return Witness(packet, str(source), str(destination), passes)
+    return None
+
+
+def dropped(source: Pod, destination: Pod, protocol: Protocol, port: int) -> Witness | None:
+    """A packet that is known not to arrive: sets of packets have shown it already. None without a common family."""
+    for family in (4, 6):
+        here, there = Endpoint.of_pod(source, family), Endpoint.of_pod(destination, family)
+        if here is not None and there is not None:
+            packet = Packet(here.address, there.address, int(protocol), port)
+            return Witness(packet, str(source), str(destination), passes=False)
     return None
 
 
 def sample_outside(survey: Survey, section: Section) -> Witness | None:
     """A packet to the internet that an egress rule lets out; None where it selects nobody or lets nothing there."""
     groups = survey.selected_groups(section.policy)
-    rules = [one for one in rules_of(section.policy, Direction.EGRESS) if one.origin.rule == section.index]
-    if not groups or not rules:
+    if not groups or not section.counts:
         return None
-    packets = survey.policies.packets_of(rules[0]).restrict(_INTERNET)
+    packets = survey.policies.packets_of(survey.rule_of(section)).restrict(_INTERNET)
     return beyond(survey, groups[0], packets)

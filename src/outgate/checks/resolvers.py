@@ -23,7 +23,7 @@ from outgate.packets.addresses import FAMILIES
 from outgate.policy import PodMatch, Rule, Trace
 from outgate.policy.rules import BlockMatch
 
-__all__ = ["DNS_NUMBERS", "Resolvers", "dns_rule", "unserved"]
+__all__ = ["DNS_NUMBERS", "Resolvers", "dns_rule", "may_match", "unserved"]
 
 DNS_NUMBERS = (53, 5353)
 """Where resolvers listen: RFC 1035, 4.2; OpenShift's pods have 5353, and policies see the pod's port."""
@@ -220,7 +220,7 @@ def _pods_may_be(survey: Survey, match: PodMatch, *, explicit: bool) -> bool:
     if match.namespaces is None:
         if match.namespace not in _HOMES:
             return False
-    elif not any(_may_match(match.namespaces, home) for home in homes):
+    elif not any(may_match(match.namespaces, home) for home in homes):
         return False
     return all(
         (explicit and requirement.key not in _KNOWN_LABELS)
@@ -229,7 +229,7 @@ def _pods_may_be(survey: Survey, match: PodMatch, *, explicit: bool) -> bool:
     )
 
 
-def _may_match(selector: LabelSelector, namespace: Namespace) -> bool:
+def may_match(selector: LabelSelector, namespace: Namespace) -> bool:
     """Whether a selector matches a namespace, as far as its labels are known."""
     known = namespace.labels if namespace.declared else {NAME_LABEL: namespace.name}
     return all(

@@ -61,7 +61,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
     there = survey.snapshot.pods_by_namespace
     for policy in survey.snapshot.policies:
         pods = there.get(policy.namespace, ())
-        if pods and not any(policy.pods.matches(pod.labels) for pod in pods):
+        # Those on the host network are selected by no policy, and are somebody all the same (hostnetwork-subject).
+        if pods and not survey.selected(policy) and not any(policy.pods.matches(pod.labels) for pod in pods):
             yield Finding(
                 CHECK.name,
                 CHECK.severity,
@@ -78,6 +79,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 
 def _of_peer(survey: Survey, section: Section, peer: PodPeer) -> Iterator[Finding]:
+    if not survey.selects_nobody(section, peer):
+        return
     namespaces = _meant(survey, section, peer)
     if namespaces is None:
         return
@@ -89,7 +92,8 @@ def _of_peer(survey: Survey, section: Section, peer: PodPeer) -> Iterator[Findin
     pods = [pod for one in namespaces for pod in survey.snapshot.pods_by_namespace.get(one.name, ())]
     selector = peer.pods or LabelSelector()
     # Pods on the host network are matched by no selector, which is a mistake of its own (hostnetwork-peer).
-    if pods and not survey.peer_pods(section, peer) and not any(selector.matches(pod.labels) for pod in pods):
+    host = (pod for pod in pods if pod.host_network)
+    if pods and not any(selector.matches(pod.labels) for pod in host):
         where = some([one.name for one in namespaces])
         words = f"none of the {len(pods)} pods of {where} has {selector}"
         yield _nothing(section, peer, words, nearest_labels(selector, [pod.labels for pod in pods]))

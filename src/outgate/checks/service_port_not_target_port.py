@@ -105,12 +105,18 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
+    # Ports that no Service translates need no second look, and nearly all are such.
+    translated = {
+        (port.protocol, port.port)
+        for service in survey.snapshot.services
+        for port in service.ports
+        if not service.headless and not _target_is(port, port.port)
+    }
     for section in survey.sections():
-        if not section.counts or not section.rule.ports:
-            continue
-        pods = list(_judged(survey, section))
-        for entry in section.rule.ports:
-            if isinstance(entry.port, int) and entry.end_port is None and pods:
+        doubtful = [one for one in section.rule.ports if (one.protocol, one.port) in translated and not one.end_port]
+        pods = _one_of_each_kind(survey, _judged(survey, section)) if doubtful and section.counts else []
+        for entry in doubtful if pods else ():
+            if isinstance(entry.port, int):
                 yield from _of_entry(survey, section, entry, entry.port, pods)
 
 
@@ -123,6 +129,12 @@ def _judged(survey: Survey, section: Section) -> Iterator[Pod]:
     for peer in section.rule.peers:
         if isinstance(peer, PodPeer):
             yield from survey.peer_pods(section, peer)
+
+
+def _one_of_each_kind(survey: Survey, pods: Iterator[Pod]) -> list[Pod]:
+    """Pods with the same labels and ports have the same Services and listen alike."""
+    found = {(survey.policies.selection.kind_of(pod), pod.ports): pod for pod in pods}
+    return list(found.values())
 
 
 def _of_entry(survey: Survey, section: Section, entry: PolicyPort, number: int, pods: list[Pod]) -> Iterator[Finding]:
@@ -149,11 +161,9 @@ def _of_entry(survey: Survey, section: Section, entry: PolicyPort, number: int, 
 
 def _services(survey: Survey, entry: PolicyPort, pods: list[Pod]) -> Iterator[tuple[Service, ServicePort]]:
     """The ports of that protocol of all Services that select any of the pods."""
-    for service in survey.snapshot.services:
-        if service.selector and any(
-            pod.namespace == service.namespace and service.selector.items() <= pod.labels.items() for pod in pods
-        ):
-            yield from ((service, port) for port in service.ports if port.protocol == entry.protocol)
+    services = {(one.namespace, one.name): one for pod in pods for one in survey.services_of(pod)}
+    for service in services.values():
+        yield from ((service, port) for port in service.ports if port.protocol == entry.protocol)
 
 
 def _translated(

@@ -14,7 +14,7 @@ from outgate.analysis.exposure_places import Place as Site
 from outgate.analysis.exposure_places import api_server, cluster_dns
 from outgate.analysis.groups import Group, Groups
 from outgate.checks.finding import Subject
-from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Snapshot
+from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Service, Snapshot
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
 from outgate.policy.grid import Grid, PolicyKey
@@ -171,6 +171,36 @@ class Survey:
         """The pods that a peer selects."""
         found = peer_match(section.policy.namespace, peer)
         return self.policies.selection.pods(found) if isinstance(found, PodMatch) else ()
+
+    def selects_nobody(self, section: Section, peer: PodPeer) -> bool:
+        """Whether a peer matches no pod of the input, as a set of identities."""
+        found = peer_match(section.policy.namespace, peer)
+        return not self.grid.identities.peers(found, 4)
+
+    def rule_of(self, section: Section) -> Rule:
+        """The rule that a section which counts has become."""
+        return self.grid.rules_of(section.policy, section.direction)[section.index]
+
+    def services_of(self, pod: Pod) -> tuple[Service, ...]:
+        """The Services that select a pod."""
+        kind = self.policies.selection.kind_of(pod)
+        found = self._services_of.get(kind)
+        if found is None:
+            mine = self._services_in.get(pod.namespace, ())
+            found = tuple(one for one in mine if one.selector and one.selector.items() <= pod.labels.items())
+            self._services_of[kind] = found
+        return found
+
+    @cached_property
+    def _services_of(self) -> dict[object, tuple[Service, ...]]:
+        return {}
+
+    @cached_property
+    def _services_in(self) -> dict[str, list[Service]]:
+        found: dict[str, list[Service]] = {}
+        for service in self.snapshot.services:
+            found.setdefault(service.namespace, []).append(service)
+        return found
 
     def section_of(self, origin: Origin) -> Section:
         """The rule that an origin names. Raises KeyError where this is no rule of this snapshot."""

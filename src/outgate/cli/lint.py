@@ -84,7 +84,7 @@ def lint(
     files = files_to_write(write)
     if only_show and not fix:
         raise UsageError("--diff shows what --fix would do: give both")
-    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
+    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet, checks=True)
     say_profile(chosen.profile, quiet)
     report = _ask(loaded, chosen)
     if fix:
@@ -93,7 +93,7 @@ def lint(
             return 2 if loaded.errors else int(changed > 0)
         if changed:
             # What is left is judged anew, from the files as they are now.
-            loaded = read_input(filename, namespace=namespace, strict=strict, quiet=True)
+            loaded = read_input(filename, namespace=namespace, strict=strict, quiet=True, checks=True)
             report = _ask(loaded, chosen)
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -60,6 +60,7 @@ VERBS: dict[str, Verb] = {
     "diff": Verb("outgate.cli.diff:diff", "Say what opens and what closes between two inputs."),
     "exposure": Verb("outgate.cli.exposure:exposure", "Say what each workload could reach, the most exposed first."),
     "graph": Verb("outgate.cli.graph:graph", "Draw what may talk to what: Mermaid, DOT, or one HTML page."),
+    "doctor": Verb("outgate.cli.doctor:doctor", "Say if a cluster enforces policies, and what is missing."),
     "lint": Verb("outgate.cli.lint:lint", "Find what is wrong with policies, prove it, and mend it."),
     "explain": Verb("outgate.cli.explain:explain", "Say what a check of lint is about, offline."),
     "new": Verb("outgate.cli.new:new", "Write policies from recipes, with comments that say why."),

@@ -23,7 +23,8 @@ from outgate.errors import InputError
 from outgate.model.parse import implied_by_list
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_pods import PodText, TypedPod
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_types import Struct
 from outgate.model.place import Document, Path
 
 __all__ = ["BadJsonError", "find_lines", "read_json", "read_typed"]
