@@ -21,7 +21,7 @@ def test_everything_but_the_metadata_services() -> None:
 
 
 def test_the_comment_can_be_uncommented() -> None:
-    """Port 53 of what is a resolver, too; lint has nothing against it."""
+    """Port 53 of what is a resolver, too, and nothing else of it."""
     text = made("block-metadata")
     lines = [line.removeprefix("# ").removeprefix("#") for line in text.splitlines() if line.startswith("#   ")]
     mended = text + "\n".join(line[2:] for line in lines) + "\n"
@@ -31,7 +31,8 @@ def test_the_comment_can_be_uncommented() -> None:
         "{from: shop/web, allow: [{to: 169.254.169.254, port: [53/UDP, 53/TCP]}]}",
         "{from: shop/web, deny: [{to: 169.254.169.254, port: [80, 443]}]}",
     )
-    assert findings(mended) == []
+    # That a rule reaches into the exceptions is true, and may be said: what it reaches there is port 53.
+    assert {one.rule for one in findings(mended)} <= {"union-widens"}
 
 
 def test_refused_beside_a_default_deny() -> None:

@@ -90,7 +90,7 @@ def test_hostile_names_of_the_input() -> None:
     """A server would not hold them; a snapshot that somebody has written may."""
     evil = Service("shop", "db\nspec: {}", selector={"app": "db"}, ports=(ServicePort(80),))
     there = Survey(Snapshot.of(services=[evil], namespaces=[Namespace("shop")]))
-    with pytest.raises(InvalidInput, match="metadata.name"):
+    with pytest.raises(InvalidInput, match=r"metadata\.name"):
         scaffold("zero-trust-namespace", Asked(namespace="shop", survey=there))
     odd = Service("shop", "db", selector={"app": "db\n# x"}, ports=(ServicePort(80),))
     with pytest.raises(InvalidInput, match="podSelector"):
