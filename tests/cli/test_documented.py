@@ -24,6 +24,7 @@ RUN_HERE = {
     "lint",
     "explain",
     "doctor",
+    "new",
 }
 
 

@@ -63,6 +63,7 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb("outgate.cli.doctor:doctor", "Say if a cluster enforces policies, and what is missing."),
     "lint": Verb("outgate.cli.lint:lint", "Find what is wrong with policies, prove it, and mend it."),
     "explain": Verb("outgate.cli.explain:explain", "Say what a check of lint is about, offline."),
+    "new": Verb("outgate.cli.new:new", "Write policies from recipes, with comments that say why."),
     "test": Verb("outgate.cli.assertions:assertions", "Hold manifests against a file of assertions, offline."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),
