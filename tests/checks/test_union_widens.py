@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outgate.testing import pod
-from tests.checks.asking import ask, block, deny, egress, one, pods, to, within
+from tests.checks.asking import DNS_PORTS, ask, block, deny, egress, one, pods, to, within
 
 RULE = "union-widens"
 WEB = pod("shop/web", ["10.1.0.1"], app="web")
@@ -50,6 +50,8 @@ def test_metadata_is_never_the_other_half_of_a_plan() -> None:
     """Whoever excepts it and whoever allows it do not know of each other."""
     found = one(RULE, WEB, INTERNET, egress("shop/p", to(block("169.254.169.254/32"), ports=[{"port": 80}])))
     assert str(found.witness) == "shop/web -> 169.254.169.254:80/TCP passes"
+    resolver = to(block("169.254.169.254/32"), ports=DNS_PORTS)
+    assert not ask(RULE, WEB, INTERNET, egress("shop/p", resolver)), "there are clouds whose resolver it is"
 
 
 def test_both_policies_and_a_packet() -> None:

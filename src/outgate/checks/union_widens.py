@@ -71,13 +71,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES, CloudUse
+from outgate.analysis.exposure_outside import DNS_PORTS
 from outgate.analysis.spelling import spell_addresses
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Isolated, Section, Survey, some, subject_of
 from outgate.model import BlockPeer, Direction
-from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.special import INTERNET_V4, INTERNET_V6, LINK_LOCAL_V4, LINK_LOCAL_V6
 from outgate.policy import Rule
 from outgate.policy.rules import BlockMatch
@@ -92,6 +93,7 @@ _METADATA = AddressSet.of(
     for one in CLOUD_ADDRESSES
     if one.use is CloudUse.METADATA and not any(what == _NEEDED for _, what in one.what)
 )
+_HARMLESS = DNS_PORTS | TransportSet.ports(Protocol.UDP, 123)
 _BLOCKED = AddressSet.of(one.address for one in CLOUD_ADDRESSES) | LINK_LOCAL_V4.addresses | LINK_LOCAL_V6.addresses
 """What policies mean to block that are written as everything less a little."""
 
@@ -125,18 +127,20 @@ def _undoing(whom: Isolated, rule: Rule, peer: BlockPeer) -> Iterator[tuple[Rule
     for other in whom.rules:
         if other is rule:
             continue
-        into = holes
+        into, ports = holes, transports if other.ports is None else transports & other.ports.numbers
         if other.peers is not None:
             blocks = (one.addresses for one in other.peers if isinstance(one, BlockMatch))
-            into = AddressSet.union_of(one & holes for one in blocks if not _is_planned(one, holes))
-        ports = transports if other.ports is None else transports & other.ports.numbers
+            into = AddressSet.union_of(one & holes for one in blocks if not _is_planned(one, holes, ports))
         if into and ports:
             yield other, PacketSet.cube(into, ports)
 
 
-def _is_planned(block: AddressSet, holes: AddressSet) -> bool:
-    """Whether a block was written for just what is excepted: the other half of a plan, but for metadata services."""
-    return block <= holes and block.isdisjoint(_METADATA)
+def _is_planned(block: AddressSet, holes: AddressSet, ports: TransportSet) -> bool:
+    """Whether a block was written for just what is excepted: the other half of a plan, but for metadata services.
+
+    Of their addresses some are resolvers and clocks as well, and who allows only that knows what they do.
+    """
+    return block <= holes and (block.isdisjoint(_METADATA) or ports <= _HARMLESS)
 
 
 def _undone(
