@@ -55,6 +55,15 @@ laws: ## the property tests, for a long time
 	@scripts/setup.sh dev --kernel
 	HYPOTHESIS_PROFILE=laws $(BIN)/python -m pytest $(WORKERS) --timeout 0 tests/laws tests/packets $(PYTEST)
 
+.PHONY: docs
+docs: ## write the pages of docs/checks anew, from the checks themselves
+	@scripts/setup.sh dev
+	@rm -f docs/checks/*.md
+	@$(BIN)/outgate explain -o markdown > docs/checks/index.md
+	@for rule in $$($(BIN)/outgate explain -o json | sed -n 's/^ *"name": "\(.*\)",$$/\1/p'); do \
+		$(BIN)/outgate explain -o markdown "$$rule" > "docs/checks/$$rule.md"; \
+	done
+
 .PHONY: bench
 bench: ## the benchmarks (docs/performance.md says how to read them)
 	@scripts/setup.sh run --kernel

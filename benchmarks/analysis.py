@@ -54,6 +54,8 @@ class Plan:
     large: Shape
     folder: Shape
     """As YAML, without pods."""
+    policies: Shape
+    """For lint, without pods."""
     picture: Shape
     pods: tuple[int, ...]
     """With the kinds and policies of `cluster`."""
@@ -67,6 +69,7 @@ FULL = Plan(
     cluster=Shape(),
     large=Shape(100_000, 5_000, 500, 4_000),
     folder=Shape(0, 15_000, 500, 2_250),
+    policies=Shape(0, 10_000, 500, 4_000),
     picture=Shape(3_000, 750, 50, 300),
     pods=(1_000, 3_000, 10_000, 30_000, 100_000),
     kinds=(100, 200, 400, 800, 1_600, 3_200),
@@ -76,6 +79,8 @@ FULL = Plan(
         "folder": "10 s",
         "change": "100 ms",
         "flow": "50 µs",
+        "lint": "0.25 s",
+        "policies": "30 s",
     },
 )
 """The sizes that the goals speak of."""
@@ -84,6 +89,7 @@ QUICK = Plan(
     cluster=Shape(1_000, 100, 10, 40),
     large=Shape(10_000, 500, 50, 400),
     folder=Shape(0, 1_500, 50, 225),
+    policies=Shape(0, 1_000, 50, 400),
     picture=Shape(300, 75, 10, 30),
     pods=(300, 1_000, 3_000),
     kinds=(20, 40, 80),
@@ -329,6 +335,12 @@ class Bench:
         yield _Variant(f"list -o json, {self._documents()}", written, ("yaml.CSafeLoader", folder))
         recipes = str(_ROOT / "examples" / "recipes")
         yield _Variant("list -f examples/recipes", ("command", "list", "-f", recipes), ("nothing",))
+        example = str(_ROOT / "examples" / "lint")
+        yield _Variant("lint, one file", ("command", "lint", "-f", example), ("nothing",), self._goal("lint"))
+        policies = self._yaml(plan.policies)
+        title = f"lint -o json, YAML of {_number(plan.policies.policies)} policies"
+        linted = ("command", "lint", "-f", policies, "-o", "json")
+        yield _Variant(title, linted, ("yaml.CSafeLoader", policies), self._goal("policies"))
 
     def _json(self, shape: Shape, left_out: int = 0) -> str:
         """The file of a shape; one policy of each `left_out` is missing from it."""

@@ -7,12 +7,13 @@ import ipaddress
 import pytest
 
 from outgate.analysis.assertion_words import EndAsked, PortsAsked, read_ends, read_ports
-from outgate.analysis.ends import Ends, Places, Reach, Reached, apart, key_of
+from outgate.analysis.ends import Ends, Places, Reached, any_of
 from outgate.analysis.lookup import Lookup
+from outgate.analysis.roll import numbers
 from outgate.errors import InputError
 from outgate.model import Document, Place
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.policy import Endpoint
+from outgate.testing import namespace, pod, snapshot_of
 from tests.analysis.shop import snapshot
 
 PLACE = Place(Document("tests.yaml", None), ("to",))
@@ -46,7 +47,8 @@ def reached(written: object, port: object = None, *, translated: bool = True) ->
     errors: list[InputError] = []
     found = PLACES.reached(asked(written), ports(port), errors, translated=translated)
     assert errors == []
-    known = {f"{one.end} {one.end.address}": one.transports for one in found.known.values()}
+    shown = ((PLACES.roll.ends[one], transports) for transports, some in found.known.items() for one in numbers(some))
+    known = {f"{end} {end.address}": transports for end, transports in shown}
     return known | {" ".join(addresses.cidrs()[:2]): transports for addresses, transports in found.outside}
 
 
@@ -59,9 +61,9 @@ def refused(written: object, port: object = None) -> str:
     return error.message
 
 
-def names(found: Ends) -> set[str]:
+def names(found: Ends, places: Places = PLACES) -> set[str]:
     """The known ends."""
-    return {str(end) for end in found.known.values()}
+    return {str(places.roll.ends[number]) for number in numbers(found.known)}
 
 
 def tcp(low: int, high: int | None = None) -> TransportSet:
@@ -121,14 +123,15 @@ def test_anywhere_is_everybody_and_all_the_rest() -> None:
     assert ipaddress.ip_address("10.1.1.99") in found.outside
     for silent in ("127.0.0.1", "224.0.0.1", "ff02::1", "10.1.1.20"):
         assert ipaddress.ip_address(silent) not in found.outside
-    assert found.single == frozenset()
+    assert found.single == 0
 
 
 def test_what_was_named_one_by_one_is_known_as_that() -> None:
     """A pod, a node and an address are named themselves; the pods of a workload are not."""
-    assert {key[0] for key in ends(["data/lone", "node/node-a", "10.1.1.20", "shop/*"]).single} == {
-        ipaddress.ip_address(one) for one in ("10.1.1.21", "192.168.50.11", "10.1.1.20")
-    }
+    assert {
+        PLACES.roll.ends[number].address
+        for number in numbers(ends(["data/lone", "node/node-a", "10.1.1.20", "shop/*"]).single)
+    } == {ipaddress.ip_address(one) for one in ("10.1.1.21", "192.168.50.11", "10.1.1.20")}
 
 
 @pytest.mark.parametrize(
@@ -202,23 +205,29 @@ def test_a_service_sends_nothing() -> None:
 
 def test_labels_of_a_namespace_that_is_only_mentioned_are_noted() -> None:
     """Whether such a namespace is meant is not known, and must be said."""
-    from outgate.testing import namespace, pod, snapshot_of
-
     made = snapshot_of([namespace("a", team="red"), pod("a/x", ["10.0.0.1"]), pod("b/y", ["10.0.0.2"])])
     places = Places(Lookup(made))
     found = places.ends(asked({"namespaceLabels": {"team": "red"}}), [])
-    assert names(found) == {"a/x"}
+    assert names(found, places) == {"a/x"}
     assert places.take_notes() == ("namespace b is not in the input: its labels are not known",)
     assert places.take_notes() == ()
 
 
+def test_the_note_of_a_selector_is_not_lost_when_it_is_asked_again() -> None:
+    """Two assertions by one selector have the same to say."""
+    made = snapshot_of([namespace("a", team="red"), pod("a/x", ["10.0.0.1"]), pod("b/y", ["10.0.0.2"])])
+    places = Places(Lookup(made))
+    for _ in range(2):
+        assert names(places.ends(asked({"namespaceLabels": {"team": "red"}}), []), places) == {"a/x"}
+        assert len(places.take_notes()) == 1
+
+
 def test_destinations_add_up() -> None:
-    """The same end in two entries is asked about with the ports of both."""
-    end = Endpoint.at(SHOP, ipaddress.ip_address("10.1.1.20"))
-    one, other = (
-        Reached({key_of(end): Reach(end, tcp(port), port == 80)}, ((AddressSet(), tcp(1)),)) for port in (80, 81)
-    )
+    """The same end in two entries is asked about with the ports of both, the others with their own."""
+    one = Reached({tcp(80): 0b0011, tcp(1): 0b0100}, ((AddressSet(), tcp(1)),), 0b0010)
+    other = Reached({tcp(81): 0b0110}, ((AddressSet(), tcp(1)),))
     both = one | other
-    assert both.known == {key_of(end): Reach(end, tcp(80, 81), True)}
-    assert len(both.outside) == 2
-    assert apart(end)
+    assert both.known == {tcp(80): 0b0001, tcp(80, 81): 0b0010, tcp(1) | tcp(81): 0b0100}
+    assert (any_of(both.known.values()), both.single, len(both.outside)) == (0b0111, 0b0010, 2)
+    assert both.without(0b0010) == Reached({tcp(80): 0b0001, tcp(1) | tcp(81): 0b0100}, both.outside)
+    assert any_of(()) == 0

@@ -12,7 +12,20 @@ from outgate.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUN_HERE = {"can-reach", "list", "diff", "exposure", "graph", "compile", "test", "validate"}
+RUN_HERE = {
+    "can-reach",
+    "list",
+    "diff",
+    "exposure",
+    "graph",
+    "compile",
+    "test",
+    "validate",
+    "lint",
+    "explain",
+    "doctor",
+    "new",
+}
 
 
 def shown() -> list[tuple[str, str, str]]:

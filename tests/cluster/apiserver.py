@@ -1,7 +1,7 @@
 """A small API server on loopback, with the shapes and the moods of a real one.
 
-`ApiServer` answers each GET by a function; `Shelf` is such a function: it lists objects by page as an API server does,
-in the shapes that `conformance/apiserver_session.json` has recorded, and fails as it is told to.
+`ApiServer` answers each request by a function; `Shelf` is such a function: it lists objects by page as an API server
+does, in the shapes that `conformance/apiserver_session.json` has recorded, and fails as it is told to.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Asked:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,12 @@ def _handler_of(server: ApiServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers), self.command, body)
             server.asked.append(asked)
             self.send(server.answer(asked))
+
+        do_POST = do_DELETE = do_GET  # noqa: N815 - the names that the library looks for
 
         def send(self, reply: Reply) -> None:
             if reply.raw is not None:

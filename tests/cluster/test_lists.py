@@ -252,3 +252,19 @@ def test_whatever_answers_there_is_an_error_and_no_traceback(
     except (ClusterError, RefusedError) as error:
         said = str(error)
     assert said.isprintable()
+
+
+def test_of_environments_only_what_is_looked_at_is_kept(server: ApiServer) -> None:
+    """Those of a hundred thousand pods are half of what the server prints, and full of secrets."""
+    one = pod("shop/web", ["10.1.0.10"])
+    one["spec"]["containers"][0]["env"] = [
+        {"name": "PASSWORD", "value": "s3cret"},
+        {"name": "HTTPS_PROXY", "value": "http://me:s3cret@proxy:3128"},
+    ]
+    server.answer = Shelf([one])
+    with Client(access_to(server)) as client:
+        (document,) = listed(client, PODS)
+    assert isinstance(document.value, dict)
+    assert document.value["spec"]["containers"] == [
+        {"ports": [], "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}
+    ]

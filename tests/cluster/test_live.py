@@ -44,11 +44,13 @@ def server() -> Iterator[ApiServer]:
         yield one
 
 
-def fetched(server: ApiServer, trouble: Callable[[Asked], Reply | None] = lambda _: None) -> Fetched:
+def fetched(
+    server: ApiServer, trouble: Callable[[Asked], Reply | None] = lambda _: None, *, checks: bool = False
+) -> Fetched:
     """All of the cluster above, as far as the trouble lets it through."""
     server.answer = Shelf(CLUSTER, trouble)
     with Client(access_to(server, "cluster:prod", kubectl="kubectl --context prod"), wait=lambda _: None) as client:
-        return fetch(client)
+        return fetch(client, checks=checks)
 
 
 def refusing(plural: str, code: int) -> Callable[[Asked], Reply | None]:
@@ -85,6 +87,13 @@ def test_a_kind_that_the_server_does_not_have_is_said(server: ApiServer) -> None
     assert fetched(server, refusing("endpointslices", 404)).notes == (
         "cluster:prod has no endpointslices.discovery.k8s.io; they are not part of the answer",
     )
+
+
+def test_what_only_checks_look_at_is_asked_for_checks_alone(server: ApiServer) -> None:
+    """Nobody who asks about a connection must be told that they may not list webhooks."""
+    assert fetched(server, refusing("rolebindings", 403)).notes == ()
+    (note,) = fetched(server, refusing("rolebindings", 403), checks=True).notes
+    assert "list rolebindings.rbac.authorization.k8s.io; they are not part" in note
 
 
 @pytest.mark.parametrize("plural", ["namespaces", "pods", "networkpolicies"])

@@ -22,7 +22,7 @@ def test_lines_count_from_the_beginning_of_the_file() -> None:
         asked.append(text)
         return {(): 0, ("spec",): 1, ("spec", "a"): 2}
 
-    lines = Lines(Newlines(data), data.index(b"two"), data.index(b"five"), find)
+    lines = Lines(Newlines(data), data.index(b"two"), data.index(b"five"), find, bytes)
     assert asked == []
     assert [lines(path) for path in ((), ("spec",), ("spec", "a"))] == [2, 3, 4]
     assert asked == [b"two\nthree\nfour\n"]
@@ -34,7 +34,7 @@ def test_the_first_line_needs_no_reading() -> None:
     def never(text: bytes) -> dict[Path, int]:
         raise AssertionError(text)
 
-    assert Lines(Newlines(b"one\ntwo\n"), 4, 8, never).first == 2
+    assert Lines(Newlines(b"one\ntwo\n"), 4, 8, never, bytes).first == 2
 
 
 @given(st.binary(max_size=40), st.integers(0, 40), st.integers(1, 9))
@@ -49,9 +49,9 @@ def test_newlines_are_counted_as_one_would(data: bytes, at: int, step: int) -> N
 
 def test_a_missing_value_has_the_line_of_its_nearest_parent() -> None:
     """What is missing stands nowhere; the reader is sent to where it would have to be."""
-    lines = Lines(Newlines(b"x\n"), 0, 2, lambda _: {(): 0, ("spec",): 6})
+    lines = Lines(Newlines(b"x\n"), 0, 2, lambda _: {(): 0, ("spec",): 6}, bytes)
     assert [lines(path) for path in (("spec", "egress", 0, "to"), ("metadata", "name"))] == [7, 1]
-    assert Lines(Newlines(b""), 0, 0, lambda _: {})(("a",)) == 1
+    assert Lines(Newlines(b""), 0, 0, lambda _: {}, bytes)(("a",)) == 1
 
 
 YAML = """\

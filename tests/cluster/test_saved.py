@@ -6,11 +6,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outgate.checks import Survey
+from outgate.checks import load as load_check
+from outgate.checks.registry import GROUPS
 from outgate.cluster import Loaded, Text, load
 from outgate.cluster.saved import Saved
+from outgate.policy import PROFILES
 from outgate.testing import clusters, namespace, pod, policy, service
 
 Manifest = dict[str, Any]
@@ -107,11 +112,16 @@ def test_secrets_are_not_saved() -> None:
     secret = "s3cret"
     container = {
         "name": secret, "image": secret, "command": [secret], "args": [secret],
-        "env": [{"name": "PASSWORD", "value": secret}], "envFrom": [{"secretRef": {"name": secret}}],
+        "env": [
+            {"name": "PASSWORD", "value": secret},
+            {"name": "HTTPS_PROXY", "value": f"http://me:{secret}@proxy:3128/{secret}"},
+            {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": secret},
+            {"name": "NO_PROXY", "valueFrom": {"secretKeyRef": {"name": secret}}},
+        ], "envFrom": [{"secretRef": {"name": secret}}],
         "ports": [{"containerPort": 80, "name": "http", "hostIP": secret}],
         "livenessProbe": {"httpGet": {"httpHeaders": [{"name": "A", "value": secret}]}},
     }  # fmt: skip
-    spec = {"containers": [container], "volumes": [{"secret": {"secretName": secret}}], "serviceAccountName": secret}
+    spec = {"containers": [container], "volumes": [{"secret": {"secretName": secret}}]}
     more = {"annotations": {"a": secret}, "managedFields": [{"manager": secret}], "finalizers": [f"x/{secret}"]}
     one = pod("shop/web", ["10.1.0.10"], app="web")
     one["metadata"] |= more
@@ -130,6 +140,47 @@ def test_secrets_are_not_saved() -> None:
     assert len(loaded.snapshot.pods) == 2
     assert loaded.errors == ()
     assert secret not in text
+    assert loaded.snapshot.pod("shop", "web").hints.variables[1] == ("HTTPS_PROXY", "http://proxy:3128")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [*GROUPS["What must be reached"], *GROUPS["The network plugin"]])
+def test_checks_find_the_same_in_what_is_saved(name: str) -> None:
+    """What tells whom a pod will talk to is saved with it."""
+    check = load_check(name)
+    keeping = Saved()
+    text = check.documentation.sections["Example"].encode()
+    before = load([Text("in.yaml", text)], stored=None, keep=keeping.keep).snapshot
+    profile = PROFILES[(check.profiles or ("outgate",))[0]]
+    said = [
+        [finding.message for finding in check.find(Survey(snapshot, profile))]
+        for snapshot in (before, again("\n".join(keeping.lines())).snapshot)
+    ]
+    assert said[0] == said[1] != []
+
+
+def test_how_the_network_is_switched_is_saved() -> None:
+    """And nothing beside it: what is known by name reads back, from files and from servers, and the rest is gone."""
+    secret = "s3cret"
+    container = {
+        "name": "aws-eks-nodeagent", "image": f"registry.example/{secret}:1", "ports": [{"containerPort": 80}],
+        "args": ["--enable-network-policy=true", f"--password={secret}"], "command": [secret],
+    }  # fmt: skip
+    annotations = {"k3s.io/node-args": f'["server","--token","{secret}"]', "a": secret}
+    data = {"enable-policy": "never", "token": secret}
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [container, {"image": secret}]}}
+    manifests = [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "annotations": annotations}},
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b", "annotations": {"a": secret}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config"}, "data": data},
+        *({**workload(kind, "web"), "spec": {"template": template}} for kind in ("DaemonSet", "Deployment")),
+    ]
+    loaded, text = saved(manifests)
+    assert secret not in text
+    assert again(text).snapshot == loaded.snapshot
+    assert loaded.snapshot.settings == {("default", "cilium-config"): {"enable-policy": "never"}}
+    assert all(len(one.containers or ()) == 1 for one in loaded.snapshot.workloads)
+    kinds = [json.loads(line.rstrip(","))["kind"] for line in text.splitlines()[1:-1]]
+    assert kinds == ["Node", "Node", "ConfigMap", "Deployment", "DaemonSet"]
 
 
 def test_the_file_is_a_list_with_an_object_a_line() -> None:

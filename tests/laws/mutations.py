@@ -109,12 +109,12 @@ def _on_ruleset(patch: pytest.MonkeyPatch, change: Callable[[str, ChainRule], Ch
 
 @_mutation("except is ignored", "an address that was taken out of a block can be reached")
 def _(patch: pytest.MonkeyPatch) -> None:
-    proper = rules_module._peer
+    proper = rules_module.peer_match
 
     def wrong(namespace: str, peer: Any) -> PeerMatch:
         return proper(namespace, dataclasses.replace(peer, excepts=()) if hasattr(peer, "excepts") else peer)
 
-    patch.setattr(rules_module, "_peer", wrong)
+    patch.setattr(rules_module, "peer_match", wrong)
 
 
 @_mutation("except takes out of every block", "an address excepted in one peer is denied though another peer has it")

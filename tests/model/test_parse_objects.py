@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from outgate.model import ContainerPort, Ingress, Owner, Pod, Service, ServicePort
+from outgate.model import Container, ContainerPort, Ingress, Owner, Pod, Service, ServicePort
 from outgate.model.objects import SliceEndpoint, SlicePort
 from outgate.model.parse_objects import READERS, HostPod, Troubles, replica_set_of
 from outgate.model.parse_shapes import OBJECTS
@@ -314,6 +314,54 @@ def test_node() -> None:
     assert made.addresses == (ip("192.168.0.1"), ip("192.0.2.1"))
     assert made.pod_cidrs == (ipaddress.ip_network("10.0.0.0/24"),)
     assert made.labels == {"a": ""}
+    assert (made.kubelet, made.kernel, made.system, made.switches) == ("", "", "", None)
+
+
+def test_what_a_node_runs() -> None:
+    """Its versions, and how a server of k3s was started."""
+    told = {"kubeletVersion": "v1.31.2+k3s1", "kernelVersion": "6.1.0", "operatingSystem": "linux", "bootID": "x"}
+    annotations = {"k3s.io/node-args": '["server","--disable-network-policy","--token","x"]'}
+    value = thing("Node", status={"nodeInfo": told}, metadata={"annotations": annotations})
+    made = parsed(value).snapshot.nodes["x"]
+    assert (made.kubelet, made.kernel, made.system) == ("v1.31.2+k3s1", "6.1.0", "linux")
+    assert made.switches == ("--disable-network-policy=true",)
+
+
+@pytest.mark.parametrize("kind", ["DaemonSet", "Deployment"])
+def test_how_the_network_is_started(kind: str) -> None:
+    """Known by name; of other containers it is known that they say nothing, where the input has them at all."""
+
+    def containers(*several: Object) -> tuple[Container, ...] | None:
+        template = {"spec": {"containers": list(several)}}
+        (made,) = parsed(thing(kind, "apps/v1", spec={"template": template})).snapshot.workloads
+        return made.containers
+
+    router = {"name": "router", "image": "x/kube-router:v2", "command": ["run"], "args": ["--run-firewall=false"]}
+    assert containers(router, {"image": "x/other"}) == (Container(switches=("--run-firewall=false",)),)
+    assert containers({"image": "x/other", "args": ["--password=x"]}) == ()
+    assert containers({"args": []}) == ()
+    assert containers({"image": "x", "command": None, "args": None, "name": None}) == ()
+    assert containers({"ports": []}) is None
+    assert containers() is None
+
+
+def test_other_workloads_are_not_asked() -> None:
+    """What they run is nobody's business."""
+    template = {"spec": {"containers": [{"image": "x", "args": ["--run-firewall=false"]}]}}
+    (made,) = parsed(thing("StatefulSet", "apps/v1", spec={"template": template})).snapshot.workloads
+    assert made.containers is None
+
+
+def test_how_the_network_is_set() -> None:
+    """In ConfigMaps that are known by name; others are passed over as ever."""
+    data = {"enable-policy": "never", "token": "x"}
+    known = thing("ConfigMap", name="cilium-config", data=data)
+    result = parsed(known, thing("ConfigMap", name="other", data=data), thing("ConfigMap", name="eni-config"))
+    assert result.snapshot.settings == {
+        ("shop", "cilium-config"): {"enable-policy": "never"},
+        ("shop", "eni-config"): {},
+    }
+    assert (result.objects, result.skipped) == (3, {"v1/ConfigMap": 1})
 
 
 def ingress(**spec: Any) -> Object:

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outgate.cluster.jsontext import read_typed
+from outgate.cluster.reading import Unreadable
 from outgate.model import Pod
 from outgate.model.parse import Parsed, parse
 from outgate.model.parse_pods import PodReader, PodText, TypedPod
-from outgate.model.parse_shapes import OBJECTS, Listing, Struct
+from outgate.model.parse_shapes import OBJECTS
+from outgate.model.parse_types import Listing, Struct
 from outgate.model.place import NOWHERE, Document
 from tests.model.documents import parsed
 
@@ -27,6 +30,7 @@ POD: dict[str, Any] = {
         "generateName": "web-5d4f8c7b9d-",
         "namespace": "shop",
         "uid": "1-2-3",
+        "annotations": {"sidecar.istio.io/inject": "true", "k8s.v1.cni.cncf.io/networks": "storage", "big": "x"},
         "labels": {"app": "web", "pod-template-hash": "5d4f8c7b9d"},
         "ownerReferences": [
             {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4f8c7b9d", "controller": True}
@@ -34,12 +38,20 @@ POD: dict[str, Any] = {
     },
     "spec": {
         "nodeName": "node-1",
+        "serviceAccountName": "web",
+        "automountServiceAccountToken": True,
         "hostname": "web",
         "subdomain": "all",
-        "containers": [{"name": "a", "ports": [{"containerPort": 80, "name": "http"}, {"name": "none"}]}],
+        "containers": [
+            {
+                "name": "a",
+                "env": [{"name": "HTTPS_PROXY", "value": "http://p:1"}],
+                "ports": [{"containerPort": 80, "name": "http"}, {"name": "none"}],
+            }
+        ],
         "initContainers": [
-            {"restartPolicy": "Always", "ports": [{"containerPort": 90, "protocol": "UDP"}]},
-            {"ports": [{"containerPort": 91}]},
+            {"name": "istio-proxy", "restartPolicy": "Always", "ports": [{"containerPort": 90, "protocol": "UDP"}]},
+            {"name": "wait", "env": [{"name": "no_proxy"}], "ports": [{"containerPort": 91}]},
         ],
     },
     "status": {
@@ -185,15 +197,17 @@ def test_pods_of_a_kind_share_what_they_have_in_common() -> None:
     assert one.labels is other.labels
     assert one.ports is other.ports
     assert one.owner is other.owner
+    assert one.hints is other.hints
+    assert (one.hints.account, one.hints.sidecars, one.hints.before) == ("web", ("istio-proxy",), ("wait",))
 
 
 def test_the_type_has_the_fields_of_the_shape() -> None:
     """A field that is in one and not in the other would be read on one way alone."""
 
     def same(fields: tuple[Any, ...], shape: Struct) -> None:
-        assert {field.name for field in fields} == set(shape.fields)
+        assert {field.encode_name for field in fields} == set(shape.fields)
         for field in fields:
-            inner = shape.fields[field.name]
+            inner = shape.fields[field.encode_name]
             inner = inner.element if isinstance(inner, Listing) else inner
             if isinstance(inner, Struct) and field.type is not msgspec.Raw:
                 types = [one for one in (field.type, *get_args(field.type)) if isinstance(one, type)]
@@ -202,3 +216,35 @@ def test_the_type_has_the_fields_of_the_shape() -> None:
 
     top = [field for field in msgspec.structs.fields(PodText) if field.name not in ("kind", "apiVersion")]
     same(tuple(top), OBJECTS["v1", "Pod"])
+
+
+_UNSUPPORTED = 'Unsupported value: "x": supported values: "SCTP", "TCP", "UDP"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "complaint"),
+    [
+        ("Service", {"ports": [{"port": 53, "protocol": "x"}]}, f"spec.ports[0].protocol: {_UNSUPPORTED}"),
+        ("Service", {"ports": [{"port": 0}]}, "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535"),
+        ("Service", {"ports": [{"port": 1, "targetPort": 65536}]}, "spec.ports[0].targetPort: Invalid value: 65536"),
+        (
+            "Pod",
+            {"containers": [{"ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "x"}]}]},
+            f"spec.containers[0].ports[1].protocol: {_UNSUPPORTED}",
+        ),
+        (
+            "Pod",
+            {"containers": [{}, {"ports": [{"containerPort": 70000}]}]},
+            "spec.containers[1].ports[0].containerPort: Invalid value: 70000",
+        ),
+    ],
+)
+def test_ports_that_are_none(kind: str, spec: dict[str, Any], complaint: str) -> None:
+    """The server refuses them, so nothing behind has to ask again; by either way to read a pod."""
+    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "shop"}, "spec": spec}
+    for found in (
+        parse([Document("a.yaml", manifest)]),
+        parse(read_typed(json.dumps(manifest).encode(), "a.json", Unreadable())),
+    ):
+        (error,) = found.errors
+        assert f"{error.path}: {error.message}".startswith(complaint)

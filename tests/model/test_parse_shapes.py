@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from outgate.model.parse_shapes import METADATA, NETWORK_POLICY, OBJECTS, Listing, Shape, StringMap, Struct
+from outgate.model.parse_shapes import METADATA, NETWORK_POLICY, OBJECTS
+from outgate.model.parse_types import Listing, Shape, StringMap, Struct
 
 
 def fields(shape: Shape, at: str = "") -> set[str]:
@@ -59,5 +60,9 @@ def test_the_kinds_that_are_read() -> None:
         "discovery.k8s.io/v1/EndpointSlice", "networking.k8s.io/v1/NetworkPolicy", "apps/v1/Deployment",
         "networking.k8s.io/v1/Ingress",
         "apps/v1/StatefulSet", "apps/v1/DaemonSet", "apps/v1/ReplicaSet", "batch/v1/Job", "batch/v1/CronJob",
+        "v1/ServiceAccount", "rbac.authorization.k8s.io/v1/RoleBinding", "apiregistration.k8s.io/v1/APIService",
+        "rbac.authorization.k8s.io/v1/ClusterRoleBinding",
+        "admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration",
+        "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration",
     }  # fmt: skip
     assert all(shape.name == kind for (_, kind), shape in OBJECTS.items())

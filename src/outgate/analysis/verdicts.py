@@ -100,7 +100,7 @@ def evaluate(
     found: list[tuple[Assertion, list[Demand], tuple[str, ...]]] = []
     for suite in suites:
         lookup = Lookup(judge.policies.snapshot, namespace, {**suite.names, **(names or {})})
-        demands = Demands(judge, Places(lookup), kinds)
+        demands = Demands(judge, Places(lookup, kinds.roll), kinds)
         found.extend((one, demands.of(one, errors), demands.places.take_notes()) for one in suite.assertions)
     if errors:
         raise InvalidInput(errors)
@@ -109,9 +109,9 @@ def evaluate(
 
 def allowed(judge: Judge, demand: Demand) -> PacketSet:
     """Those packets of a demand that both ends let pass."""
-    packets = demand.packets()
     if demand.pair is not None:
-        return packets & PacketSet.cube(packets.addresses(), demand.pair.allowed)
+        return demand.packets(demand.asked & demand.pair.allowed)
+    packets = demand.packets()
     near = demand.known
     if near.pod is None or not judge.policies.isolation(near.pod, demand.near).policies:
         return packets

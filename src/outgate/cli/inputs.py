@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -21,11 +21,25 @@ from outgate.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
-    from outgate.model import Snapshot
+    from outgate.cluster.client import Client
+    from outgate.model import Document, Snapshot
     from outgate.model.parse import Keep
     from outgate.packets import Address
 
-__all__ = ["NO_INPUT", "dns_names", "note", "open_inputs", "read_input", "read_side", "say_if_empty", "say_profile"]
+    Visit = Callable[[Client], Sequence[Document]]
+
+__all__ = [
+    "NO_INPUT",
+    "cluster_of",
+    "dns_names",
+    "note",
+    "open_cluster",
+    "open_inputs",
+    "read_input",
+    "read_side",
+    "say_if_empty",
+    "say_profile",
+]
 
 NO_INPUT = (
     "give manifests with -f FILE, -f FOLDER, or -f - for standard input; "
@@ -44,9 +58,19 @@ def note(words: str, quiet: bool = False) -> None:
 
 
 def read_input(
-    filename: Sequence[str], *, namespace: str | None, strict: bool, quiet: bool = False, keep: Keep | None = None
+    filename: Sequence[str],
+    *,
+    namespace: str | None,
+    strict: bool,
+    quiet: bool = False,
+    keep: Keep | None = None,
+    checks: bool = False,
+    visit: Visit | None = None,
 ) -> Loaded:
     """The objects of the input. `keep` is told each of them that is used.
+
+    With `checks` a live cluster is asked for what only checks look at as well. `visit` may ask it for more, while the
+    connection to it stands; what it returns is read too.
 
     Raises:
         InvalidInput: something cannot be opened, or, with `strict`, any error.
@@ -58,7 +82,7 @@ def read_input(
     if not filename:
         raise UsageError("no input", hint=NO_INPUT)
     # What a server has printed is read as the server reads it: an answer is about what is in force.
-    sources = open_inputs(filename, quiet=quiet)
+    sources = open_inputs(filename, quiet=quiet, checks=checks, visit=visit)
     loaded = load(sources, strict=strict, namespace=namespace or "default", stored=None, keep=keep)
     if loaded.errors and loaded.objects == len(loaded.refused) + sum(loaded.skipped.values()):
         # An answer about the rest would be one about nothing, and "no connection is allowed" sounds like good news.
@@ -102,7 +126,9 @@ def read_side(text: str, *, namespace: str | None, strict: bool, quiet: bool = F
     return read_input((text,), namespace=namespace, strict=strict, quiet=quiet)
 
 
-def open_inputs(texts: Sequence[str], *, quiet: bool = False) -> list[str | Source]:
+def open_inputs(
+    texts: Sequence[str], *, quiet: bool = False, checks: bool = False, visit: Visit | None = None
+) -> list[str | Source]:
     """The inputs as `outgate.cluster.load` takes them: what is no file is fetched, and what is missing of it is said.
 
     Raises:
@@ -125,7 +151,7 @@ def open_inputs(texts: Sequence[str], *, quiet: bool = False) -> list[str | Sour
             clusters += 1
             if clusters > 1:
                 raise UsageError("an input has one live cluster at most", hint="outgate diff compares two")
-            found.append(_from_cluster(rest))
+            found.append(_from_cluster(rest, visit, checks=checks))
         else:
             found.append(text)
     return found
@@ -141,17 +167,30 @@ def _from_git(text: str, quiet: bool) -> list[Source]:
     return [Text(name, data) for name, data in revision.files]
 
 
-def _from_cluster(context: str) -> Source:
-    from outgate.cluster import Objects
-    from outgate.cluster.client import Client
-    from outgate.cluster.live import fetch, find_access
+def cluster_of(texts: Sequence[str]) -> str | None:
+    """The context of the live cluster among the inputs, empty for the current one; None where there is none."""
+    return next((text.partition(":")[2] for text in texts if text.partition(":")[0] == "cluster"), None)
 
-    with Client(find_access(context or None, chosen_kubeconfig(), os.environ, _run_plugin)) as client:
-        fetched = fetch(client)
+
+def open_cluster(context: str) -> Client:
+    """A connection to the cluster of that context, or of the current one. Raises as `open_inputs` does."""
+    from outgate.cluster.client import Client
+    from outgate.cluster.live import find_access
+
+    return Client(find_access(context or None, chosen_kubeconfig(), os.environ, _run_plugin))
+
+
+def _from_cluster(context: str, visit: Visit | None, *, checks: bool) -> Source:
+    from outgate.cluster import Objects
+    from outgate.cluster.live import fetch
+
+    with open_cluster(context) as client:
+        fetched = fetch(client, checks=checks)
+        more = visit(client) if visit is not None else ()
         for words in fetched.notes:
             # Said even with -q: an answer without the Services is another answer.
             note(f"note: {words}")
-        return Objects(client.access.name, fetched.documents)
+        return Objects(client.access.name, (*fetched.documents, *more))
 
 
 def _run_plugin(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes, bytes]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from outgate.cli import options
 from outgate.cli.inputs import note, read_input
+
+if TYPE_CHECKING:
+    from outgate.cluster.client import Client
+    from outgate.model import Document
 
 __all__ = ["snapshot"]
 
@@ -25,8 +32,10 @@ def snapshot(
     """Save what Outgate reads of a cluster, without secrets.
 
     The file is a List of Kubernetes objects in JSON, one a line, with the fields that decide about traffic: names,
-    labels, ports, addresses, selectors and owners, and network policies whole. What containers run, their environment
-    and their volumes are not in it. Every verb reads it with -f and answers as it would have answered for the cluster.
+    labels, ports, addresses, selectors and owners, network policies whole, and what says who calls the API server and
+    whom it calls. What containers run and mount is not in it, and of their environment only what names proxies and the
+    like, without passwords; the switches of network plugins that 'outgate doctor' knows are. Every verb reads it with
+    -f and answers as it would have answered for the cluster.
 
     \b
     Examples:
@@ -43,10 +52,24 @@ def snapshot(
     from outgate.cluster.saved import Saved
 
     saved = Saved()
-    loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet, keep=saved.keep)
+    loaded = read_input(
+        filename,
+        namespace=namespace,
+        strict=strict,
+        quiet=quiet,
+        keep=saved.keep,
+        checks=True,
+        visit=_network_settings,
+    )
     for line in saved.lines():
         click.echo(line)
     if verbose:
         skipped = sum(loaded.skipped.values())
         note(f"note: {len(saved)} objects saved, {skipped} of other kinds left out")
     return 0
+
+
+def _network_settings(client: Client) -> Sequence[Document]:
+    from outgate.cluster.platform import settings_of
+
+    return settings_of(client)[0]

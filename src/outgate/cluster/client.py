@@ -4,7 +4,9 @@
     client.get("/api/v1/pods", {"limit": "500"})    an Answer, or a ClusterError that says what to do
     client.open("/api/v1/pods", {"watch": "1"})     the response itself, for whoever reads it as it comes
 
-Every request here is a GET, so one that was cut off may be sent again. What is worth another try is tried a few
+What asks here is a GET, and one that was cut off may be sent again. The few writes that there are (see
+`outgate.cluster.writes`, the only caller of `Client.send`) are such that sending them twice does what sending them once
+does. What is worth another try is tried a few
 times: 429 after as long as the server asks for (``Retry-After``), 500, 502, 503 and 504 and a connection that was cut
 after a pause that doubles. What another try cannot mend (nobody listens, a certificate that does not fit, 403) is
 answered at once. Redirects are not followed: they would take the credentials to somebody else.
@@ -50,6 +52,16 @@ class _Status(msgspec.Struct):
 
     message: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked, and asked again where it was cut off."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +119,17 @@ class Client:
         Raises:
             ClusterError: there is no answer, or the server does not know us (401).
         """
+        return self._ask(_Request("GET", path, query or {}))
+
+    def send(self, method: str, path: str, body: bytes) -> Answer:
+        """The answer to a write in JSON. It may be sent more than once, as `get` may. Raises as `get` does."""
+        return self._ask(_Request(method, path, {}, body))
+
+    def _ask(self, request: _Request) -> Answer:
         renewed = self.access.lasting
         pause = _FIRST_WAIT
         for attempt in range(1, ATTEMPTS + 1):
-            answer = self._try(path, query or {}, last=attempt == ATTEMPTS)
+            answer = self._try(request, last=attempt == ATTEMPTS)
             if answer is not None and answer.status == 401:
                 if renewed or attempt == ATTEMPTS:
                     raise self._unknown(answer)
@@ -135,17 +154,22 @@ class Client:
             ClusterError: nobody answers.
             OSError, http.client.HTTPException: the connection was cut.
         """
+        return self._open(_Request("GET", path, query or {}), seconds)
+
+    def _open(self, request: _Request, seconds: float | None) -> http.client.HTTPResponse:
         self._deadline.start(seconds)
         connection = self._connected()
-        target = self.access.url.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        target = self.access.url.path.rstrip("/") + request.path
+        target += f"?{urlencode(request.query)}" if request.query else ""
         known = self._credentials.headers if self._credentials is not None else {}
-        connection.request("GET", target, headers={**_HEADERS, **known})
+        typed = {} if request.body is None else {"Content-Type": "application/json"}
+        connection.request(request.method, target, body=request.body, headers={**_HEADERS, **typed, **known})
         return connection.getresponse()
 
-    def _try(self, path: str, query: Mapping[str, str], *, last: bool) -> Answer | None:
+    def _try(self, request: _Request, *, last: bool) -> Answer | None:
         """One attempt; None where the connection was cut and another one may do better."""
         try:
-            response = self.open(path, query, seconds=self._timeout)
+            response = self._open(request, self._timeout)
             body = self._body(response)
             return Answer(response.status, body, response.getheader("Retry-After") or "")
         except TimeoutError as error:

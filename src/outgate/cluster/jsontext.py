@@ -23,7 +23,8 @@ from outgate.errors import InputError
 from outgate.model.parse import implied_by_list
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_pods import PodText, TypedPod
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_types import Struct
 from outgate.model.place import Document, Path
 
 __all__ = ["BadJsonError", "find_lines", "read_json", "read_typed"]
@@ -87,13 +88,14 @@ def read_typed(data: bytes, file: str, unreadable: Unreadable, *, whole: bool = 
     newlines = Newlines(data)
     for start, end, implied in list(_slices(data)):
         text = data[start:end]
-        lines = Lines(newlines, start, end, find_lines)
+        lines = Lines(newlines, start, end, find_lines, msgspec.json.decode)
         pod = None if whole else _pod(text, implied)
         document = functools.partial(_document, text, implied, file, lines, unreadable, whole=whole)
         if pod is None:
             yield from document()
         else:
-            yield TypedPod(pod, Document(file, None, lines, "", _NONE_REPEATED), document)
+            bare = Document(file, None, lines, "", _NONE_REPEATED, text=lines.text, again=lines.value)
+            yield TypedPod(pod, bare, document)
 
 
 def _document(
@@ -110,7 +112,7 @@ def _document(
     policy = isinstance(value, dict) and value.get("kind") == "NetworkPolicy"
     if whole or (policy and _may_repeat(text, value)):
         repeated = {path: lines.first + line for path, line in _repeated(text).items()}
-    yield Document(file, value, lines, "", repeated, text=lines.text)
+    yield Document(file, value, lines, "", repeated, text=lines.text, again=lines.value)
 
 
 def _pod(text: bytes, implied: Mapping[str, object]) -> PodText | None:

@@ -18,6 +18,7 @@ import msgspec
 
 from outgate.cluster.client import Answer, Client
 from outgate.errors import ClusterError
+from outgate.model.hints import trimmed
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
 from outgate.model.place import Document
@@ -39,6 +40,8 @@ class Resource:
     namespaced: bool = True
     needed: bool = False
     """Without it there is no answer at all."""
+    checked: bool = False
+    """Only checks look at it, so that other verbs need not ask for it."""
 
     @property
     def path(self) -> str:
@@ -58,6 +61,7 @@ class Resource:
         return "/".join(step for step in steps if isinstance(step, str) and step)
 
 
+_HOOKS = "admissionregistration.k8s.io/v1"
 _KNOWN = (
     # What others refer to comes first.
     Resource("v1", "Namespace", "namespaces", namespaced=False, needed=True),
@@ -74,6 +78,16 @@ _KNOWN = (
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
     Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", needed=True),
+    Resource("v1", "ServiceAccount", "serviceaccounts", checked=True),
+    Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", checked=True),
+    Resource(
+        "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False, checked=True
+    ),
+    Resource(
+        _HOOKS, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", namespaced=False, checked=True
+    ),
+    Resource(_HOOKS, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False, checked=True),
+    Resource("apiregistration.k8s.io/v1", "APIService", "apiservices", namespaced=False, checked=True),
 )
 
 RESOURCES = tuple(one for one in _KNOWN if (one.api_version, one.kind) in OBJECTS)
@@ -150,6 +164,9 @@ def _page(client: Client, resource: Resource, answer: Answer) -> _Page:
         found = _whole(what, answer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _no_list(what) from error
+    else:
+        # Whole environments of a hundred thousand pods are not kept until the last page is here.
+        found.items = [trimmed(one) for one in found.items or ()]
     return _Page(found.metadata or _ListMeta(), found.items or [])
 
 

@@ -62,8 +62,8 @@ def find_access(context: str | None, kubeconfig: str | None, environment: Mappin
     raise ClusterError(f"there is no cluster to ask: no context in {looked}, and this is no pod", hint=_HELP)
 
 
-def fetch(client: Client) -> Fetched:
-    """All objects of the cluster that matter for traffic.
+def fetch(client: Client, *, checks: bool = False) -> Fetched:
+    """All objects of the cluster that matter for traffic; for `checks`, those too that only these look at.
 
     Raises:
         ClusterError: the server cannot be reached, or refuses what there is no answer without.
@@ -71,6 +71,8 @@ def fetch(client: Client) -> Fetched:
     documents: list[Document] = []
     notes: list[str] = []
     for resource in RESOURCES:
+        if resource.checked and not checks:
+            continue
         try:
             documents += listed(client, resource)
         except RefusedError as refused:

@@ -8,7 +8,7 @@ of each kind is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +18,7 @@ from outgate.model.parse_shapes import OBJECTS
 if TYPE_CHECKING:  # a verb that reads files needs no HTTP
     from outgate.cluster.client import Client
 
-__all__ = ["passed_over", "unread_policies"]
+__all__ = ["api_groups", "kinds_passed_over", "passed_over", "unread_kinds", "unread_policies"]
 
 _KINDS: Mapping[str, Mapping[str, str]] = {
     "policy.networking.k8s.io": {
@@ -66,11 +66,17 @@ class _Some(msgspec.Struct):
 
 def passed_over(skipped: Mapping[str, int]) -> Iterator[str]:
     """A note for each kind of policy among objects that were passed over: `skipped` counts them by apiVersion/kind."""
+    for kind, version, count in kinds_passed_over(skipped):
+        what = f"1 {kind} of {version} is" if count == 1 else f"{count} objects {kind} of {version} are"
+        yield f"{what} not read and not part of the answer"
+
+
+def kinds_passed_over(skipped: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
+    """The kinds of policy among objects that were passed over: kind, apiVersion, and how many."""
     for name, count in skipped.items():
         version, _, kind = name.rpartition("/")
         if kind in _KINDS.get(version.rpartition("/")[0], {}).values():
-            what = f"1 {kind} of {version} is" if count == 1 else f"{count} objects {kind} of {version} are"
-            yield f"{what} not read and not part of the answer"
+            yield kind, version, count
 
 
 def unread_policies(client: Client) -> Iterator[str]:
@@ -80,21 +86,39 @@ def unread_policies(client: Client) -> Iterator[str]:
         ClusterError: the server gives no answer at all.
     """
     name = client.access.name
+    groups = api_groups(client)
+    if not groups:
+        yield f"{name} does not say which other kinds of policy it has; they would not be part of the answer"
+    for full, certain in unread_kinds(client, groups):
+        what = f"{name} {'has' if certain else 'may have'} {full}"
+        yield f"{what}, which Outgate does not read: they are not part of the answer"
+
+
+def api_groups(client: Client) -> dict[str, list[str]]:
+    """The API groups of a server, each with its versions; empty where it does not say.
+
+    Raises:
+        ClusterError: the server gives no answer at all.
+    """
     try:
         groups = msgspec.json.decode(client.get("/apis").body, type=_Groups).groups
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         groups = []
-    if not groups:
-        yield f"{name} does not say which other kinds of policy it has; they would not be part of the answer"
-    for group in groups:
-        for plural, kind in _KINDS.get(group.name, {}).items():
-            versions = [one.version for one in group.versions]
-            if any((f"{group.name}/{version}", kind) in OBJECTS for version in versions):
+    return {group.name: [one.version for one in group.versions] for group in groups}
+
+
+def unread_kinds(client: Client, groups: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, bool]]:
+    """The kinds of policy of these groups that have an object and are not read, as kubectl names them.
+
+    False beside it where the server does not show whether there is one.
+    """
+    for group, versions in groups.items():
+        for plural, kind in _KINDS.get(group, {}).items():
+            if any((f"{group}/{version}", kind) in OBJECTS for version in versions):
                 continue
-            found = next(filter(None, (_said(client, group.name, version, plural) for version in versions)), "")
+            found = next(filter(None, (_said(client, group, version, plural) for version in versions)), "")
             if found:
-                what = f"{name} {found} {plural}.{group.name}"
-                yield f"{what}, which Outgate does not read: they are not part of the answer"
+                yield f"{plural}.{group}", found == "has"
 
 
 def _said(client: Client, group: str, version: str, plural: str) -> str:

@@ -48,17 +48,26 @@ class Newlines:
 class Lines:
     """The lines of one document, a slice of its file. Call it with a path.
 
-    `find` reads the slice again and gives the line of every path in it, counted from 0 at its beginning. The text is
+    `find` reads the slice again and gives the line of every path in it, counted from 0 at its beginning; `read` gives
+    its value. The text is
     not copied: of the files that were read, the bytes stay.
     """
 
-    __slots__ = ("_end", "_file", "_find", "_first", "_start", "_table")
+    __slots__ = ("_end", "_file", "_find", "_first", "_read", "_start", "_table")
 
-    def __init__(self, file: Newlines, start: int, end: int, find: Callable[[bytes], Mapping[Path, int]]) -> None:
+    def __init__(
+        self,
+        file: Newlines,
+        start: int,
+        end: int,
+        find: Callable[[bytes], Mapping[Path, int]],
+        read: Callable[[bytes], object],
+    ) -> None:
         self._file = file
         self._start = start
         self._end = end
         self._find = find
+        self._read = read
         self._first = 0
         self._table: Mapping[Path, int] | None = None
 
@@ -76,6 +85,10 @@ class Lines:
         while path and path not in self._table:
             path = path[:-1]
         return self.first + self._table.get(path, 0)
+
+    def value(self) -> object:
+        """What the document says, read again."""
+        return self._read(self._file.data[self._start : self._end])
 
     def text(self, path: Path) -> tuple[int, str]:
         """The lines of the value at a path as they are written, and the number of the first.

@@ -16,7 +16,7 @@ from outgate.cluster.yamlplain import read_plain
 from outgate.errors import InputError
 from outgate.model.place import Document, Path
 
-__all__ = ["read_yaml"]
+__all__ = ["pieces", "read_yaml"]
 
 _NONE_REPEATED: dict[Path, int] = {}
 _MARKER = re.compile(rb"---(?=[ \t\r\n]|\Z)")
@@ -29,7 +29,7 @@ _SOURCE = re.compile(rb"#[ \t]*Source:[ \t]*(\S+)")
 def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Document]:
     """The documents of a text in UTF-8; empty ones are passed over, and what cannot be read is reported."""
     inherited, newlines = "", Newlines(data)
-    for start, end in _pieces(data):
+    for start, end in pieces(data):
         piece = data[start:end]
         if _EMPTY.fullmatch(piece):
             inherited = _source(piece) or inherited
@@ -46,9 +46,9 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
             words = "kubectl does not read on after this end of a document (...): begin the next one with ---"
             unreadable.warnings.append(InputError(file, first + rest, "", words))
         template = _source(_HEAD.match(piece)) or inherited
-        lines = Lines(newlines, start, end, _find_lines)
+        lines = Lines(newlines, start, end, _find_lines, _read)
         placed = {path: first + line for path, line in repeated.items()}
-        yield Document(file, value, lines, template, placed, text=lines.text)
+        yield Document(file, value, lines, template, placed, text=lines.text, again=lines.value)
         inherited = _source(_tail(piece))
 
 
@@ -73,7 +73,14 @@ def _find_lines(text: bytes) -> Mapping[Path, int]:
     return find_lines(text)
 
 
-def _pieces(data: bytes) -> Iterator[tuple[int, int]]:
+def _read(text: bytes) -> object:
+    from outgate.cluster.yamlbuild import build  # noqa: PLC0415 - only when needed
+
+    value: object = read_plain(text)
+    return build(text)[0] if value is None else value
+
+
+def pieces(data: bytes) -> Iterator[tuple[int, int]]:
     """Where each document begins and ends. Directives (``%YAML 1.1``) belong to the document below them."""
     start = 0
     for marker in _markers(data):

@@ -88,7 +88,7 @@ class AssertionProbes:
         errors: list[InputError] = []
         found: list[Draft] = []
         lookup = Lookup(self.judge.policies.snapshot, None, self.names)
-        demands = Demands(self.judge, Places(lookup), self.kinds)
+        demands = Demands(self.judge, Places(lookup, self.kinds.roll), self.kinds)
         sampled = 0
         for assertion in (one for suite in suites for one in suite.assertions):
             simple = self._simple(assertion)

@@ -4,9 +4,14 @@ Every value keeps the place it came from. Nothing here says what a policy *means
 and nothing opens a file or a socket (`outgate.cluster`).
 """
 
+from outgate.model.hints import NO_HINTS, Hints
 from outgate.model.labels import LabelSelector, Operator, Requirement
 from outgate.model.objects import (
+    Binding,
     BlockPeer,
+    Called,
+    Callout,
+    Container,
     ContainerPort,
     Direction,
     EndpointSlice,
@@ -20,6 +25,7 @@ from outgate.model.objects import (
     PolicyPort,
     PolicyRule,
     Service,
+    ServiceAccount,
     ServicePort,
     Workload,
 )
@@ -28,11 +34,17 @@ from outgate.model.snapshot import Snapshot
 
 __all__ = [
     "NOWHERE",
+    "NO_HINTS",
+    "Binding",
     "BlockPeer",
+    "Called",
+    "Callout",
+    "Container",
     "ContainerPort",
     "Direction",
     "Document",
     "EndpointSlice",
+    "Hints",
     "Ingress",
     "LabelSelector",
     "Namespace",
@@ -47,6 +59,7 @@ __all__ = [
     "PolicyRule",
     "Requirement",
     "Service",
+    "ServiceAccount",
     "ServicePort",
     "Snapshot",
     "Workload",

@@ -12,12 +12,17 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from outgate.model.hints import NO_HINTS, Hints
 from outgate.model.labels import EVERYTHING, Labels, LabelSelector
 from outgate.model.place import NOWHERE, Place
 
 __all__ = [
     "Address",
+    "Binding",
     "BlockPeer",
+    "Called",
+    "Callout",
+    "Container",
     "ContainerPort",
     "Direction",
     "EndpointSlice",
@@ -33,6 +38,7 @@ __all__ = [
     "PolicyPort",
     "PolicyRule",
     "Service",
+    "ServiceAccount",
     "ServicePort",
     "SliceEndpoint",
     "SlicePort",
@@ -101,6 +107,7 @@ class Pod:
     uid: str = ""
     hostname: str = ""
     subdomain: str = ""
+    hints: Hints = NO_HINTS
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
     @property
@@ -110,6 +117,17 @@ class Pod:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a template, as far as it tells how the network works (see `outgate.model.switches`)."""
+
+    name: str = ""
+    image: str = ""
+    """The last step of the image's name, with its tag: where it comes from says nothing here. Known ones only."""
+    switches: tuple[str, ...] = ()
+    """Of its arguments the known ones, as ``--name=value``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +144,9 @@ class Workload:
     replicas: int = 1
     owner: Owner | None = None
     node: str = ""
+    hints: Hints = NO_HINTS
+    containers: tuple[Container, ...] | None = None
+    """Those of a DaemonSet or a Deployment of which something is known by name; None where the input says nothing."""
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -138,6 +159,13 @@ class Node:
     addresses: tuple[Address, ...] = ()
     pod_cidrs: tuple[Network, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+    kubelet: str = ""
+    """``status.nodeInfo.kubeletVersion``; like the others of this object empty where it does not say."""
+    kernel: str = ""
+    system: str = ""
+    """``status.nodeInfo.operatingSystem``: linux or windows."""
+    switches: tuple[str, ...] | None = None
+    """How a k3s server was started, as far as it is known; None where nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +249,66 @@ class Ingress:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A ServiceAccount: whose token pods get, and what a cloud knows it as."""
+
+    namespace: str
+    name: str
+    token: bool | None = None
+    """``automountServiceAccountToken``; what a pod says itself comes first, and without either it gets one."""
+    identities: tuple[tuple[str, str], ...] = ()
+    """The annotations that make it an account of a cloud."""
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A RoleBinding, or a ClusterRoleBinding (`namespace` is empty): who may do what a role says."""
+
+    kind: str
+    namespace: str
+    name: str
+    role: tuple[str, str] = ("", "")
+    """Kind and name."""
+    accounts: tuple[tuple[str, str], ...] = ()
+    """The subjects that are ServiceAccounts: namespace and name."""
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A Service that the API server calls, and where that is said."""
+
+    namespace: str
+    service: str
+    port: int = 443
+    needed: bool = True
+    """Without an answer the API server refuses what it was asked to do (``failurePolicy: Fail``, the default)."""
+    name: str = ""
+    """The name of the webhook."""
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """What makes the API server call Services of the cluster: a webhook configuration, or an APIService."""
+
+    kind: str
+    name: str
+    called: tuple[Called, ...] = ()
+    place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
-from outgate.model.objects import EndpointSlice, Ingress, Namespace, NetworkPolicy, Node, Owner, Pod, Service, Workload
+from outgate.model.objects import (
+    Binding,
+    Callout,
+    EndpointSlice,
+    Ingress,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    Owner,
+    Pod,
+    Service,
+    ServiceAccount,
+    Workload,
+)
 from outgate.model.parse_decode import Flaw, decode
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
 from outgate.model.parse_policy import network_policy
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS, Struct
+from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_types import Struct
 from outgate.model.place import Document, Place, spell
 from outgate.model.snapshot import Snapshot
+from outgate.model.switches import SETTINGS, settings
 from outgate.model.validate import (
     identity_flaws,
     label_flaws,
@@ -35,7 +50,16 @@ if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON 
 
 __all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse"]
 
-_CLUSTER_WIDE = ("Namespace", "Node")
+_CLUSTER_WIDE = (
+    "Namespace",
+    "Node",
+    "ClusterRoleBinding",
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "APIService",
+)
+_FREELY_NAMED = ("RoleBinding", "ClusterRoleBinding", "APIService")
+"""Kinds whose names need only be a step of a path: ``system:node-proxier``, ``v1.``."""
 _NETWORKING = "networking.k8s.io/v1"
 _NETWORKING_KINDS = ("IngressClass", "IPAddress", "ServiceCIDR")
 _FROM_SERVER = ("uid", "resourceVersion")
@@ -102,6 +126,19 @@ def parse(
     return reader.result()
 
 
+def _without_value(document: Document) -> Document:
+    """The same, and what it says is read again when somebody asks."""
+    return Document(
+        document.file,
+        None,
+        document.locate,
+        document.template,
+        stored=document.stored,
+        text=document.text,
+        again=document.again,
+    )
+
+
 def _items(document: Document) -> Iterator[Document]:
     """The objects of a document: itself, or the items of a list one by one, of lists within lists as well."""
     waiting = [document]
@@ -139,7 +176,14 @@ def _item(document: Document, index: int, value: object) -> Document:
         repeated,
         document.stored,
         lambda path: document.text((*at, *path)),
+        lambda: _item_of(document, index),
     )
+
+
+def _item_of(document: Document, index: int) -> object:
+    whole = document.whole()
+    items = whole.get("items") if isinstance(whole, dict) else None
+    return items[index] if isinstance(items, list) and index < len(items) else None
 
 
 class _Reader:
@@ -155,6 +199,7 @@ class _Reader:
         self.skipped: Counter[str] = Counter()
         self.generated: Counter[tuple[str, str, str]] = Counter()
         self.objects = 0
+        self.settings: dict[tuple[str, str], Mapping[str, str]] = {}
         self.pods: PodReader | None = None
 
     def pod(self, typed: TypedPod) -> None:
@@ -191,7 +236,8 @@ class _Reader:
         assert isinstance(kind, str)
         shape = OBJECTS.get((version, kind))
         if shape is None:
-            self.skipped[f"{version}/{kind}"] += 1
+            if (version, kind) != ("v1", "ConfigMap") or not self._setting(document):
+                self.skipped[f"{version}/{kind}"] += 1
             return
         self._object(document, value, version, kind, shape)
 
@@ -213,7 +259,7 @@ class _Reader:
         metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
         key = (metadata.get("namespace", ""), metadata["name"])
         # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
-        place = Place(document if policy else Document(document.file, None, document.locate, document.template))
+        place = Place(document if policy else _without_value(document))
         if policy:
             self._keep(kind, *key, [network_policy(decoded.value, place)], place)
             if self.keep is not None:
@@ -229,6 +275,25 @@ class _Reader:
         if self.keep is not None:
             self.keep(version, kind, decoded.value)
         self._warn(document, (*troubles.warnings, *_repetitions(document, shape)))
+
+    def _setting(self, document: Document) -> bool:
+        """Keep what a ConfigMap says of how the network is set, if it is one of those that do."""
+        whole = document.value
+        if isinstance(whole, dict) and "metadata" not in whole and document.again is not None:
+            # A reader of JSON keeps of what is not ours no more than its kind.
+            whole = document.again()
+        if not isinstance(whole, dict):
+            return False
+        metadata = _metadata_of(whole)
+        name = _text(metadata.get("name"))
+        if name not in SETTINGS:
+            return False
+        namespace = _text(metadata.get("namespace")) or self.default_namespace
+        found = settings(name, whole.get("data"))
+        self.settings[namespace, name] = found
+        if self.keep is not None:
+            self.keep("v1", "ConfigMap", {"metadata": {"name": name, "namespace": namespace}, "data": found})
+        return True
 
     def _generate(self, kind: str, metadata: Mapping[str, Any]) -> str:
         """A name for ``generateName``: the server appends five characters of its own choice, and so do we."""
@@ -272,6 +337,10 @@ class _Reader:
                 policies=[one for one in everything if isinstance(one, NetworkPolicy)],
                 workloads=workloads,
                 ingresses=[one for one in everything if isinstance(one, Ingress)],
+                accounts=[one for one in everything if isinstance(one, ServiceAccount)],
+                bindings=[one for one in everything if isinstance(one, Binding)],
+                callouts=[one for one in everything if isinstance(one, Callout)],
+                settings=self.settings,
             ),
             tuple(self.refused),
             tuple(self.warnings),
@@ -344,7 +413,8 @@ def _flaws(value: Mapping[str, Any], kind: str, stored: bool) -> Iterator[Flaw]:
     if kind == "NetworkPolicy":
         yield from network_policy_flaws(value, stored=stored)
     elif not stored:
-        yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE)
+        free = kind in _FREELY_NAMED
+        yield from identity_flaws(value["metadata"], namespaced=kind not in _CLUSTER_WIDE, freely_named=free)
         template = value.get("spec", {}).get("template")
         if template is not None:
             # The server leaves "metadata" out of this path.

@@ -23,7 +23,7 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
-from outgate.model.parse_shapes import (
+from outgate.model.parse_types import (
     INT32,
     Boolean,
     Integer,

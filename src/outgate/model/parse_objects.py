@@ -13,8 +13,12 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from outgate.model.hints import hints_of
 from outgate.model.objects import (
     Address,
+    Binding,
+    Callout,
+    Container,
     ContainerPort,
     EndpointSlice,
     Ingress,
@@ -24,19 +28,25 @@ from outgate.model.objects import (
     Owner,
     Pod,
     Service,
+    ServiceAccount,
     ServicePort,
     SliceEndpoint,
     SlicePort,
     Workload,
 )
+from outgate.model.parse_access import ACCESS_READERS
 from outgate.model.parse_decode import Flaw
 from outgate.model.place import Path, Place
+from outgate.model.switches import container_of, node_switches
 from outgate.model.validate_cidr import NOT_A_CIDR, read_address, read_cidr
 from outgate.model.validate_text import port_name, port_number, quote
 
-__all__ = ["READERS", "HostPod", "Made", "Troubles", "replica_set_of", "top_owner"]
+__all__ = ["PORT_PROTOCOLS", "READERS", "HostPod", "Made", "Troubles", "replica_set_of", "top_owner"]
 
 _HASH_LABEL = "pod-template-hash"
+PORT_PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
+"""What a port may be of (core/v1 Protocol)."""
+
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -47,7 +57,9 @@ class HostPod:
     pod: Pod
 
 
-Made = Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice | Ingress
+Made = (
+    Namespace | Pod | HostPod | Workload | Node | Service | EndpointSlice | Ingress | ServiceAccount | Binding | Callout
+)
 
 
 class Troubles:
@@ -77,6 +89,22 @@ class Troubles:
                 tuple(self.address(text, (*at, i)))
         return tuple(found)
 
+    def protocol(self, port: Mapping[str, Any], at: Path) -> str:
+        """The protocol of a port, TCP where none is given; a flaw where no port has it (ValidateProtocol)."""
+        text: str = port.get("protocol") or "TCP"
+        if text not in PORT_PROTOCOLS:
+            place = (*at, "protocol")
+            known = ", ".join(map(quote, sorted(PORT_PROTOCOLS)))
+            self.flaws.append(Flaw(place, f"Unsupported value: {quote(text)}: supported values: {known}", place))
+            return "TCP"
+        return text
+
+    def number(self, number: int, at: Path) -> int:
+        """A number as a port, with a flaw where it is none."""
+        for words in port_number(number):
+            self.flaws.append(Flaw(at, f"Invalid value: {number}: {words}", at))
+        return number
+
     def network(self, text: str, at: Path) -> Iterator[Network]:
         """The block, or nothing and a flaw."""
         network = read_cidr(text)
@@ -105,7 +133,7 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
         labels=labels,
         addresses=addresses,
         node=spec.get("nodeName", ""),
-        ports=_container_ports(spec),
+        ports=_container_ports(spec, ("spec",), troubles),
         host_network=host,
         finished=status.get("phase") in ("Succeeded", "Failed"),
         ready=_is_ready(metadata, status),
@@ -113,6 +141,7 @@ def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator
         uid=metadata.get("uid", ""),
         hostname=spec.get("hostname", ""),
         subdomain=spec.get("subdomain", ""),
+        hints=hints_of(metadata, spec),
         place=place,
     )
     yield HostPod(pod) if host and not addresses else pod
@@ -166,19 +195,18 @@ def replica_set_of(pod: Pod) -> str:
     return f"{pod.owner.name}-{suffix}" if suffix and pod.owner is not None and pod.owner.kind == "Deployment" else ""
 
 
-def _container_ports(spec: Mapping[str, Any]) -> tuple[ContainerPort, ...]:
-    running = [
-        *spec.get("containers", ()),
-        *(one for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"),
-    ]
-    if not running:
-        return ()
-    return tuple(
-        ContainerPort(port["containerPort"], port.get("protocol") or "TCP", port.get("name", ""))
-        for container in running
-        for port in container.get("ports", ())
-        if "containerPort" in port
-    )
+def _container_ports(spec: Mapping[str, Any], at: Path, troubles: Troubles) -> tuple[ContainerPort, ...]:
+    found = []
+    for field in ("containers", "initContainers"):
+        for i, container in enumerate(spec.get(field, ())):
+            if field == "initContainers" and container.get("restartPolicy") != "Always":
+                continue
+            for k, port in enumerate(container.get("ports", ())):
+                if "containerPort" in port:
+                    place = (*at, field, i, "ports", k)
+                    number = troubles.number(port["containerPort"], (*place, "containerPort"))
+                    found.append(ContainerPort(number, troubles.protocol(port, place), port.get("name", "")))
+    return tuple(found)
 
 
 def _workload_reader(kind: str, *steps: str) -> Reader:
@@ -200,15 +228,29 @@ def _workload_reader(kind: str, *steps: str) -> Reader:
             namespace=metadata["namespace"],
             name=metadata["name"],
             labels=template.get("metadata", {}).get("labels", {}),
-            ports=_container_ports(inner),
+            ports=_container_ports(inner, ("spec", *steps, "template", "spec"), troubles),
             host_network=inner.get("hostNetwork", False),
             replicas=spec.get("replicas", 1),
             owner=_owner(metadata),
             node=inner.get("nodeName", ""),
+            hints=hints_of(template.get("metadata", {}), inner),
+            containers=_started(inner) if kind in _STARTED else None,
             place=place,
         )
 
     return read
+
+
+_STARTED = ("DaemonSet", "Deployment")
+
+
+def _started(spec: Mapping[str, Any]) -> tuple[Container, ...] | None:
+    """The containers that are known, where the input says how they are started: it may come from who does not know."""
+    containers = spec.get("containers", ())
+    if not any("image" in one or "args" in one for one in containers):
+        return None
+    known = (Container(*container_of(one)) for one in containers)
+    return tuple(one for one in known if one != Container())
 
 
 def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
@@ -222,7 +264,9 @@ def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iter
         name=metadata["name"],
         cluster_ips=() if headless or external else troubles.addresses(texts, ("spec", "clusterIPs")),
         selector=spec.get("selector") or None,
-        ports=tuple(map(_service_port, spec.get("ports", ()))),
+        ports=tuple(
+            _service_port(port, ("spec", "ports", i), troubles) for i, port in enumerate(spec.get("ports", ()))
+        ),
         headless=headless and not external,
         external_name=spec.get("externalName", "") if external else "",
         external_ips=(
@@ -234,12 +278,17 @@ def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iter
     )
 
 
-def _service_port(port: Mapping[str, Any]) -> ServicePort:
+def _service_port(port: Mapping[str, Any], at: Path, troubles: Troubles) -> ServicePort:
     number = port.get("port", 0)
+    if "port" in port:
+        troubles.number(number, (*at, "port"))
+    target = port.get("targetPort") or number
+    if isinstance(target, int) and port.get("targetPort"):
+        troubles.number(target, (*at, "targetPort"))
     return ServicePort(
         number,
-        port.get("protocol") or "TCP",
-        port.get("targetPort") or number,
+        troubles.protocol(port, at),
+        target,
         port.get("name", ""),
         port.get("nodePort", 0),
     )
@@ -265,7 +314,7 @@ def _endpoint_slice(value: Mapping[str, Any], place: Place, troubles: Troubles) 
         metadata["name"],
         metadata.get("labels", {}).get(_SERVICE_LABEL, ""),
         tuple(endpoints),
-        tuple(_slice_port(one) for one in value.get("ports", ())),
+        tuple(_slice_port(one, ("ports", i), troubles) for i, one in enumerate(value.get("ports", ()))),
         place,
     )
 
@@ -280,7 +329,8 @@ def _endpoints(value: Mapping[str, Any], place: Place, troubles: Troubles) -> It
                 address = tuple(troubles.address(one.get("ip", ""), ("subsets", i, field, k, "ip")))
                 target = _target(one, metadata["namespace"])
                 endpoints.append(SliceEndpoint(address, ready, target, one.get("hostname", "")))
-        ports = tuple(_slice_port(one) for one in subset.get("ports", ()))
+        at: Path = ("subsets", i, "ports")
+        ports = tuple(_slice_port(one, (*at, k), troubles) for k, one in enumerate(subset.get("ports", ())))
         yield EndpointSlice(
             metadata["namespace"], metadata["name"], metadata["name"], tuple(endpoints), ports, place / "subsets" / i
         )
@@ -291,8 +341,11 @@ def _target(endpoint: Mapping[str, Any], namespace: str) -> tuple[str, str] | No
     return (target.get("namespace") or namespace, target.get("name", "")) if target.get("kind") == "Pod" else None
 
 
-def _slice_port(port: Mapping[str, Any]) -> SlicePort:
-    return SlicePort(port.get("port"), port.get("protocol") or "TCP", port.get("name", ""))
+def _slice_port(port: Mapping[str, Any], at: Path, troubles: Troubles) -> SlicePort:
+    number = port.get("port")
+    if number:
+        troubles.number(number, (*at, "port"))
+    return SlicePort(number, troubles.protocol(port, at), port.get("name", ""))
 
 
 def _node(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:
@@ -305,12 +358,17 @@ def _node(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterato
         for address in troubles.address(one.get("address", ""), ("status", "addresses", i, "address"))
     ]
     blocks = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    told = value.get("status", {}).get("nodeInfo", {})
     yield Node(
         metadata["name"],
         metadata.get("labels", {}),
         tuple(dict.fromkeys(addresses)),
         tuple(block for i, text in enumerate(blocks) for block in troubles.network(text, ("spec", "podCIDRs", i))),
         place,
+        told.get("kubeletVersion", ""),
+        told.get("kernelVersion", ""),
+        told.get("operatingSystem", ""),
+        node_switches(metadata.get("annotations", {})),
     )
 
 
@@ -373,6 +431,7 @@ READERS: Mapping[str, Reader] = {
     "EndpointSlice": _endpoint_slice,
     "Node": _node,
     "Ingress": _ingress,
+    **ACCESS_READERS,
     "CronJob": _workload_reader("CronJob", "jobTemplate", "spec"),
     **{
         kind: _workload_reader(kind)

@@ -17,11 +17,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from outgate.model.hints import ANNOTATIONS, Hints, hints_of
 from outgate.model.labels import Labels
 from outgate.model.objects import Address, ContainerPort, Owner, Pod
 from outgate.model.parse_decode import plain_type
-from outgate.model.parse_objects import HostPod, top_owner
-from outgate.model.parse_shapes import METADATA, STRING_MAP
+from outgate.model.parse_objects import PORT_PROTOCOLS, HostPod, top_owner
+from outgate.model.parse_shapes import ENV, METADATA
+from outgate.model.parse_types import STRING_MAP
 from outgate.model.place import Document, Place
 from outgate.model.validate import label_flaws
 from outgate.model.validate_cidr import read_address
@@ -36,6 +38,18 @@ class _Struct(msgspec.Struct, gc=False):
     """A struct that the collector need not follow; the fields have their names in the text."""
 
 
+class _Annotations(msgspec.Struct, gc=False, frozen=True):
+    """`outgate.model.hints.ANNOTATIONS`; what else a pod is annotated with is not decoded."""
+
+    networks: str = msgspec.field(default="", name=ANNOTATIONS[0])
+    istio: str = msgspec.field(default="", name=ANNOTATIONS[1])
+    linkerd: str = msgspec.field(default="", name=ANNOTATIONS[2])
+    role: str = msgspec.field(default="", name=ANNOTATIONS[3])
+
+
+_NO_ANNOTATIONS = _Annotations()
+
+
 class _Metadata(_Struct):
     name: str = ""
     generateName: str = ""  # noqa: N815 - the name in the text, here and below
@@ -45,6 +59,7 @@ class _Metadata(_Struct):
     labels: msgspec.Raw = _NOTHING
     ownerReferences: msgspec.Raw = _NOTHING  # noqa: N815
     deletionTimestamp: str | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
+    annotations: _Annotations = _NO_ANNOTATIONS
 
 
 class _Port(_Struct):
@@ -56,6 +71,8 @@ class _Port(_Struct):
 
 
 class _Container(_Struct):
+    name: str = ""
+    env: msgspec.Raw = _NOTHING
     restartPolicy: str = ""  # noqa: N815
     ports: tuple[_Port, ...] = ()
 
@@ -63,6 +80,9 @@ class _Container(_Struct):
 class _Spec(_Struct):
     nodeName: str = ""  # noqa: N815
     hostNetwork: bool = False  # noqa: N815
+    serviceAccountName: str = ""  # noqa: N815
+    serviceAccount: str = ""  # noqa: N815
+    automountServiceAccountToken: bool | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
     hostname: str = ""
     subdomain: str = ""
     containers: tuple[_Container, ...] = ()
@@ -111,6 +131,7 @@ class TypedPod:
 
 _LABELS: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(plain_type(STRING_MAP))
 _OWNERS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(plain_type(METADATA.fields["ownerReferences"]))
+_ENV: msgspec.json.Decoder[Any] = msgspec.json.Decoder(plain_type(ENV))
 _NO_SPEC, _NO_STATUS = _Spec(), _Status()
 
 
@@ -121,6 +142,7 @@ class PodReader:
         self._default_namespace = default_namespace
         self._kinds: dict[tuple[bytes, bytes], tuple[Labels, Owner | None] | None] = {}
         self._ports: dict[tuple[tuple[int, str, str], ...], tuple[ContainerPort, ...]] = {}
+        self._hints: dict[tuple[object, ...], Hints | None] = {}
         self._names: dict[str, str] = {}
         self._good: set[str] = set()
 
@@ -140,7 +162,9 @@ class PodReader:
         spec = _NO_SPEC if text.spec is msgspec.UNSET else text.spec
         status = _NO_STATUS if text.status is msgspec.UNSET else text.status
         addresses = _pod_addresses(status, host=spec.hostNetwork)
-        if addresses is None:
+        hints = self._hints_of(metadata, spec)
+        ports = self._container_ports(spec)
+        if addresses is None or hints is None or ports is None:
             return None
         pod = Pod(
             self._names.setdefault(namespace, namespace),
@@ -148,7 +172,7 @@ class PodReader:
             shared[0],
             addresses,
             self._names.setdefault(spec.nodeName, spec.nodeName),
-            self._container_ports(spec),
+            ports,
             spec.hostNetwork,
             status.phase in ("Succeeded", "Failed"),
             metadata.deletionTimestamp is msgspec.UNSET and _is_ready(status),
@@ -156,6 +180,7 @@ class PodReader:
             uid=metadata.uid,
             hostname=spec.hostname,
             subdomain=spec.subdomain,
+            hints=hints,
             place=place,
         )
         return HostPod(pod) if spec.hostNetwork and not addresses else pod
@@ -174,8 +199,11 @@ class PodReader:
             good.add(generated)
         return True
 
-    def _container_ports(self, spec: _Spec) -> tuple[ContainerPort, ...]:
-        """As `outgate.model.parse_objects` counts them: sidecars run as long as the pod, other init containers not."""
+    def _container_ports(self, spec: _Spec) -> tuple[ContainerPort, ...] | None:
+        """As `outgate.model.parse_objects` counts them: sidecars run as long as the pod, other init containers not.
+
+        None where one is no port at all.
+        """
         ports = [port for container in spec.containers for port in container.ports]
         for container in spec.initContainers:
             if container.restartPolicy == "Always":
@@ -189,8 +217,48 @@ class PodReader:
         )
         made = self._ports.get(said)
         if made is None:
+            if not all(protocol in PORT_PROTOCOLS and 1 <= number <= 65535 for number, protocol, _ in said):
+                return None
             made = self._ports[said] = tuple(ContainerPort(*one) for one in said)
         return made
+
+    def _hints_of(self, metadata: _Metadata, spec: _Spec) -> Hints | None:
+        """The hints; None where the environment is none. Environments are compared as text, and decoded once."""
+        said = metadata.annotations
+        key = (
+            spec.serviceAccountName or spec.serviceAccount,
+            spec.automountServiceAccountToken,
+            None if said is _NO_ANNOTATIONS else (said.networks, said.istio, said.linkerd, said.role),
+            tuple([(one.name, bytes(one.env)) for one in spec.containers]),
+            tuple([(one.name, bytes(one.env), one.restartPolicy) for one in spec.initContainers])
+            if spec.initContainers
+            else (),
+        )
+        try:
+            return self._hints[key]
+        except KeyError:
+            made = self._hints[key] = _hints(said, spec)
+            return made
+
+
+def _hints(said: _Annotations, spec: _Spec) -> Hints | None:
+    given = (said.networks, said.istio, said.linkerd, said.role)
+    made: dict[str, object] = {"serviceAccountName": spec.serviceAccountName or spec.serviceAccount}
+    if spec.automountServiceAccountToken is not msgspec.UNSET:
+        made["automountServiceAccountToken"] = spec.automountServiceAccountToken
+    try:
+        for field, many in (("containers", spec.containers), ("initContainers", spec.initContainers)):
+            made[field] = [
+                {
+                    "name": one.name,
+                    "restartPolicy": one.restartPolicy,
+                    "env": _ENV.decode(one.env) if bytes(one.env) else [],
+                }
+                for one in many
+            ]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return hints_of({"annotations": dict(zip(ANNOTATIONS, given, strict=True))}, made)
 
 
 def _shared(labels: bytes, owners: bytes) -> tuple[Labels, Owner | None] | None:

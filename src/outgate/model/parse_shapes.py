@@ -1,133 +1,32 @@
-"""The types of the Kubernetes API as its own decoder sees them, for the kinds that Outgate reads.
+"""The objects of the Kubernetes API, field by field, for the kinds that Outgate reads.
 
-The API server is a Go program, and what it says of a value of the wrong type names Go's types:
-``json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string``. To say
-the same, each shape here carries the name of its Go type. The shapes of NetworkPolicy are complete,
-because a field that is not in them is refused; those of the other kinds have only what decides about
-traffic, and the rest is passed over.
+The shapes of NetworkPolicy are complete, because a field that is not in them is refused; those of the other
+kinds have only what decides about traffic, or tells whom a pod will talk to (`outgate.model.hints`), and the
+rest is passed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-__all__ = [
-    "BOOLEAN",
-    "INT32",
-    "INT64",
-    "INT_OR_STRING",
-    "METADATA",
-    "NETWORK_POLICY",
-    "OBJECTS",
-    "OPAQUE",
-    "STRING",
-    "STRING_MAP",
-    "TIME",
-    "Boolean",
-    "IntOrString",
-    "Integer",
-    "Listing",
-    "Opaque",
-    "Shape",
-    "StringMap",
-    "Struct",
-    "Text",
-    "Time",
-]
+from outgate.model.hints import ANNOTATIONS
+from outgate.model.parse_types import (
+    BOOLEAN,
+    INT32,
+    INT64,
+    INT_OR_STRING,
+    OPAQUE,
+    STRING,
+    STRING_MAP,
+    STRINGS,
+    TIME,
+    Listing,
+    Shape,
+    Struct,
+    Text,
+)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Struct:
-    """A JSON object with known fields. `name` is the bare name of the Go struct."""
-
-    name: str
-    fields: Mapping[str, Shape]
-    package: str = "v1"
-
-    @property
-    def go(self) -> str:
-        """The type as Go prints it."""
-        return f"{self.package}.{self.name}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Listing:
-    """A JSON array. Go calls it a slice."""
-
-    element: Shape
-
-    @property
-    def go(self) -> str:
-        """The type as Go prints it."""
-        return f"[]{self.element.go}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StringMap:
-    """A JSON object with free keys and strings as values."""
-
-    go: str = "map[string]string"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Text:
-    """A JSON string, possibly of a named Go type."""
-
-    go: str = "string"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Integer:
-    """A JSON number without a fraction, within so many bits with a sign."""
-
-    bits: int
-
-    @property
-    def go(self) -> str:
-        """The type as Go prints it."""
-        return f"int{self.bits}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Boolean:
-    """A JSON true or false."""
-
-    go: str = "bool"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class IntOrString:
-    """``intstr.IntOrString``: a string, or anything else as a 32-bit integer."""
-
-    go: str = "int32"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Time:
-    """``metav1.Time``: a string of RFC 3339."""
-
-    go: str = "string"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Opaque:
-    """Anything; not looked into."""
-
-    go: str = "interface {}"
-
-
-Shape = Struct | Listing | StringMap | Text | Integer | Boolean | IntOrString | Time | Opaque
-
-STRING = Text()
-STRING_MAP = StringMap()
-INT32 = Integer(32)
-INT64 = Integer(64)
-BOOLEAN = Boolean()
-INT_OR_STRING = IntOrString()
-TIME = Time()
-OPAQUE = Opaque()
-STRINGS = Listing(STRING)
+__all__ = ["ENV", "IDENTITIES", "METADATA", "NETWORK_POLICY", "OBJECTS"]
 
 _OWNER_REFERENCE = Struct(
     "OwnerReference",
@@ -232,17 +131,32 @@ _SHORT_METADATA = Struct(
     },
 )
 
-_CONTAINERS = Listing(
-    Struct(
-        "Container",
-        {
-            "restartPolicy": Text("v1.ContainerRestartPolicy"),
-            "ports": Listing(
-                Struct("ContainerPort", {"name": STRING, "containerPort": INT32, "protocol": Text("v1.Protocol")})
-            ),
-        },
+
+def _annotated(*names: str) -> Struct:
+    """Metadata with some of the annotations. What their values are decides about nothing, so anything is taken."""
+    return Struct(
+        "ObjectMeta",
+        {**_SHORT_METADATA.fields, "annotations": Struct("ObjectMeta", dict.fromkeys(names, OPAQUE))},
     )
+
+
+_POD_METADATA = _annotated(*ANNOTATIONS)
+
+ENV = Listing(Struct("EnvVar", {"name": OPAQUE, "value": OPAQUE}))
+"""An environment. A value that is no string is for the API server to refuse."""
+
+_CONTAINER = Struct(
+    "Container",
+    {
+        "name": OPAQUE,
+        "env": ENV,
+        "restartPolicy": Text("v1.ContainerRestartPolicy"),
+        "ports": Listing(
+            Struct("ContainerPort", {"name": STRING, "containerPort": INT32, "protocol": Text("v1.Protocol")})
+        ),
+    },
 )
+_CONTAINERS = Listing(_CONTAINER)
 
 _POD_SPEC = Struct(
     "PodSpec",
@@ -251,6 +165,9 @@ _POD_SPEC = Struct(
         "hostNetwork": BOOLEAN,
         "hostname": STRING,
         "subdomain": STRING,
+        "serviceAccountName": STRING,
+        "serviceAccount": STRING,
+        "automountServiceAccountToken": BOOLEAN,
         "containers": _CONTAINERS,
         "initContainers": _CONTAINERS,
     },
@@ -259,7 +176,7 @@ _POD_SPEC = Struct(
 _POD = Struct(
     "Pod",
     {
-        "metadata": _SHORT_METADATA,
+        "metadata": _POD_METADATA,
         "spec": _POD_SPEC,
         "status": Struct(
             "PodStatus",
@@ -277,11 +194,24 @@ _POD = Struct(
     },
 )
 
-_TEMPLATE = Struct("PodTemplateSpec", {"metadata": _SHORT_METADATA, "spec": _POD_SPEC})
+_TEMPLATE = Struct("PodTemplateSpec", {"metadata": _POD_METADATA, "spec": _POD_SPEC})
+
+_STARTED = Listing(
+    Struct(
+        "Container",
+        {**_CONTAINER.fields, "name": STRING, "image": STRING, "command": STRINGS, "args": STRINGS},
+    )
+)
+"""How the network of a cluster is switched is said where its own DaemonSets and Deployments start their containers."""
+
+_STARTED_TEMPLATE = Struct(
+    "PodTemplateSpec",
+    {"metadata": _POD_METADATA, "spec": Struct("PodSpec", {**_POD_SPEC.fields, "containers": _STARTED})},
+)
 
 
-def _workload(kind: str, *, replicated: bool = True) -> Struct:
-    fields: dict[str, Shape] = {"template": _TEMPLATE}
+def _workload(kind: str, *, replicated: bool = True, template: Struct = _TEMPLATE) -> Struct:
+    fields: dict[str, Shape] = {"template": template}
     if replicated:
         fields["replicas"] = INT32
     return Struct(kind, {"metadata": _SHORT_METADATA, "spec": Struct(f"{kind}Spec", fields)})
@@ -391,11 +321,17 @@ _ENDPOINTS = Struct(
 _NODE = Struct(
     "Node",
     {
-        "metadata": _SHORT_METADATA,
+        "metadata": Struct("ObjectMeta", {**_SHORT_METADATA.fields, "annotations": STRING_MAP}),
         "spec": Struct("NodeSpec", {"podCIDR": STRING, "podCIDRs": STRINGS}),
         "status": Struct(
             "NodeStatus",
-            {"addresses": Listing(Struct("NodeAddress", {"type": Text("v1.NodeAddressType"), "address": STRING}))},
+            {
+                "addresses": Listing(Struct("NodeAddress", {"type": Text("v1.NodeAddressType"), "address": STRING})),
+                "nodeInfo": Struct(
+                    "NodeSystemInfo",
+                    {"kubeletVersion": STRING, "kernelVersion": STRING, "operatingSystem": STRING},
+                ),
+            },
         ),
     },
 )
@@ -436,6 +372,39 @@ _INGRESS = Struct(
     },
 )
 
+IDENTITIES = (
+    "eks.amazonaws.com/role-arn",
+    "iam.gke.io/gcp-service-account",
+    "azure.workload.identity/client-id",
+)
+"""The annotations by which a cloud gives an account of the cluster one of its own."""
+
+_SERVICE_ACCOUNT = Struct(
+    "ServiceAccount", {"metadata": _annotated(*IDENTITIES), "automountServiceAccountToken": BOOLEAN}
+)
+
+
+def _binding(kind: str) -> Struct:
+    subject = Struct("Subject", {"kind": STRING, "name": STRING, "namespace": STRING})
+    role = Struct("RoleRef", {"kind": STRING, "name": STRING})
+    return Struct(kind, {"metadata": _SHORT_METADATA, "subjects": Listing(subject), "roleRef": role})
+
+
+_SERVICE_REFERENCE = Struct("ServiceReference", {"namespace": STRING, "name": STRING, "port": INT32})
+
+
+def _webhooks(kind: str) -> Struct:
+    config = Struct("WebhookClientConfig", {"service": _SERVICE_REFERENCE})
+    fields: dict[str, Shape] = {"name": STRING, "clientConfig": config, "failurePolicy": Text("v1.FailurePolicyType")}
+    name = kind.removesuffix("WebhookConfiguration") + "Webhook"
+    return Struct(kind, {"metadata": _SHORT_METADATA, "webhooks": Listing(Struct(name, fields))})
+
+
+_API_SERVICE = Struct(
+    "APIService",
+    {"metadata": _SHORT_METADATA, "spec": Struct("APIServiceSpec", {"service": _SERVICE_REFERENCE})},
+)
+
 OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("v1", "Namespace"): Struct("Namespace", {"metadata": _SHORT_METADATA}),
     ("v1", "Pod"): _POD,
@@ -446,11 +415,18 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("discovery.k8s.io/v1", "EndpointSlice"): _ENDPOINT_SLICE,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICY,
     ("networking.k8s.io/v1", "Ingress"): _INGRESS,
-    ("apps/v1", "Deployment"): _workload("Deployment"),
+    ("apps/v1", "Deployment"): _workload("Deployment", template=_STARTED_TEMPLATE),
     ("apps/v1", "StatefulSet"): _workload("StatefulSet"),
-    ("apps/v1", "DaemonSet"): _workload("DaemonSet", replicated=False),
+    ("apps/v1", "DaemonSet"): _workload("DaemonSet", replicated=False, template=_STARTED_TEMPLATE),
     ("apps/v1", "ReplicaSet"): _workload("ReplicaSet"),
     ("batch/v1", "Job"): _JOB,
     ("batch/v1", "CronJob"): _CRON_JOB,
+    ("v1", "ServiceAccount"): _SERVICE_ACCOUNT,
+    **{("rbac.authorization.k8s.io/v1", kind): _binding(kind) for kind in ("RoleBinding", "ClusterRoleBinding")},
+    **{
+        ("admissionregistration.k8s.io/v1", kind): _webhooks(kind)
+        for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+    },
+    ("apiregistration.k8s.io/v1", "APIService"): _API_SERVICE,
 }
 """What Outgate reads, by ``apiVersion`` and ``kind``; everything else is counted and passed over."""

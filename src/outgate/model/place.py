@@ -36,6 +36,7 @@ class Document:
     `repeated` has the path of every key that its mapping holds more than once, with the line of the last repetition
     (the value is the last one's); what may not be repeated is for the reader of the object to say.
     `text` gives a value as it was written, with the line on which that begins; nothing where it was never written.
+    `again` reads the object once more, with all that is in it, for when its value was let go.
     """
 
     file: str
@@ -45,6 +46,11 @@ class Document:
     repeated: Mapping[Path, int] = field(default_factory=dict, repr=False)
     stored: bool = False
     text: Callable[[Path], tuple[int, str]] = field(default=_no_text, repr=False)
+    again: Callable[[], object] | None = field(default=None, repr=False)
+
+    def whole(self) -> object:
+        """All that the object says, read again where its value was let go; None where it was never written."""
+        return self.value if self.value is not None or self.again is None else self.again()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,8 @@ from typing import TypeVar
 
 from outgate.model.objects import (
     Address,
+    Binding,
+    Callout,
     EndpointSlice,
     Ingress,
     Namespace,
@@ -31,6 +33,7 @@ from outgate.model.objects import (
     Owner,
     Pod,
     Service,
+    ServiceAccount,
     Workload,
 )
 
@@ -42,7 +45,7 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 STAND_IN_V4 = ipaddress.IPv4Network("240.0.0.0/4")
 STAND_IN_V6 = ipaddress.IPv6Network("100::/64")
 
-_Named = TypeVar("_Named", Pod, Service, EndpointSlice, NetworkPolicy, Workload, Ingress)
+_Named = TypeVar("_Named", Pod, Service, EndpointSlice, NetworkPolicy, Workload, Ingress, ServiceAccount, Binding)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Snapshot:
     policies: tuple[NetworkPolicy, ...] = ()
     workloads: tuple[Workload, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
+    accounts: tuple[ServiceAccount, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    callouts: tuple[Callout, ...] = ()
+    settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """Of ConfigMaps by which network plugins are set, what `outgate.model.switches` knows: by namespace and name."""
 
     @classmethod
     def of(
@@ -70,6 +78,10 @@ class Snapshot:
         policies: Iterable[NetworkPolicy] = (),
         workloads: Iterable[Workload] = (),
         ingresses: Iterable[Ingress] = (),
+        accounts: Iterable[ServiceAccount] = (),
+        bindings: Iterable[Binding] = (),
+        callouts: Iterable[Callout] = (),
+        settings: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
         templates = _by_name(workloads)
@@ -88,6 +100,10 @@ class Snapshot:
             policies=kept[2],
             workloads=templates,
             ingresses=entrances,
+            accounts=_by_name(accounts),
+            bindings=_by_name(bindings),
+            callouts=tuple(sorted(callouts, key=lambda one: (one.kind, one.name))),
+            settings=dict(sorted((settings or {}).items())),
         )
 
     def with_policies(self, policies: Iterable[NetworkPolicy]) -> Snapshot:
@@ -198,7 +214,7 @@ def _by_name(many: Iterable[_Named]) -> tuple[_Named, ...]:
 
 def _order(one: _Named) -> tuple[str, str, str]:
     match one:
-        case Workload():
+        case Workload() | Binding():
             return one.namespace, one.name, one.kind
         case EndpointSlice():
             # The slices that an Endpoints object makes have its name, and keep the order of its subsets.
@@ -256,6 +272,7 @@ def _assumed(templates: tuple[Workload, ...], pods: tuple[Pod, ...]) -> Iterator
             owner=owner,
             assumed=True,
             addressed=False,
+            hints=one.hints,
             place=one.place,
         )
 

@@ -22,6 +22,7 @@ from outgate.model.validate_text import (
     json_text,
     label_key,
     label_value,
+    path_segment,
     port_name,
     port_number,
     quote,
@@ -168,16 +169,22 @@ def network_policy_warnings(policy: Mapping[str, Any]) -> Iterator[Flaw]:
                         yield Flaw(path, warning, path)
 
 
-def identity_flaws(metadata: Mapping[str, Any], *, namespaced: bool = True) -> Iterator[Flaw]:
-    """What the server would refuse in the name, the namespace and the labels of an object named by a DNS subdomain."""
+def identity_flaws(
+    metadata: Mapping[str, Any], *, namespaced: bool = True, freely_named: bool = False
+) -> Iterator[Flaw]:
+    """What the server would refuse in the name, the namespace and the labels of an object.
+
+    Its name is a DNS subdomain, or, of an object that is `freely_named`, a step of a path.
+    """
+    names = path_segment if freely_named else dns_subdomain
     name, generated = metadata.get("name", ""), metadata.get("generateName", "")
     if generated:
         # A trailing dash is no fault of a prefix: what is generated goes on behind it.
         shown = f"{generated[:-2]}a" if len(generated) > 1 and generated.endswith("-") else generated
-        for words in dns_subdomain(shown):
+        for words in names(shown):
             yield _flaw(("metadata", "generateName"), _Reason.INVALID, words, quote(generated))
     if name:
-        for words in dns_subdomain(name):
+        for words in names(name):
             yield _flaw(("metadata", "name"), _Reason.INVALID, words, quote(name))
     elif not generated:
         yield _flaw(("metadata", "name"), _Reason.REQUIRED, "name or generateName is required")

@@ -18,6 +18,7 @@ __all__ = [
     "json_text",
     "label_key",
     "label_value",
+    "path_segment",
     "port_name",
     "port_number",
     "quote",
@@ -161,3 +162,12 @@ def port_number(number: int) -> Iterator[str]:
     """What is wrong with a number as a port."""
     if not 1 <= number <= 65535:
         yield "must be between 1 and 65535, inclusive"
+
+
+def path_segment(text: str) -> Iterator[str]:
+    """What is wrong with a name that need only be one step of a path (``path.IsValidPathSegmentName``)."""
+    if text in (".", ".."):
+        yield f"may not be '{text}'"
+    for one in "/%":
+        if one in text:
+            yield f"may not contain '{one}'"

@@ -126,14 +126,32 @@ class AddressSet:
 
     def networks(self) -> Iterator[Network]:
         """The fewest CIDR blocks that make up the set, IPv4 first, ascending."""
-        for low, high in self.v4:
-            yield from ipaddress.summarize_address_range(ipaddress.IPv4Address(low), ipaddress.IPv4Address(high))
-        for low, high in self.v6:
-            yield from ipaddress.summarize_address_range(ipaddress.IPv6Address(low), ipaddress.IPv6Address(high))
+        for low, length in _blocks(self.v4, 32):
+            yield ipaddress.IPv4Network((low, length))
+        for low, length in _blocks(self.v6, 128):
+            yield ipaddress.IPv6Network((low, length))
 
     def cidrs(self) -> tuple[str, ...]:
-        """`networks` as text."""
-        return tuple(map(str, self.networks()))
+        """`networks` as text, without an object for each: a set may be tens of thousands of blocks."""
+        v4 = (f"{_dotted(low)}/{length}" for low, length in _blocks(self.v4, 32))
+        v6 = (f"{ipaddress.IPv6Address(low)}/{length}" for low, length in _blocks(self.v6, 128))
+        return (*v4, *v6)
+
+
+def _blocks(values: IntervalSet, bits: int) -> Iterator[tuple[int, int]]:
+    """The lowest address of each block, and how many bits of it are fixed."""
+    for first, last in values:
+        low = first
+        while low <= last:
+            # A block begins at a multiple of its size, and ends within the span.
+            aligned = low & -low if low else 1 << bits
+            free = min(aligned, 1 << (last - low + 1).bit_length() - 1).bit_length() - 1
+            yield low, bits - free
+            low += 1 << free
+
+
+def _dotted(value: int) -> str:
+    return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 
 _ANY = AddressSet(IntervalSet(((0, _TOP[4]),)), IntervalSet(((0, _TOP[6]),)))

@@ -123,6 +123,10 @@ class Grid:
         for number in key:
             yield from self._table.read[number].rules[direction]
 
+    def rules_of(self, policy: NetworkPolicy, direction: Direction) -> tuple[Rule, ...]:
+        """The rules of one policy of the snapshot: the very ones that `rules` gives."""
+        return self._table.of(policy).rules[direction]
+
     def _identities(self, previous: Grid | None) -> Identities:
         """Those of the previous grid where nothing that they were made from has changed."""
         if previous is not None:

@@ -28,6 +28,7 @@ __all__ = [
     "Tier",
     "Verdict",
     "origin_of",
+    "peer_match",
     "rules_of",
 ]
 
@@ -167,7 +168,7 @@ def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[Rule]:
     if direction not in policy.types:
         return
     for index, rule in enumerate(policy.rules(direction)):
-        peers = tuple(_peer(policy.namespace, peer) for peer in rule.peers) or None
+        peers = tuple(peer_match(policy.namespace, peer) for peer in rule.peers) or None
         yield Rule(
             direction,
             Tier.NETWORK_POLICY,
@@ -178,7 +179,8 @@ def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[Rule]:
         )
 
 
-def _peer(namespace: str, peer: PodPeer | BlockPeer) -> PeerMatch:
+def peer_match(namespace: str, peer: PodPeer | BlockPeer) -> PeerMatch:
+    """Whom a peer of a policy in this namespace matches."""
     if isinstance(peer, BlockPeer):
         holes = AddressSet.union_of(AddressSet.network(one) for one in peer.excepts)
         return BlockMatch(AddressSet.network(peer.cidr) - holes)

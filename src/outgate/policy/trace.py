@@ -97,6 +97,11 @@ class Judge:
             if self._allows(flow, profile) != verdict:
                 yield words
 
+    def verdicts(self, flow: Flow) -> tuple[bool, bool]:
+        """Whether the sender's end lets a flow out, and the other end in; without asking what else it may hang on."""
+        egress, ingress = (_side(self.policies, flow, direction).verdict.allows for direction in Direction)
+        return egress, ingress
+
     def _allows(self, flow: Flow, profile: Profile) -> bool:
         other = self._readings.get(profile)
         if other is None:

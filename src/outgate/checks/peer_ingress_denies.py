@@ -1,0 +1,173 @@
+"""Egress that the other end does not let in.
+
+What it does:
+    Finds egress rules for chosen pods where none of what the rule lets out is let in: the ingress policies of those
+    pods deny every connection that it was written for.
+
+Why it matters:
+    A connection needs both ends. The egress rule is right, the timeout is the same as without it, and the line to
+    mend is in another namespace, often in the hands of another team.
+
+Example:
+    apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: to-db, namespace: shop}
+    spec:
+      podSelector:
+        matchLabels: {app: web}
+      policyTypes: [Egress]
+      egress:
+        - to:
+            - podSelector:
+                matchLabels: {app: db}
+          ports:
+            - {protocol: TCP, port: 8080}
+    ---
+    apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: db, namespace: shop}
+    spec:
+      podSelector:
+        matchLabels: {app: db}
+      policyTypes: [Ingress]
+      ingress:
+        - from:
+            - podSelector:
+                matchLabels: {app: admin}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: db, namespace: shop, labels: {app: db}}
+    spec:
+      containers:
+        - {name: main, image: app, ports: [{containerPort: 8080}]}
+    status: {podIP: 10.244.0.9, podIPs: [{ip: 10.244.0.9}]}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: web, namespace: shop, labels: {app: web}}
+    spec: {containers: [{name: main, image: app}]}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: admin, namespace: shop, labels: {app: admin}}
+    spec: {containers: [{name: main, image: app}]}
+
+Fixed example:
+    apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: to-db, namespace: shop}
+    spec:
+      podSelector:
+        matchLabels: {app: web}
+      policyTypes: [Egress]
+      egress:
+        - to:
+            - podSelector:
+                matchLabels: {app: db}
+          ports:
+            - {protocol: TCP, port: 8080}
+    ---
+    apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata: {name: db, namespace: shop}
+    spec:
+      podSelector:
+        matchLabels: {app: db}
+      policyTypes: [Ingress]
+      ingress:
+        - from:
+            - podSelector:
+                matchLabels: {app: web}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: db, namespace: shop, labels: {app: db}}
+    spec:
+      containers:
+        - {name: main, image: app, ports: [{containerPort: 8080}]}
+    status: {podIP: 10.244.0.9, podIPs: [{ip: 10.244.0.9}]}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: web, namespace: shop, labels: {app: web}}
+    spec: {containers: [{name: main, image: app}]}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: admin, namespace: shop, labels: {app: admin}}
+    spec: {containers: [{name: main, image: app}]}
+
+When to ignore:
+    Where the other end is about to be opened.
+
+References:
+    - https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from outgate.checks.check import Check
+from outgate.checks.finding import Finding, Related, Severity
+from outgate.checks.proof import dropped
+from outgate.checks.survey import Section, Survey, some, subject_of
+from outgate.model import Direction, Pod, PodPeer
+from outgate.packets import Protocol, TransportSet
+from outgate.policy import Rule
+from outgate.policy.identity import members
+
+__all__ = ["CHECK"]
+
+
+def _find(survey: Survey) -> Iterator[Finding]:
+    for section in survey.sections(Direction.EGRESS):
+        chosen = [peer for peer in section.rule.peers if isinstance(peer, PodPeer) and peer.pods]
+        # Of "every pod" somebody is always closed: only who was chosen was meant.
+        if not section.counts or len(chosen) != len(section.rule.peers) or not chosen:
+            continue
+        rule = survey.rule_of(section)
+        closed = _closed(survey, section, rule)
+        if closed is not None:
+            yield _finding(survey, section, *closed)
+
+
+def _closed(survey: Survey, section: Section, rule: Rule) -> tuple[Pod, Pod, TransportSet] | None:
+    """A pair of pods, and what the rule lets out between them, where nothing of it is let in between any two."""
+    grid, example = survey.grid, None
+    for number in members(survey.selected(section.policy)):
+        for family in grid.families:
+            if not grid.identities.of_family[family] >> number & 1:
+                continue
+            arriving = grid.let_in(number, family)
+            for transports, bits in grid.out_of(rule, family):
+                sent = grid.transports.sets[transports] & TransportSet.governed()
+                others = bits & grid.identities.of_family[family] & ~(1 << number)
+                if not sent or not others:
+                    continue
+                if any(others & mine and sent & grid.transports.sets[into] for into, mine in arriving):
+                    return None
+                if example is None:
+                    first = next(members(others))
+                    example = grid.identities.pods[number][0], grid.identities.pods[first][0], sent
+    return example
+
+
+def _finding(survey: Survey, section: Section, source: Pod, destination: Pod, sent: TransportSet) -> Finding:
+    isolating = survey.policies.isolation(destination, Direction.INGRESS).policies
+    protocol, spans = next(iter(sent.items()))
+    return Finding(
+        CHECK.name,
+        CHECK.severity,
+        f"{section} lets {survey.whom(section.policy)} out to {destination}, and "
+        f"{some(isolating)} {'lets' if len(isolating) == 1 else 'let'} none of it in",
+        subject_of(section.policy),
+        section.place,
+        tuple(Related(one.place, f"{one} isolates {destination} for ingress") for one in isolating[:3]),
+        dropped(source, destination, Protocol(protocol), spans.lowest()),
+        "add an ingress rule there for the same ports",
+    )
+
+
+CHECK = Check("peer-ingress-denies", Severity.WARNING, _find, __doc__)

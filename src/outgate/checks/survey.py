@@ -1,0 +1,243 @@
+"""What checks look at: one snapshot, and the facts about it that many checks ask for, each worked out once.
+
+Pods that the same policies isolate in a direction share a `Isolated`: what one of them may do, all may do, but for the
+meaning of port names. A check asks those, not the pods, so that its work follows the number of kinds of pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from outgate.analysis.exposure_places import Place as Site
+from outgate.analysis.exposure_places import api_server, cluster_dns
+from outgate.analysis.groups import Group, Groups
+from outgate.checks.finding import Subject
+from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Service, Snapshot
+from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.policy import Judge, Origin, Policies, Profile, Rule
+from outgate.policy.grid import Grid, PolicyKey
+from outgate.policy.identity import Bits
+from outgate.policy.profile import OUTGATE
+from outgate.policy.rules import PodMatch, peer_match
+
+__all__ = ["Isolated", "Section", "Survey", "by_blamed", "isolation_place", "some", "subject_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One rule of a policy as it is written, whether or not ``policyTypes`` makes it count."""
+
+    policy: NetworkPolicy
+    direction: Direction
+    index: int
+    rule: PolicyRule
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.rule.place
+
+    @property
+    def counts(self) -> bool:
+        """Whether the policy is one for this direction."""
+        return self.direction in self.policy.types
+
+    def __str__(self) -> str:
+        return f"{self.policy} {self.direction.value.lower()}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Isolated:
+    """The workloads that exactly these policies isolate in a direction."""
+
+    direction: Direction
+    policies: tuple[NetworkPolicy, ...]
+    """By name. Never none."""
+    rules: tuple[Rule, ...]
+    """The rules of all of them."""
+    groups: tuple[Group, ...]
+
+    @property
+    def blamed(self) -> NetworkPolicy:
+        """The policy that a denial is laid to: the one with the fewest rules, nearly always the default deny."""
+        return min(self.policies, key=lambda policy: (len(policy.rules(self.direction)), policy.name))
+
+    @property
+    def pod(self) -> Pod:
+        """One of them."""
+        return self.groups[0].pods[0]
+
+
+class Survey:
+    """One snapshot under one profile, with what checks ask of it."""
+
+    def __init__(self, snapshot: Snapshot, profile: Profile = OUTGATE) -> None:
+        self.snapshot = snapshot
+        self.policies = Policies(snapshot, profile)
+        self.judge = Judge(self.policies)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Who may talk to whom."""
+        return Grid(self.policies)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The workloads, split where policies treat their pods differently."""
+        return Groups.of(self.grid).all
+
+    @cached_property
+    def dns(self) -> Site:
+        """The resolvers of the cluster, as far as the input has them."""
+        return cluster_dns(self.snapshot)
+
+    @cached_property
+    def api_server(self) -> Site:
+        """The API server, as far as the input says where it is."""
+        return api_server(self.snapshot)
+
+    def sections(self, direction: Direction | None = None) -> Iterator[Section]:
+        """Every rule of every policy; of one direction where that is given."""
+        for policy in self.snapshot.policies:
+            for one in Direction if direction is None else (direction,):
+                for index, rule in enumerate(policy.rules(one)):
+                    yield Section(policy, one, index, rule)
+
+    def isolated(self, direction: Direction) -> Sequence[Isolated]:
+        """All workloads that any policy isolates in a direction."""
+        return self._isolated[direction]
+
+    @cached_property
+    def _isolated(self) -> dict[Direction, tuple[Isolated, ...]]:
+        return {direction: tuple(self._of(direction)) for direction in Direction}
+
+    def _of(self, direction: Direction) -> Iterator[Isolated]:
+        found: dict[PolicyKey, list[Group]] = {}
+        keys = self.grid.keys[direction]
+        for group in self.groups:
+            if keys[group.identity]:
+                found.setdefault(keys[group.identity], []).append(group)
+        for key, groups in found.items():
+            yield Isolated(direction, self.grid.policies_of(key), tuple(self.grid.rules(key, direction)), tuple(groups))
+
+    def selected(self, policy: NetworkPolicy) -> Bits:
+        """The identities that a policy selects."""
+        return self.grid.identities.subjects(policy)
+
+    def selected_groups(self, policy: NetworkPolicy) -> tuple[Group, ...]:
+        """The workloads that a policy selects."""
+        bits = self.selected(policy)
+        mine = self._by_namespace.get(policy.namespace, ())
+        return tuple(group for group in mine if bits >> group.identity & 1)
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[Group]]:
+        found: dict[str, list[Group]] = {}
+        for group in self.groups:
+            found.setdefault(group.namespace, []).append(group)
+        return found
+
+    def whom(self, policy: NetworkPolicy) -> str:
+        """The workloads that a policy selects, in words; the selector where the input has none of them."""
+        groups = self.selected_groups(policy)
+        if groups:
+            return some(groups)
+        return f"pods {policy.pods} of {policy.namespace}" if policy.pods else f"every pod of {policy.namespace}"
+
+    @cached_property
+    def taken(self) -> AddressSet:
+        """The addresses that pods and nodes of the input have."""
+        pods = (pod.addresses for pod in self.snapshot.endpoints if pod.addressed)
+        nodes = (node.addresses for node in self.snapshot.nodes.values())
+        return AddressSet.of(address for many in (*pods, *nodes) for address in many)
+
+    @property
+    def web(self) -> TransportSet:
+        """TCP 443: what a packet that shows the way to the internet is shown with."""
+        return TransportSet.ports(Protocol.TCP, 443)
+
+    def is_meant(self, section: Section, peer: PodPeer, pod: Pod) -> bool:
+        """Whether a pod has the labels that a peer selects, on whatever network it is."""
+        if peer.namespaces is None:
+            if pod.namespace != section.policy.namespace:
+                return False
+        elif not peer.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
+            return False
+        return peer.pods is None or peer.pods.matches(pod.labels)
+
+    def peer_pods(self, section: Section, peer: PodPeer) -> tuple[Pod, ...]:
+        """The pods that a peer selects."""
+        found = peer_match(section.policy.namespace, peer)
+        return self.policies.selection.pods(found) if isinstance(found, PodMatch) else ()
+
+    def selects_nobody(self, section: Section, peer: PodPeer) -> bool:
+        """Whether a peer matches no pod of the input, as a set of identities."""
+        found = peer_match(section.policy.namespace, peer)
+        return not self.grid.identities.peers(found, 4)
+
+    def rule_of(self, section: Section) -> Rule:
+        """The rule that a section which counts has become."""
+        return self.grid.rules_of(section.policy, section.direction)[section.index]
+
+    def services_of(self, pod: Pod) -> tuple[Service, ...]:
+        """The Services that select a pod."""
+        kind = self.policies.selection.kind_of(pod)
+        found = self._services_of.get(kind)
+        if found is None:
+            mine = self._services_in.get(pod.namespace, ())
+            found = tuple(one for one in mine if one.selector and one.selector.items() <= pod.labels.items())
+            self._services_of[kind] = found
+        return found
+
+    @cached_property
+    def _services_of(self) -> dict[object, tuple[Service, ...]]:
+        return {}
+
+    @cached_property
+    def _services_in(self) -> dict[str, list[Service]]:
+        found: dict[str, list[Service]] = {}
+        for service in self.snapshot.services:
+            found.setdefault(service.namespace, []).append(service)
+        return found
+
+    def section_of(self, origin: Origin) -> Section:
+        """The rule that an origin names. Raises KeyError where this is no rule of this snapshot."""
+        policy = self._policies[origin.namespace, origin.name]
+        if origin.rule is None:
+            raise KeyError(origin)
+        return Section(policy, origin.direction, origin.rule, policy.rules(origin.direction)[origin.rule])
+
+    @cached_property
+    def _policies(self) -> dict[tuple[str, str], NetworkPolicy]:
+        return {(one.namespace, one.name): one for one in self.snapshot.policies}
+
+
+def isolation_place(policy: NetworkPolicy, direction: Direction) -> Place:
+    """Where a policy says that it is one for a direction: its section, else its types, else whom it selects."""
+    value = policy.place.document.value
+    spec = value.get("spec") if isinstance(value, dict) else None
+    for key in (direction.value.lower(), "policyTypes", "podSelector"):
+        if isinstance(spec, dict) and key in spec:
+            return policy.place / "spec" / key
+    return policy.place
+
+
+def by_blamed(many: Iterable[Isolated]) -> Iterator[tuple[NetworkPolicy, list[Isolated]]]:
+    """Those that one policy is to blame for, together."""
+    found: dict[str, tuple[NetworkPolicy, list[Isolated]]] = {}
+    for one in many:
+        found.setdefault(str(one.blamed), (one.blamed, []))[1].append(one)
+    yield from found.values()
+
+
+def subject_of(policy: NetworkPolicy) -> Subject:
+    """A policy as the object of a finding."""
+    return Subject(policy.kind, policy.namespace, policy.name)
+
+
+def some(names: Sequence[object], most: int = 3) -> str:
+    """``a, b, c and 2 more``."""
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,37 @@
+"""Writing a file anew, so that a reader sees the old text or the new one and never half of one."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+
+from outgate.errors import InputError, InvalidInput
+
+__all__ = ["rewrite"]
+
+
+def rewrite(file: str, before: bytes, after: bytes) -> None:
+    """Replace what a file holds; its permissions and, where it is a link, the link stay.
+
+    Raises:
+        InvalidInput: the file is not what it was when it was read, or cannot be written.
+    """
+    target = os.path.realpath(file)
+    try:
+        with open(target, "rb") as opened:
+            if opened.read() != before:
+                raise InvalidInput([InputError(file, 0, "", "has changed since it was read: not written")])
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+        handle, beside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".outgate-")
+        try:
+            with os.fdopen(handle, "wb") as opened:
+                opened.write(after)
+            os.chmod(beside, mode)
+            os.replace(beside, target)
+        except BaseException:
+            os.unlink(beside)
+            raise
+    except OSError as error:
+        words = f"cannot be written: {(error.strerror or str(error)).lower()}"
+        raise InvalidInput([InputError(file, 0, "", words)]) from error

@@ -1,0 +1,40 @@
+"""DNS over UDP alone."""
+
+from __future__ import annotations
+
+from outgate.testing import pod
+from tests.checks.asking import COREDNS, KUBE_DNS, TO_DNS, ask, egress, one, to, within
+
+WEB = pod("shop/web", ["10.244.1.1"], app="web")
+UDP = to(within("kube-system"), ports=[{"protocol": "UDP", "port": 53}])
+TCP = to(within("kube-system"), ports=[{"protocol": "TCP", "port": 53}])
+RULE = "dns-tcp-missing"
+
+
+def test_a_question_over_tcp_is_dropped() -> None:
+    """The witness is the packet that comes second."""
+    found = one(RULE, WEB, egress("shop/dns", UDP), KUBE_DNS, COREDNS)
+    assert str(found.witness) == "shop/web -> kube-system/coredns:53/TCP is dropped"
+    assert found.place.path == "spec.egress[0].ports[0]"
+    assert [edit.value for edit in found.fix] == [{"protocol": "TCP", "port": 53}]
+
+
+def test_tcp_by_another_policy_is_enough() -> None:
+    """As is a rule for both, or for every port; and who asks nobody has no need of it."""
+    assert not ask(RULE, WEB, egress("shop/a", UDP), egress("shop/b", TCP), KUBE_DNS, COREDNS)
+    assert not ask(RULE, WEB, egress("shop/a", TO_DNS), KUBE_DNS, COREDNS)
+    assert not ask(RULE, WEB, egress("shop/a", to(within("kube-system"))), KUBE_DNS, COREDNS)
+    assert not ask(RULE, WEB, egress("shop/a", to(within("data"))), KUBE_DNS, COREDNS)
+
+
+def test_it_is_found_without_the_resolvers_too() -> None:
+    """Then there is no packet to show."""
+    found = one(RULE, WEB, egress("shop/dns", UDP))
+    assert found.witness is None
+    assert "shop/dns egress[0] lets shop/web ask cluster DNS over UDP" in found.message
+
+
+def test_a_range_of_ports_has_no_twin() -> None:
+    """What is no single port of DNS is not widened by a machine."""
+    wide = to(within("kube-system"), ports=[{"protocol": "UDP", "port": 1, "endPort": 100}])
+    assert one(RULE, WEB, egress("shop/dns", wide), KUBE_DNS, COREDNS).fix == ()
