@@ -118,6 +118,20 @@ def test_remove() -> None:
     assert splice(BRACES, [change(Action.REMOVE, "l", 1)]) == BRACES.replace("[1, 2]", "[1]")
 
 
+def test_line_ends_and_characters_of_the_text() -> None:
+    """Of Windows, and such as take more than one byte; and a text that ends without any."""
+    text = "# \u00e9 \U0001f600\na:\n  b: 1 # \U0001f600\n  l:\n  - x"
+    added = [change(Action.ADD_KEY, "a", key="c", value={"d": 2}), change(Action.ADD_ITEM, "a", "l", value=3)]
+    expected = text + "\n  - 3\n  c:\n    d: 2"
+    for end in ("\n", "\r\n"):
+        done = splice(text.replace("\n", end), [added[1]])
+        assert done == (text + "\n  - 3").replace("\n", end)
+        assert splice(done, [added[0]]) == expected.replace("\n", end)
+        assert splice(text.replace("\n", end) + end, [added[1]]) == (text + "\n  - 3\n").replace("\n", end)
+    block = "m:\r\n  t: |\r\n    x\r\n\r\nn: 1\r\n"
+    assert splice(block, [change(Action.ADD_KEY, "m", key="u", value=1)]) == block.replace("x\r\n", "x\r\n  u: 1\r\n")
+
+
 def test_several_at_once() -> None:
     """From the end of the text to its beginning."""
     done = splice(

@@ -57,7 +57,7 @@ def splice(text: str, changes: list[Change]) -> str:
     if root is None:
         raise CannotEditError("the document is empty")
     editor = _Editor(text, root)
-    made = sorted((editor.splice(one) for one in changes), key=lambda one: (one.start, one.end))
+    made = sorted((editor.written(one) for one in changes), key=lambda one: (one.start, one.end))
     for before, after in itertools.pairwise(made):
         if after.start < before.end:
             raise CannotEditError("two changes meet in one place")
@@ -74,9 +74,14 @@ class _Editor:
         self.root = root
         self.dash = _dash_offset(root)
         self.quoted = text.lstrip().startswith(("{", "["))
+        self.newline = "\r\n" if "\r\n" in text else "\n"
 
-    def splice(self, change: Change) -> _Splice:
-        """Where and what."""
+    def written(self, change: Change) -> _Splice:
+        """Where and what, with the line ends of this text."""
+        found = self._splice(change)
+        return _Splice(found.start, found.end, found.text.replace("\n", self.newline))
+
+    def _splice(self, change: Change) -> _Splice:
         match change.action:
             case Action.ADD_KEY | Action.ADD_ITEM:
                 return self._add(self._node(change.at), change)
@@ -119,10 +124,10 @@ class _Editor:
             return self._end(last)
         end: int = node.end_mark.index
         # A block of text takes the line break with it.
-        return len(self.text[:end].rstrip("\n")) if isinstance(node, yaml.ScalarNode) and node.style in "|>" else end
+        return len(self.text[:end].rstrip("\r\n")) if isinstance(node, yaml.ScalarNode) and node.style in "|>" else end
 
     def _line_end(self, at: int) -> int:
-        found = self.text.find("\n", at)
+        found = self.text.find(self.newline, at)
         return len(self.text) if found < 0 else found
 
     def _column(self, at: int) -> int:
