@@ -217,6 +217,9 @@ def mutated(data: st.DataObject, cluster: list[dict[str, Any]]) -> list[dict[str
     return found
 
 
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|\u202e")
+"""What moves a terminal; the lines of CSV, which end with two characters (RFC 4180), are taken for lines before."""
+
 LOCATED = re.compile(r"(set apart|error|warning): \S+\.(json|yaml)(:[0-9]+)?: .|(note|hint): .|warning: .|error: .")
 
 
@@ -234,6 +237,7 @@ def test_no_manifest_makes_a_verb_fall_over(
     assert "Traceback" not in said.err
     assert [line for line in said.err.splitlines() if not LOCATED.match(line)] == []
     assert said.out or code == 2
+    assert not STEERING.search(said.out.replace("\r\n", "\n"))
 
 
 def named(name: str) -> list[dict[str, Any]]:
@@ -261,9 +265,8 @@ def test_hostile_text_is_refused_or_escaped(name: str, tmp_path: Path, capsys: p
             assert "no JSON" in said.err
             continue
         assert "input.json" in said.err, words
-        # RFC 4180: the lines of CSV end with both.
         for text in (said.out.replace("\r\n", "\n"), said.err):
-            assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]|\u202e", text), words
+            assert not STEERING.search(text), words
         sound(words[words.index("-o") + 1] if "-o" in words else "text", said.out)
 
 
