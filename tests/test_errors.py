@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from outgate import errors
-from outgate.errors import InputError, InvalidInput, OutgateError, UnknownName
+from outgate.errors import InputError, InvalidInput, OutgateError, UnknownName, one_line
 
 CODES = {
     "OutgateError": 2,
@@ -87,3 +87,18 @@ def test_errors_cross_a_process() -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert isinstance(copy, InvalidInput)
     assert (copy.message, copy.hint, copy.errors) == (error.message, error.hint, error.errors)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("shop/web, Ünï 💥", "shop/web, Ünï 💥"),
+        ("one\ntwo", "one\\ntwo"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_a_strangers_text_stays_on_its_line(text: str, shown: str) -> None:
+    """A name that begins a line of its own could say whatever it likes in our voice."""
+    assert one_line(text) == shown

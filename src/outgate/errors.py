@@ -32,7 +32,15 @@ __all__ = [
     "UnknownName",
     "Unsupported",
     "UsageError",
+    "one_line",
 ]
+
+
+def one_line(text: str) -> str:
+    """The text with whatever would move the cursor or start a line written out: names come from strangers."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 @dataclass(frozen=True, slots=True, order=True)

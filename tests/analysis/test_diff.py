@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+
+import pytest
 
 from outgate.analysis.changes import Kind
 from outgate.analysis.connections import External
 from outgate.analysis.diff import diff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
+from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.testing import Manifest, ingress, namespace, pod, policy, service, snapshot_of
@@ -266,3 +270,16 @@ def test_one_family_opens_with_the_policy_gone() -> None:
     assert [family for family, before, after in found[0].shift.families if before != after] == [6]
     assert found[0].shift.widens
     assert found[0].shift.opened
+
+
+def test_more_changes_than_can_be_kept_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted and put together in memory: it is better to say so than to fill it."""
+    pods = [pod(f"a/{name}", [f"10.0.0.{number}"], app=name) for number, name in enumerate("wxyz", start=1)]
+    before = snapshot_of([namespace("a"), *pods])
+    after = snapshot_of([namespace("a"), *pods, policy("a/deny", {"podSelector": {}, "policyTypes": ["Ingress"]})])
+    found = len(diff(before, after).changes)
+    monkeypatch.setattr(sys.modules[diff.__module__], "MOST_CHANGES", found)
+    assert len(diff(before, after).changes) == found
+    monkeypatch.setattr(sys.modules[diff.__module__], "MOST_CHANGES", found - 1)
+    with pytest.raises(TooComplex, match=f"more than {found - 1} connections differ"):
+        diff(before, after)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outgate.analysis import listing
 from outgate.analysis.connections import connections
 from outgate.analysis.groups import Group
-from outgate.analysis.listing import Asked, selected
+from outgate.analysis.listing import Asked, drawable, selected
+from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
 from outgate.testing import random_cluster, snapshot_of
@@ -55,3 +60,13 @@ def test_families_are_cut_too() -> None:
     for one in selected(found, Asked(transports=TransportSet.ports(Protocol.UDP, 53))):
         assert one.transports == TransportSet.ports(Protocol.UDP, 53)
         assert len({mine for _, mine in one.families}) != 1
+
+
+def test_a_picture_of_too_much_is_refused_before_it_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred million edges fill the memory first, and nothing can show them."""
+    monkeypatch.setattr(listing, "MOST_DRAWN", 3)
+    assert list(drawable([1, 2, 3])) == [1, 2, 3]
+    endless = itertools.count()
+    with pytest.raises(TooComplex, match="more than 3 connections in one picture"):
+        drawable(endless)
+    assert next(endless) == 4

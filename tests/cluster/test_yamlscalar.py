@@ -150,3 +150,15 @@ def test_keys_that_cannot_be() -> None:
     with pytest.raises(TypeError):
         key_text([])  # type: ignore[arg-type]  # what the reader may come with
     assert MERGE == "<<"
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "-" + "1" * 5000, "1_" * 2500 + "1"])
+def test_a_number_of_thousands_of_digits_is_a_text(digits: str) -> None:
+    """Python refuses to read so many; Go takes what no 64 bits and no float can hold for a text."""
+    assert resolve(digits) == digits
+
+
+def test_many_zeros_are_no_great_number() -> None:
+    """Only decimals have a limit, and those have no zeros in front."""
+    assert resolve("0x" + "0" * 5000 + "1f") == 31
+    assert resolve("0" * 5000 + "17") == 15

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
 from outgate.analysis.connections import Connections, External, Party, connections
@@ -26,6 +27,7 @@ from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Matched, matched
 from outgate.analysis.merging import merged
+from outgate.errors import TooComplex
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -33,20 +35,31 @@ from outgate.policy import OUTGATE, Policies, Profile
 from outgate.policy.grid import Row, lens_of
 from outgate.policy.identity import Bits, members
 
-__all__ = ["ConnectionDiff", "diff"]
+__all__ = ["MOST_CHANGES", "ConnectionDiff", "diff"]
+
+MOST_CHANGES = 1_000_000
+"""Connections that differ; unlike a list, they are all in memory, to be counted and put together."""
 
 _GOVERNED = TransportSet.governed()
 _NONE = TransportSet()
 
 
 def diff(old: Snapshot, new: Snapshot, profile: Profile = OUTGATE) -> ConnectionDiff:
-    """What opens, what closes and what changes from one snapshot to another, under a profile."""
+    """What opens, what closes and what changes from one snapshot to another, under a profile.
+
+    Raises TooComplex beyond `MOST_CHANGES`.
+    """
     # Each grid adds to the lens what its own policies look at, so the first has the lens of both.
     before = connections(old, profile, lens=lens_of(Policies(new, profile)))
     # One table of transports for both: equal sets have one number.
     after = connections(new, profile, lens=before.grid.lens, previous=before)
     pieces = matched(before, after)
-    changes = tuple(_Compared(before, after, pieces))
+    changes = tuple(islice(_Compared(before, after, pieces), MOST_CHANGES + 1))
+    if len(changes) > MOST_CHANGES:
+        raise TooComplex(
+            f"more than {MOST_CHANGES:,} connections differ",
+            hint="compare parts of the inputs, or the lists of both: outgate list has no such limit",
+        )
     shown = merged(after.grid, pieces, changes, tuple(_isolation(before, after, pieces)))
     return ConnectionDiff(before, after, *shown)
 

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeVar
 
 from outgate.analysis.connections import Connection, Connections, Party
 from outgate.analysis.groups import Group
+from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import TransportSet
 
-__all__ = ["EVERYTHING_ASKED", "Asked", "selected"]
+__all__ = ["EVERYTHING_ASKED", "MOST_DRAWN", "Asked", "drawable", "selected"]
+
+MOST_DRAWN = 100_000
+"""Connections in a picture: all between 300 workloads. A picture is whole in memory, here and wherever it is shown."""
+
+_Line = TypeVar("_Line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,17 @@ def selected(found: Connections, asked: Asked) -> Iterator[Connection]:
     if asked == EVERYTHING_ASKED:
         return iter(found)
     return _selected(found if not asked.focus else _around(found, asked.focus), asked)
+
+
+def drawable(lines: Iterable[_Line]) -> Iterator[_Line]:
+    """The lines of a picture, all of them, before the first is drawn. Raises TooComplex beyond `MOST_DRAWN`."""
+    found = list(islice(lines, MOST_DRAWN + 1))
+    if len(found) > MOST_DRAWN:
+        raise TooComplex(
+            f"more than {MOST_DRAWN:,} connections in one picture",
+            hint="draw one workload or one namespace; lists and tables (text, json, csv, markdown) have no such limit",
+        )
+    return iter(found)
 
 
 def _around(found: Connections, focus: tuple[Group, ...]) -> Iterator[Connection]:

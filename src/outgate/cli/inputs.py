@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli.options import chosen_kubeconfig
-from outgate.errors import InvalidInput, UsageError
+from outgate.errors import InvalidInput, UsageError, one_line
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
@@ -54,7 +54,7 @@ MOST_LINES = 20
 def note(words: str, quiet: bool = False) -> None:
     """One line on standard error, where notes go."""
     if not quiet:
-        click.echo(words, err=True)
+        click.echo(one_line(words), err=True)
 
 
 def read_input(

@@ -105,6 +105,8 @@ def write(
 def _pieces(
     connections: Iterable[Connection], found: Connections, output: str, sources: Sequence[str], notes: Sequence[str]
 ) -> Iterator[str]:
+    from outgate.analysis.listing import drawable
+
     match output:
         case "json":
             from outgate.report.connections_json import connection_list
@@ -121,16 +123,16 @@ def _pieces(
         case "mermaid":
             from outgate.report.connections_graph import connections_mermaid
 
-            return connections_mermaid(connections)
+            return connections_mermaid(drawable(connections))
         case "dot":
             from outgate.report.connections_graph import connections_dot
 
-            return connections_dot(connections)
+            return connections_dot(drawable(connections))
         case "html":
             from outgate.report.page import page
             from outgate.report.page_filling import page_of
 
-            return iter((page(page_of(connections, found, sources, notes)),))
+            return iter((page(page_of(drawable(connections), found, sources, notes)),))
     from outgate.report.connections_text import connections_text
 
     return connections_text(connections, len(found.groups.all))

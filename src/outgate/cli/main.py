@@ -32,7 +32,7 @@ import click
 
 from outgate import __version__
 from outgate.cli import options
-from outgate.errors import InvalidInput, OutgateError
+from outgate.errors import InvalidInput, OutgateError, one_line
 
 __all__ = ["COMPLETE_VARIABLE", "VERBS", "LazyGroup", "Verb", "main", "outgate"]
 
@@ -217,7 +217,7 @@ def _explain(error: OutgateError) -> None:
 def _complain(sentence: str) -> None:
     """Write to standard error, where notes go; a reader that has left is no reason to fail again."""
     with suppress(OSError):
-        click.echo(sentence, err=True)
+        click.echo(one_line(sentence), err=True)
 
 
 def _forget_standard_output() -> None:

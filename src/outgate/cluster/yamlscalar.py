@@ -27,6 +27,9 @@ _WORDS |= dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
 _WORDS |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf)
 _WORDS |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf)
 
+_LONGEST = 400
+"""More digits than any finite number has."""
+
 _NUMERIC_STARTS = frozenset("+-0123456789.")
 _OCTAL = re.compile(r"[-+]?0[0-7]+")
 _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0|[1-9][0-9]*)")
@@ -48,11 +51,12 @@ def _number(text: str) -> Scalar:
     # strconv.ParseInt with base 0: a leading zero alone means octal.
     if _OCTAL.fullmatch(plain):
         number = int(plain, 8)
-    elif _INTEGER.fullmatch(plain):
+    elif _INTEGER.fullmatch(plain) and (len(plain) < _LONGEST or plain.lstrip("+-").startswith("0")):
+        # Of decimals Python reads no more than some thousand digits, and so many are no 64 bits in any case.
         number = int(plain, 0)
     if number is not None and -(1 << 63) <= number < 1 << 64:
         return number
-    if _FLOAT.fullmatch(plain) and len(plain) < 400:
+    if _FLOAT.fullmatch(plain) and len(plain) < _LONGEST:
         value = float(plain)
         # strconv.ParseFloat refuses what is out of range; the text then stays a text.
         return text if math.isinf(value) else _through_json(value)

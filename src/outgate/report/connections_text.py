@@ -44,12 +44,18 @@ def connections_text(connections: Iterable[Connection], workloads: int) -> Itera
 
 def _rows(connections: list[Connection], others: int) -> Iterator[tuple[str, str]]:
     inside = [one for one in connections if isinstance(one.destination, Group)]
-    alike = len({one.transports for one in inside}) == 1 and not any(one.families for one in inside)
+    # Nearly always they are the same object, and comparing tens of thousands of sets would be most of the work.
+    alike = bool(inside) and all(_same(one.transports, inside[0].transports) for one in inside)
+    alike = alike and not any(one.families for one in inside)
     if alike and len(inside) == others > 1:
         yield "every other workload", passing_words(inside[0])
         connections = [one for one in connections if not isinstance(one.destination, Group)]
     for one in connections:
         yield party_words(one.destination), passing_words(one)
+
+
+def _same(one: TransportSet, other: TransportSet) -> bool:
+    return one is other or one == other
 
 
 def passing_words(one: Connection) -> str:

@@ -13,11 +13,12 @@ from outgate.analysis.exposure import Exposure, ExposureReport, Standing
 from outgate.analysis.exposure_outside import Share
 from outgate.analysis.exposure_places import Reach
 from outgate.analysis.groups import part_words
+from outgate.errors import one_line
 from outgate.model import Direction
 from outgate.packets import AddressSet, TransportSet
 from outgate.packets.special import AddressRange
 from outgate.policy import Origin
-from outgate.report.exposure_words import one_line, opening_words, part_cidrs, ports_words
+from outgate.report.exposure_words import opening_words, part_cidrs, ports_words
 from outgate.report.terms import place_text
 
 __all__ = ["HEADINGS", "exposure_csv"]

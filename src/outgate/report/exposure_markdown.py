@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from outgate.analysis.exposure import ExposureReport, Standing
+from outgate.errors import one_line
 from outgate.model import Direction
-from outgate.report.exposure_words import blame_words, isolation_words, legend, one_line, summary, table
+from outgate.report.exposure_words import blame_words, isolation_words, legend, summary, table
 
 __all__ = ["exposure_markdown"]
 

@@ -17,6 +17,7 @@ from outgate.analysis.exposure_metadata import Opened
 from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Found, Place, Reach
 from outgate.analysis.exposure_strangers import Opening
+from outgate.errors import one_line
 from outgate.model import Direction
 from outgate.packets import AddressSet
 from outgate.packets.special import INTERNET, PRIVATE, SHARED, UNIQUE_LOCAL
@@ -26,7 +27,6 @@ from outgate.report.exposure_words import (
     isolation_words,
     legend,
     listed,
-    one_line,
     opening_words,
     ports_words,
     summary,

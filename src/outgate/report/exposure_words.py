@@ -14,6 +14,7 @@ from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Reach
 from outgate.analysis.exposure_strangers import Opening
 from outgate.analysis.spelling import spell_addresses, spell_transports
+from outgate.errors import one_line
 from outgate.model import Direction
 from outgate.model.labels import LabelSelector, Operator
 from outgate.model.snapshot import NAME_LABEL
@@ -31,7 +32,6 @@ __all__ = [
     "isolation_words",
     "legend",
     "listed",
-    "one_line",
     "opening_words",
     "part_cidrs",
     "part_of_words",
@@ -57,13 +57,6 @@ FINDINGS = {
     Finding.OPEN: "may be reached by any pod that is made tomorrow, in any namespace",
 }
 """Each finding as what several workloads do."""
-
-
-def one_line(text: str) -> str:
-    """The text with whatever would move the cursor or start a line written out: names come from strangers."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def listed(words: Iterable[str], most: int) -> str:

@@ -6,12 +6,14 @@ An edge that closed shows the rules that let it pass before; every other edge th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.connections import Connection, Connections, External, Party
 from outgate.analysis.deciding import side
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
+from outgate.analysis.listing import drawable
 from outgate.analysis.matching import Matched, Presence
 from outgate.model import Direction
 from outgate.packets import AddressSet, TransportSet
@@ -25,7 +27,7 @@ __all__ = ["page_of_diff"]
 def page_of_diff(found: ConnectionDiff, sources: Sequence[str], notes: Sequence[str] = ()) -> Page:
     """The page of a comparison. `sources`: both inputs, as the user named them."""
     making = _Making(found)
-    edges = [*(making.changed(change) for change in found.changes), *making.unchanged()]
+    edges = list(drawable(chain(map(making.changed, found.changes), making.unchanged())))
     for snapshot in (found.before.snapshot, found.after.snapshot):
         for policy in snapshot.policies:
             making.cited.policy(policy)
