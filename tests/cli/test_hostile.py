@@ -129,7 +129,7 @@ assertions:
 - {to: "a/*", exactly: [{from: every pod}]}
 """
 
-WORDS = (
+WORDS: tuple[object, ...] = (
     None,
     True,
     0,

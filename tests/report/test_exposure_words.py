@@ -7,6 +7,7 @@ import pytest
 from outgate.analysis.exposure import Finding
 from outgate.analysis.exposure_places import Reach
 from outgate.analysis.exposure_strangers import Opening
+from outgate.errors import one_line
 from outgate.model import Direction
 from outgate.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from outgate.model.snapshot import NAME_LABEL
@@ -22,7 +23,6 @@ from outgate.report.exposure_words import (
     isolation_words,
     legend,
     listed,
-    one_line,
     opening_words,
     part_cidrs,
     part_of_words,
