@@ -44,8 +44,13 @@ def redundant_policies(survey: Survey) -> Iterator[tuple[NetworkPolicy, tuple[Ne
     needed = _needed(survey)
     gone: set[int] = set()
     found = []
+    under: dict[int, list[Isolated]] = {}
+    for direction in Direction:
+        for whom in survey.isolated(direction):
+            for policy in whom.policies:
+                under.setdefault(id(policy), []).append(whom)
     for policy in reversed(survey.snapshot.policies):
-        standings = [one for direction in policy.types for one in survey.isolated(direction) if policy in one.policies]
+        standings = under.get(id(policy), [])
         if not policy.pods or not standings or id(policy) in needed:
             continue
         stay = [[one for one in each.policies if one is not policy and id(one) not in gone] for each in standings]
