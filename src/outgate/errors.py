@@ -33,6 +33,7 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "one_line",
+    "unusable",
 ]
 
 
@@ -59,6 +60,11 @@ class InputError:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+def unusable(file: str, doing: str, error: OSError) -> InputError:
+    """That the system does not let a file be read, or written, in its own words."""
+    return InputError(file, 0, "", f"cannot be {doing}: {(error.strerror or str(error)).lower()}")
 
 
 class OutgateError(Exception):

@@ -12,7 +12,6 @@ from outgate.analysis.assertion_words import (
     PortAsked,
     PortsAsked,
     Word,
-    complaint,
     listed,
     read_ends,
     read_ports,
@@ -22,6 +21,7 @@ from outgate.analysis.targets import Named, Noun
 from outgate.errors import InputError
 from outgate.model import Document, LabelSelector, Place
 from outgate.model.labels import Operator, Requirement
+from outgate.model.place import complaint
 
 PLACE = Place(Document("tests.yaml", None), ("to",))
 

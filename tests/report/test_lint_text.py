@@ -8,7 +8,8 @@ import re
 import pytest
 import yaml
 
-from outgate.report.lint_text import lint_text, printable
+from outgate.errors import one_line
+from outgate.report.lint_text import lint_text
 from tests.report.findings import CLUSTER, HELM, empty, report
 
 
@@ -66,7 +67,7 @@ def test_a_template_is_named_and_its_line_is_not_made_up() -> None:
 @pytest.mark.parametrize(("text", "shown"), [("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\u202eb", "a\\u202eb"), ("é ✓", "é ✓")])
 def test_nothing_that_a_terminal_would_obey(text: str, shown: str) -> None:
     """It is written out."""
-    assert printable(text) == shown
+    assert one_line(text) == shown
 
 
 def test_very_long_lines_are_not_shown() -> None:

@@ -24,6 +24,7 @@ from outgate.analysis.targets import Written
 from outgate.errors import InputError, UsageError
 from outgate.model import NOWHERE, LabelSelector, Place
 from outgate.model.labels import Operator, Requirement
+from outgate.model.place import complaint
 from outgate.packets import Protocol
 from outgate.packets.addresses import Network
 
@@ -33,7 +34,6 @@ __all__ = [
     "PortAsked",
     "PortsAsked",
     "Word",
-    "complaint",
     "listed",
     "read_ends",
     "read_ports",
@@ -117,11 +117,6 @@ def listed(many: tuple[object, ...]) -> str:
     """``a, b``; at most three, and how many more there are."""
     shown = ", ".join(map(str, many[:3]))
     return shown if len(many) <= 3 else f"{shown} and {len(many) - 3} more"
-
-
-def complaint(place: Place, message: str) -> InputError:
-    """An error about the value at a place."""
-    return InputError(place.file, place.line, place.path, message)
 
 
 def unknown_field(key: str, known: Sequence[str]) -> str:

@@ -34,7 +34,6 @@ from outgate.analysis.assertion_words import (
     PortAsked,
     PortsAsked,
     Word,
-    complaint,
     listed,
     read_ends,
     read_ports,
@@ -43,7 +42,7 @@ from outgate.analysis.assertion_words import (
 )
 from outgate.errors import InputError, InvalidInput
 from outgate.model import NOWHERE, Direction, Document, Place
-from outgate.model.place import spell
+from outgate.model.place import complaint, spell
 from outgate.packets import Address, Protocol
 from outgate.policy import OUTGATE, Profile
 

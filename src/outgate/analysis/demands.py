@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from outgate.analysis.assertion_words import EndAsked, Word, complaint
+from outgate.analysis.assertion_words import EndAsked, Word
 from outgate.analysis.assertions import Assertion, Entry, Verb
 from outgate.analysis.ends import Ends, Places, Reached, any_of
 from outgate.analysis.kinds import Kind, Kinds
@@ -23,6 +23,7 @@ from outgate.analysis.ports import PairPorts
 from outgate.analysis.roll import Bits
 from outgate.errors import InputError, TooComplex
 from outgate.model import Direction
+from outgate.model.place import complaint
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge, Verdict

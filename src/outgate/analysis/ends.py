@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from outgate.analysis.assertion_words import EndAsked, PodsAsked, PortAsked, PortsAsked, Word, complaint
+from outgate.analysis.assertion_words import EndAsked, PodsAsked, PortAsked, PortsAsked, Word
 from outgate.analysis.flows import aims
 from outgate.analysis.lookup import (
     AddressTarget,
@@ -31,6 +31,7 @@ from outgate.analysis.roll import Bits, Roll, bits_of, numbers
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
 from outgate.model import Pod, Service, ServicePort, Snapshot
+from outgate.model.place import complaint
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Network

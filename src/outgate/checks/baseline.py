@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from outgate.checks.lint import LintReport
 from outgate.errors import InputError
 from outgate.model import Document, Place
+from outgate.model.place import complaint
 
 __all__ = ["baseline_of", "read_baseline"]
 
@@ -43,17 +44,15 @@ def read_baseline(document: Document) -> tuple[frozenset[str], tuple[InputError,
     place, value = Place(document), document.value
     if not isinstance(value, Mapping) or (value.get("apiVersion"), value.get("kind")) != (API_VERSION, KIND):
         words = f"this is no baseline: it must have apiVersion {API_VERSION} and kind {KIND}"
-        return frozenset(), (InputError(place.file, place.line, "", words),)
+        return frozenset(), (complaint(place, words),)
     findings = value.get("findings")
     if not isinstance(findings, list):
-        where = place / "findings"
-        return frozenset(), (InputError(where.file, where.line, where.path, "must be a list"),)
+        return frozenset(), (complaint(place / "findings", "must be a list"),)
     found, errors = set(), []
     for number, one in enumerate(findings):
         fingerprint = one.get("fingerprint") if isinstance(one, Mapping) else None
         if isinstance(fingerprint, str) and fingerprint:
             found.add(fingerprint)
         else:
-            where = place / "findings" / number
-            errors.append(InputError(where.file, where.line, where.path, "has no fingerprint"))
+            errors.append(complaint(place / "findings" / number, "has no fingerprint"))
     return frozenset(found), tuple(errors)

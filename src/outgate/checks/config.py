@@ -22,6 +22,7 @@ from outgate.checks.finding import Severity
 from outgate.checks.registry import NAMES
 from outgate.errors import InputError
 from outgate.model import Document, Place
+from outgate.model.place import complaint
 
 __all__ = ["FAIL_ON", "FIELDS", "Config", "read_config"]
 
@@ -74,7 +75,7 @@ class _Reader:
         self.errors: list[InputError] = []
 
     def complain(self, place: Place, words: str) -> None:
-        self.errors.append(InputError(place.file, place.line, place.path, words))
+        self.errors.append(complaint(place, words))
 
     def mapping(self, value: object, place: Place, known: tuple[str, ...]) -> Mapping[str, object]:
         """A mapping of known keys; others are complained about."""

@@ -19,6 +19,7 @@ from outgate.checks.registry import NAMES, run
 from outgate.checks.survey import Survey
 from outgate.errors import InputError
 from outgate.model import Document
+from outgate.model.place import complaint
 
 __all__ = ["ANNOTATION", "LintReport", "Reported", "Selection", "annotations_of", "lint"]
 
@@ -124,4 +125,4 @@ def _complaints(survey: Survey) -> Iterator[InputError]:
                 words = "no reason is given, so nothing is ignored: write why as the value"
             else:
                 continue
-            yield InputError(place.file, place.line, place.path, words)
+            yield complaint(place, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -9,8 +10,9 @@ from types import MappingProxyType
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding
 from outgate.checks.survey import Survey
+from outgate.errors import UsageError
 
-__all__ = ["GROUPS", "NAMES", "load", "run"]
+__all__ = ["GROUPS", "NAMES", "check_names", "load", "run"]
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -73,6 +75,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """What each group of checks is about, and their names, in the order in which they are documented."""
 
 NAMES: tuple[str, ...] = tuple(name for names in GROUPS.values() for name in names)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Nothing, where all of these are checks. Raises UsageError with those that are not, and the nearest name."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], NAMES, n=1)
+        advice = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"there is no check {', '.join(unknown)}{advice}", hint="outgate explain lists them")
 
 
 def load(name: str) -> Check:

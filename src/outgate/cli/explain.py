@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from outgate.cli import options
-from outgate.errors import UsageError
 
 __all__ = ["explain"]
 
@@ -28,14 +27,9 @@ def explain(rule: tuple[str, ...], output: str, quiet: bool, verbose: int) -> in
       0  it was explained
       2  there is no such check
     """
-    names = _names()
-    unknown = [one for one in rule if one not in names]
-    if unknown:
-        import difflib
+    from outgate.checks.registry import check_names
 
-        near = difflib.get_close_matches(unknown[0], names, n=1)
-        advice = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"there is no check {', '.join(unknown)}{advice}", hint="outgate explain lists them")
+    check_names(rule)
     click.echo(_written(rule, output), nl=False)
     return 0
 

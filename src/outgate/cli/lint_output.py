@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outgate.errors import InputError, InvalidInput, UsageError
+from outgate.errors import InputError, InvalidInput, UsageError, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +70,7 @@ def write_file(file: str, text: str) -> None:
             # Colours are for terminals.
             opened.write(click.unstyle(text))
     except OSError as error:
-        words = f"cannot be written: {(error.strerror or str(error)).lower()}"
-        raise InvalidInput([InputError(file, 0, "", words)]) from error
+        raise InvalidInput([unusable(file, "written", error)]) from error
 
 
 def _json(value: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outgate.cli.options import PROFILE_NAMES
-from outgate.errors import InvalidInput, UsageError
+from outgate.errors import InvalidInput
 
 if TYPE_CHECKING:
     from outgate.checks.config import Config
@@ -46,8 +46,9 @@ def settings(
     """
     from outgate.checks import NAMES
     from outgate.checks.lint import Selection
+    from outgate.checks.registry import check_names
 
-    _known((*select, *ignore), NAMES)
+    check_names((*select, *ignore))
     file = _config(config)
     chosen = select or file.select
     left_out = {*ignore, *(file.ignore if not select else ())}
@@ -58,16 +59,6 @@ def settings(
         fail_on or file.fail_on or "warning",
         profile or file.profile or PROFILE_NAMES[0],
     )
-
-
-def _known(names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        advice = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"there is no check {', '.join(unknown)}{advice}", hint="outgate explain lists them")
 
 
 def _config(named: str | None) -> Config:

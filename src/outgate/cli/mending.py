@@ -45,15 +45,9 @@ def mend_files(report: LintReport, *, show: bool, quiet: bool) -> int:
 
 def _mended(file: str, edits: list[Edit]) -> Mended:
     from outgate.cluster.edits import mend
-    from outgate.errors import InputError, InvalidInput
+    from outgate.cluster.files import open_file
 
-    try:
-        with open(file, "rb") as opened:
-            data = opened.read()
-    except OSError as error:
-        words = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        raise InvalidInput([InputError(file, 0, "", words)]) from error
-    return mend(file, data, edits)
+    return mend(*open_file(file), edits)
 
 
 def _by_file(report: LintReport) -> dict[str, list[Edit]]:

@@ -17,7 +17,7 @@ from outgate.checks.edit import Action, Edit
 from outgate.cluster.yamlsplice import CannotEditError, Change, splice
 from outgate.errors import InputError
 from outgate.model import Document, Place
-from outgate.model.place import Path
+from outgate.model.place import Path, complaint
 
 __all__ = ["Mended", "mend"]
 
@@ -44,7 +44,7 @@ def mend(file: str, data: bytes, edits: Iterable[Edit]) -> Mended:
     for edit in edits:
         number, above = _piece_of(pieces, edit.place)
         if number < 0:
-            refused.append(_complaint(edit.place, "the text has changed, or is no plain document: not mended"))
+            refused.append(complaint(edit.place, "the text has changed, or is no plain document: not mended"))
         else:
             wanted.setdefault(number, []).append((above, edit))
     made = [piece.text for piece in pieces]
@@ -52,7 +52,7 @@ def mend(file: str, data: bytes, edits: Iterable[Edit]) -> Mended:
         try:
             made[number] = _edited(pieces[number], many)
         except CannotEditError as error:
-            refused.append(_complaint(many[0][1].place, f"not mended: {error}"))
+            refused.append(complaint(many[0][1].place, f"not mended: {error}"))
     return Mended(file, data, "".join(made).encode(), tuple(refused))
 
 
@@ -150,7 +150,3 @@ def _perform(value: Any, change: Change) -> None:
             parent[change.key] = parent.pop(last)
         case Action.REMOVE:
             del parent[last]
-
-
-def _complaint(place: Place, words: str) -> InputError:
-    return InputError(place.file, place.line, place.path, words)

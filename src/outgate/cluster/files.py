@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from outgate.cluster.reading import Unreadable
 from outgate.cluster.sources import Objects, Source, Text
-from outgate.errors import InputError, InvalidInput
+from outgate.errors import InputError, InvalidInput, unusable
 from outgate.model.parse import Keep, Parsed, Refused, parse
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
@@ -27,7 +27,7 @@ from outgate.model.snapshot import Snapshot
 if TYPE_CHECKING:
     from outgate.model.parse_pods import TypedPod
 
-__all__ = ["Loaded", "documents_of", "is_manifest", "load", "read_documents"]
+__all__ = ["Loaded", "documents_of", "is_manifest", "load", "open_file", "read_documents"]
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -127,7 +127,7 @@ def read_documents(filenames: Sequence[str]) -> list[Document]:
     Raises InvalidInput with all that cannot be opened or read.
     """
     unreadable = Unreadable()
-    opened = (_open(file) for file in _opened(filenames) if isinstance(file, str))
+    opened = (open_file(file) for file in _opened(filenames) if isinstance(file, str))
     found = [one for file, data in opened for one in documents_of(data, file, unreadable, whole=True)]
     if unreadable.errors:
         raise InvalidInput(unreadable.errors)
@@ -194,16 +194,16 @@ def _documents(opened: Sequence[str | Source], unreadable: Unreadable) -> Iterat
             case Text():
                 yield from _objects_of(one.data, one.name, unreadable)
             case str():
-                file, data = _open(one)
+                file, data = open_file(one)
                 yield from _objects_of(data, file, unreadable)
 
 
-def _open(file: str) -> tuple[str, bytes]:
+def open_file(file: str) -> tuple[str, bytes]:
     """A file's name and its bytes. Raises InvalidInput where it cannot be read."""
     try:
         return file, _read(file)
     except OSError as error:
-        raise InvalidInput([_cannot(file, error)]) from error
+        raise InvalidInput([unusable(file, "read", error)]) from error
 
 
 def _read(file: str) -> bytes:
@@ -211,11 +211,6 @@ def _read(file: str) -> bytes:
         return sys.stdin.buffer.read()
     with open(file, "rb") as opened:
         return opened.read()
-
-
-def _cannot(file: str, error: OSError) -> InputError:
-    words = (error.strerror or str(error)).lower()
-    return InputError(file, 0, "", f"cannot be read: {words}")
 
 
 def _opened(inputs: Sequence[str | Source]) -> list[str | Source]:
@@ -243,7 +238,7 @@ def _opened(inputs: Sequence[str | Source]) -> list[str | Source]:
 
 def _below(folder: str, errors: list[InputError]) -> Iterator[str]:
     def failed(error: OSError) -> None:
-        errors.append(_cannot(str(error.filename or folder), error))
+        errors.append(unusable(str(error.filename or folder), "read", error))
 
     for place, folders, names in os.walk(folder, onerror=failed):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
@@ -271,7 +266,7 @@ def _problem(file: str) -> InputError | None:
             with open(file, "rb"):
                 return None
     except OSError as error:
-        return _cannot(file, error)
+        return unusable(file, "read", error)
     except ValueError:
         return InputError(file.replace("\0", "\\0"), 0, "", "cannot be read: this is no file name")
     return None

@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 
-from outgate.errors import InputError, InvalidInput
+from outgate.errors import InputError, InvalidInput, unusable
 
 __all__ = ["rewrite"]
 
@@ -33,5 +33,4 @@ def rewrite(file: str, before: bytes, after: bytes) -> None:
             os.unlink(beside)
             raise
     except OSError as error:
-        words = f"cannot be written: {(error.strerror or str(error)).lower()}"
-        raise InvalidInput([InputError(file, 0, "", words)]) from error
+        raise InvalidInput([unusable(file, "written", error)]) from error

@@ -17,6 +17,7 @@ from itertools import chain, cycle
 from outgate.errors import InputError, InvalidInput, TooComplex
 from outgate.model import BlockPeer, Node, Place, Pod, Service, Snapshot
 from outgate.model.objects import Address, Network
+from outgate.model.place import complaint
 
 __all__ = ["GATEWAYS", "INVENTED_NODES", "address"]
 
@@ -210,7 +211,7 @@ def _unusable(snapshot: Snapshot) -> Iterator[InputError]:
     for what, addresses, place in _given(snapshot):
         for one in addresses:
             if why := _why_unusable(one):
-                yield _error(place, f"{what} cannot have the address {one}: it {why}")
+                yield complaint(place, f"{what} cannot have the address {one}: it {why}")
 
 
 def _why_unusable(one: Address) -> str:
@@ -254,11 +255,7 @@ def _collisions(snapshot: Snapshot) -> Iterator[InputError]:
         for one in addresses:
             first = holders.setdefault(one, what)
             if first != what:
-                yield _error(place, f"{what} has the address {one} of {first}; an address has one holder")
-
-
-def _error(place: Place, message: str) -> InputError:
-    return InputError(place.file, place.line, place.path, message)
+                yield complaint(place, f"{what} has the address {one} of {first}; an address has one holder")
 
 
 def _refuse(errors: Iterable[InputError]) -> None:

@@ -30,6 +30,7 @@ from outgate.lab.names import DOMAIN, service_name
 from outgate.lab.plan import Draft, Planner, Via
 from outgate.model import Document, Place, Pod, Snapshot
 from outgate.model.objects import Address
+from outgate.model.place import complaint
 from outgate.model.services import ServiceRoute, resolve, translate
 from outgate.packets import Protocol
 from outgate.policy import Endpoint, Verdict
@@ -88,11 +89,11 @@ def read(documents: Iterable[Document], file: str) -> Asked:
                 except InvalidInput as error:
                     errors += error.errors
             else:
-                errors.append(_error(place, f"this is no {KIND} and no {assertions.KIND} of {API_VERSION}"))
+                errors.append(complaint(place, f"this is no {KIND} and no {assertions.KIND} of {API_VERSION}"))
             continue
         entries = value.get("flows")
         if not isinstance(entries, list):
-            errors.append(_error(place / "flows", "must be a list of flows"))
+            errors.append(complaint(place / "flows", "must be a list of flows"))
             continue
         for index, entry in enumerate(entries):
             found = _entry(entry, place / "flows" / index, errors)
@@ -137,7 +138,7 @@ def drafts(flows: Iterable[AskedFlow], made: Planner, families: tuple[int, ...])
             found += resolver.drafts(flow)
         except InvalidInput as error:
             hint = f" ({error.hint})" if error.hint else ""
-            errors.append(_error(flow.place, error.message + hint))
+            errors.append(complaint(flow.place, error.message + hint))
     if errors:
         raise InvalidInput(errors)
     return tuple(found)
@@ -266,24 +267,24 @@ def _entry(value: object, place: Place, errors: list[InputError]) -> AskedFlow |
     """One flow. What is wrong is added to the errors, and None returned."""
     before = len(errors)
     if not isinstance(value, dict):
-        errors.append(_error(place, "must be a mapping with from and to"))
+        errors.append(complaint(place, "must be a mapping with from and to"))
         return None
     unknown = (str(key) for key in value if key not in _FIELDS)
-    errors += (_error(place / key, f"unknown field; there are {', '.join(_FIELDS)}") for key in unknown)
+    errors += (complaint(place / key, f"unknown field; there are {', '.join(_FIELDS)}") for key in unknown)
     source = _written(value.get("from"), place / "from", errors)
     destination = _written(value.get("to"), place / "to", errors)
     word = str(value.get("protocol", "TCP")).upper()
     protocol = _PROTOCOLS.get(word)
     if protocol is None:
-        errors.append(_error(place / "protocol", f"{value['protocol']} is none of {', '.join(_PROTOCOLS)}"))
+        errors.append(complaint(place / "protocol", f"{value['protocol']} is none of {', '.join(_PROTOCOLS)}"))
     port = value.get("port", 0 if protocol is Protocol.ICMP else None)
     if protocol is not Protocol.ICMP and (type(port) is not int or not 1 <= port <= 65535):
-        errors.append(_error(place / "port", "must be a number between 1 and 65535"))
+        errors.append(complaint(place / "port", "must be a number between 1 and 65535"))
     if protocol is Protocol.ICMP and port != 0:
-        errors.append(_error(place / "port", "ICMP has no ports"))
+        errors.append(complaint(place / "port", "ICMP has no ports"))
     expect = value.get("expect")
     if expect is not None and str(expect).lower() not in _VERDICTS:
-        errors.append(_error(place / "expect", "must be allow or deny"))
+        errors.append(complaint(place / "expect", "must be allow or deny"))
     if len(errors) > before or source is None or destination is None or protocol is None:
         return None
     assert isinstance(port, int)
@@ -292,21 +293,17 @@ def _entry(value: object, place: Place, errors: list[InputError]) -> AskedFlow |
 
 def _written(value: object, place: Place, errors: list[InputError]) -> Written | None:
     if not isinstance(value, str) or not value:
-        errors.append(_error(place, "must name a pod, an address, or another end"))
+        errors.append(complaint(place, "must name a pod, an address, or another end"))
         return None
     try:
         written, asked = targets.parse_destination(value)
     except UsageError as error:
-        errors.append(_error(place, error.message))
+        errors.append(complaint(place, error.message))
         return None
     if asked != targets.ANY_TRANSPORT:
-        errors.append(_error(place, "the port and protocol of a flow have fields of their own"))
+        errors.append(complaint(place, "the port and protocol of a flow have fields of their own"))
         return None
     return written
-
-
-def _error(place: Place, message: str) -> InputError:
-    return InputError(place.file, place.line, place.path, message)
 
 
 def _by_family(addresses: tuple[Address, ...]) -> list[Address]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["NOWHERE", "Document", "Path", "Place", "spell"]
+from outgate.errors import InputError
+
+__all__ = ["NOWHERE", "Document", "Path", "Place", "complaint", "spell"]
 
 Path = tuple[str | int, ...]
 """Keys and list indices from the top of the object down to a value."""
@@ -81,6 +83,11 @@ class Place:
     def __str__(self) -> str:
         line = self.line
         return f"{self.file}:{line}" if line else self.file
+
+
+def complaint(place: Place, message: str) -> InputError:
+    """An error about the value at a place."""
+    return InputError(place.file, place.line, place.path, message)
 
 
 def spell(path: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from outgate.analysis.doctor import DoctorReport
 from outgate.analysis.doctor_facts import Line, Mark
-from outgate.report.lint_text import printable
+from outgate.errors import one_line
 
 __all__ = ["doctor_text"]
 
@@ -37,10 +37,10 @@ def doctor_text(report: DoctorReport, *, in_full: bool = False) -> Iterator[str]
 
 def _line(line: Line, in_full: bool) -> Iterator[str]:
     mark = f"{_COLOURS[line.mark]}{line.mark.value:<{_MARK_WIDTH}}{_PLAIN}"
-    yield f"{mark}  {line.topic:<{_TOPIC_WIDTH}}  {printable(line.words)}"
+    yield f"{mark}  {line.topic:<{_TOPIC_WIDTH}}  {one_line(line.words)}"
     if line.mark is Mark.OK and not in_full:
         return
     for detail in line.details:
-        yield f"{_INDENT}{_DIM}- {printable(detail)}{_PLAIN}"
+        yield f"{_INDENT}{_DIM}- {one_line(detail)}{_PLAIN}"
     for step in line.next_steps:
-        yield f"{_INDENT}next: {printable(step)}"
+        yield f"{_INDENT}next: {one_line(step)}"

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 
 from outgate.checks import Finding, Severity
 from outgate.checks.lint import LintReport
+from outgate.errors import one_line
 from outgate.model import Place
 from outgate.report.lint_words import count_words, finding_place
 
-__all__ = ["lint_text", "printable"]
+__all__ = ["lint_text"]
 
 _WIDEST_LINE = 160
 _PLAIN, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
@@ -34,15 +35,15 @@ def lint_text(report: LintReport) -> Iterator[str]:
 
 def _finding(one: Finding) -> Iterator[str]:
     severity = f"{_COLOURS[one.severity]}{one.severity}{_PLAIN}"
-    yield f"{finding_place(one.place)}: {severity}: {_BOLD}{printable(one.message)}{_PLAIN} {_DIM}[{one.rule}]{_PLAIN}"
+    yield f"{finding_place(one.place)}: {severity}: {_BOLD}{one_line(one.message)}{_PLAIN} {_DIM}[{one.rule}]{_PLAIN}"
     yield from _excerpt(one.place)
     if one.witness is not None:
-        yield f"  packet  {printable(str(one.witness))}"
+        yield f"  packet  {one_line(str(one.witness))}"
     for other in one.related:
-        yield f"  also    {finding_place(other.place)}: {printable(other.words)}"
+        yield f"  also    {finding_place(other.place)}: {one_line(other.words)}"
     if one.help or one.fixable:
         how = " (--fix does it)" if one.fixable else ""
-        yield f"  help    {printable(one.help)}{how}"
+        yield f"  help    {one_line(one.help)}{how}"
 
 
 def _excerpt(place: Place) -> Iterator[str]:
@@ -51,7 +52,7 @@ def _excerpt(place: Place) -> Iterator[str]:
     line = text.split("\n", 1)[0]
     if not first or not line.strip() or len(line) > _WIDEST_LINE:
         return
-    shown = printable(line.expandtabs(2))
+    shown = one_line(line.expandtabs(2))
     begin, end = _meant(shown, place.at[-1] if place.at else "")
     margin = f"{first:>5}"
     yield f"{_DIM}{margin} |{_PLAIN} {shown}"
@@ -65,8 +66,3 @@ def _meant(line: str, step: str | int) -> tuple[int, int]:
         found = next((at for at in (bare.find(f"{quote}{step}{quote}:") for quote in ("", '"', "'")) if at >= 0), -1)
         begin = found if found >= 0 else begin
     return (begin, len(bare)) if begin < len(bare) else (0, len(bare))
-
-
-def printable(text: str) -> str:
-    """The text with everything written out that a terminal would obey instead of showing."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
