@@ -102,7 +102,7 @@ __all__ = ["CHECK"]
 def _find(survey: Survey) -> Iterator[Finding]:
     if survey.policies.profile.before_translation or survey.policies.profile.blocks_see_service:
         return
-    resolvers = Resolvers(survey)
+    resolvers = survey.once(Resolvers)
     # A cache on the node answers at the address of the DNS Service itself, and nothing is translated.
     local = resolvers.service_addresses if resolvers.caches else frozenset()
     services = [one for one in survey.snapshot.services if one.cluster_ips]

@@ -29,10 +29,13 @@ class Redundant:
     by: tuple[Rule, ...]
 
 
-def redundant_rules(survey: Survey) -> Iterator[Redundant]:
+def redundant_rules(survey: Survey) -> tuple[Redundant, ...]:
     """Those of all policies, by policy and index."""
-    for direction in Direction:
-        yield from reversed(list(_of(survey, direction)))
+    return survey.once(_redundant_rules)
+
+
+def _redundant_rules(survey: Survey) -> tuple[Redundant, ...]:
+    return tuple(one for direction in Direction for one in reversed(list(_of(survey, direction))))
 
 
 def redundant_policies(survey: Survey) -> Iterator[tuple[NetworkPolicy, tuple[NetworkPolicy, ...]]]:

@@ -76,7 +76,7 @@ __all__ = ["CHECK", "allow_dns"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = Resolvers(survey)
+    resolvers = survey.once(Resolvers)
     unserved = (
         whom
         for whom in survey.isolated(Direction.EGRESS)

@@ -121,7 +121,7 @@ from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.resolvers import Resolvers
-from outgate.checks.survey import Isolated, Section, Survey, some, subject_of
+from outgate.checks.survey import Survey, by_section, some, subject_of
 from outgate.model import Direction
 from outgate.packets import Protocol
 
@@ -129,18 +129,18 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = Resolvers(survey)
+    resolvers = survey.once(Resolvers)
     if not (resolvers.caches and resolvers.doors):
         return
-    found: dict[str, tuple[Section, list[Isolated]]] = {}
-    for whom in survey.isolated(Direction.EGRESS):
-        if resolvers.reached(whom, Protocol.UDP) and not resolvers.cached(whom):
-            section = survey.section_of(next(resolvers.rules_for(whom, Protocol.UDP)).origin)
-            found.setdefault(str(section), (section, []))[1].append(whom)
+    found = (
+        (survey.section_of(next(resolvers.rules_for(whom, Protocol.UDP)).origin), whom)
+        for whom in survey.isolated(Direction.EGRESS)
+        if resolvers.reached(whom, Protocol.UDP) and not resolvers.cached(whom)
+    )
     blocks = sorted({f"{door.end.address}/{door.end.address.max_prefixlen}" for door in resolvers.caches})
     # In its usual mode the cache also has the address of the DNS Service itself.
     blocks += sorted({f"{one}/{one.max_prefixlen}" for one in resolvers.service_addresses})
-    for section, many in found.values():
+    for section, many in by_section(found):
         groups = [group for one in many for group in one.groups]
         yield Finding(
             CHECK.name,

@@ -108,7 +108,7 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = Resolvers(survey)
+    resolvers = survey.once(Resolvers)
     for section, many in unserved(resolvers, lambda rule: not resolvers.selected_by(rule)):
         groups = [group for one in many for group in one.groups]
         yield Finding(

@@ -126,7 +126,7 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = Resolvers(survey)
+    resolvers = survey.once(Resolvers)
     for section, many in unserved(resolvers, resolvers.selected_by):
         groups = [group for one in many for group in one.groups]
         numbers = sorted({door.port for door in resolvers.doors})

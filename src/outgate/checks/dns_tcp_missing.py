@@ -58,12 +58,13 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.resolvers import DNS_NUMBERS, Resolvers
-from outgate.checks.survey import Isolated, Section, Survey, some, subject_of
+from outgate.checks.survey import Section, Survey, by_section, some, subject_of
 from outgate.model import Direction, PolicyPort
 from outgate.packets import Protocol
 
@@ -71,16 +72,14 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = Resolvers(survey)
-    by_section: dict[str, tuple[Section, list[Isolated]]] = {}
-    for whom in survey.isolated(Direction.EGRESS):
-        if not resolvers.reached(whom, Protocol.UDP) or resolvers.reached(whom, Protocol.TCP):
-            continue
-        for rule in resolvers.rules_for(whom, Protocol.UDP):
-            section = survey.section_of(rule.origin)
-            by_section.setdefault(str(section), (section, []))[1].append(whom)
-            break
-    for section, many in by_section.values():
+    resolvers = survey.once(Resolvers)
+    found = (
+        (survey.section_of(rule.origin), whom)
+        for whom in survey.isolated(Direction.EGRESS)
+        if resolvers.reached(whom, Protocol.UDP) and not resolvers.reached(whom, Protocol.TCP)
+        for rule in islice(resolvers.rules_for(whom, Protocol.UDP), 1)
+    )
+    for section, many in by_section(found):
         groups = [group for one in many for group in one.groups]
         twins = _twins(section)
         place = section.rule.ports[twins[0][0]].place if twins else section.place

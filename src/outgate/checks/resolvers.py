@@ -14,7 +14,7 @@ from functools import cached_property
 
 from outgate.analysis.exposure_places import Door, Found, passage
 from outgate.checks.finding import Witness
-from outgate.checks.survey import Isolated, Section, Survey
+from outgate.checks.survey import Isolated, Section, Survey, by_section
 from outgate.model import Direction, Namespace, Pod
 from outgate.model.labels import LabelSelector
 from outgate.model.snapshot import NAME_LABEL
@@ -46,6 +46,7 @@ class Resolvers:
 
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
+        self._reached: dict[tuple[Isolated, Protocol], bool] = {}
 
     @property
     def known(self) -> bool:
@@ -64,6 +65,12 @@ class Resolvers:
 
     def reached(self, whom: Isolated, protocol: Protocol) -> bool:
         """Whether any rule at the sender's end lets it ask a resolver; maybe, where the resolvers are not known."""
+        asked = (whom, protocol)
+        if asked not in self._reached:
+            self._reached[asked] = self._reaches(whom, protocol)
+        return self._reached[asked]
+
+    def _reaches(self, whom: Isolated, protocol: Protocol) -> bool:
         if not self.known:
             return any(_may_be_dns(self.survey, rule, protocol) for rule in whom.rules)
         doors = (door for door in self.doors or self.caches if door.protocol is protocol)
@@ -137,13 +144,13 @@ class Resolvers:
 
 def unserved(resolvers: Resolvers, is_cause: Callable[[Rule], bool]) -> Iterator[tuple[Section, list[Isolated]]]:
     """The rules that were meant for DNS and are such a mistake, with the workloads that reach no resolver for it."""
-    found: dict[str, tuple[Section, list[Isolated]]] = {}
-    for whom in resolvers.survey.isolated(Direction.EGRESS):
-        if not resolvers.reached(whom, Protocol.UDP):
-            for rule in filter(is_cause, resolvers.meant(whom)):
-                section = resolvers.survey.section_of(rule.origin)
-                found.setdefault(str(section), (section, []))[1].append(whom)
-    yield from found.values()
+    survey = resolvers.survey
+    yield from by_section(
+        (survey.section_of(rule.origin), whom)
+        for whom in survey.isolated(Direction.EGRESS)
+        if not resolvers.reached(whom, Protocol.UDP)
+        for rule in filter(is_cause, resolvers.meant(whom))
+    )
 
 
 def dns_rule(survey: Survey) -> dict[str, object]:
@@ -151,7 +158,7 @@ def dns_rule(survey: Survey) -> dict[str, object]:
 
     Where they are not in the input: to whatever listens on port 53 in kube-system.
     """
-    doors = Resolvers(survey).doors
+    doors = survey.once(Resolvers).doors
     peers: list[dict[str, object]] = []
     numbers = {(door.protocol.name, door.port) for door in doors} or {("UDP", 53), ("TCP", 53)}
     for namespace, selector in sorted(_selectors(survey, doors), key=str):

@@ -6,9 +6,10 @@ meaning of port names. A check asks those, not the pods, so that its work follow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar, cast
 
 from outgate.analysis.exposure_places import Place as Site
 from outgate.analysis.exposure_places import api_server, cluster_dns
@@ -22,7 +23,10 @@ from outgate.policy.identity import Bits
 from outgate.policy.profile import OUTGATE
 from outgate.policy.rules import PodMatch, peer_match
 
-__all__ = ["Isolated", "Section", "Survey", "by_blamed", "isolation_place", "some", "subject_of"]
+__all__ = ["Isolated", "Section", "Survey", "by_blamed", "by_section", "isolation_place", "some", "subject_of"]
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,13 @@ class Survey:
         self.snapshot = snapshot
         self.policies = Policies(snapshot, profile)
         self.judge = Judge(self.policies)
+        self._answers: dict[object, object] = {}
+
+    def once(self, ask: Callable[[Survey], Answer]) -> Answer:
+        """What a question about this survey is answered with, worked out for the first check that asks it."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        return cast("Answer", self._answers[ask])
 
     @cached_property
     def grid(self) -> Grid:
@@ -229,6 +240,14 @@ def by_blamed(many: Iterable[Isolated]) -> Iterator[tuple[NetworkPolicy, list[Is
     found: dict[str, tuple[NetworkPolicy, list[Isolated]]] = {}
     for one in many:
         found.setdefault(str(one.blamed), (one.blamed, []))[1].append(one)
+    yield from found.values()
+
+
+def by_section(many: Iterable[tuple[Section, Isolated]]) -> Iterator[tuple[Section, list[Isolated]]]:
+    """Those that one rule is the matter with, together."""
+    found: dict[str, tuple[Section, list[Isolated]]] = {}
+    for section, one in many:
+        found.setdefault(str(section), (section, []))[1].append(one)
     yield from found.values()
 
 
