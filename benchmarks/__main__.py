@@ -24,8 +24,9 @@ from benchmarks.cluster import Shape, generate
 from benchmarks.tables import Row, markdown, print_table
 from outgate.host import process
 from outgate.lab.session import run_in_lab
-from outgate.nft.compile import Options, compile_node
+from outgate.nft.compile import compile_node
 from outgate.nft.objects import Ruleset
+from outgate.nft.options import Options
 from outgate.policy import Policies
 
 Tables = Mapping[str, list[Row]]

@@ -21,9 +21,10 @@ from outgate.lab import addressing
 from outgate.lab.build import Box, Stage, build
 from outgate.lab.topology import POD_INTERFACE_PREFIX
 from outgate.model import Direction, LabelSelector, NetworkPolicy, Node, Pod, PodPeer, PolicyPort, PolicyRule, Snapshot
-from outgate.nft.compile import Compiled, Options, compile_node
+from outgate.nft.compile import Compiled, compile_node
 from outgate.nft.delta import delta
 from outgate.nft.objects import Ruleset
+from outgate.nft.options import Options
 from outgate.policy import Policies
 
 __all__ = ["Result", "measure"]

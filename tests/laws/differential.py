@@ -15,9 +15,10 @@ import dataclasses
 from collections.abc import Iterator
 
 from outgate.model import Direction, Pod, Snapshot
-from outgate.nft.compile import Compiled, Options, compile_node
+from outgate.nft.compile import Compiled, compile_node
 from outgate.nft.evaluate import Evaluator, Fate, Header, Outcome
 from outgate.nft.objects import CtState
+from outgate.nft.options import Options
 from outgate.packets import Address, Packet, PacketSet, Protocol
 from outgate.policy import Decision, Endpoint, Flow, Judge, Part, Policies, Trace, decide
 from outgate.testing import Manifest, snapshot_of

@@ -20,7 +20,9 @@ from outgate.model import ContainerPort, Direction, NetworkPolicy, Operator, Pod
 from outgate.model import parse_policy as parse_module
 from outgate.model.labels import EVERYTHING
 from outgate.nft import compile as compile_module
+from outgate.nft import frame as frame_module
 from outgate.nft import lines as lines_module
+from outgate.nft.classes import Classes
 from outgate.nft.compile import Compiled
 from outgate.nft.lines import View
 from outgate.nft.objects import (
@@ -344,20 +346,21 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     other = {Field.IP_SADDR: Field.IP_DADDR, Field.IP6_SADDR: Field.IP6_DADDR}
     other |= {there: here for here, there in other.items()}
-    swapped = tuple(dataclasses.replace(one, field=other[one.field]) for one in compile_module._DISPATCHES)
-    patch.setattr(compile_module, "_DISPATCHES", swapped)
+    swapped = tuple(dataclasses.replace(one, field=other[one.field]) for one in frame_module.DISPATCHES)
+    for module in (frame_module, compile_module):
+        patch.setattr(module, "DISPATCHES", swapped)
 
 
 @_mutation("IPv6 is left out", "every pod with an IPv6 address sends what it likes")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        compile_module, "_DISPATCHES", tuple(one for one in compile_module._DISPATCHES if one.view.family == 4)
-    )
+    kept = tuple(one for one in frame_module.DISPATCHES if one.view.family == 4)
+    for module in (frame_module, compile_module):
+        patch.setattr(module, "DISPATCHES", kept)
 
 
 @_mutation("the default deny is missing", "a policy isolates nobody")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(compile_module._Compiler, "_deny_chain", lambda *_: RETURN)
+    patch.setattr(Classes, "_end", lambda *_: (RETURN, ()))
 
 
 @_mutation("a protocol of a block is lost", "of two rules on one block only the first is programmed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outgate.nft.compile import Compiled, Options, compile_node
+from outgate.nft.compile import Compiled, compile_node
 from outgate.nft.evaluate import Fate, Header, evaluate
 from outgate.nft.objects import (
     DROP,
@@ -21,6 +21,7 @@ from outgate.nft.objects import (
     Statement,
     VerdictMap,
 )
+from outgate.nft.options import Options
 from outgate.policy import Policies
 from outgate.testing import Manifest, node, pod, policy, snapshot_of
 

@@ -65,7 +65,8 @@ def compile_(
       outgate compile -f manifests/ --node node-a
       outgate compile -f manifests/ --node node-a | nft -c -f -     only check
     """
-    from outgate.nft.compile import Options, compile_node
+    from outgate.nft.compile import compile_node
+    from outgate.nft.options import Options
     from outgate.policy import Policies
 
     chosen = Options(

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from outgate.host.nft import Nftables
 from outgate.lab.build import Stage
 from outgate.lab.topology import POD_INTERFACE_PREFIX, UPLINK, NodeBox
-from outgate.nft.compile import Compiled, Options, compile_node
+from outgate.nft.compile import Compiled, compile_node
 from outgate.nft.delta import delta
 from outgate.nft.evaluate import Evaluator, Header, Step
 from outgate.nft.objects import Ruleset
+from outgate.nft.options import Options
 from outgate.packets import Packet
 from outgate.policy import Endpoint, Flow, Policies
 from outgate.report.lab import KernelRule

@@ -81,6 +81,8 @@ class Namespace:
     labels: Labels = field(default_factory=dict)
     declared: bool = True
     """False where no Namespace object was in the input and only the name is known."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Those that begin with ``outgate.dev/``."""
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
 

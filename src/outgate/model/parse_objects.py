@@ -114,12 +114,17 @@ class Troubles:
             yield network
 
 
+OURS = "outgate.dev/"
+"""What the keys of our own annotations begin with."""
+
 Reader = Callable[[Mapping[str, Any], Place, Troubles], Iterable[Made]]
 
 
 def _namespace(value: Mapping[str, Any], place: Place, _: Troubles) -> Iterator[Made]:
     metadata = value["metadata"]
-    yield Namespace(metadata["name"], metadata.get("labels", {}), place=place)
+    said = metadata.get("annotations", {})
+    ours = {key: text for key, text in said.items() if key.startswith(OURS) and isinstance(text, str)}
+    yield Namespace(metadata["name"], metadata.get("labels", {}), annotations=ours, place=place)
 
 
 def _pod(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iterator[Made]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from outgate.nft.canonical import canonical
+from outgate.nft.canonical import canonical_rule
 from outgate.nft.epoch import epoch_of, with_epoch
 from outgate.nft.objects import (
     Chain,
@@ -53,7 +53,7 @@ from outgate.nft.transaction import (
     weight,
 )
 
-__all__ = ["MAX_ELEMENTS", "MAX_RULES", "Change", "delta"]
+__all__ = ["MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "delta"]
 
 MAX_RULES = 400
 MAX_ELEMENTS = 3000
@@ -133,11 +133,11 @@ class _Plan:
         self.desired = desired
         self.actual = actual
         self.live = _live(actual)
-        want, have = canonical(desired).chains, canonical(actual).chains
+        want, have = desired.chains, actual.chains
         common = [name for name in sorted(want) if name in have]
-        self.new_chains = [desired.chains[name] for name in sorted(want) if name not in have]
-        self.changed_chains = [desired.chains[name] for name in common if want[name].rules != have[name].rules]
-        self.gone_chains = [actual.chains[name] for name in sorted(have) if name not in want]
+        self.new_chains = [want[name] for name in sorted(want) if name not in have]
+        self.changed_chains = [want[name] for name in common if not _same_rules(want[name], have[name])]
+        self.gone_chains = [have[name] for name in sorted(have) if name not in want]
         self.new_sets = [desired.sets[name] for name in sorted(desired.sets) if name not in actual.sets]
         self.gone_sets = [actual.sets[name] for name in sorted(actual.sets) if name not in desired.sets]
         both = [name for name in sorted(desired.sets) if name in actual.sets]
@@ -147,7 +147,7 @@ class _Plan:
     def change(self, *before: Command, tightens: bool = False) -> Change:
         """The plan as transactions."""
         return Change(
-            prepare=tuple(_chunks((*before, *self.preparation()))),
+            prepare=tuple(chunks((*before, *self.preparation()))),
             flip=_transaction(self.flip()),
             remove=_transaction(self.removal()),
             tightens=tightens,
@@ -276,8 +276,18 @@ def _can_deny(ruleset: Ruleset, statements: Iterable[Statement]) -> bool:
     return False
 
 
+def _same_rules(one: Chain, other: Chain) -> bool:
+    """Whether two chains are one to the kernel. Most have not been made anew at all."""
+    if one is other or one.rules == other.rules:
+        return True
+    pairs = zip(one.rules, other.rules, strict=False)
+    return len(one.rules) == len(other.rules) and all(canonical_rule(a) == canonical_rule(b) for a, b in pairs)
+
+
 def _without(one: NftSet, other: NftSet) -> NftSet:
     """The elements of `one` that `other` does not have just so."""
+    if one.elements is other.elements or one.elements == other.elements:
+        return one.holding({})
     missing = object()
     return one.only(key for key, value in one.elements.items() if other.elements.get(key, missing) != value)
 
@@ -287,7 +297,7 @@ def _transaction(commands: Iterable[Command]) -> Transaction | None:
     return Transaction(many) if many else None
 
 
-def _chunks(commands: Iterable[Command]) -> Iterator[Transaction]:
+def chunks(commands: Iterable[Command]) -> Iterator[Transaction]:
     """Commands in their order, cut into transactions that an unprivileged socket can send."""
     chunk: list[Command] = []
     rules = elements = 0

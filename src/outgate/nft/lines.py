@@ -15,10 +15,12 @@ mirrored chain asks the same of a reply packet: source for destination, source p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from outgate.model import Direction, Pod
+from outgate.nft.denial import log_line
+from outgate.nft.members import Members, PeerMembers, PortMembers
 from outgate.nft.names import named
 from outgate.nft.objects import (
     RETURN,
@@ -36,6 +38,7 @@ from outgate.nft.objects import (
     VerdictMap,
     goto,
 )
+from outgate.nft.options import Options
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
@@ -43,6 +46,7 @@ from outgate.policy.rules import PeerMatch
 
 __all__ = ["Registry", "View", "class_lines"]
 
+Elements = Mapping[SetKey, Judgement | None]
 _ADDRESS_TYPE = {4: KeyType.IPV4_ADDR, 6: KeyType.IPV6_ADDR}
 _PORT_FIELDS = {
     (Protocol.TCP, False): Field.TCP_DPORT,
@@ -87,21 +91,48 @@ class View:
 
 @dataclass(slots=True)
 class Registry:
-    """The objects made so far, by name. The same name with another content is refused: it cannot happen."""
+    """The objects made so far, by name. The same name with another content is refused: it cannot happen.
 
+    Names stand for contents (or for an identity that fixes the content), so a registry may outlive the policies that
+    it was filled for: what is made again is found. `recording` tells which names one class uses.
+    """
+
+    options: Options = field(default_factory=Options)
     chains: dict[str, Chain] = field(default_factory=dict)
     sets: dict[str, NftSet] = field(default_factory=dict)
+    members: dict[str, Members] = field(default_factory=dict)
+    """Name of a peer set → who is in it."""
+    _used: set[str] = field(default_factory=set)
+
+    def recording(self) -> set[str]:
+        """A new, empty set, which from now on gets the name of whatever is made or found."""
+        self._used = set()
+        return self._used
 
     def add_set(self, one: NftSet) -> str:
         """Keep a set and give its name back."""
+        self._used.add(one.name)
         if self.sets.setdefault(one.name, one).elements != one.elements:
             raise AssertionError(f"two sets share the name {one.name}")
         return one.name
 
+    def add_members(self, name: str, members: Members, elements: Callable[[], Elements]) -> str:
+        """Keep a peer set, filled the first time, and give its name back."""
+        self._used.add(name)
+        if name not in self.sets:
+            self.members[name] = members
+            self.sets[name] = members.declaration(name).holding(elements())
+        return name
+
     def add_chain(self, prefix: str, rules: tuple[ChainRule, ...]) -> str:
         """Keep a chain under a name made of its content."""
-        name = named(prefix, (repr(rule) for rule in rules))
-        self.chains[name] = Chain(name, rules)
+        return self.add_named(named(prefix, (repr(rule) for rule in rules)), lambda: rules)
+
+    def add_named(self, name: str, rules: Callable[[], Iterable[ChainRule]]) -> str:
+        """Keep a chain, made the first time, under a name that fixes its content."""
+        self._used.add(name)
+        if name not in self.chains:
+            self.chains[name] = Chain(name, tuple(rules()))
         return name
 
     def rule_chain(self, rule: Rule) -> Judgement:
@@ -109,9 +140,18 @@ class Registry:
         origin = rule.origin
         policy = (origin.api_version, origin.kind, origin.namespace, origin.name)
         name = named("r", (*policy, origin.direction.value, str(origin.rule)))
-        if name not in self.chains:
-            self.chains[name] = Chain(name, (ChainRule((Counter(), RETURN), f"{origin.kind} {origin}"),))
-        return goto(name)
+        return goto(self.add_named(name, lambda: self._allowing(name, f"{origin.kind} {origin}")))
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget every object but these."""
+        for many in (self.chains, self.sets, self.members):
+            for name in many.keys() - names:
+                del many[name]
+
+    def _allowing(self, name: str, comment: str) -> Iterator[ChainRule]:
+        if self.options.log_allowed:
+            yield from log_line(name, self.options)
+        yield ChainRule((Counter(), RETURN), comment)
 
 
 def class_lines(
@@ -188,33 +228,32 @@ def _port_set(numbers: TransportSet, registry: Registry) -> str:
 
 def _peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registry) -> str:
     """The set of the addresses that a selector covers now; one for each selector, whoever uses it."""
-    name = named(f"p{family}", ("pods", repr(peer)))
-    if name not in registry.sets:
+
+    def elements() -> Elements:
         # A stand-in address (Pod.addressed) is nobody's, a contested one might be another's.
         pods = (pod for pod in policies.selection.pods(peer) if pod.addressed)
         contested = policies.snapshot.contested
         mine = (one for pod in pods for one in pod.addresses if one.version == family)
-        values = sorted(int(one) for one in mine if one not in contested)
-        elements: dict[SetKey, Judgement | None] = {((value, value),): None for value in values}
-        registry.add_set(NftSet(name, (_ADDRESS_TYPE[family],), elements, comment=str(peer)))
-    return name
+        return {((value, value),): None for value in sorted(int(one) for one in mine if one not in contested)}
+
+    return registry.add_members(named(f"p{family}", ("pods", repr(peer))), PeerMembers(peer, family), elements)
 
 
 def _named_port_set(
     policies: Policies, peer: PeerMatch | None, port: NamedPort, family: int, registry: Registry
 ) -> str:
     """The (address, protocol, port) of each pod that has such a port name, among the peers."""
-    name = named(f"n{family}", ("named port", repr(peer), repr(port)))
-    if name not in registry.sets:
-        elements: dict[SetKey, Judgement | None] = {}
+
+    def elements() -> Elements:
         protocol = (int(port.protocol), int(port.protocol))
-        for address, number in _named_ports(policies, peer, port):
-            if address.version == family:
-                elements[(int(address), int(address)), protocol, (number, number)] = None
-        key = (_ADDRESS_TYPE[family], KeyType.INET_PROTO, KeyType.INET_SERVICE)
-        comment = f"port {port.name}/{port.protocol.name} of {peer if peer is not None else 'any pod'}"
-        registry.add_set(NftSet(name, key, elements, comment=comment))
-    return name
+        return {
+            ((int(address), int(address)), protocol, (number, number)): None
+            for address, number in _named_ports(policies, peer, port)
+            if address.version == family
+        }
+
+    name = named(f"n{family}", ("named port", repr(peer), repr(port)))
+    return registry.add_members(name, PortMembers(peer, port, family), elements)
 
 
 def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) -> Iterator[tuple[Address, int]]:

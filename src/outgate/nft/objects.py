@@ -259,6 +259,10 @@ class NftSet:
         """The same set with these of its elements."""
         return replace(self, elements={key: self.elements[key] for key in keys})
 
+    def holding(self, elements: Mapping[SetKey, Judgement | None]) -> NftSet:
+        """The same set with these elements instead."""
+        return replace(self, elements=elements)
+
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:

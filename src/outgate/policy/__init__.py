@@ -6,6 +6,7 @@ one flow with reasons. Nothing here knows how the answer is enforced or shown.
 
 from outgate.policy.decide import ClassKey, Decision, Part, Policies, decide
 from outgate.policy.endpoints import Endpoint
+from outgate.policy.mode import Mode
 from outgate.policy.profile import OUTGATE, PROFILES, Profile
 from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PodMatch, PortMatch, Rule, Tier, Verdict
 from outgate.policy.trace import Flow, Judge, Side, Trace, judge, matched, unstoppable
@@ -20,6 +21,7 @@ __all__ = [
     "Endpoint",
     "Flow",
     "Judge",
+    "Mode",
     "NamedPort",
     "Origin",
     "Part",

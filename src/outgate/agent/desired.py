@@ -1,0 +1,217 @@
+"""What the kernel of this node must hold, kept up to date as the world changes.
+
+There are two ways to follow a change:
+
+    rebuild   policies, labels of namespaces, or options changed: classes are made for the pods of this node (those of
+              before are found again), every address is placed anew, and `outgate.nft.delta` finds the difference
+    move      pods changed: only their addresses are placed anew. A pod of a class that this node did not have brings
+              chains and sets with it, which are filled by looking at each *kind* of pod
+
+The table that is believed to be in the kernel stands here, too (`ruleset`): a move changes it in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from outgate.agent.world import Kind, World
+from outgate.model import Node, Snapshot
+from outgate.nft.classes import Classes
+from outgate.nft.frame import DISPATCHES, LINKS, frame, link_set
+from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
+from outgate.nft.options import Options
+from outgate.nft.placement import Elements, Shares, local_elements
+from outgate.packets import Address
+from outgate.policy import Origin, Policies
+
+__all__ = ["Desired", "Move"]
+
+_Content = dict[SetKey, Judgement | None]
+
+
+@dataclass(slots=True)
+class Move:
+    """The difference that some pods make."""
+
+    chains: list[Chain] = field(default_factory=list)
+    sets: list[NftSet] = field(default_factory=list)
+    """New, and filled; not among `more`."""
+    less: dict[str, _Content] = field(default_factory=dict)
+    more: dict[str, _Content] = field(default_factory=dict)
+    lost: dict[Address, Elements] = field(default_factory=dict)
+    """What addresses no longer have, or have otherwise."""
+
+    def __bool__(self) -> bool:
+        return bool(self.chains or self.sets or self.less or self.more)
+
+
+class Desired:
+    """The ruleset of one node under one set of options."""
+
+    def __init__(self, world: World, options: Options) -> None:
+        self.world = world
+        self.options = options
+        policies = Policies(Snapshot())
+        self.classes = Classes(policies, options)
+        self.shares = Shares(policies, {})
+        self.placed: dict[Address, Elements] = {}
+        self.chains: dict[str, Chain] = {}
+        self.sets: dict[str, NftSet] = {}
+        self._contents: dict[str, _Content] = {}
+        self._frame: tuple[Node, tuple[Chain, ...]] | None = None
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The whole table. Sets are not copied: the next move changes them."""
+        return Ruleset(self.chains, self.sets)
+
+    @property
+    def index(self) -> Mapping[str, tuple[Origin, ...]]:
+        """Chain name → the rule or the policies behind it."""
+        return self.classes.index
+
+    # ---- all of it ---------------------------------------------------------------------------------------------------
+
+    def rebuild(self) -> Ruleset:
+        """Everything anew, from the world. What was given before is not touched."""
+        world = self.world
+        node = world.nodes.get(world.node) or Node(world.node)
+        snapshot = Snapshot.of(namespaces=world.namespaces.values(), policies=world.policies.values(), nodes=(node,))
+        self.classes = self.classes.following(Policies(snapshot))
+        for key in world.local:
+            record = world.pods[key]
+            if record.addresses:
+                self._make_classes(record.kind)
+        self.classes.settle()
+        registry = self.classes.registry
+        self.shares = Shares(self.classes.policies, registry.members)
+        self.chains = {**registry.chains, **{chain.name: chain for chain in self._frame_of(node)}}
+        self._place_everybody()
+        return self.ruleset
+
+    def _place_everybody(self) -> None:
+        registry = self.classes.registry
+        moving = {dispatch.name: NftSet(dispatch.name, dispatch.key, is_map=True) for dispatch in DISPATCHES}
+        if self.options.interface_prefix:
+            moving |= {LINKS[family]: link_set(family) for family in LINKS}
+        moving |= {name: members.declaration(name) for name, members in registry.members.items()}
+        self._contents = {name: {} for name in moving}
+        for kind in self.world.kinds():
+            kind.shares = None
+        self.placed = {}
+        for address in self.world.holders:
+            elements = self._elements(address)
+            if elements:
+                self.placed[address] = elements
+                for (name, key), value in elements.items():
+                    self._contents[name][key] = value
+        self.sets = {
+            **registry.sets,
+            **{name: declaration.holding(self._contents[name]) for name, declaration in moving.items()},
+        }
+
+    def _frame_of(self, node: Node) -> tuple[Chain, ...]:
+        """The chains without policies: the same objects for as long as the node's blocks are the same."""
+        if self._frame is None or self._frame[0].pod_cidrs != node.pod_cidrs:
+            linked = bool(self.options.interface_prefix)
+            self._frame = node, tuple(frame(self.options, node, linked=linked))
+        return self._frame[1]
+
+    # ---- some of it ----------------------------------------------------------------------------------------------
+
+    def move(self, addresses: Iterable[Address]) -> Move:
+        """Place some addresses anew. The table here is changed; what changed is returned."""
+        touched = tuple(addresses)
+        found = Move()
+        self._grow(touched, found)
+        for address in touched:
+            before, after = self.placed.get(address, {}), self._elements(address)
+            lost = {at: value for at, value in before.items() if after.get(at, _MISSING) != value}
+            if lost:
+                found.lost[address] = lost
+            self._note(found.less, lost)
+            won = {at: value for at, value in after.items() if before.get(at, _MISSING) != value}
+            self._note(found.more, won)
+            if after:
+                self.placed[address] = after
+            else:
+                self.placed.pop(address, None)
+        for name, content in found.less.items():
+            for key in content:
+                del self._contents[name][key]
+        for name, content in found.more.items():
+            self._contents[name].update(content)
+        for one in found.sets:
+            # A new set is loaded as it is now, whole.
+            found.less.pop(one.name, None)
+            found.more.pop(one.name, None)
+        return found
+
+    def _note(self, among: dict[str, _Content], elements: Elements) -> None:
+        for (name, key), value in elements.items():
+            among.setdefault(name, {})[key] = value
+
+    def _grow(self, touched: tuple[Address, ...], found: Move) -> None:
+        """Classes that this node did not have: their chains and sets, filled with all pods there are."""
+        registry = self.classes.registry
+        chains, sets = set(registry.chains), set(registry.sets)
+        for address in touched:
+            for key in self.world.holders.get(address, ()):
+                if self.world.is_local(key):
+                    self._make_classes(self.world.pods[key].kind)
+        if len(chains) == len(registry.chains) and len(sets) == len(registry.sets):
+            return
+        new = [name for name in registry.sets if name not in sets]
+        found.chains = [chain for name, chain in registry.chains.items() if name not in chains]
+        moving = [name for name in new if name in registry.members]
+        self.shares.learn(moving)
+        for name in moving:
+            self._contents[name] = {}
+            self.sets[name] = registry.members[name].declaration(name).holding(self._contents[name])
+        for kind in self.world.kinds():
+            self._fill(kind, moving)
+        self.sets |= {name: registry.sets[name] for name in new if name not in registry.members}
+        self.chains |= {chain.name: chain for chain in found.chains}
+        found.sets = [self.sets[name] for name in new]
+
+    def _fill(self, kind: Kind, names: list[str]) -> None:
+        if kind.shares is None:
+            return
+        more = self.shares.of(kind.example, names)
+        kind.shares += more
+        for address in kind.addresses if more else ():
+            if len(self.world.holders[address]) == 1:
+                elements = self.placed.setdefault(address, {})
+                for share in more:
+                    key = share.key(address)
+                    if key is not None:
+                        elements[share.name, key] = None
+                        self._contents[share.name][key] = None
+
+    def _make_classes(self, kind: Kind) -> None:
+        for dispatch in DISPATCHES:
+            self.classes.way(kind.example, dispatch.view)
+
+    def _elements(self, address: Address) -> Elements:
+        """What an address has now."""
+        world, found = self.world, Elements()
+        holders = world.holders.get(address, ())
+        contested = len(holders) > 1
+        for key in holders:
+            kind = world.pods[key].kind
+            if world.is_local(key):
+                link = world.links.get(address, "") if self.options.interface_prefix else ""
+                found.update(local_elements(self.classes, kind.example, address, contested=contested, interface=link))
+            if not contested:
+                if kind.shares is None:
+                    kind.shares = self.shares.of(kind.example)
+                for share in kind.shares:
+                    place = share.key(address)
+                    if place is not None:
+                        found[share.name, place] = None
+        return found
+
+
+_MISSING = object()
+"""No verdict, where None is one: that of a set."""

@@ -1,0 +1,258 @@
+"""What the cluster says, as far as one node must know it, and who holds which address.
+
+The agent's picture of the cluster changes object by object, all the time, so it is no `Snapshot`. It keeps pods by
+name, and beside them two indexes that one change touches in one place:
+
+    kinds      pods that no policy can tell apart (namespace, labels, ports) share one `Kind`, and with it every
+               answer that depends on nothing else
+    holders    an address → the pods that have it now. Finished pods have none; pods on the host network share their
+               node's, which is no pod's
+
+A pod's addresses come from its status, and for a pod that is being made from the network plugin (`Claim`), seconds
+earlier. Each method returns the addresses whose state may have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from outgate.model import ContainerPort, Namespace, NetworkPolicy, Node, Pod
+from outgate.model.labels import Labels
+from outgate.model.snapshot import NAME_LABEL
+from outgate.nft.placement import Share
+from outgate.packets import Address
+
+__all__ = ["Claim", "Kind", "Record", "World"]
+
+PodKey = tuple[str, str]
+_KindKey = tuple[str, frozenset[tuple[str, str]], tuple[ContainerPort, ...], bool]
+
+
+class Kind:
+    """Pods that policies cannot tell apart. `shares` are the peer sets they are in; None where that must be asked."""
+
+    __slots__ = ("addresses", "example", "key", "shares")
+
+    def __init__(self, key: _KindKey, example: Pod) -> None:
+        self.key = key
+        self.example = example
+        """One pod of the kind, under a name that is no pod's, so that nothing is remembered of a pod that is gone."""
+        self.shares: tuple[Share, ...] | None = None
+        self.addresses: dict[Address, int] = {}
+        """The addresses of its pods, and how many of them have each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the network plugin said of a pod that is being made (CNI ADD), before the API server says it."""
+
+    uid: str
+    addresses: tuple[Address, ...]
+    interface: str
+    """The node's end of the pod's link; empty where the plugin did not say."""
+
+
+@dataclass(slots=True)
+class Record:
+    """A pod and what the agent knows beside."""
+
+    pod: Pod
+    kind: Kind
+    addresses: tuple[Address, ...]
+    """Those that count now."""
+
+
+@dataclass(slots=True)
+class World:
+    """The cluster as this node sees it."""
+
+    node: str
+    pods: dict[PodKey, Record] = field(default_factory=dict)
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    policies: dict[PodKey, NetworkPolicy] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    holders: dict[Address, tuple[PodKey, ...]] = field(default_factory=dict)
+    links: dict[Address, str] = field(default_factory=dict)
+    """The interface of this node that leads to an address."""
+    local: set[PodKey] = field(default_factory=set)
+    """The pods of this node with a network of their own."""
+    _kinds: dict[_KindKey, Kind] = field(default_factory=dict)
+    _claims: dict[PodKey, Claim] = field(default_factory=dict)
+    _departed: dict[PodKey, str] = field(default_factory=dict)
+    """Pods of this node whose network is gone (CNI DEL), by the uid that they had."""
+    _labels: dict[frozenset[tuple[str, str]], Labels] = field(default_factory=dict)
+    _number: int = 0
+
+    # ---- pods ----------------------------------------------------------------------------------------------------
+
+    def put_pod(self, pod: Pod) -> set[Address]:
+        """A pod is new, or another than it was."""
+        before = self.pods.get(pod.key)
+        if self._departed.get(pod.key, pod.uid) != pod.uid:
+            del self._departed[pod.key]
+        claim = self._claims.get(pod.key)
+        if claim is not None and (pod.finished or pod.addresses or (pod.uid and claim.uid not in {"", pod.uid})):
+            del self._claims[pod.key]
+        return self._settle(before, pod)
+
+    def drop_pod(self, key: PodKey) -> set[Address]:
+        """A pod is gone."""
+        self._departed.pop(key, None)
+        self._claims.pop(key, None)
+        before = self.pods.pop(key, None)
+        self.local.discard(key)
+        return self._leave(before) if before is not None else set()
+
+    def replace_pods(self, pods: Iterable[Pod]) -> set[Address]:
+        """All pods that there are, after a list."""
+        touched: set[Address] = set()
+        kept: set[PodKey] = set()
+        for pod in pods:
+            kept.add(pod.key)
+            touched |= self.put_pod(pod)
+        for key in self.pods.keys() - kept:
+            touched |= self.drop_pod(key)
+        return touched
+
+    def born(self, key: PodKey, claim: Claim) -> set[Address]:
+        """The network plugin has given a pod its addresses."""
+        self._claims[key] = claim
+        self._departed.pop(key, None)
+        touched = set()
+        for address in claim.addresses:
+            if claim.interface and self.links.get(address) != claim.interface:
+                self.links[address] = claim.interface
+                touched.add(address)
+        record = self.pods.get(key)
+        return touched | (self._settle(record, record.pod) if record is not None else set())
+
+    def died(self, key: PodKey, uid: str) -> set[Address]:
+        """The network plugin has taken a pod's network away. The API server may list the pod for a while yet."""
+        self._claims.pop(key, None)
+        record = self.pods.get(key)
+        if record is None or (uid and record.pod.uid and uid != record.pod.uid):
+            return set()
+        self._departed[key] = record.pod.uid
+        return self._settle(record, record.pod)
+
+    def link(self, links: dict[Address, str]) -> set[Address]:
+        """The interfaces that lead to addresses, all of them; what a claim said holds until the kernel knows better."""
+        claimed = {a: c.interface for c in self._claims.values() for a in c.addresses if c.interface}
+        now = claimed | links
+        touched = {one for one in now.keys() | self.links.keys() if now.get(one) != self.links.get(one)}
+        self.links = now
+        return touched
+
+    def is_local(self, key: PodKey) -> bool:
+        """Whether a pod is this node's."""
+        return key in self.local
+
+    def kinds(self) -> Iterator[Kind]:
+        """All kinds that have a pod."""
+        return iter(self._kinds.values())
+
+    def awaited(self, key: PodKey) -> Claim | None:
+        """What the network plugin said of a pod whose status does not say it yet."""
+        return self._claims.get(key)
+
+    def _settle(self, before: Record | None, pod: Pod) -> set[Address]:
+        addresses = self._addresses_of(pod)
+        local = pod.node == self.node and not pod.host_network and not pod.finished
+        same = before is not None and before.pod.labels == pod.labels and before.pod.ports == pod.ports
+        touched: set[Address] = set()
+        if before is not None and same and before.pod.host_network == pod.host_network:
+            kind = self._kinds.get(before.kind.key, before.kind)
+            if before.addresses == addresses and local == (pod.key in self.local):
+                before.pod = replace(pod, labels=kind.example.labels, ports=kind.example.ports)
+                return touched
+        else:
+            kind = self._kind_of(pod)
+        if before is not None:
+            touched |= self._leave(before)
+        # Pods of one template come with equal labels and ports: one copy is kept.
+        kept = replace(pod, labels=kind.example.labels, ports=kind.example.ports)
+        self.pods[pod.key] = Record(kept, kind, addresses)
+        (self.local.add if local else self.local.discard)(pod.key)
+        if addresses:
+            self._kinds[kind.key] = kind
+        for address in addresses:
+            self.holders[address] = (*self.holders.get(address, ()), pod.key)
+            kind.addresses[address] = kind.addresses.get(address, 0) + 1
+            touched.add(address)
+        return touched
+
+    def _addresses_of(self, pod: Pod) -> tuple[Address, ...]:
+        """The addresses by which a pod is known now."""
+        if pod.finished or pod.host_network or self._departed.get(pod.key) == pod.uid:
+            return ()
+        if pod.addresses:
+            return pod.addresses if pod.addressed else ()
+        claim = self._claims.get(pod.key)
+        return claim.addresses if claim is not None and pod.node == self.node else ()
+
+    def _leave(self, record: Record) -> set[Address]:
+        kind, key = record.kind, record.pod.key
+        for address in record.addresses:
+            others = tuple(one for one in self.holders[address] if one != key)
+            if others:
+                self.holders[address] = others
+            else:
+                del self.holders[address]
+            kind.addresses[address] -= 1
+            if not kind.addresses[address]:
+                del kind.addresses[address]
+        if not kind.addresses and self._kinds.get(kind.key) is kind:
+            # A kind without an address has nothing in any set; it is made anew when one comes.
+            del self._kinds[kind.key]
+        return set(record.addresses)
+
+    def _kind_of(self, pod: Pod) -> Kind:
+        key = (pod.namespace, frozenset(pod.labels.items()), pod.ports, pod.host_network)
+        found = self._kinds.get(key)
+        if found is None:
+            self._number += 1
+            name = f"kind-{self._number}"
+            example = Pod(pod.namespace, name, pod.labels, ports=pod.ports, host_network=pod.host_network)
+            found = Kind(key, example)
+        return found
+
+    # ---- what pods live among ---------------------------------------------------------------------------------------
+
+    def put_namespace(self, one: Namespace) -> bool:
+        """A namespace is new or another; whether selectors, or the mode of policies, may see the difference."""
+        before = self.namespaces.get(one.name)
+        labels = {**one.labels, NAME_LABEL: one.name}
+        self.namespaces[one.name] = replace(one, labels=labels)
+        seen = before.labels if before is not None else {NAME_LABEL: one.name}
+        annotations = before.annotations if before is not None else {}
+        return seen != labels or annotations != one.annotations
+
+    def drop_namespace(self, name: str) -> bool:
+        """A namespace is gone; its pods are going too."""
+        return self.namespaces.pop(name, None) is not None
+
+    def put_policy(self, one: NetworkPolicy) -> bool:
+        """A policy is new or another; whether it means something else than before."""
+        before = self.policies.get((one.namespace, one.name))
+        if before is not None and _means(before) == _means(one):
+            return False
+        self.policies[one.namespace, one.name] = one
+        return True
+
+    def drop_policy(self, key: PodKey) -> bool:
+        """A policy is gone."""
+        return self.policies.pop(key, None) is not None
+
+    def put_node(self, one: Node) -> bool:
+        """A node is new or another; whether this node's blocks of pod addresses are."""
+        before = self.nodes.get(one.name)
+        self.nodes[one.name] = one
+        blocks = before.pod_cidrs if before is not None else ()
+        return one.name == self.node and blocks != one.pod_cidrs
+
+
+def _means(policy: NetworkPolicy) -> object:
+    """What of a policy decides: not its annotations but ours, not its place."""
+    ours = {key: text for key, text in policy.annotations.items() if key.startswith("outgate.dev/")}
+    return policy.pods, policy.types, policy.egress, policy.ingress, ours

@@ -1,0 +1,122 @@
+"""The chains of policy classes, made when a pod first needs them.
+
+A class is a set of policies that select the same pods in one direction (and, for ingress, the numbers that the pods
+give to port names). Its chain is shared by all its pods, and made for each view of a packet: by family, and mirrored
+for replies. What `Registry` holds afterwards are the chains and fixed sets of all classes, and the names of the peer
+sets that they look into.
+
+When policies change, `following` gives the classes of the new state. A class none of whose policies changed is found
+again and not made again, so the work follows the size of the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from outgate.model import Direction, NetworkPolicy, Pod
+from outgate.nft.denial import denial, warning
+from outgate.nft.lines import Registry, View, class_lines
+from outgate.nft.names import named
+from outgate.nft.objects import RETURN, ChainRule, Judgement, goto
+from outgate.nft.options import Options
+from outgate.packets import TransportSet
+from outgate.policy import Mode, NamedPort, Origin, Policies
+from outgate.policy.mode import mode_of
+from outgate.policy.rules import origin_of
+
+__all__ = ["Classes", "Part"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one class needs in one view."""
+
+    way: Judgement
+    """Into its chain; a way back where there is no policy."""
+    names: frozenset[str] = frozenset()
+    """The chains and sets that it is made of."""
+    index: Mapping[str, tuple[Origin, ...]] | None = None
+    policies: tuple[NetworkPolicy, ...] = ()
+    """Kept so that no other policy can come to have the identity of one of them."""
+
+
+_OPEN = Part(RETURN)
+_Policies = tuple[NetworkPolicy, ...]
+_Key = tuple[tuple[int, ...], tuple[bool, ...], object, View]
+
+
+class Classes:
+    """The class chains of one node under one state of the policies."""
+
+    def __init__(self, policies: Policies, options: Options) -> None:
+        self.policies = policies
+        self.options = options
+        self.registry = Registry(options)
+        self._parts: dict[_Key, Part] = {}
+        self._before: Mapping[_Key, Part] = {}
+
+    def following(self, policies: Policies) -> Classes:
+        """The classes under other policies of the same node, and with the same options."""
+        made = Classes(policies, self.options)
+        made.registry = self.registry
+        made._before = self._parts
+        return made
+
+    @property
+    def index(self) -> dict[str, tuple[Origin, ...]]:
+        """Chain name → where it comes from: one rule for ``r_…``, policies for ``d_…`` and ``w_…``."""
+        return {name: origins for part in self._parts.values() for name, origins in (part.index or {}).items()}
+
+    def settle(self) -> None:
+        """Forget what only classes of before used."""
+        self._before = {}
+        self.registry.keep({name for part in self._parts.values() for name in part.names})
+
+    def way(self, pod: Pod, view: View) -> Judgement:
+        """The way into the chain of a pod's class; a way back where no policy selects the pod."""
+        return self.part(pod, view).way
+
+    def part(self, pod: Pod, view: View) -> Part:
+        """All that the class of a pod needs in a view."""
+        selecting = self.policies.selection.selecting(pod, view.direction)
+        if not selecting:
+            return _OPEN
+        meanings = self.policies.class_of(pod, view.direction)[2]
+        enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in selecting)
+        key = (tuple(map(id, selecting)), enforced, meanings, view)
+        found = self._parts.get(key)
+        if found is None:
+            found = self._parts[key] = self._before.get(key) or self._made(selecting, dict(meanings), view)
+        return found
+
+    def mode(self, policy: NetworkPolicy) -> Mode:
+        """Whether a policy is enforced here."""
+        if self.options.mode is None:
+            return Mode.ENFORCE
+        return mode_of(policy, self.policies.snapshot.namespace(policy.namespace), self.options.mode)
+
+    def _made(self, selecting: _Policies, meanings: Mapping[NamedPort, TransportSet], view: View) -> Part:
+        names = self.registry.recording()
+        rules = tuple(self.policies.rules(selecting, view.direction))
+        end, blamed = self._end(selecting, view.direction)
+        lines = (*class_lines(self.policies, rules, meanings, view, self.registry), ChainRule((end,)))
+        index: dict[str, tuple[Origin, ...]] = {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in rules}
+        index[end.chain] = tuple(origin_of(policy, view.direction) for policy in blamed)
+        way = goto(self.registry.add_chain(view.letter, lines))
+        return Part(way, frozenset(names), index, selecting)
+
+    def _end(self, selecting: _Policies, direction: Direction) -> tuple[Judgement, _Policies]:
+        """What becomes of a packet that no rule of a class allows (see `outgate.policy.mode`), and who is to blame."""
+        enforced = tuple(policy for policy in selecting if self.mode(policy) is Mode.ENFORCE)
+        blamed = enforced or selecting
+        identity = (part for one in blamed for part in (one.api_version, one.kind, one.namespace, one.name))
+        name = named("d" if enforced else "w", (direction.value, *identity))
+        comment = f"{direction.value} {'' if enforced else 'would be '}denied: {_listed(blamed)}"
+        rules = denial if enforced else warning
+        return goto(self.registry.add_named(name, lambda: rules(name, comment, self.options))), blamed
+
+
+def _listed(policies: Iterable[NetworkPolicy]) -> str:
+    many = tuple(policies)
+    return f"{many[0].namespace}/{','.join(one.name for one in many)}"

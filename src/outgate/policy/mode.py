@@ -1,0 +1,56 @@
+"""Whether a policy is enforced, or only watched.
+
+The annotation ``outgate.dev/enforcement: audit`` on a policy, or on its namespace, or else the default of the agent,
+takes away the policy's power to *isolate*. What its rules allow stays allowed. So a packet that only audited policies
+would stop passes, and is counted and logged as one that would have been denied.
+
+    selected by           allowed                                   everything else
+    enforced policies     what any rule of any policy allows        is dropped
+    audited ones alone    everything                                passes, and counts as "would be denied"
+    both                  what any rule of any policy allows        is dropped, for the enforced ones
+
+Policies add up (concept page, "Two sorts of pod isolation"), so an audited policy can deny nothing that an enforced
+policy beside it does not deny already; and to watch a policy can never cut what its enforcement lets pass.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from outgate.model import Namespace, NetworkPolicy
+
+__all__ = ["ANNOTATION", "Mode", "mode_of", "strange_mode"]
+
+ANNOTATION = "outgate.dev/enforcement"
+"""On a NetworkPolicy or a Namespace: ``enforce`` or ``audit``."""
+
+
+class Mode(enum.Enum):
+    """What a policy does to a packet that it does not allow."""
+
+    ENFORCE = "enforce"
+    AUDIT = "audit"
+
+
+def mode_of(policy: NetworkPolicy, namespace: Namespace, default: Mode) -> Mode:
+    """The mode of a policy: its own annotation, else that of its namespace, else the default.
+
+    A value that is no mode closes: the policy is enforced.
+    """
+    for said in (policy.annotations, namespace.annotations):
+        written = said.get(ANNOTATION)
+        if written is not None:
+            return Mode.AUDIT if written == Mode.AUDIT.value else Mode.ENFORCE
+    return default
+
+
+def strange_mode(policy: NetworkPolicy, namespace: Namespace) -> str:
+    """What to say about an annotation whose value is no mode; empty where there is nothing to say."""
+    for owner, said in (
+        (f"policy {policy}", policy.annotations),
+        (f"namespace {namespace.name}", namespace.annotations),
+    ):
+        written = said.get(ANNOTATION)
+        if written is not None and written not in {mode.value for mode in Mode}:
+            return f"{owner}: {ANNOTATION} is {written!r}, which is neither enforce nor audit: enforced"
+    return ""
