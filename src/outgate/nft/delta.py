@@ -81,11 +81,12 @@ class Change:
         return (*self.prepare, *rest)
 
 
-def delta(desired: Ruleset, actual: Ruleset | None) -> Change:
+def delta(desired: Ruleset, actual: Ruleset | None, *, keep: bool = False) -> Change:
     """The change from `actual`, as listed, to `desired`.
 
     The epoch that `desired` carries counts only where the table has none yet. Otherwise the actual one is
-    kept or, if the change tightens anything, followed by the next.
+    kept or, if the change tightens anything, followed by the next. With `keep` live connections go on that the
+    change no longer allows: the epoch stays.
     """
     if actual is None:
         return _Plan(desired, Ruleset()).change(AddTable(), tightens=True)
@@ -96,7 +97,8 @@ def delta(desired: Ruleset, actual: Ruleset | None) -> Change:
     if _beyond_repair(desired, actual):
         return _rebuilt(following)
     plan = _Plan(kept, actual)
-    return _Plan(following, actual).change(tightens=True) if plan.tightens() else plan.change()
+    tightens = plan.tightens()
+    return _Plan(following, actual).change(tightens=True) if tightens and not keep else plan.change(tightens=tightens)
 
 
 def _beyond_repair(desired: Ruleset, actual: Ruleset) -> bool:

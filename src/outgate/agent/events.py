@@ -1,0 +1,76 @@
+"""What happens to an agent: what the API server tells (`outgate.cluster.events`), and what its own node does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from outgate.agent.world import Claim
+from outgate.cluster.events import Event as ApiEvent
+from outgate.nft.objects import Ruleset
+from outgate.packets import Address
+
+__all__ = ["Applied", "Born", "Died", "Drifted", "Event", "Forgotten", "Linked", "Listed", "Refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Our table as the kernel has it; None where it has none."""
+
+    ruleset: Ruleset | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """Somebody else has changed our table, or may have: it is to be looked at."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Which interface of the node leads to which address: all of them."""
+
+    links: Mapping[Address, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """The network plugin has made a pod's network, and waits for the answer."""
+
+    namespace: str
+    name: str
+    claim: Claim
+    token: int
+    """Whom to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The network plugin has taken a pod's network away."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Nobody waits for an answer any more."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The change is in the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The kernel did not take the change, or took a part of it."""
+
+    words: str
+
+
+Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Applied | Refused

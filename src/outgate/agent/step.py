@@ -1,0 +1,384 @@
+"""What follows from what happened: the agent's decisions, without a clock, a file or a socket.
+
+    state, commands = plan(state, events)
+
+Events change the picture of the world and note what is dirty; then, at the end, one change of the kernel at most is
+made for all of them. So the more comes at once, the less is done for each. The state belongs to the step and is given
+on, not copied: the same events, one by one or together, in whatever order that the API server may tell them, lead to
+the same table.
+
+Three rules stand above the rest:
+
+    nothing is written before everything is known    all kinds have been listed, and the kernel's table has been read
+    one change at a time                              the next is made from what the kernel has after the last
+    a refusal means to look again                     what was believed of the table is void; it is listed, and mended
+
+**The epoch** is raised when a change may stop what was let pass (`outgate.nft.epoch`). The death of a pod of another
+node stops nobody: its address leads nowhere. So its rights are only noted (`ghosts`), and the epoch is raised when the
+address comes back with fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from outgate.agent.desired import Desired, Move
+from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
+from outgate.agent.world import Claim, World
+from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
+from outgate.errors import InputError
+from outgate.model import Namespace, NetworkPolicy, Node, Pod
+from outgate.nft.delta import Change, chunks, delta
+from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
+from outgate.nft.objects import Judgement, Ruleset
+from outgate.nft.options import Options
+from outgate.nft.transaction import (
+    AddChain,
+    AddElements,
+    AddRules,
+    AddSet,
+    Command,
+    DeleteElements,
+    FlushChain,
+    Transaction,
+)
+from outgate.packets import Address
+
+__all__ = ["NEEDED", "Answer", "Apply", "Do", "Look", "State", "plan"]
+
+NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"})
+"""The kinds without which nothing is written to the kernel."""
+
+PodKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Change the kernel, and say `Applied` or `Refused`."""
+
+    change: Change
+    whole: bool
+    """Whether policies were compiled; a move of elements alone is False."""
+    received: tuple[float, ...] = ()
+    """When the events behind it were received, as far as they said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """List our table, and say `Listed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell the network plugin that its pod is enforced."""
+
+    token: int
+
+
+Do = Apply | Look | Answer
+
+
+@dataclass(slots=True)
+class State:
+    """All that an agent knows."""
+
+    world: World
+    desired: Desired
+    keep: bool = False
+    """Live connections that a change no longer allows go on."""
+    synced: set[str] = field(default_factory=set)
+    actual: Ruleset | None = None
+    """The kernel's table, where `seen`."""
+    seen: bool = False
+    looking: bool = False
+    changing: bool = False
+    rebuild: bool = True
+    dirty: set[Address] = field(default_factory=set)
+    ghosts: dict[Address, frozenset[object]] = field(default_factory=dict)
+    """What an address had of which the pod is gone: its set memberships."""
+    received: list[float] = field(default_factory=list)
+    waiting: dict[int, tuple[PodKey, Claim]] = field(default_factory=dict)
+    covered: tuple[int, ...] = ()
+    """Who can be answered once the change that is on its way has come in."""
+    broken: dict[tuple[str, str, str], tuple[InputError, ...]] = field(default_factory=dict)
+    troubled: dict[str, str] = field(default_factory=dict)
+    generation: int = 0
+    """How often policies have been compiled into the kernel."""
+    drift: int = 0
+    """How often our table was not as we left it."""
+    refused: str = ""
+    """What the kernel said to the last change, where it refused it."""
+
+    @classmethod
+    def of(cls, node: str, options: Options, *, keep: bool = False) -> State:
+        """An agent that knows nothing yet."""
+        world = World(node)
+        return cls(world, Desired(world, options), keep)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the kernel has been given what the whole cluster asks for, once at least."""
+        return self.generation > 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.seen and not (self.changing or self.rebuild or self.dirty)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the table; 0 where it has none."""
+        found = epoch_of(self.actual) if self.actual is not None else None
+        return found.value if found else 0
+
+
+def plan(state: State, events: Iterable[Event]) -> tuple[State, tuple[Do, ...]]:
+    """The state after some events, and what is to be done about it, in order."""
+    for event in events:
+        _absorb(state, event)
+    return state, tuple(_commands(state))
+
+
+# ---- what happened ---------------------------------------------------------------------------------------------------
+
+
+def _absorb(state: State, event: Event) -> None:
+    match event:
+        case Replaced() | Upserted() | Removed():
+            _absorb_objects(state, event)
+        case Troubled(kind, words):
+            state.troubled[kind] = words
+        case Recovered(kind):
+            state.troubled.pop(kind, None)
+        case Broken(kind, namespace, name, errors):
+            state.broken[kind, namespace, name] = errors
+        case Linked(links):
+            state.dirty |= state.world.link(dict(links))
+        case Born() | Died() | Forgotten():
+            _absorb_plugin(state, event)
+        case Listed() | Drifted() | Applied() | Refused():
+            _absorb_kernel(state, event)
+
+
+def _absorb_objects(state: State, event: Replaced | Upserted | Removed) -> None:
+    match event:
+        case Upserted(kind, object=one, received=received):
+            if _put(state, one):
+                state.received.append(received)
+            state.broken.pop((kind, *_key_of(one)), None)
+        case Removed(kind, object=one):
+            _drop(state, kind, _key_of(one))
+        case Replaced("Pod", objects):
+            state.dirty |= state.world.replace_pods(one for one in objects if isinstance(one, Pod))
+            state.synced.add("Pod")
+        case Replaced(kind, objects):
+            present = {_key_of(one) for one in objects}
+            for key in _keys(state, kind) - present:
+                _drop(state, kind, key)
+            for one in objects:
+                _put(state, one)
+            state.synced.add(kind)
+    if isinstance(event, Replaced):
+        for place in [place for place in state.broken if place[0] == event.kind]:
+            del state.broken[place]
+
+
+def _key_of(one: object) -> PodKey:
+    return getattr(one, "namespace", ""), getattr(one, "name", "")
+
+
+def _keys(state: State, kind: str) -> set[PodKey]:
+    match kind:
+        case "Namespace":
+            return {("", name) for name in state.world.namespaces}
+        case "NetworkPolicy":
+            return set(state.world.policies)
+        case "Node":
+            return {("", name) for name in state.world.nodes}
+        case _:
+            return set()
+
+
+def _put(state: State, one: object) -> bool:
+    """Take an object up; whether the kernel has to know."""
+    world = state.world
+    match one:
+        case Pod():
+            touched = world.put_pod(one)
+            state.dirty |= touched
+            return bool(touched)
+        case Namespace():
+            changed = world.put_namespace(one)
+        case NetworkPolicy():
+            changed = world.put_policy(one)
+        case Node():
+            changed = world.put_node(one)
+        case _:
+            changed = False
+    state.rebuild |= changed
+    return changed
+
+
+def _drop(state: State, kind: str, key: PodKey) -> None:
+    world = state.world
+    match kind:
+        case "Pod":
+            state.dirty |= world.drop_pod(key)
+        case "Namespace":
+            state.rebuild |= world.drop_namespace(key[1])
+        case "NetworkPolicy":
+            state.rebuild |= world.drop_policy(key)
+        case "Node":
+            world.nodes.pop(key[1], None)
+        case _:
+            pass
+    state.broken.pop((kind, *key), None)
+
+
+def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
+    match event:
+        case Born(namespace, name, claim, token):
+            state.dirty |= state.world.born((namespace, name), claim)
+            state.waiting[token] = (namespace, name), claim
+        case Died(namespace, name, uid):
+            state.dirty |= state.world.died((namespace, name), uid)
+        case Forgotten(token):
+            state.waiting.pop(token, None)
+
+
+def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) -> None:
+    match event:
+        case Listed(ruleset):
+            # Nothing that was believed counts any more: the difference to the listing says what is to be done.
+            state.actual, state.seen, state.looking, state.rebuild = ruleset, True, False, True
+        case Drifted():
+            state.seen = False
+            state.drift += 1
+        case Applied():
+            state.changing, state.refused = False, ""
+        case Refused(words):
+            state.changing, state.seen, state.refused, state.covered = False, False, words, ()
+
+
+# ---- what follows ----------------------------------------------------------------------------------------------------
+
+
+def _commands(state: State) -> Iterable[Do]:
+    if state.changing:
+        return
+    for token in state.covered:
+        if state.waiting.pop(token, None) is not None:
+            yield Answer(token)
+    state.covered = ()
+    if not state.seen:
+        if not state.looking:
+            state.looking = True
+            yield Look()
+        return
+    if not state.synced >= NEEDED:
+        return
+    received = tuple(state.received)
+    whole = state.rebuild
+    change = _rebuilt(state) if whole else _moved(state)
+    state.rebuild, state.dirty, state.received = False, set(), []
+    if whole:
+        state.generation += 1
+    covered = tuple(_covered(state))
+    if change is not None:
+        state.changing, state.covered = True, covered
+        yield Apply(change, whole, received)
+    else:
+        for token in covered:
+            del state.waiting[token]
+            yield Answer(token)
+
+
+def _covered(state: State) -> Iterable[int]:
+    """Who waits for a pod of which all addresses are placed, as what they are."""
+    for token, (key, claim) in state.waiting.items():
+        record = state.world.pods.get(key)
+        if record is None or not state.world.is_local(key) or (claim.uid and record.pod.uid not in {"", claim.uid}):
+            continue
+        if set(claim.addresses) <= set(record.addresses):
+            yield token
+
+
+def _rebuilt(state: State) -> Change | None:
+    desired = state.desired
+    before = state.actual
+    ruleset = desired.rebuild()
+    change = delta(ruleset, before, keep=state.keep)
+    if change.after is not None:
+        ruleset = change.after
+    elif before is not None:
+        ruleset = with_epoch(ruleset, epoch_of(before) or Epoch(desired.options.mark_mask, desired.options.epoch))
+    desired.chains = dict(ruleset.chains)
+    state.actual = desired.ruleset
+    if change.tightens:
+        state.ghosts.clear()
+    return change if change.transactions else None
+
+
+def _moved(state: State) -> Change | None:
+    if not state.dirty:
+        return None
+    desired = state.desired
+    assert state.actual is not None, "a table that was never made is rebuilt, not moved"
+    moved = desired.move(state.dirty)
+    tightens = _tightens(state, moved)
+    if not moved:
+        return None
+    prepare: list[Command] = []
+    prepare += (AddChain(chain) for chain in moved.chains)
+    prepare += (AddSet(one) for one in moved.sets)
+    prepare += (AddElements(one.holding(dict(one.elements))) for one in moved.sets if one.elements)
+    prepare += (AddRules(chain.name, chain.rules) for chain in moved.chains)
+    flip: list[Command] = []
+    flip += (DeleteElements(desired.sets[name].holding(content)) for name, content in moved.less.items())
+    flip += (AddElements(desired.sets[name].holding(content)) for name, content in moved.more.items())
+    if tightens and not state.keep:
+        flip += _raise_epoch(state)
+    state.actual = desired.ruleset
+    return Change(
+        prepare=tuple(chunks(prepare)),
+        flip=Transaction(tuple(flip)) if flip else None,
+        tightens=tightens,
+        after=state.actual,
+    )
+
+
+def _tightens(state: State, moved: Move) -> bool:
+    """Whether what pods did may stop something that passed; and which rights are only noted."""
+    world, placed, found = state.world, state.desired.placed, False
+    for address in moved.lost.keys() - world.holders.keys():
+        lost = moved.lost[address]
+        if any(value is not None for value in lost.values()):
+            found = True  # a pod of this node: what it still sends is nobody's
+        else:
+            state.ghosts[address] = state.ghosts.get(address, frozenset()) | frozenset(lost)
+    for address in moved.lost.keys() & world.holders.keys():
+        found = True
+        state.ghosts.pop(address, None)
+    for address in [one for one in state.dirty if one in state.ghosts and one in world.holders]:
+        found |= bool(state.ghosts.pop(address) - placed.get(address, {}).keys())
+    if not state.desired.options.interface_prefix:
+        # Pods are not known by their interfaces, so before it was known this one may have talked.
+        found |= any(_closes(verdict) for content in moved.more.values() for verdict in content.values())
+    if found:
+        state.ghosts.clear()
+    return found
+
+
+def _closes(verdict: Judgement | None) -> bool:
+    return verdict is not None and bool(verdict.chain)
+
+
+def _raise_epoch(state: State) -> Iterable[Command]:
+    desired = state.desired
+    now = epoch_of(desired.ruleset) or Epoch(desired.options.mark_mask, desired.options.epoch)
+    raised = with_epoch(desired.ruleset, now.following())
+    for name in (EST, STAMP):
+        desired.chains[name] = raised.chains[name]
+        yield FlushChain(name)
+        yield AddRules(name, raised.chains[name].rules)
