@@ -120,6 +120,7 @@ class NetlinkSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self._socket.bind((0, 0))
         self._socket.setblocking(False)
+        self._room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
         for group in groups:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self.port: int = self._socket.getsockname()[0]
@@ -143,8 +144,10 @@ class NetlinkSocket:
 
     def room_to_send(self, size: int) -> None:
         """Asks for room for a datagram of `size` bytes; the kernel gives as much as net.core.wmem_max lets it."""
-        if size > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size + 4096)
+        # net/netlink/af_netlink.c, `netlink_sendmsg`: "if (len > sk->sk_sndbuf - 32)". What is set is doubled.
+        if size > self._room:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+            self._room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
 
     def numbers(self, count: int) -> int:
         """Reserves sequence numbers and returns the first of them."""
