@@ -94,7 +94,8 @@ def changes(draw: st.DrawFn) -> Command:
         key: draw(st.sampled_from(VERDICTS)) if one.is_map else None for key in keys
     }
     part = replace(one, elements=elements)
-    return draw(st.sampled_from([AddElements(part), AddElements(part), DeleteElements(part)]))
+    commands: list[Command] = [AddElements(part), AddElements(part), DeleteElements(part)]
+    return draw(st.sampled_from(commands))
 
 
 @st.composite
