@@ -12,8 +12,8 @@ case. The kernel can't send a netlink message if the socket buffer is full: the 
 and the user-space process will no longer have the same view of kernel state. It is up to the application to detect when
 this happens (via the ENOBUFS error returned by recvmsg(2)) and resynchronize." That is `Overrun`.
 
-No buffer is forced (``SO_SNDBUFFORCE``, ``SO_RCVBUFFORCE``): that needs CAP_NET_ADMIN over the whole machine, and a
-user namespace has it over itself alone.
+Nothing rests on a buffer that is forced (``SO_SNDBUFFORCE``, ``SO_RCVBUFFORCE``): that needs CAP_NET_ADMIN over the
+whole machine, and a user namespace has it over itself alone. To send, it is not even tried.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ _ADD_MEMBERSHIP = 1
 _CAP_ACK = 10
 _EXT_ACK = 11
 _GET_STRICT_CHK = 12
+_RCVBUFFORCE = 33
 
 _LONGEST = 256 * 1024
 """Bytes. The kernel makes a datagram of a dump 32 KiB long at most (``max_recvmsg_len``), of nflog 128 KiB."""
@@ -87,8 +88,8 @@ def refusal(doing: str, number: int, words: str = "") -> KernelError:
 class NetlinkSocket:
     """A socket of one netlink protocol in the network namespace of the thread that makes it.
 
-    `groups` are multicast groups by number. `buffer` is how many bytes of unread messages are wanted; the kernel gives
-    as many as net.core.rmem_max lets it. With `strict`, the kernel filters dumps by their headers (since 4.20).
+    `groups` are multicast groups by number. `buffer` is how many bytes of unread messages are wanted; an ordinary user
+    gets as many as net.core.rmem_max lets him. With `strict`, the kernel filters dumps by their headers (since 4.20).
 
     Raises:
         NotPermitted: a group is not for this user.
@@ -117,7 +118,10 @@ class NetlinkSocket:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
         if buffer:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, buffer)
+            except PermissionError:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self._socket.bind((0, 0))
         self._socket.setblocking(False)
         self._room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
