@@ -1,0 +1,60 @@
+"""Marks of connections are counted, and those of others in our bits are told from our epochs."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from outgate.errors import NotPermitted
+from outgate.host import links, process
+from outgate.host.conntrack import foreign_bits, marks
+from outgate.nft.epoch import Epoch
+from tests.lab.alone import alone, drop_rights
+
+pytestmark = pytest.mark.kernel
+
+RULES = """
+table inet somebody {
+    chain output {
+        type filter hook output priority 0; policy accept;
+        udp dport 1-9 ct mark set 0x00010000
+        udp dport 10-19 ct mark set 0x00020000
+        udp dport 20-29 ct mark set 0x00020007
+        udp dport 30-39 ct mark set 0x00000080
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("rootless", [False, True], ids=["as started", "as root of a user namespace"])
+def test_marks_are_counted_as_they_are(rootless: bool) -> None:
+    """An agent that starts beside a mark of somebody else's has to say so, and not to begin."""
+
+    def inside() -> None:
+        links.batch(["link set lo up"])
+        assert marks() == {}
+        process.run(("nft", "-f", "-"), input=RULES)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for port in (1, 2, 3, 10, 11, 20, 30, 40):
+                sender.sendto(b"x", ("127.0.0.1", port))
+        seen = marks()
+        assert seen == {0x1_0000: 3, 0x2_0000: 2, 0x2_0007: 1, 0x80: 1, 0: 1}
+        ours = Epoch(0xFFFF_0000, 1)
+        assert foreign_bits(ours.mask, {ours.bits}) == {0x2_0000: 3}
+        assert foreign_bits(ours.mask, {ours.bits, ours.following().bits}, seen) == {}
+        assert foreign_bits(ours.mask, (), seen) == {0x1_0000: 3, 0x2_0000: 3}
+        assert foreign_bits(0xFF, (), seen) == {7: 1, 0x80: 1}
+
+    alone(inside, rootless=rootless)
+
+
+def test_without_rights_it_says_so() -> None:
+    """Nothing seen is not the same as nothing there."""
+
+    def inside() -> None:
+        drop_rights()
+        with pytest.raises(NotPermitted):
+            marks()
+
+    alone(inside)
