@@ -1,0 +1,70 @@
+"""What an agent is told: by options of `outgate agent run`, or by variables of its environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from outgate.nft.options import Options
+from outgate.policy import Mode
+
+__all__ = ["AUTO", "Settings"]
+
+AUTO = "auto"
+"""The name prefix of pods' interfaces is found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The choices of one agent. The defaults enforce."""
+
+    node: str
+    mode: Mode = Mode.ENFORCE
+    """What policies do that do not say it themselves."""
+    open_at_birth: bool = False
+    """Pods may talk before their policies are in."""
+    keep: bool = False
+    """Live connections that a change no longer allows go on."""
+    reject: bool = False
+    mark_mask: int = 0xFFFF0000
+    log_group: int | None = 5
+    log_allowed: bool = False
+    state_dir: Path = Path("/var/lib/outgate")
+    run_dir: Path = Path("/run/outgate")
+    listen: str = "127.0.0.1:9765"
+    """Where ``/livez``, ``/readyz`` and ``/metrics`` are served; nowhere where empty."""
+    interface_prefix: str = AUTO
+    write_events: bool = True
+    """Write Events to the API server, where that is allowed."""
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one agent of this node for as long as it lives."""
+        return self.run_dir / "agent.lock"
+
+    @property
+    def status_file(self) -> Path:
+        """The last status, as JSON."""
+        return self.run_dir / "status.json"
+
+    @property
+    def log_file(self) -> Path:
+        """The log of packets, one JSON object a line."""
+        return self.run_dir / "packets.jsonl"
+
+    @property
+    def cni_socket(self) -> Path:
+        """Where the network plugin asks."""
+        return self.run_dir / "cni.sock"
+
+    def options(self, interface_prefix: str) -> Options:
+        """The options of the ruleset, once it is known what pods' interfaces are called (empty: it is not)."""
+        return Options(
+            interface_prefix=interface_prefix,
+            mark_mask=self.mark_mask,
+            reject=self.reject,
+            log_group=self.log_group,
+            log_allowed=self.log_allowed,
+            mode=self.mode,
+            open_at_birth=self.open_at_birth,
+        )
