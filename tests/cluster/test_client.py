@@ -264,9 +264,9 @@ def test_words_of_a_failure_are_one_printable_line(server: ApiServer) -> None:
 def test_a_response_can_be_read_as_it_comes(server: ApiServer) -> None:
     """For a watch: the first line is there before the last one is sent."""
     answers(server, Reply(body="one\ntwo\n", hold=4))
-    with Client(access_to(server)) as client:
-        response = client.open("/x", {"watch": "1"})
-        assert response.readline() == b"one\n"
+    with Client(access_to(server)) as client, client.open("/x", {"watch": "1"}) as stream:
+        lines = stream.lines()
+        assert next(lines) == b"one"
         server.stopping.set()
-        assert response.readline() == b"two\n"
+        assert list(lines) == [b"two"]
     assert server.asked[0].query == {"watch": "1"}

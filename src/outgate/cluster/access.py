@@ -56,6 +56,8 @@ class Access:
     """False where `identify` may give other credentials when it is asked again."""
     kubectl: str = "kubectl"
     """The beginning of a kubectl command that speaks to the same server."""
+    stamp: Callable[[], object] = lambda: None
+    """Something that is another one when `identify` would give others, and costs little; None where it says nothing."""
 
 
 def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str = "") -> Access:
@@ -90,6 +92,7 @@ def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str 
         cluster.text("tls-server-name"),
         lasting=not (user.text("tokenFile") or user.inner("exec")),
         kubectl=f"kubectl{file} --context {name}",
+        stamp=_stamp_of(user.file("tokenFile")),
     )
 
 
@@ -107,7 +110,24 @@ def from_pod(environment: Mapping[str, str], folder: str = _ACCOUNT) -> Access |
         return Credentials({"Authorization": f"Bearer {said}"})
 
     bracketed = f"[{host}]" if ":" in host else host
-    return Access("cluster", urlsplit(f"https://{bracketed}:{port}"), identify, _content(authority), lasting=False)
+    url = urlsplit(f"https://{bracketed}:{port}")
+    return Access("cluster", url, identify, _content(authority), lasting=False, stamp=_stamp_of(token))
+
+
+def _stamp_of(file: str) -> Callable[[], object]:
+    """What tells a file from the one that stood there before.
+
+    A token is renewed as a new file under the old name; its time alone would not do, as two may be written in one tick.
+    """
+
+    def stamp() -> object:
+        try:
+            found = os.stat(file)
+        except (OSError, ValueError):
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+    return stamp
 
 
 def _content(file: str) -> bytes:

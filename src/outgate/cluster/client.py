@@ -2,7 +2,7 @@
 
     client = Client(access)
     client.get("/api/v1/pods", {"limit": "500"})    an Answer, or a ClusterError that says what to do
-    client.open("/api/v1/pods", {"watch": "1"})     the response itself, for whoever reads it as it comes
+    client.open("/api/v1/pods", {"watch": "1"})     a Stream, for whoever reads the answer as it comes
 
 What asks here is a GET, and one that was cut off may be sent again. The few writes that there are (see
 `outgate.cluster.writes`, the only caller of `Client.send`) are such that sending them twice does what sending them once
@@ -14,23 +14,24 @@ answered at once. Redirects are not followed: they would take the credentials to
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import http.client
 import os
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-import msgspec
-
-from outgate.cluster.access import Access, Credentials
-from outgate.cluster.connection import Connection, Deadline, tls
+from outgate.cluster.access import Access
+from outgate.cluster.connection import Connection, Deadline, reason, tls
+from outgate.cluster.identity import Identity
+from outgate.cluster.stream import Answer, Stream, seconds_asked
 from outgate.errors import ClusterError
 from outgate.version import __version__
 
-__all__ = ["Answer", "Client"]
+__all__ = ["BUSY", "Answer", "Client"]
 
 ATTEMPTS = 5
 """How often one request is sent, at most."""
@@ -38,20 +39,15 @@ ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds: a server that asks for more than this is not waited for longer."""
 
+BUSY = (429, 500, 502, 503, 504)
+"""What a server says that may answer if it is asked again."""
+
 BODY_LIMIT = 1 << 30
 """Bytes of one answer. A page of 500 pods has some 10 MiB."""
 
 _HEADERS: Mapping[str, str] = {"Accept": "application/json", "User-Agent": f"outgate/{__version__}"}
 _FIRST_WAIT = 0.5
-_BUSY = (429, 500, 502, 503, 504)
 _CHUNK = 1 << 18
-
-
-class _Status(msgspec.Struct):
-    """What an API server says of a failure (metav1.Status)."""
-
-    message: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +60,29 @@ class _Request:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer, whatever its status."""
-
-    status: int
-    body: bytes
-    retry_after: str = ""
-
-    @property
-    def words(self) -> str:
-        """What the server says of a failure, on one line."""
-        try:
-            said = msgspec.json.decode(self.body, type=_Status).message
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            said = self.body[:300].decode(errors="replace")
-        line = " ".join(said.split())
-        return "".join(letter if letter.isprintable() else "�" for letter in line) or "no words of its own"
-
-
 class Client:
-    """One API server. `wait` pauses for seconds, and `clock` counts them; `timeout` is for one whole exchange."""
+    """One API server, for any number of threads. `wait` pauses for seconds, and `clock` counts them.
+
+    `timeout` is for one whole exchange. Connections that are free are used again, by whoever comes next.
+    """
 
     def __init__(
         self,
         access: Access,
         *,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         timeout: float = 60.0,
     ) -> None:
         self.access = access
         self._wait = wait
+        self._clock = clock
         self._timeout = timeout
-        self._deadline = Deadline(clock)
-        self._connection: Connection | None = None
-        self._credentials: Credentials | None = None
+        self._lock = threading.Lock()
+        self._free: list[Connection] = []
+        self._busy: set[Connection] = set()
+        self._ended = False
+        self._identity = Identity(access)
 
     def __enter__(self) -> Client:
         return self
@@ -108,10 +91,28 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Hang up. The next request connects anew."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Hang up what nobody uses. The next request connects anew."""
+        with self._lock:
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+
+    def end(self) -> None:
+        """For ever, from any thread: whoever waits for an answer gets an error at once, and so does who asks later."""
+        with self._lock:
+            self._ended = True
+            busy = list(self._busy)
+        for connection in busy:
+            connection.break_off()
+        self.close()
+
+    def renew(self) -> bool:
+        """Ask for other credentials before the next request; False where there are no others."""
+        if self.access.lasting:
+            return False
+        self._identity.forget()
+        self.close()
+        return True
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """The answer to a request, whole; busy servers are asked again, and what they say last is returned.
@@ -125,67 +126,91 @@ class Client:
         """The answer to a write in JSON. It may be sent more than once, as `get` may. Raises as `get` does."""
         return self._ask(_Request(method, path, {}, body))
 
-    def _ask(self, request: _Request) -> Answer:
-        renewed = self.access.lasting
-        pause = _FIRST_WAIT
-        for attempt in range(1, ATTEMPTS + 1):
-            answer = self._try(request, last=attempt == ATTEMPTS)
-            if answer is not None and answer.status == 401:
-                if renewed or attempt == ATTEMPTS:
-                    raise self._unknown(answer)
-                # Tokens of files and plugins run out; new ones are worth one more try.
-                renewed = True
-                self._credentials = None
-                self.close()
-                continue
-            if answer is not None and (answer.status not in _BUSY or attempt == ATTEMPTS):
-                return answer
-            asked = answer.retry_after if answer is not None else ""
-            self._wait(min(float(asked), LONGEST_WAIT) if asked.isascii() and asked.isdecimal() else pause)
-            pause = min(pause * 2, LONGEST_WAIT)
-        raise AssertionError("the last attempt returns or raises")
+    def once(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """The answer to one request, whatever it is, for callers with a patience of their own.
+
+        Raises:
+            ClusterError: there is no answer.
+        """
+        answer = self._try(_Request("GET", path, query or {}), attempts=1)
+        assert answer is not None
+        return answer
 
     def open(
-        self, path: str, query: Mapping[str, str] | None = None, *, seconds: float | None = None
-    ) -> http.client.HTTPResponse:
-        """The response to one request, to be read as it comes, within so many seconds or for ever.
+        self, path: str, query: Mapping[str, str] | None = None, *, seconds: float | None = None, head: float = 60.0
+    ) -> Stream:
+        """The answer to one request, to be read as it comes, within so many seconds or for ever.
+
+        It has to begin within `head` seconds.
 
         Raises:
             ClusterError: nobody answers.
-            OSError, http.client.HTTPException: the connection was cut.
         """
-        return self._open(_Request("GET", path, query or {}), seconds)
-
-    def _open(self, request: _Request, seconds: float | None) -> http.client.HTTPResponse:
-        self._deadline.start(seconds)
-        connection = self._connected()
-        target = self.access.url.path.rstrip("/") + request.path
-        target += f"?{urlencode(request.query)}" if request.query else ""
-        known = self._credentials.headers if self._credentials is not None else {}
-        typed = {} if request.body is None else {"Content-Type": "application/json"}
-        connection.request(request.method, target, body=request.body, headers={**_HEADERS, **typed, **known})
-        return connection.getresponse()
-
-    def _try(self, request: _Request, *, last: bool) -> Answer | None:
-        """One attempt; None where the connection was cut and another one may do better."""
+        connection: Connection | None = None
         try:
-            response = self._open(request, self._timeout)
+            connection, response = self._response(_Request("GET", path, query or {}), head)
+        except (OSError, http.client.HTTPException) as error:
+            words = f"{self.access.name}: {self._where} does not answer: {reason(error) or 'not in time'}"
+            raise ClusterError(words) from error
+        connection.deadline.start(seconds)
+        return Stream(response, functools.partial(self._drop, connection), self._clock)
+
+    def _ask(self, request: _Request) -> Answer:
+        renewed = False
+        pause = _FIRST_WAIT
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = self._try(request, attempts=ATTEMPTS, last=attempt == ATTEMPTS)
+            if answer is not None and answer.status == 401:
+                # Tokens of files and plugins run out; new ones are worth one more try.
+                if renewed or attempt == ATTEMPTS or not self.renew():
+                    raise self._unknown(answer)
+                renewed = True
+                continue
+            if answer is not None and (answer.status not in BUSY or attempt == ATTEMPTS):
+                return answer
+            self._wait(pause if answer is None else min(seconds_asked(answer.retry_after, pause), LONGEST_WAIT))
+            pause = min(pause * 2, LONGEST_WAIT)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _response(self, request: _Request, seconds: float | None) -> tuple[Connection, http.client.HTTPResponse]:
+        """The head of the answer, on a connection that is ours until it is given back or dropped."""
+        connection = self._taken(seconds)
+        try:
+            target = self.access.url.path.rstrip("/") + request.path
+            target += f"?{urlencode(request.query)}" if request.query else ""
+            known = connection.credentials.headers if connection.credentials is not None else {}
+            typed = {} if request.body is None else {"Content-Type": "application/json"}
+            connection.request(request.method, target, body=request.body, headers={**_HEADERS, **typed, **known})
+            return connection, connection.getresponse()
+        except BaseException:
+            self._drop(connection)
+            raise
+
+    def _try(self, request: _Request, *, attempts: int, last: bool = True) -> Answer | None:
+        """One attempt; None where the connection was cut and another one may do better."""
+        connection: Connection | None = None
+        try:
+            connection, response = self._response(request, self._timeout)
             body = self._body(response)
+            self._give_back(connection)
+            connection = None
             return Answer(response.status, body, response.getheader("Retry-After") or "")
         except TimeoutError as error:
-            self.close()
             words = f"{self.access.name}: {self._where} did not answer within {self._timeout:g} s"
             raise ClusterError(words, hint="try again; if it stays so, look at the load of the API server") from error
         except (OSError, http.client.HTTPException) as error:
-            self.close()
             if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
                 # With TLS 1.3 a server says only now what it thinks of our certificate.
-                words = f"{self.access.name}: {self._where} ends the TLS connection: {_reason(error)}"
+                words = f"{self.access.name}: {self._where} ends the TLS connection: {reason(error)}"
                 raise ClusterError(words, hint="see client-certificate and client-key in the kubeconfig") from error
             if last:
-                words = f"{self.access.name}: {self._where} cut the connection {ATTEMPTS} times: {_reason(error)}"
+                times = f" {attempts} times" if attempts > 1 else ""
+                words = f"{self.access.name}: {self._where} cut the connection{times}: {reason(error)}"
                 raise ClusterError(words, hint="is there a proxy or a load balancer in between?") from error
             return None
+        finally:
+            if connection is not None:
+                self._drop(connection)
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         body = bytearray()
@@ -193,7 +218,6 @@ class Client:
             while chunk := response.read(_CHUNK):
                 body += chunk
                 if len(body) > BODY_LIMIT:
-                    self.close()
                     raise ClusterError(f"{self.access.name}: an answer has more than {BODY_LIMIT} bytes")
         except ValueError as error:
             # The length of a chunk may be anything, and `http.client` believes a negative one.
@@ -208,13 +232,53 @@ class Client:
         url = self.access.url
         return f"{url.scheme}://{url.netloc}"
 
-    def _connected(self) -> Connection:
-        """The connection that stands, or a new one."""
-        if self._connection is not None and self._connection.sock is not None:
-            return self._connection
-        if self._credentials is None:
-            self._credentials = self.access.identify()
-        connection = Connection(self.access, tls(self.access, self._credentials), self._deadline)
+    def _taken(self, seconds: float | None) -> Connection:
+        """A connection that is free and still stands for who we are, or a new one."""
+        deadline = Deadline(self._clock)
+        deadline.start(seconds)
+        credentials = self._identity.credentials()
+        while (free := self._pop()) is not None:
+            if free.sock is not None and free.credentials is credentials:
+                free.deadline.start(seconds)
+                return free
+            self._drop(free)
+        connection = Connection(self.access, tls(self.access, credentials), deadline, credentials)
+        self._register(connection)
+        try:
+            self._connect(connection)
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def _pop(self) -> Connection | None:
+        with self._lock:
+            if not self._free:
+                return None
+            connection = self._free.pop()
+            self._busy.add(connection)
+            return connection
+
+    def _register(self, connection: Connection) -> None:
+        with self._lock:
+            if self._ended:
+                raise ClusterError(f"{self.access.name}: nothing more is asked of {self._where}")
+            self._busy.add(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+            if connection.sock is not None and not self._ended:
+                self._free.append(connection)
+                return
+        connection.close()
+
+    def _drop(self, connection: Connection) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+        connection.close()
+
+    def _connect(self, connection: Connection) -> None:
         try:
             connection.connect()
         except TimeoutError as error:
@@ -223,16 +287,14 @@ class Client:
             words = f"its certificate cannot be trusted: {error.verify_message}"
             raise self._unreachable(words, _TRUST) from error
         except ssl.SSLError as error:
-            raise self._unreachable(f"no TLS connection comes about: {_reason(error)}", _TRUST) from error
+            raise self._unreachable(f"no TLS connection comes about: {reason(error)}", _TRUST) from error
         except (ConnectionResetError, BrokenPipeError):
             raise
         except OSError as error:
-            raise self._unreachable(_reason(error), _ROUTE) from error
+            raise self._unreachable(reason(error), _ROUTE) from error
         except ValueError as error:
             # What no resolver and no certificate has: a name with an empty or an endless part.
             raise self._unreachable("its name, or tls-server-name, is no name of a host", _ROUTE) from error
-        self._connection = connection
-        return connection
 
     def _unreachable(self, words: str, hint: str) -> ClusterError:
         if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy")):
@@ -240,21 +302,9 @@ class Client:
         return ClusterError(f"{self.access.name}: {self._where} cannot be reached: {words}", hint=hint)
 
     def _unknown(self, answer: Answer) -> ClusterError:
-        with contextlib.suppress(OSError):
-            self.close()
         words = f"{self.access.name}: {self._where} does not accept these credentials (401): {answer.words}"
         return ClusterError(words, hint=f"log in again; {self.access.kubectl} auth whoami shows who you are")
 
 
 _ROUTE = "is this the right context, is the cluster up, and does this machine have a route to it (VPN)?"
 _TRUST = "the kubeconfig must hold the cluster's own certificate-authority; tls-server-name gives another name to check"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, http.client.IncompleteRead):
-        return "the answer is not complete"
-    if isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.RemoteDisconnected):
-        return "the answer is no HTTP"
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).lower().replace("_", " ")
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -2,24 +2,29 @@
 
 A socket's own time-out starts anew with every byte, so a server that sends one byte now and then is waited for
 without end. Here every read and write gets what is left until a deadline for the whole exchange; a `Deadline` without
-an end is for a watch, which is meant to last.
+an end is for whoever sets one of its own.
+
+A peer that vanished without a word is noticed by the kernel, which asks for a sign of life (keep-alive) and gives up on
+what nobody acknowledges; and a connection can be broken off by another thread than the one that waits on it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import os
 import socket
 import ssl
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import IO, Any
 
 from outgate.cluster.access import Access, Credentials
 from outgate.errors import InvalidInput
 
-__all__ = ["Connection", "Deadline", "tls"]
+__all__ = ["Connection", "Deadline", "reason", "tls"]
 
 
 class Deadline:
@@ -81,27 +86,78 @@ class _Socket:
         self._sock.close()
 
 
-class Connection(http.client.HTTPConnection):
-    """A connection that is opened by the first request."""
+_SIGNS_OF_LIFE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # After 30 s of silence three questions, 10 s apart; and what was sent is acknowledged within a minute, or it is
+    # over (tcp(7): "TCP_USER_TIMEOUT [...] the maximum amount of time in milliseconds").
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+)
 
-    def __init__(self, access: Access, context: ssl.SSLContext | None, deadline: Deadline) -> None:
+
+class Connection(http.client.HTTPConnection):
+    """A connection that is opened by the first request, with the credentials that it stands for."""
+
+    def __init__(
+        self, access: Access, context: ssl.SSLContext | None, deadline: Deadline, credentials: Credentials | None = None
+    ) -> None:
         host = access.url.hostname or ""
         super().__init__(host, access.url.port or (443 if context else 80))
+        self.deadline = deadline
+        self.credentials = credentials
         self._access = access
         self._context = context
-        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._raw: socket.socket | None = None
+        self._broken = False
 
     def connect(self) -> None:
         """Open it. Raises OSError, of which `ssl.SSLError` is one."""
-        raw = socket.create_connection((self.host, self.port), timeout=self._deadline.left())
+        problem: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            try:
+                self._connect(socket.socket(family, kind, protocol), address)
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                problem = error
+            else:
+                return
+        raise problem or OSError("the name has no address")
+
+    def _connect(self, raw: socket.socket, address: Any) -> None:
         try:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._hold(raw)
+            for level, option, value in _SIGNS_OF_LIFE:
+                raw.setsockopt(level, option, value)
+            raw.settimeout(self.deadline.left())
+            raw.connect(address)
             if self._context is not None:
                 raw = self._context.wrap_socket(raw, server_hostname=self._access.server_name or self.host)
+                self._hold(raw)
         except BaseException:
             raw.close()
             raise
-        self.sock = _Socket(raw, self._deadline)
+        self.sock = _Socket(raw, self.deadline)
+
+    def _hold(self, raw: socket.socket) -> None:
+        """Keep a socket where `break_off` finds it. Raises OSError where that was called already."""
+        with self._lock:
+            self._raw = raw
+            if self._broken:
+                raise ConnectionAbortedError("broken off")
+
+    def break_off(self) -> None:
+        """From any thread: whoever connects, writes or reads here gets an OSError or the end, and does so now."""
+        with self._lock:
+            self._broken = True
+            if self._raw is not None:
+                # Not the method of a socket with TLS: it takes away the state that the other thread works with.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(self._raw, socket.SHUT_RDWR)
 
 
 def tls(access: Access, credentials: Credentials) -> ssl.SSLContext | None:
@@ -148,3 +204,14 @@ def _present(context: ssl.SSLContext, access: Access, certificate: bytes, key: b
         except ssl.SSLError as error:
             words = "they do not belong together" if "MISMATCH" in str(error) else "they are not both in PEM"
             raise InvalidInput(f"{access.name}: the client certificate and its key cannot be used: {words}") from error
+
+
+def reason(error: Exception) -> str:
+    """Why an exchange failed, in a few words of lower case."""
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer is not complete"
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.RemoteDisconnected):
+        return "the answer is no HTTP"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -48,7 +48,7 @@ from outgate.model.validate_text import quote
 if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON has such pods
     from outgate.model.parse_pods import PodReader, TypedPod
 
-__all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse"]
+__all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse", "parse_object"]
 
 _CLUSTER_WIDE = (
     "Namespace",
@@ -126,6 +126,16 @@ def parse(
     return reader.result()
 
 
+def parse_object(document: Document) -> Refused | tuple[Made | NetworkPolicy, ...]:
+    """One object of a server by itself: what it makes before the rest of the input is known, or why it is refused.
+
+    Nothing of the text is kept. A kind that is not read makes nothing.
+    """
+    reader = _Reader("default", stored=True, keep=None, bare=True)
+    reader.read(document)
+    return reader.refused[0] if reader.refused else tuple(one for many in reader.made.values() for one in many)
+
+
 def _without_value(document: Document) -> Document:
     """The same, and what it says is read again when somebody asks."""
     return Document(
@@ -189,10 +199,11 @@ def _item_of(document: Document, index: int) -> object:
 class _Reader:
     """Takes documents one at a time and keeps what they amount to."""
 
-    def __init__(self, default_namespace: str, stored: bool | None, keep: Keep | None) -> None:
+    def __init__(self, default_namespace: str, stored: bool | None, keep: Keep | None, *, bare: bool = False) -> None:
         self.default_namespace = default_namespace
         self.stored = stored
         self.keep = keep
+        self.bare = bare
         self.made: dict[tuple[str, str, str], list[Made | NetworkPolicy]] = {}
         self.refused: list[Refused] = []
         self.warnings: list[InputError] = []
@@ -259,7 +270,7 @@ class _Reader:
         metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
         key = (metadata.get("namespace", ""), metadata["name"])
         # Of a hundred thousand pods nobody needs the text again; a policy's is kept for those who explain it.
-        place = Place(document if policy else _without_value(document))
+        place = Place(document if policy and not self.bare else _without_value(document))
         if policy:
             self._keep(kind, *key, [network_policy(decoded.value, place)], place)
             if self.keep is not None:

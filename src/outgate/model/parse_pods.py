@@ -185,6 +185,11 @@ class PodReader:
         )
         return HostPod(pod) if spec.hostNetwork and not addresses else pod
 
+    @property
+    def remembered(self) -> int:
+        """How many templates and the like are remembered, for who reads pods without an end."""
+        return len(self._kinds) + len(self._ports) + len(self._hints) + len(self._names) + len(self._good)
+
     def _is_good(self, namespace: str, generated: str) -> bool:
         """Whether nothing is wrong with the namespace and the prefix of a name; most pods share theirs with others."""
         good = self._good

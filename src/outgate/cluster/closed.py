@@ -1,0 +1,72 @@
+"""What stands for a policy that cannot be understood: one that closes its own pods, in its own direction.
+
+Whoever writes a policy wants less traffic, not more, so what cannot be read must not leave pods open; and one bad
+policy must not harm pods that it does not select. So the stand-in has the name, no rules at all, and
+
+    podSelector    what the policy says, where that can be read; else the empty selector: all pods of its namespace
+    policyTypes    what the policy says, where that can be read; else both directions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from outgate.model.labels import EVERYTHING, LabelSelector
+from outgate.model.objects import Direction, NetworkPolicy
+from outgate.model.parse import Refused, parse_object
+from outgate.model.place import Document, Place
+
+__all__ = ["closed_policy"]
+
+_BOTH = frozenset(Direction)
+
+
+def closed_policy(value: Mapping[str, Any], namespace: str, name: str, place: str) -> NetworkPolicy:
+    """The stand-in for the policy that has this JSON value and these names."""
+    metadata, spec = value.get("metadata"), value.get("spec")
+    uid = metadata.get("uid") if isinstance(metadata, dict) else None
+    # "The zero value": a spec that is not there selects all pods, for ingress.
+    spec = {} if spec is None else spec
+    return NetworkPolicy(
+        namespace=namespace,
+        name=name,
+        pods=_selector(spec),
+        types=_types(spec),
+        uid=uid if isinstance(uid, str) else "",
+        place=Place(Document(place, None, stored=True)),
+    )
+
+
+def _selector(spec: object) -> LabelSelector:
+    alone = _alone({"podSelector": spec.get("podSelector")}) if isinstance(spec, dict) else None
+    return EVERYTHING if alone is None else alone.pods
+
+
+def _types(spec: object) -> frozenset[Direction]:
+    if not isinstance(spec, dict):
+        return _BOTH
+    given = spec.get("policyTypes")
+    if not given and given not in (None, []):
+        return _BOTH
+    if not given and spec.get("egress"):
+        # "If [policyTypes] is not specified, [...] policies that contain an egress section are assumed to affect
+        # egress"; whether this section has rules is what cannot be read.
+        return _BOTH
+    alone = _alone({"policyTypes": given})
+    return _BOTH if alone is None else alone.types
+
+
+def _alone(spec: Mapping[str, object]) -> NetworkPolicy | None:
+    """A policy with this much of a spec and no more; None where that much cannot be read."""
+    value = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "x", "namespace": "x"},
+        "spec": {key: one for key, one in spec.items() if one is not None},
+    }
+    made = parse_object(Document("", value, stored=True))
+    if isinstance(made, Refused) or not made:
+        return None
+    (policy,) = made
+    return policy if isinstance(policy, NetworkPolicy) else None

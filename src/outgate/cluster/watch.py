@@ -1,0 +1,344 @@
+"""List, then watch, and never lose the thread: how the state of one kind is followed.
+
+    whole      a list, page by page, or a stream that begins with all that there is and says where that ends
+               (``sendInitialEvents``, the annotation ``k8s.io/initial-events-end``); told as `Replaced`
+    changes    a watch from the version of the list; every event and every bookmark moves the version on
+    again      a watch that ends is taken up from the last version; where the server has forgotten that (410 Gone, as
+               a status or as an event of type ERROR), all begins with `whole`
+
+"Clients must handle the case by recognizing the status code 410 Gone, clearing their local cache, performing a new get
+or list operation, and starting the watch from the resourceVersion that was returned." What is cleared here is only the
+version: what stands is kept until the new state is complete.
+
+A list asks for the newest state and takes none that is older ("resourceVersion unset: most recent"), so that nobody's
+rights come back with a server that lags behind. Time is counted by a clock that never steps. Nothing is asked for again
+without a pause, except after a watch that the server has ended in peace after a while; the lengths of watches differ at
+random, so that those of many nodes do not end together.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from outgate.cluster.backoff import Backoff
+from outgate.cluster.client import LONGEST_WAIT, Client
+from outgate.cluster.events import Broken, Event, Recovered, Removed, Replaced, Troubled, Upserted, Watched
+from outgate.cluster.lists import PAGE, RESTARTS
+from outgate.cluster.stream import Answer, CutError, Stream
+from outgate.cluster.watch_decode import KINDS, Found, Line, Mark, Reader, read_line, read_mark, read_page
+from outgate.cluster.watch_words import GoneError, PauseError, check, stream_error
+from outgate.errors import OutgateError
+
+__all__ = ["Pace", "Reflector", "Subscription"]
+
+UNFINISHED = 2
+"""Streaming lists that may be cut off before the state is complete, one after the other; then lists are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What to follow: a kind, all of it or what the selectors of the API take (``spec.nodeName=a``, ``app in (b)``)."""
+
+    kind: str
+    field_selector: str = ""
+    label_selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take, in seconds."""
+
+    start: float = 2.0
+    """The first request comes somewhen within these: all agents of a cluster may have been started at once."""
+    relist: float = 3.0
+    """A state that must be asked for anew is asked for somewhen within these."""
+    watch: tuple[float, float] = (300.0, 600.0)
+    """The server is asked to end a watch after a time between these."""
+    grace: float = 30.0
+    """A watch that the server has not ended so long after its time is dead."""
+    head: float = 60.0
+    """An answer has begun by then."""
+    healthy: float = 10.0
+    """A watch that has lasted so long was one, and failures are counted from the first again."""
+    first: float = 0.8
+    longest: float = 30.0
+    """The pause after a failure is at most the first, then twice as long each time, up to the longest."""
+    refused: tuple[float, float] = (30.0, 60.0)
+    """Between two requests that are refused for want of a right, or of the kind: somebody has to do something."""
+
+
+class Reflector:
+    """Follows one kind and delivers its events, until it is stopped. `run` is the body of a thread of its own.
+
+    `wait` pauses for so many seconds or until there is nothing more to do; `stopped` says that there is not.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        subscription: Subscription,
+        deliver: Callable[[Event], object],
+        *,
+        wait: Callable[[float], object],
+        stopped: Callable[[], bool],
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        dice: random.Random | None = None,
+    ) -> None:
+        self.kind = subscription.kind
+        self._client = client
+        self._resource = KINDS[subscription.kind]
+        self._deliver = deliver
+        self._wait = wait
+        self._stopped = stopped
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._dice = dice or random.Random()  # noqa: S311 - it spreads load and keeps no secret
+        self._backoff = Backoff(self._dice, first=self._pace.first, longest=self._pace.longest)
+        self._reader = Reader(subscription.kind, client.access.name)
+        given = (("fieldSelector", subscription.field_selector), ("labelSelector", subscription.label_selector))
+        self._selectors = {name: text for name, text in given if text}
+        self._version = ""
+        self._streaming = True
+        self._unfinished = 0
+        self._renewed = False
+        self._troubled = False
+
+    def run(self) -> None:
+        """Follow, whatever happens. Returns once `stopped` says so."""
+        self._wait(self._dice.uniform(0, self._pace.start))
+        while not self._stopped():
+            pause = self._round()
+            if pause and not self._stopped():
+                self._wait(pause)
+
+    def _round(self) -> float:
+        """Go on until something ends, and give the seconds after which to go on again."""
+        try:
+            self._follow()
+        except GoneError:
+            self._version = ""
+            return self._dice.uniform(0, self._pace.relist) + self._backoff.next()
+        except CutError:
+            return self._backoff.next()
+        except PauseError as failure:
+            if failure.renew and self._client.renew() and not self._renewed:
+                # Tokens run out: with a new one there is no trouble, if that one is taken.
+                self._renewed = True
+                return 0.0
+            self._say(failure.words)
+            return self._pause_after(failure)
+        except OutgateError as error:
+            self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
+            return self._backoff.next()
+        except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave the node with old rules for ever
+            self._version = ""
+            self._say(f"the news of {self._resource.full} cannot be used: {type(error).__name__}: {error}")
+            return self._backoff.next()
+        return 0.0
+
+    def _pause_after(self, failure: PauseError) -> float:
+        if failure.slow:
+            return self._dice.uniform(*self._pace.refused)
+        pause = self._backoff.next()
+        asked = min(failure.asked, LONGEST_WAIT)
+        # All who were told the same must not come back together.
+        return max(pause, self._dice.uniform(asked, asked * 1.5)) if asked else pause
+
+    def _follow(self) -> None:
+        if self._version:
+            self._watch()
+        elif self._streaming:
+            self._stream()
+        else:
+            self._list()
+            self._watch()
+
+    # -- whole ---------------------------------------------------------------------------------------------------------
+
+    def _list(self) -> None:
+        """All of it, as `Replaced`; begun again where the server forgets how to go on, and at last in one piece."""
+        for attempt in range(RESTARTS + 1):
+            if self._pages({"limit": str(PAGE)} if attempt < RESTARTS else {}):
+                return
+        raise GoneError
+
+    def _pages(self, query: dict[str, str]) -> bool:
+        state = _State()
+        token = ""
+        while True:
+            more = {"continue": token} if token else {}
+            answer = self._client.once(self._resource.path, {**self._selectors, **query, **more})
+            if answer.status == 410 and token:
+                return False
+            check(self._client.access, self._resource, "list", answer)
+            page = read_page(answer.body)
+            if page is None or not page.version:
+                raise PauseError(f"the list of {self._resource.full} is answered with something that is no list")
+            for item in page.items:
+                state.put(self._reader.read(item))
+            if not page.following:
+                self._replace(state, page.version)
+                return True
+            if page.following == token:
+                raise PauseError(f"the list of {self._resource.full} goes round in a circle")
+            token = page.following
+
+    def _replace(self, state: _State, version: str) -> None:
+        self._deliver(Replaced(self.kind, tuple(state.values.values())))
+        for broken in (*state.broken.values(), *state.nameless):
+            self._deliver(broken)
+        self._version = version
+
+    def _stream(self) -> None:
+        """The state and the changes in one, where the server offers it; where it does not, that is remembered."""
+        begun = self._clock()
+        query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        with self._opened(query) as stream:
+            if stream.status in {400, 422}:
+                # "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+                self._streaming = False
+                return
+            self._check(stream)
+            lines = stream.lines()
+            try:
+                whole = self._initial(lines)
+            except CutError as cut:
+                # That a few of these are cut may be chance; then it is a list that gets through, if anything does.
+                self._unfinished += 1
+                self._streaming = self._unfinished < UNFINISHED
+                words = f"the streaming list of {self._resource.full} is cut off: {cut.words}"
+                raise PauseError(words) from cut
+            if not whole:
+                self._streaming = False
+                return
+            self._unfinished = 0
+            self._changes(stream, lines, begun)
+
+    def _initial(self, lines: Iterator[bytes]) -> bool:
+        """The events up to the bookmark that ends them, as one state; False where the server does not know of it."""
+        state = _State()
+        for text in lines:
+            line = self._line(text)
+            if line.type == "BOOKMARK":
+                mark = self._mark(line)
+                if not mark.ends_initial:
+                    # Who passes over the parameter sends all objects too, and then never says that this was all.
+                    return False
+                self._replace(state, mark.version)
+                return True
+            if line.type == "DELETED":
+                state.drop(self._reader.removed(line.object))
+            else:
+                state.put(self._reader.read(line.object))
+        raise CutError("it ends before the state is complete")
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        begun = self._clock()
+        with self._opened({"resourceVersion": self._version}) as stream:
+            self._check(stream)
+            self._changes(stream, stream.lines(), begun)
+
+    def _changes(self, stream: Stream, lines: Iterator[bytes], begun: float) -> None:
+        self._well()
+        try:
+            for text in lines:
+                self._change(self._line(text), stream.received)
+        finally:
+            healthy = self._clock() - begun >= self._pace.healthy
+            if healthy:
+                self._backoff.reset()
+        if not healthy:
+            # A server that ends every watch at once must not be asked without a pause.
+            raise CutError("the watch ended as soon as it began")
+
+    def _change(self, line: Line, received: float) -> None:
+        if line.type == "BOOKMARK":
+            self._version = self._mark(line).version
+            return
+        if line.type == "DELETED":
+            found = self._reader.removed(line.object)
+            if found.value is not None:
+                self._deliver(Removed(self.kind, found.value))
+        else:
+            found = self._reader.read(line.object)
+            if found.broken is not None:
+                self._deliver(found.broken)
+            if found.value is not None:
+                self._deliver(Upserted(self.kind, found.value, received))
+        self._version = found.version or self._version
+
+    # -- both ----------------------------------------------------------------------------------------------------------
+
+    def _opened(self, query: dict[str, str]) -> Stream:
+        seconds = self._dice.uniform(*self._pace.watch)
+        more = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(math.ceil(seconds))}
+        path, query = self._resource.path, {**self._selectors, **query, **more}
+        return self._client.open(path, query, seconds=seconds + self._pace.grace, head=self._pace.head)
+
+    def _check(self, stream: Stream) -> None:
+        if stream.status == 200:
+            return
+        try:
+            answer = stream.answer()
+        except CutError:
+            answer = Answer(stream.status, b"")
+        check(self._client.access, self._resource, "watch", answer)
+
+    def _line(self, text: bytes) -> Line:
+        line = read_line(text)
+        if line is not None and line.type in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"}:
+            return line
+        if line is not None and line.type == "ERROR":
+            raise stream_error(self._client.access, self._resource, line.object)
+        raise PauseError(f"the watch of {self._resource.full} is answered with something that is no event")
+
+    def _mark(self, line: Line) -> Mark:
+        mark = read_mark(line.object)
+        if mark is None or not mark.version:
+            raise PauseError(f"the watch of {self._resource.full} has a bookmark without a version")
+        return mark
+
+    def _say(self, words: str) -> None:
+        if not self._troubled:
+            self._troubled = True
+            self._deliver(Troubled(self.kind, words))
+
+    def _well(self) -> None:
+        self._renewed = False
+        if self._troubled:
+            self._troubled = False
+            self._deliver(Recovered(self.kind))
+
+
+class _State:
+    """What there is, while it is being told."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], Watched] = {}
+        self.broken: dict[tuple[str, str], Broken] = {}
+        self.nameless: list[Broken] = []
+
+    def put(self, found: Found) -> None:
+        """An object that is there; of one that cannot be understood, that it cannot."""
+        if found.key is None:
+            if found.broken is not None:
+                self.nameless.append(found.broken)
+            return
+        self.drop(found)
+        if found.value is not None:
+            self.values[found.key] = found.value
+        if found.broken is not None:
+            self.broken[found.key] = found.broken
+
+    def drop(self, found: Found) -> None:
+        """An object that is there no more."""
+        if found.key is not None:
+            self.values.pop(found.key, None)
+            self.broken.pop(found.key, None)
