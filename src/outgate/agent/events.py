@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from outgate.agent.world import Claim
 from outgate.cluster.events import Event as ApiEvent
 from outgate.nft.objects import Ruleset
+from outgate.nft.options import Options
 from outgate.packets import Address
 
-__all__ = ["Applied", "Born", "Died", "Drifted", "Event", "Forgotten", "Linked", "Listed", "Refused"]
+__all__ = ["Applied", "Born", "Chosen", "Died", "Drifted", "Event", "Forgotten", "Linked", "Listed", "Refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,13 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """The ruleset is to be made with other options: it is known now what pods' interfaces are called."""
+
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """The change is in the kernel."""
 
@@ -73,4 +81,4 @@ class Refused:
     words: str
 
 
-Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Applied | Refused
+Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Chosen | Applied | Refused

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from outgate.agent.desired import Desired, Move
-from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
+from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
 from outgate.agent.world import Claim, World
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
@@ -105,6 +105,8 @@ class State:
     troubled: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     """How often policies have been compiled into the kernel."""
+    comparing: bool = False
+    """Nothing has changed since the table was as it should be, so whatever is found is somebody else's doing."""
     drift: int = 0
     """How often our table was not as we left it."""
     refused: str = ""
@@ -155,6 +157,9 @@ def _absorb(state: State, event: Event) -> None:
             state.broken[kind, namespace, name] = errors
         case Linked(links):
             state.dirty |= state.world.link(dict(links))
+        case Chosen(options):
+            if options != state.desired.options:
+                state.desired, state.rebuild = Desired(state.world, options), True
         case Born() | Died() | Forgotten():
             _absorb_plugin(state, event)
         case Listed() | Drifted() | Applied() | Refused():
@@ -251,10 +256,10 @@ def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) ->
     match event:
         case Listed(ruleset):
             # Nothing that was believed counts any more: the difference to the listing says what is to be done.
+            state.comparing = state.ready and not (state.rebuild or state.dirty or state.refused)
             state.actual, state.seen, state.looking, state.rebuild = ruleset, True, False, True
         case Drifted():
             state.seen = False
-            state.drift += 1
         case Applied():
             state.changing, state.refused = False, ""
         case Refused(words):
@@ -285,7 +290,9 @@ def _commands(state: State) -> Iterable[Do]:
     if whole:
         state.generation += 1
     covered = tuple(_covered(state))
+    comparing, state.comparing = state.comparing, False
     if change is not None:
+        state.drift += comparing
         state.changing, state.covered = True, covered
         yield Apply(change, whole, received)
     else:

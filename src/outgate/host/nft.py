@@ -77,10 +77,17 @@ class Nftables:
             KernelError: nft refused. What was done before stands; list, and make a new delta.
         """
         for transaction in change.prepare:
-            self._in_pieces(transaction)
+            self.commit(transaction, whole=False)
         for whole in (change.flip, change.remove):
             if whole is not None:
-                self._commit(whole)
+                self.commit(whole)
+
+    def commit(self, transaction: Transaction, *, whole: bool = True) -> None:
+        """Make one transaction of a change; one that nothing sees yet need not be `whole`. Raises as `apply`."""
+        if whole:
+            self._commit(transaction)
+        else:
+            self._in_pieces(transaction)
 
     def check(self, text: str) -> None:
         """Whether nft would load a text. Raises KernelError, with nft's words, where it would not."""

@@ -1,0 +1,106 @@
+"""Our table in this node's kernel: the two doors to it, and the ear at them.
+
+Policies go in through ``nft -f`` (`outgate.host.nft`), a process that may take its time; addresses and the epoch
+through one netlink batch (`outgate.host.nft_elements`), which is in force when the call returns. A change is what
+`outgate.nft.delta` plans: prepare, flip, remove; each transaction takes the faster door that can carry it.
+
+What others do to our table is heard (`outgate.host.nft_monitor`). So that our own changes are not taken for theirs,
+nothing is read from the monitor while a process of ours makes one: its generation is claimed first.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from dataclasses import dataclass, field
+
+from outgate.host.nft import Nftables
+from outgate.host.nft_elements import ElementDoor, can_carry
+from outgate.host.nft_monitor import NftMonitor
+from outgate.nft.delta import Change
+from outgate.nft.objects import Ruleset
+from outgate.nft.transaction import Transaction, weight
+
+__all__ = ["Kernel", "Timing"]
+
+LARGEST = 2000
+"""Elements that the fast door is given at once: an ordinary user's socket takes no more than some thousands."""
+
+
+@dataclass(slots=True)
+class Timing:
+    """How long each transaction of a change took, in seconds, by door."""
+
+    text: list[float] = field(default_factory=list)
+    netlink: list[float] = field(default_factory=list)
+
+
+class Kernel:
+    """The doors, in the network namespace of the thread that makes this.
+
+    Raises:
+        NotPermitted: the caller may not change the table, or not listen.
+        KernelError: the kernel has no nf_tables, or nft is missing.
+    """
+
+    def __init__(self) -> None:
+        self._text = Nftables()
+        self._elements = ElementDoor()
+        self._monitor = NftMonitor()
+        self._monitor.own(self._elements.port)
+        self._claiming = threading.Lock()
+        self._ending = select.epoll()
+        self._ending.register(self._monitor.fileno(), select.EPOLLIN)
+
+    def list(self) -> Ruleset | None:
+        """The table as it is. Raises what `Nftables.list` raises."""
+        return self._text.list()
+
+    def generation(self) -> int:
+        """Counts on with every transaction of anybody in this network namespace."""
+        return self._elements.generation()
+
+    def apply(self, change: Change) -> Timing:
+        """Make a change. Raises what the doors raise; what was done before stands then."""
+        timing = Timing()
+        for transaction in change.transactions:
+            begun = time.monotonic()
+            fast = _is_small(transaction) and can_carry(transaction)
+            if fast:
+                self._elements.apply(transaction)
+            else:
+                self._by_process(transaction, change)
+            (timing.netlink if fast else timing.text).append(time.monotonic() - begun)
+        return timing
+
+    def drifted(self, seconds: float) -> str:
+        """Wait so long for somebody else's hand in our table, and say whose it was; empty where there was none."""
+        if not self._ending.poll(seconds):
+            return ""
+        with self._claiming:
+            heard = self._monitor.read(0)
+        for one in heard:
+            if one.drifted:
+                return (
+                    "changes came faster than they could be read"
+                    if one.lost
+                    else f"changed by {one.name or 'somebody'}"
+                )
+        return ""
+
+    def close(self) -> None:
+        """Let go of the doors. What is in the kernel stays."""
+        self._ending.close()
+        self._monitor.close()
+        self._elements.close()
+
+    def _by_process(self, transaction: Transaction, change: Change) -> None:
+        with self._claiming:
+            before = self._elements.generation()
+            self._text.commit(transaction, whole=transaction not in change.prepare)
+            self._monitor.claim(before, self._elements.generation())
+
+
+def _is_small(transaction: Transaction) -> bool:
+    return sum(weight(command)[1] for command in transaction.commands) <= LARGEST

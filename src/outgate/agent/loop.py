@@ -1,0 +1,157 @@
+"""The loop that performs what the step decides: wait for something to happen, take all that has, do what follows.
+
+Everything reaches the loop through one queue; one thread takes from it and alone touches the state and the kernel. What
+comes while a change is made waits and is taken together afterwards, so under load each turn does more and there are
+fewer of them. After a refusal the next attempt waits, longer each time.
+
+Nothing here ends by taking rules away. Whether the loop is asked to stop, or is killed, the kernel goes on with what it
+has.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from outgate.agent.events import Applied, Drifted, Event, Listed, Refused
+from outgate.agent.kernel import Kernel, Timing
+from outgate.agent.step import Answer, Apply, Do, Look, State, plan
+from outgate.errors import KernelError
+
+__all__ = ["Loop", "Observer"]
+
+MOST = 20_000
+"""Events that one turn takes at most."""
+BREATH = 1.0
+"""Seconds: the loop turns at least so often, so that a health check can tell a quiet one from a dead one."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between attempts, after the kernel refused."""
+COMPARE = 600.0
+"""Seconds after which the kernel's table is read and compared, whether or not anybody was heard changing it."""
+
+
+class Observer(Protocol):
+    """Who is told what the loop does. Called in the loop's thread; must be quick and raise nothing."""
+
+    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
+        """A change is in the kernel. `now` is the clock that `Apply.received` was taken from."""
+
+    def refused(self, words: str) -> None:
+        """A change, or a look, did not work."""
+
+    def answered(self, token: int) -> None:
+        """The network plugin may go on."""
+
+    def turned(self, state: State, now: float) -> None:
+        """A turn is done. The state is the loop's: to be read now, not kept."""
+
+
+class Loop:
+    """One agent's loop. `deliver` may be called from any thread."""
+
+    def __init__(
+        self,
+        state: State,
+        kernel: Kernel,
+        observers: tuple[Observer, ...] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        dice: random.Random | None = None,
+    ) -> None:
+        self.state = state
+        self._kernel = kernel
+        self._observers = observers
+        self._clock = clock
+        self._dice = dice or random.Random()  # noqa: S311 - it spreads load and keeps no secret
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._pending: list[Event] = []
+        self._failures = 0
+        self._not_before = 0.0
+        self._compare_at = self._next_comparison()
+        self._stopping = False
+
+    def deliver(self, event: Event) -> None:
+        """Something happened."""
+        self._queue.put(event)
+
+    def stop(self) -> None:
+        """Return from `run` after the turn that is being made."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Turn until stopped."""
+        while not self._stopping:
+            self.turn(BREATH)
+
+    def turn(self, seconds: float) -> None:
+        """Wait at most so long for something to happen, and do what follows from it."""
+        pause = self._not_before - self._clock()
+        if pause > 0:
+            # The last change was refused: whatever comes before the next attempt is taken together with it.
+            self._gather(min(pause, seconds))
+        else:
+            self._gather(0.0 if self._pending else seconds)
+            events, self._pending = self._pending, []
+            self.state, commands = plan(self.state, events)
+            for command in commands:
+                self._perform(command)
+        now = self._clock()
+        for observer in self._observers:
+            observer.turned(self.state, now)
+
+    def _gather(self, seconds: float) -> None:
+        """Take what has come, waiting for the first."""
+        while len(self._pending) < MOST:
+            try:
+                one = self._queue.get(timeout=seconds) if seconds > 0 else self._queue.get_nowait()
+            except queue.Empty:
+                break
+            seconds = 0.0
+            if one is None:
+                self._stopping = True
+            else:
+                self._pending.append(one)
+        if self._clock() >= self._compare_at and self.state.settled:
+            self._compare_at = self._next_comparison()
+            self._pending.append(Drifted("compared from time to time"))
+
+    def _next_comparison(self) -> float:
+        return self._clock() + COMPARE * self._dice.uniform(0.5, 1.5)
+
+    def _perform(self, command: Do) -> None:
+        match command:
+            case Apply():
+                self._apply(command)
+            case Look():
+                self._attempt(lambda: self._pending.append(Listed(self._kernel.list())))
+            case Answer(token):
+                for observer in self._observers:
+                    observer.answered(token)
+
+    def _apply(self, command: Apply) -> None:
+        begun = self._clock()
+
+        def change() -> None:
+            timing = self._kernel.apply(command.change)
+            now = self._clock()
+            self._pending.append(Applied())
+            for observer in self._observers:
+                observer.applied(command, timing, now - begun, now)
+
+        self._attempt(change)
+
+    def _attempt(self, what: Callable[[], object]) -> None:
+        try:
+            what()
+        except KernelError as error:
+            self._failures += 1
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1))
+            self._not_before = self._clock() + pause * self._dice.uniform(0.5, 1.0)
+            self._pending.append(Refused(error.message))
+            for observer in self._observers:
+                observer.refused(error.message)
+        else:
+            self._failures, self._not_before = 0, 0.0
