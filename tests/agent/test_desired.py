@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from outgate.agent.world import World
 from outgate.model import Pod, Snapshot
 from outgate.nft.compile import compile_node
 from outgate.nft.epoch import with_epoch
-from outgate.nft.objects import Chain, NftSet, Ruleset
+from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
 from outgate.nft.options import Options
 from outgate.nft.transaction import references
 from outgate.packets import Address
@@ -81,6 +81,9 @@ def differences(mine: Ruleset, theirs: Ruleset) -> list[str]:
     return found
 
 
+Contents = dict[str, dict[SetKey, Judgement | None]]
+
+
 class Walk:
     """A world that goes from one cluster to another in random steps."""
 
@@ -123,7 +126,7 @@ class Walk:
         moved = self.desired.move(touched)
         assert applied(before, moved) == {name: dict(one.elements) for name, one in self.desired.sets.items()}
 
-    def _steps(self, snapshot: Snapshot) -> Iterator[object]:
+    def _steps(self, snapshot: Snapshot) -> Iterator[Callable[[], bool | set[Address]]]:
         world = self.world
         for one in snapshot.pods:
             yield lambda one=one: world.put_pod(told(one))
@@ -139,7 +142,7 @@ class Walk:
             yield lambda node=node: world.put_node(node)
 
 
-def applied(before: dict[str, dict[object, object]], moved: Move) -> dict[str, dict[object, object]]:
+def applied(before: Contents, moved: Move) -> Contents:
     """The sets after a move, from what it says of itself: a key that is not there cannot be taken away."""
     for one in moved.sets:
         assert one.name not in before

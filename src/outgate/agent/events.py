@@ -30,7 +30,7 @@ class Drifted:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """Which interface of the node leads to which address: all of them."""
+    """Which interface of the node leads to which address. Asked for the addresses of this node's pods alone."""
 
     links: Mapping[Address, str]
 

@@ -156,7 +156,7 @@ def _absorb(state: State, event: Event) -> None:
         case Broken(kind, namespace, name, errors):
             state.broken[kind, namespace, name] = errors
         case Linked(links):
-            state.dirty |= state.world.link(dict(links))
+            state.dirty |= state.world.link(links)
         case Chosen(options):
             if options != state.desired.options:
                 state.desired, state.rebuild = Desired(state.world, options), True

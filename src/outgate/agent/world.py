@@ -14,7 +14,7 @@ earlier. Each method returns the addresses whose state may have changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from outgate.model import ContainerPort, Namespace, NetworkPolicy, Node, Pod
@@ -73,8 +73,10 @@ class World:
     policies: dict[PodKey, NetworkPolicy] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     holders: dict[Address, tuple[PodKey, ...]] = field(default_factory=dict)
+    ways: Mapping[Address, str] = field(default_factory=dict)
+    """The interface of this node that leads to an address, as the kernel's routes say."""
     links: dict[Address, str] = field(default_factory=dict)
-    """The interface of this node that leads to an address."""
+    """The same for the addresses of this node's pods, as the ruleset has it."""
     local: set[PodKey] = field(default_factory=set)
     """The pods of this node with a network of their own."""
     _kinds: dict[_KindKey, Kind] = field(default_factory=dict)
@@ -119,13 +121,11 @@ class World:
         """The network plugin has given a pod its addresses."""
         self._claims[key] = claim
         self._departed.pop(key, None)
-        touched = set()
-        for address in claim.addresses:
-            if claim.interface and self.links.get(address) != claim.interface:
-                self.links[address] = claim.interface
-                touched.add(address)
         record = self.pods.get(key)
-        return touched | (self._settle(record, record.pod) if record is not None else set())
+        if record is None:
+            return set()
+        touched = self._settle(record, record.pod)
+        return touched | self._relink(self.pods[key])
 
     def died(self, key: PodKey, uid: str) -> set[Address]:
         """The network plugin has taken a pod's network away. The API server may list the pod for a while yet."""
@@ -136,12 +136,20 @@ class World:
         self._departed[key] = record.pod.uid
         return self._settle(record, record.pod)
 
-    def link(self, links: dict[Address, str]) -> set[Address]:
-        """The interfaces that lead to addresses, all of them; what a claim said holds until the kernel knows better."""
-        claimed = {a: c.interface for c in self._claims.values() for a in c.addresses if c.interface}
-        now = claimed | links
-        touched = {one for one in now.keys() | self.links.keys() if now.get(one) != self.links.get(one)}
-        self.links = now
+    def link(self, ways: Mapping[Address, str]) -> set[Address]:
+        """The interfaces of this node that lead to addresses; asked for those of its own pods alone."""
+        self.ways = ways
+        return {address for key in self.local for address in self._relink(self.pods[key])}
+
+    def _relink(self, record: Record) -> set[Address]:
+        """Ask for the interfaces of a local pod. What its claim said holds until the kernel knows better."""
+        claim = self._claims.get(record.pod.key)
+        touched = set()
+        for address in record.addresses if record.pod.key in self.local else ():
+            link = self.ways.get(address) or (claim.interface if claim is not None else "")
+            if self.links.get(address, "") != link:
+                touched.add(address)
+                self.links[address] = link
         return touched
 
     def is_local(self, key: PodKey) -> bool:
@@ -180,6 +188,7 @@ class World:
             self.holders[address] = (*self.holders.get(address, ()), pod.key)
             kind.addresses[address] = kind.addresses.get(address, 0) + 1
             touched.add(address)
+        self._relink(self.pods[pod.key])
         return touched
 
     def _addresses_of(self, pod: Pod) -> tuple[Address, ...]:
@@ -199,6 +208,7 @@ class World:
                 self.holders[address] = others
             else:
                 del self.holders[address]
+                self.links.pop(address, None)
             kind.addresses[address] -= 1
             if not kind.addresses[address]:
                 del kind.addresses[address]

@@ -1,0 +1,73 @@
+"""One agent, put together: doors to the API server and to the kernel, the loop between them, and who watches it.
+
+The order of the start is the order of trust. The kernel may already hold what an agent before this one put there, and
+goes on with it; nothing is written until all kinds have been listed, so a start changes what differs and no more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from outgate.agent.events import Drifted
+from outgate.agent.kernel import Kernel
+from outgate.agent.loop import Loop, Observer
+from outgate.agent.settings import AUTO, Settings
+from outgate.agent.step import NEEDED, State
+from outgate.cluster.access import Access
+from outgate.cluster.watch import Pace, Subscription
+from outgate.cluster.watches import Watches
+
+__all__ = ["Agent"]
+
+_LISTENING = 1.0
+"""Seconds: how long the ear at the table listens before it looks whether it should end."""
+
+
+class Agent:
+    """An agent in the network namespace of the calling thread. `run` returns when `stop` is called.
+
+    Raises:
+        NotPermitted: the caller may not change the kernel's rules.
+        KernelError: the kernel has no nf_tables, or nft is missing.
+    """
+
+    def __init__(
+        self, settings: Settings, access: Access, observers: tuple[Observer, ...] = (), *, pace: Pace | None = None
+    ) -> None:
+        self.settings = settings
+        prefix = "" if settings.interface_prefix == AUTO else settings.interface_prefix
+        self.kernel = Kernel()
+        state = State.of(settings.node, settings.options(prefix), keep=settings.keep)
+        self.loop = Loop(state, self.kernel, observers)
+        self.watches = Watches(access, [Subscription(kind) for kind in sorted(NEEDED)], self.loop.deliver, pace=pace)
+        self._ending = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def run(self) -> None:
+        """Keep the kernel true until stopped."""
+        self._start("ear", self._listen)
+        self.watches.start()
+        try:
+            self.loop.run()
+        finally:
+            self._ending.set()
+            self.watches.stop()
+            for thread in self._threads:
+                thread.join()
+            self.kernel.close()
+
+    def stop(self) -> None:
+        """Return from `run` soon. The kernel keeps what it has."""
+        self.loop.stop()
+
+    def _start(self, name: str, body: Callable[[], None]) -> None:
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _listen(self) -> None:
+        while not self._ending.is_set():
+            words = self.kernel.drifted(_LISTENING)
+            if words:
+                self.loop.deliver(Drifted(words))
