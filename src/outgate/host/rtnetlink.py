@@ -6,13 +6,14 @@ of attributes are those of linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h a
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from outgate.host.netlink import NetlinkSocket
+from outgate.host.netlink import NetlinkSocket, Refused
 from outgate.host.netlink_format import Message, attribute, attributes, each_attribute, text
 
 __all__ = [
@@ -22,10 +23,13 @@ __all__ = [
     "Route",
     "assigned",
     "bridge_entries",
+    "filters",
+    "is_of_bridge",
     "link",
     "links",
     "local_routes",
     "neighbours",
+    "queues",
     "route",
     "routes",
 ]
@@ -38,9 +42,12 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, GETNEIGH = 28, 30
 
 GROUP_LINK = 1
+GROUP_IPV4_ADDRESS = 5
 GROUP_IPV4_ROUTE = 7
 GROUP_IPV6_ADDRESS = 9
 GROUP_IPV6_ROUTE = 11
+
+BYTE_ORDER = sys.byteorder
 
 AF_BRIDGE = 7
 AF_INET = 2
@@ -56,11 +63,15 @@ NO_DETECTION = 0x02
 TABLE_MAIN, TABLE_LOCAL = 254, 255
 UNICAST, LOCAL = 1, 2
 
+GETQDISC, GETFILTER = 38, 46
+NEWQDISC, NEWFILTER = 36, 44
+
 _LINK = struct.Struct("=BxHiII")
 _ASSIGNED = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR = struct.Struct("=BxHiHBB")
-_SKIP_STATISTICS = 1 << 3
+_TRAFFIC = struct.Struct("=BxHiIII")
+_FUNCTIONS, _SKIP_STATISTICS = 1 << 0, 1 << 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,8 @@ class Link:
     data: dict[int, bytes] = field(default_factory=dict, hash=False)
     member_kind: str = ""
     """The kind of `master` (IFLA_INFO_SLAVE_KIND)."""
+    functions: int = 0
+    """How many virtual functions (SR-IOV) the hardware has been split into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,8 @@ class Route:
     kind: int
     gateway: bool = False
     """Whether another router stands in between: then no pod is behind the interface itself."""
+    metric: int = 0
+    """Of routes to the same network the one with the least is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,11 @@ class Neighbour:
     link_address: str
     address: Address | None = None
     master: int = 0
+
+
+def is_of_bridge(body: bytes) -> bool:
+    """Whether a link message is of the bridge's own kind: it tells of a port, and not all of it."""
+    return body[:1] == bytes((AF_BRIDGE,))
 
 
 def link(body: bytes) -> Link:
@@ -133,12 +153,13 @@ def link(body: bytes) -> Link:
         xdp=(xdp.get(2, b"\0")[0], _number(xdp.get(4))),
         data=attributes(information.get(2, b"")),
         member_kind=text(information.get(4, b"")),
+        functions=_number(found.get(21)),
     )
 
 
 def links(asking: NetlinkSocket) -> list[Link]:
     """All interfaces of the namespace. Raises as `NetlinkSocket.dump`."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + attribute(29, struct.pack("=I", _SKIP_STATISTICS))
+    body = _LINK.pack(0, 0, 0, 0, 0) + attribute(29, struct.pack("=I", _FUNCTIONS | _SKIP_STATISTICS))
     return [link(one.body) for one in asking.dump(GETLINK, body, "list the interfaces") if one.kind == NEWLINK]
 
 
@@ -169,7 +190,7 @@ def route(one: Message) -> Route | None:
     indexes = [index for index, _ in hops] or ([_number(parts[4])] if 4 in parts else [])
     gateway = 5 in parts or 18 in parts or any(through for _, through in hops)
     network = ipaddress.ip_network((raw, length), strict=False)
-    return Route(network, tuple(indexes), _number(parts.get(15)) or table, kind, gateway)
+    return Route(network, tuple(indexes), _number(parts.get(15)) or table, kind, gateway, _number(parts.get(6)))
 
 
 def _hops(data: bytes) -> Iterator[tuple[int, bool]]:
@@ -188,7 +209,14 @@ def routes(asking: NetlinkSocket, family: int, table: int = TABLE_MAIN) -> list[
     """The routes of a table. Raises as `NetlinkSocket.dump`."""
     # The header's byte holds small numbers of tables alone, and its filter is obeyed by strict sockets alone.
     body = _ROUTE.pack(family, 0, 0, 0, table if table < 256 else 0, 0, 0, 0, 0)
-    found = (route(one) for one in asking.dump(GETROUTE, body, "list the routes") if one.kind == NEWROUTE)
+    try:
+        answers = asking.dump(GETROUTE, body, "list the routes")
+    except Refused as error:
+        # "FIB table does not exist": it is made with the first route in it.
+        if error.number == errno.ENOENT:
+            return []
+        raise
+    found = (route(one) for one in answers if one.kind == NEWROUTE)
     return [one for one in found if one is not None and one.table == table]
 
 
@@ -222,5 +250,27 @@ def _neighbours(asking: NetlinkSocket, family: int) -> Iterator[Neighbour]:
             yield Neighbour(index, parts.get(2, b"").hex(":"), address, _number(parts.get(9)))
 
 
+def queues(asking: NetlinkSocket) -> list[tuple[int, str, int]]:
+    """Interface, kind and handle of each queueing discipline. Raises as `NetlinkSocket.dump`."""
+    found = []
+    for one in asking.dump(GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0, 0), "list the queueing disciplines"):
+        if one.kind == NEWQDISC:
+            _, _, index, handle, _, _ = _TRAFFIC.unpack_from(one.body)
+            found.append((index, text(attributes(one.body, _TRAFFIC.size).get(1, b"")), handle))
+    return found
+
+
+def filters(asking: NetlinkSocket, index: int, parent: int) -> list[tuple[str, bytes]]:
+    """Kind and options of each traffic filter at a place of an interface. Raises as `NetlinkSocket.dump`."""
+    found = []
+    for one in asking.dump(GETFILTER, _TRAFFIC.pack(0, 0, index, 0, parent, 0), "list the traffic filters"):
+        if one.kind == NEWFILTER:
+            parts = attributes(one.body, _TRAFFIC.size)
+            # Each filter is told twice or more: as a chain of filters without options, and as what is in it.
+            if 2 in parts:
+                found.append((text(parts.get(1, b"")), parts[2]))
+    return found
+
+
 def _number(payload: bytes | None) -> int:
-    return int.from_bytes(payload[:4], sys.byteorder) if payload else 0
+    return int.from_bytes(payload[:4], BYTE_ORDER) if payload else 0
