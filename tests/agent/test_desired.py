@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -48,7 +49,9 @@ def compiled(world: World, options: Options) -> Ruleset:
         policies=world.policies.values(),
         nodes=world.nodes.values(),
     )
-    here = dataclasses.replace(options, interfaces={"": ""} | names(world)) if options.interface_prefix else options  # type: ignore[dict-item]  # not empty, so that the check is there
+    here = (
+        dataclasses.replace(options, interfaces={("", ""): ""} | names(world)) if options.interface_prefix else options
+    )
     return compile_node(Policies(snapshot), world.node, here).ruleset
 
 
@@ -129,17 +132,17 @@ class Walk:
     def _steps(self, snapshot: Snapshot) -> Iterator[Callable[[], bool | set[Address]]]:
         world = self.world
         for one in snapshot.pods:
-            yield lambda one=one: world.put_pod(told(one))
+            yield partial(world.put_pod, told(one))
         for key in world.pods.keys() - {one.key for one in snapshot.pods}:
-            yield lambda key=key: world.drop_pod(key)
+            yield partial(world.drop_pod, key)
         for name in snapshot.namespaces.values():
-            yield lambda name=name: world.put_namespace(name)
+            yield partial(world.put_namespace, name)
         for policy_ in snapshot.policies:
-            yield lambda policy_=policy_: world.put_policy(policy_)
+            yield partial(world.put_policy, policy_)
         for key in world.policies.keys() - {(one.namespace, one.name) for one in snapshot.policies}:
-            yield lambda key=key: world.drop_policy(key)
+            yield partial(world.drop_policy, key)
         for node in snapshot.nodes.values():
-            yield lambda node=node: world.put_node(node)
+            yield partial(world.put_node, node)
 
 
 def applied(before: Contents, moved: Move) -> Contents:

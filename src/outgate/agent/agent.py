@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel
+from outgate.agent.links import LinkWatch
 from outgate.agent.loop import Loop, Observer
 from outgate.agent.settings import AUTO, Settings
 from outgate.agent.step import NEEDED, State
@@ -39,7 +40,9 @@ class Agent:
         prefix = "" if settings.interface_prefix == AUTO else settings.interface_prefix
         self.kernel = Kernel()
         state = State.of(settings.node, settings.options(prefix), keep=settings.keep)
-        self.loop = Loop(state, self.kernel, observers)
+        self.loop = Loop(state, self.kernel)
+        self.links = LinkWatch(self.loop.deliver, choose=settings.interface_prefix == AUTO)
+        self.loop.observers += (self.links, *observers)
         self.watches = Watches(access, [Subscription(kind) for kind in sorted(NEEDED)], self.loop.deliver, pace=pace)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -47,14 +50,17 @@ class Agent:
     def run(self) -> None:
         """Keep the kernel true until stopped."""
         self._start("ear", self._listen)
+        self._start("links", self.links.run)
         self.watches.start()
         try:
             self.loop.run()
         finally:
             self._ending.set()
+            self.links.stop()
             self.watches.stop()
             for thread in self._threads:
                 thread.join()
+            self.links.close()
             self.kernel.close()
 
     def stop(self) -> None:

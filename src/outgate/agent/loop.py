@@ -63,7 +63,7 @@ class Loop:
     ) -> None:
         self.state = state
         self._kernel = kernel
-        self._observers = observers
+        self.observers = observers
         self._clock = clock
         self._dice = dice or random.Random()  # noqa: S311 - it spreads load and keeps no secret
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
@@ -99,7 +99,7 @@ class Loop:
             for command in commands:
                 self._perform(command)
         now = self._clock()
-        for observer in self._observers:
+        for observer in self.observers:
             observer.turned(self.state, now)
 
     def _gather(self, seconds: float) -> None:
@@ -128,7 +128,7 @@ class Loop:
             case Look():
                 self._attempt(lambda: self._pending.append(Listed(self._kernel.list())))
             case Answer(token):
-                for observer in self._observers:
+                for observer in self.observers:
                     observer.answered(token)
 
     def _apply(self, command: Apply) -> None:
@@ -138,7 +138,7 @@ class Loop:
             timing = self._kernel.apply(command.change)
             now = self._clock()
             self._pending.append(Applied())
-            for observer in self._observers:
+            for observer in self.observers:
                 observer.applied(command, timing, now - begun, now)
 
         self._attempt(change)
@@ -151,7 +151,7 @@ class Loop:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1))
             self._not_before = self._clock() + pause * self._dice.uniform(0.5, 1.0)
             self._pending.append(Refused(error.message))
-            for observer in self._observers:
+            for observer in self.observers:
                 observer.refused(error.message)
         else:
             self._failures, self._not_before = 0, 0.0

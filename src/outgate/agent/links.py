@@ -1,0 +1,142 @@
+"""How pods hang on this node: which interface leads to each, what such interfaces are called, and what is in the way.
+
+A rule that asks for interface *and* address needs to know both. Where each pod has an interface of its own
+(`Attachment.ROUTED`) that is exact. Behind a bridge all pods come in by the bridge's name: then what one pod of the
+bridge sends under the address of another is not seen here, and packets between two of them are only seen at all where
+br_netfilter shows them to the hooks of IP. What is in the way is said (`hindrances`), and a node that cannot enforce
+never claims to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from outgate.agent.events import Chosen, Event, Linked
+from outgate.agent.kernel import Timing
+from outgate.agent.step import Apply, State
+from outgate.host.bypass import bypasses
+from outgate.host.interfaces import Attachment, Interfaces, InterfaceWatch
+from outgate.packets import Address
+
+__all__ = ["KNOWN_PREFIXES", "LinkWatch", "Ways", "hindrances", "prefix_of"]
+
+KNOWN_PREFIXES = ("veth", "cali", "eni", "gke", "azv", "lxc", "tap", "ogp")
+"""What network plugins call the node's end of a pod's link: the reference plugins, Calico, AWS, GKE, Azure, ..."""
+
+_LISTENING = 1.0
+"""Seconds: how long is listened for events before it is looked whether to end."""
+
+
+class Ways(Mapping[Address, str]):
+    """The interface that leads to an address; nothing for one that a gateway or another network leads to."""
+
+    def __init__(self, interfaces: Interfaces) -> None:
+        self.interfaces = interfaces
+
+    def __getitem__(self, address: Address) -> str:
+        way = self.interfaces.towards(address)
+        if way is None or way.attachment is Attachment.BEYOND:
+            raise KeyError(address)
+        return way.interface
+
+    def __iter__(self) -> Iterator[Address]:
+        """None can be named: every address has a way, or none."""
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def prefix_of(links: Iterable[str], before: str) -> str:
+    """What the names of pods' interfaces begin with, as far as those that are known tell; else what it was before.
+
+    A bridge is named whole. Where pods are found behind interfaces that have nothing known in common, they are known by
+    the node's blocks of addresses alone.
+    """
+    names = {name for name in links if name}
+    if not names:
+        return before
+    if len(names) == 1 and not any(name.startswith(KNOWN_PREFIXES) for name in names):
+        return names.pop()
+    return next((one for one in KNOWN_PREFIXES if all(name.startswith(one) for name in names)), "")
+
+
+def hindrances(interfaces: Interfaces, addresses: Iterable[Address]) -> tuple[str, ...]:
+    """What keeps the rules of this node from being true for pods at these addresses, in words."""
+    ways = {address: interfaces.towards(address) for address in addresses}
+    bridged = {way.interface for way in ways.values() if way is not None and way.attachment is Attachment.BRIDGED}
+    found = []
+    for bridge in interfaces.bridges():
+        families = [name for name, seen in (("IPv4", bridge.ipv4_filtered), ("IPv6", bridge.ipv6_filtered)) if not seen]
+        if bridge.name in bridged and families:
+            found.append(
+                f"pods on bridge {bridge.name} reach each other past the rules ({' and '.join(families)}): load the "
+                "module br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1"
+            )
+    used = {way.interface for way in ways.values() if way is not None}
+    ports = {port for bridge in interfaces.bridges() if bridge.name in bridged for port in bridge.ports}
+    found += map(str, bypasses(lambda name: name in used | ports))
+    lost = sorted(str(address) for address, way in ways.items() if way is None or way.attachment is Attachment.BEYOND)
+    if lost:
+        found.append(f"no interface of this node leads to {', '.join(lost[:4])}{' and more' if len(lost) > 4 else ''}")
+    return tuple(found)
+
+
+class LinkWatch:
+    """Tells the loop how addresses are reached, and finds out what pods' interfaces are called. An `Observer`.
+
+    Raises:
+        KernelError: the kernel does not tell of its interfaces.
+    """
+
+    def __init__(self, deliver: Callable[[Event], object], *, choose: bool) -> None:
+        self.hindrances: tuple[str, ...] = ()
+        """What is in the way, as last looked; a new tuple each time."""
+        self._deliver = deliver
+        self._choose = choose
+        self._watch = InterfaceWatch()
+        self._ending = threading.Event()
+        self._seen: object = None
+        deliver(Linked(Ways(self._watch.current)))
+
+    def run(self) -> None:
+        """The body of a thread: listen until `stop`."""
+        while not self._ending.is_set():
+            if self._watch.read(_LISTENING):
+                self._deliver(Linked(Ways(self._watch.current)))
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        self._ending.set()
+
+    def close(self) -> None:
+        """Let go of the sockets, once `run` has ended."""
+        self._watch.close()
+
+    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
+        """Nothing that matters here."""
+
+    def refused(self, words: str) -> None:
+        """Nothing that matters here."""
+
+    def answered(self, token: int) -> None:
+        """Nothing that matters here."""
+
+    def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - how pods hang on the node has no time
+        """Look again where the pods of this node, or the ways to them, have changed."""
+        world = state.world
+        mine = frozenset(address for key in world.local for address in world.pods[key].addresses)
+        if (mine, id(world.ways)) == self._seen:
+            return
+        self._seen = mine, id(world.ways)
+        interfaces = getattr(world.ways, "interfaces", None)
+        if interfaces is None:
+            return
+        self.hindrances = hindrances(interfaces, mine)
+        options = state.desired.options
+        if self._choose:
+            prefix = prefix_of((world.links.get(address, "") for address in mine), options.interface_prefix)
+            if prefix != options.interface_prefix:
+                self._deliver(Chosen(replace(options, interface_prefix=prefix)))
