@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from outgate.nft.compile import Compiled
     from outgate.policy import Origin
 
-__all__ = ["compile_"]
+__all__ = ["compile_", "interface_prefix_of", "mark_mask_of"]
 
 
 @click.command("compile")
@@ -70,8 +70,8 @@ def compile_(
     from outgate.policy import Policies
 
     chosen = Options(
-        interface_prefix=_interface_prefix(interface_prefix),
-        mark_mask=_mark_mask(mark_mask),
+        interface_prefix=interface_prefix_of(interface_prefix),
+        mark_mask=mark_mask_of(mark_mask),
         reject=reject,
         log_group=log_group,
     )
@@ -116,7 +116,8 @@ def _node(snapshot: Snapshot, asked: str | None) -> str:
     return known[0]
 
 
-def _mark_mask(text: str) -> int:
+def mark_mask_of(text: str) -> int:
+    """What `--mark-mask` says. Raises UsageError."""
     try:
         mask = int(text, 0)
     except ValueError:
@@ -131,7 +132,8 @@ def _mark_mask(text: str) -> int:
     return mask
 
 
-def _interface_prefix(text: str | None) -> str:
+def interface_prefix_of(text: str | None) -> str:
+    """What `--interface-prefix` says; empty where it is not given. Raises UsageError."""
     from outgate.nft.spelling import checked_interface
 
     if text is None:

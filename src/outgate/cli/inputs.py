@@ -21,6 +21,7 @@ from outgate.errors import InvalidInput, UsageError, one_line
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
+    from outgate.cluster.access import Access
     from outgate.cluster.client import Client
     from outgate.model import Document, Snapshot
     from outgate.model.parse import Keep
@@ -32,6 +33,7 @@ __all__ = [
     "NO_INPUT",
     "cluster_of",
     "dns_names",
+    "find_cluster",
     "note",
     "open_cluster",
     "open_inputs",
@@ -175,9 +177,15 @@ def cluster_of(texts: Sequence[str]) -> str | None:
 def open_cluster(context: str) -> Client:
     """A connection to the cluster of that context, or of the current one. Raises as `open_inputs` does."""
     from outgate.cluster.client import Client
+
+    return Client(find_cluster(context))
+
+
+def find_cluster(context: str) -> Access:
+    """How the cluster of that context, or of the current one, is reached. Raises as `open_inputs` does."""
     from outgate.cluster.live import find_access
 
-    return Client(find_access(context or None, chosen_kubeconfig(), os.environ, _run_plugin))
+    return find_access(context or None, chosen_kubeconfig(), os.environ, _run_plugin)
 
 
 def _from_cluster(context: str, visit: Visit | None, *, checks: bool) -> Source:

@@ -21,17 +21,16 @@ A crash must not look like an answer, which is why the last three are not 1, whe
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import click
 
 from outgate import __version__
 from outgate.cli import options
+from outgate.cli.lazy import LazyGroup, Verb
 from outgate.errors import InvalidInput, OutgateError, one_line
 
 __all__ = ["COMPLETE_VARIABLE", "VERBS", "LazyGroup", "Verb", "main", "outgate"]
@@ -45,14 +44,6 @@ _MADE_BETWEEN_SEARCHES = 50_000
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
 READER_GONE = 141
-
-
-class Verb(NamedTuple):
-    """Where a verb lives, and what it does in one line."""
-
-    target: str
-    """`module:attribute` of a click command."""
-    summary: str
 
 
 # In the order in which a newcomer needs them.
@@ -71,52 +62,12 @@ VERBS: dict[str, Verb] = {
     "test": Verb("outgate.cli.assertions:assertions", "Hold manifests against a file of assertions, offline."),
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),
+    "agent": Verb("outgate.cli.agent:agent", "Enforce on a node of a real cluster."),
     "completion": Verb("outgate.cli.completion:completion", "Print the completion script for a shell."),
 }
 
 
-class LazyGroup(click.Group):
-    """A group of commands that are imported when they are called, not when they are listed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every verb, in the order of `VERBS`."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb, or None where there is none of that name."""
-        verb = VERBS.get(cmd_name)
-        if verb is None:
-            return None
-        module, _, attribute = verb.target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; a mistyped one is answered with the nearest names."""
-        if args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from difflib import get_close_matches  # only a mistake pays for it
-
-            near = get_close_matches(args[0], VERBS)
-            advice = f" Did you mean {' or '.join(near)}?" if near else f" The verbs are: {', '.join(VERBS)}."
-            raise click.UsageError(f"There is no verb '{args[0]}'.{advice}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of verbs from the table alone."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
-        """Complete the verbs from the table, and options as any command does."""
-        from click.shell_completion import CompletionItem  # only a shell's tab key pays for it
-
-        verbs = [CompletionItem(name, help=verb.summary) for name, verb in VERBS.items() if name.startswith(incomplete)]
-        return verbs + click.Command.shell_complete(self, ctx, incomplete)
-
-
-@click.group(cls=LazyGroup, context_settings=options.CONTEXT_SETTINGS, subcommand_metavar="VERB ...")
+@click.group(cls=LazyGroup, verbs=VERBS, context_settings=options.CONTEXT_SETTINGS, subcommand_metavar="VERB ...")
 @click.version_option(__version__, prog_name="outgate", message="%(prog)s %(version)s")
 def outgate() -> None:
     """Egress control for Kubernetes: what may leave a pod, and what really does.

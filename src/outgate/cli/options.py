@@ -25,7 +25,9 @@ from outgate.errors import OutgateError
 __all__ = [
     "CONTEXT_SETTINGS",
     "PROFILE_NAMES",
+    "chosen_context",
     "chosen_kubeconfig",
+    "cluster_options",
     "color_choice",
     "input_options",
     "output_options",
@@ -61,24 +63,7 @@ def input_options(function: Function) -> Function:
                 help="Manifests to read: a file, a folder with all below it, - for standard input, git:REV:PATH, or "
                 "cluster for a live one. May be repeated.",
             ),
-            click.option(
-                "--context",
-                metavar="NAME",
-                is_eager=True,
-                expose_value=False,
-                callback=_remember,
-                shell_complete=_contexts,
-                help="Ask the live cluster of this context of the kubeconfig.",
-            ),
-            click.option(
-                "--kubeconfig",
-                type=click.Path(),
-                metavar="FILE",
-                is_eager=True,
-                expose_value=False,
-                callback=_remember,
-                help="Ask a live cluster, and find it in this file instead of KUBECONFIG or ~/.kube/config.",
-            ),
+            *_which_cluster(),
             click.option(
                 "-n",
                 "--namespace",
@@ -103,6 +88,36 @@ def input_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def cluster_options(function: Function) -> Function:
+    """Add which live cluster is meant: `--context` and `--kubeconfig`; `chosen_context` and `chosen_kubeconfig` tell."""
+    for option in reversed(_which_cluster()):
+        function = option(function)
+    return function
+
+
+def _which_cluster() -> tuple[Callable[[Any], Any], ...]:
+    return (
+        click.option(
+            "--context",
+            metavar="NAME",
+            is_eager=True,
+            expose_value=False,
+            callback=_remember,
+            shell_complete=_contexts,
+            help="Ask the live cluster of this context of the kubeconfig.",
+        ),
+        click.option(
+            "--kubeconfig",
+            type=click.Path(),
+            metavar="FILE",
+            is_eager=True,
+            expose_value=False,
+            callback=_remember,
+            help="Ask a live cluster, and find it in this file instead of KUBECONFIG or ~/.kube/config.",
+        ),
+    )
 
 
 def output_options(*formats: str) -> Callable[[Function], Function]:
@@ -172,6 +187,12 @@ def chosen_kubeconfig() -> str | None:
     """What `--kubeconfig` says in the command that runs."""
     context = click.get_current_context(silent=True)
     return None if context is None else _kubeconfig_of(context)
+
+
+def chosen_context() -> str | None:
+    """What `--context` says in the command that runs."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(f"{__name__}.context")
 
 
 def _kubeconfig_of(context: click.Context) -> str | None:

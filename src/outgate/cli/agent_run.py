@@ -1,0 +1,151 @@
+"""`outgate agent run`: the agent of one node, until it is told to end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from outgate.cli import options
+from outgate.cli.compile import interface_prefix_of, mark_mask_of
+from outgate.cli.inputs import find_cluster, note
+from outgate.errors import KernelError, UsageError, unusable
+
+if TYPE_CHECKING:
+    from outgate.agent.settings import Settings
+
+__all__ = ["run"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
+    """An option that can also be given by the environment, as OUTGATE_ and its name."""
+    variable = "OUTGATE_" + names[0].strip("-").partition("/")[0].replace("-", "_").upper()
+    return click.option(*names, envvar=more.pop("envvar", variable), show_envvar=True, show_default=True, **more)
+
+
+@click.command()
+@_option("--node", metavar="NAME", envvar=["OUTGATE_NODE", "NODE_NAME"], required=True, help="This node's name.")
+@_option(
+    "--mode",
+    type=click.Choice(("enforce", "audit")),
+    default="enforce",
+    help="What policies do that do not say it themselves, by the annotation outgate.dev/enforcement.",
+)
+@_option(
+    "--new-pods",
+    type=click.Choice(("closed", "open")),
+    default="closed",
+    help="Whether a pod may talk before its policies are in the kernel.",
+)
+@_option(
+    "--established",
+    type=click.Choice(("cut", "keep")),
+    default="cut",
+    help="What becomes of a live connection that a change no longer allows.",
+)
+@_option(
+    "--deny",
+    type=click.Choice(("drop", "reject")),
+    default="drop",
+    help="Drop a denied packet, or answer it at once.",
+)
+@_option(
+    "--mark-mask", default="0xffff0000", metavar="BITS", help="The bits of the connection mark that are Outgate's."
+)
+@_option("--log-group", type=click.IntRange(0, 65535), default=5, help="The nflog group of denied packets; 0 for none.")
+@_option("--log-allowed", is_flag=True, help="Log the first packet of each allowed connection, too.")
+@_option("--state-dir", type=click.Path(path_type=Path), default="/var/lib/outgate", help="What outlives a reboot.")
+@_option("--run-dir", type=click.Path(path_type=Path), default="/run/outgate", help="Sockets, status and log.")
+@_option("--listen", default="127.0.0.1:9765", metavar="ADDRESS:PORT", help="Where to serve /livez, /readyz, /metrics.")
+@_option(
+    "--interface-prefix",
+    default="auto",
+    metavar="NAME",
+    help="What the node's interfaces to its pods are called; auto finds it out.",
+)
+@_option("--events/--no-events", default=True, help="Write Kubernetes Events, where that is allowed.")
+@options.cluster_options
+def run(**given: Any) -> int:
+    """Keep this node's kernel true to the policies of the cluster.
+
+    The API server is asked as kubectl would ask it, or with the account of the pod around this process. Rules are only
+    ever changed, never taken away at the end: stopping, killing or upgrading the agent leaves the node as it is.
+
+    \b
+    Examples:
+      outgate agent run --node "$(hostname)" --mode audit      watch and count, drop nothing
+      NODE_NAME=node-a outgate agent run                       enforce
+    """
+    from outgate.agent.agent import Agent
+
+    settings = _settings(given)
+    access = find_cluster(options.chosen_context() or "")
+    with _alone(settings):
+        agent = Agent(settings, access)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: agent.stop())
+        note(f"outgate agent on {settings.node}: {settings.mode.value}; the API server is {access.url.geturl()}")
+        agent.run()
+        note("stopped; the rules stay as they are (outgate agent uninstall takes them away)")
+    return 0
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    from outgate.agent.settings import AUTO, Settings
+    from outgate.policy import Mode
+
+    prefix = given["interface_prefix"]
+    return Settings(
+        node=given["node"],
+        mode=Mode(given["mode"]),
+        open_at_birth=given["new_pods"] == "open",
+        keep=given["established"] == "keep",
+        reject=given["deny"] == "reject",
+        mark_mask=mark_mask_of(given["mark_mask"]),
+        log_group=given["log_group"] or None,
+        log_allowed=given["log_allowed"],
+        state_dir=given["state_dir"],
+        run_dir=given["run_dir"],
+        listen=_listen(given["listen"]),
+        interface_prefix=AUTO if prefix == AUTO else interface_prefix_of(prefix),
+        write_events=given["events"],
+    )
+
+
+def _listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if text and not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise UsageError(f"--listen {text}: give an address and a port, as in 127.0.0.1:9765, or nothing")
+    return text
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the lock that one agent of a node holds. Raises KernelError where another does, or it cannot be made."""
+    try:
+        for folder in (settings.run_dir, settings.state_dir):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(settings.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise KernelError(str(unusable(error.filename or str(settings.lock_file), "made", error))) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KernelError(
+                f"another agent of this node runs already: it holds {settings.lock_file}",
+                hint="two agents would undo each other's changes; end the other one first",
+            ) from None
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(lock)
