@@ -61,6 +61,7 @@ def test_tab_completes_verbs_without_loading_them(repository: Path) -> None:
     assert answer.stdout.split() == [f"plain,{name}" for name in VERBS]
     assert set(answer.stderr.split()) == {
         "outgate.cli",
+        "outgate.cli.lazy",
         "outgate.cli.main",
         "outgate.cli.options",
         "outgate.errors",

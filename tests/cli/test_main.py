@@ -63,6 +63,7 @@ print(*sorted(set(sys.modules) - before), file=sys.stderr)
     assert ours == {
         "outgate",
         "outgate.cli",
+        "outgate.cli.lazy",
         "outgate.cli.main",
         "outgate.cli.options",
         "outgate.errors",

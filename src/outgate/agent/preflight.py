@@ -48,12 +48,12 @@ def look(mask: int) -> Preflight:
     found, warned = [*_refused()], []
     interfaces = Interfaces.read()
     found += hindrances(interfaces, ())
-    for bridge in interfaces.bridges():
-        if bridge.ports and not (bridge.ipv4_filtered and bridge.ipv6_filtered):
-            warned.append(
-                f"packets between two ports of the bridge {bridge.name} do not pass the rules: if its ports are pods, "
-                "load br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1"
-            )
+    warned += (
+        f"packets between two ports of the bridge {bridge.name} do not pass the rules: if its ports are pods, "
+        "load br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1"
+        for bridge in interfaces.bridges()
+        if bridge.ports and not (bridge.ipv4_filtered and bridge.ipv6_filtered)
+    )
     writers = [str(rule) for rule in mark_rules() if rule.bits & mask]
     warned += (f"{one}: it writes bits of the connection mark that are to be ours ({mask:#010x})" for one in writers)
     if table is None:

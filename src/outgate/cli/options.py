@@ -91,7 +91,7 @@ def input_options(function: Function) -> Function:
 
 
 def cluster_options(function: Function) -> Function:
-    """Add which live cluster is meant: `--context` and `--kubeconfig`; `chosen_context` and `chosen_kubeconfig` tell."""
+    """Add which live cluster is meant, `--context` and `--kubeconfig`. `chosen_context` and its like tell it."""
     for option in reversed(_which_cluster()):
         function = option(function)
     return function
