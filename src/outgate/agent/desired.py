@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from outgate.agent.world import Kind, World
 from outgate.model import Node, Snapshot
@@ -155,15 +156,16 @@ class Desired:
     def _grow(self, touched: tuple[Address, ...], found: Move) -> None:
         """Classes that this node did not have: their chains and sets, filled with all pods there are."""
         registry = self.classes.registry
-        chains, sets = set(registry.chains), set(registry.sets)
+        chains, sets = len(registry.chains), len(registry.sets)
         for address in touched:
             for key in self.world.holders.get(address, ()):
                 if self.world.is_local(key):
                     self._make_classes(self.world.pods[key].kind)
-        if len(chains) == len(registry.chains) and len(sets) == len(registry.sets):
+        if chains == len(registry.chains) and sets == len(registry.sets):
             return
-        new = [name for name in registry.sets if name not in sets]
-        found.chains = [chain for name, chain in registry.chains.items() if name not in chains]
+        # What was made last stands last.
+        new = list(islice(registry.sets, sets, None))
+        found.chains = list(islice(registry.chains.values(), chains, None))
         moving = [name for name in new if name in registry.members]
         self.shares.learn(moving)
         for name in moving:

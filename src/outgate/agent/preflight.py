@@ -45,7 +45,7 @@ def look(mask: int) -> Preflight:
         KernelError: the kernel does not tell.
     """
     table = Nftables().list()
-    found, warned = [*_refused()], []
+    found, warned = [*_refused()], list[str]()
     interfaces = Interfaces.read()
     found += hindrances(interfaces, ())
     warned += (

@@ -358,15 +358,14 @@ def _moved(state: State) -> Change | None:
 def _tightens(state: State, moved: Move) -> bool:
     """Whether what pods did may stop something that passed; and which rights are only noted."""
     world, placed, found = state.world, state.desired.placed, False
-    for address in moved.lost.keys() - world.holders.keys():
-        lost = moved.lost[address]
-        if any(value is not None for value in lost.values()):
+    for address, lost in moved.lost.items():
+        if address in world.holders:
+            found = True
+            state.ghosts.pop(address, None)
+        elif any(value is not None for value in lost.values()):
             found = True  # a pod of this node: what it still sends is nobody's
         else:
             state.ghosts[address] = state.ghosts.get(address, frozenset()) | frozenset(lost)
-    for address in moved.lost.keys() & world.holders.keys():
-        found = True
-        state.ghosts.pop(address, None)
     for address in [one for one in state.dirty if one in state.ghosts and one in world.holders]:
         found |= bool(state.ghosts.pop(address) - placed.get(address, {}).keys())
     if not state.desired.options.interface_prefix:

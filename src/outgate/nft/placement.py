@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from outgate.model import Pod
+from outgate.model import Operator, Pod
+from outgate.model.labels import Labels
 from outgate.nft.classes import Classes
 from outgate.nft.frame import DISPATCHES, LINKS, UNKNOWN
 from outgate.nft.members import Members, PeerMembers, PortMembers
 from outgate.nft.objects import Judgement, SetKey, goto
 from outgate.packets import Address, AddressSet
-from outgate.policy import BlockMatch, Policies
+from outgate.policy import BlockMatch, PodMatch, Policies
 
 __all__ = ["Elements", "Share", "Shares", "local_elements"]
 
@@ -51,59 +52,104 @@ class Share:
         return ((value, value), *self.rest)
 
 
+class _Index:
+    """Peer sets that some pods may be in, found by one label that a pod must have for it."""
+
+    def __init__(self) -> None:
+        self._by_label: dict[tuple[str, str], list[tuple[str, Members]]] = {}
+        self._rest: list[tuple[str, Members]] = []
+
+    def add(self, name: str, members: Members) -> None:
+        """Take a set up, under what its selector asks for first: any of some values of a key."""
+        peer = members.peer
+        if isinstance(peer, PodMatch):
+            for one in peer.pods.requirements:
+                if one.operator is Operator.IN:
+                    for value in one.values:
+                        self._by_label.setdefault((one.key, value), []).append((name, members))
+                    return
+        self._rest.append((name, members))
+
+    def candidates(self, labels: Labels) -> Iterator[tuple[str, Members]]:
+        """The sets whose selector asks for a label that is there, or for none."""
+        yield from self._rest
+        if self._by_label:
+            for label in labels.items():
+                yield from self._by_label.get(label, ())
+
+
 class Shares:
-    """For kinds of pods, the peer sets that they are in, under one state of the policies and namespaces."""
+    """For kinds of pods, the peer sets that they are in, under one state of the policies and namespaces.
+
+    Selectors are kept by namespace, then by a label that they ask for, so that a pod is held against the few that may
+    be for it: most selectors name one application of one namespace.
+    """
 
     def __init__(self, policies: Policies, members: Mapping[str, Members]) -> None:
         self._policies = policies
         self._members = members
-        self._met: dict[str, tuple[tuple[str, Members], ...]] = {}
+        self._met: dict[str, _Index] = {}
+        self._own: dict[str, list[tuple[str, Members]]] = {}
+        """Those of selectors for the policy's own namespace, by that."""
+        self._anywhere: list[tuple[str, Members]] = []
+        for name in members:
+            self._sort(name)
 
     def of(self, pod: Pod, names: Iterable[str] | None = None) -> tuple[Share, ...]:
         """The shares of a pod by its namespace, labels and ports; of these sets alone, where they are named."""
         if pod.host_network and not self._policies.profile.host_network_selected:
             return ()
+        labels = self._policies.selection.visible(pod)
         if names is None:
-            some: Iterable[tuple[str, Members]] = self._in_namespace(pod.namespace)
+            some: Iterable[tuple[str, Members]] = self._in_namespace(pod.namespace).candidates(labels)
         else:
             some = ((name, self._members[name]) for name in names)
             some = (one for one in some if self._meets(one[1], pod.namespace))
-        return tuple(share for name, members in some for share in self._shares(name, members, pod))
+        return tuple(share for name, members in some for share in self._shares(name, members, pod, labels))
 
     def learn(self, names: Iterable[str]) -> None:
         """Take account of peer sets that have been made since."""
-        for namespace, met in self._met.items():
-            new = ((name, self._members[name]) for name in names)
-            self._met[namespace] = (*met, *(one for one in new if self._meets(one[1], namespace)))
+        for name in names:
+            self._sort(name)
+            for namespace, met in self._met.items():
+                if self._meets(self._members[name], namespace):
+                    met.add(name, self._members[name])
 
-    def _in_namespace(self, namespace: str) -> tuple[tuple[str, Members], ...]:
-        """The peer sets that a pod of a namespace may be in. Most selectors are for one namespace."""
+    def _sort(self, name: str) -> None:
+        members = self._members[name]
+        peer = members.peer
+        if isinstance(peer, PodMatch) and peer.namespaces is None:
+            self._own.setdefault(peer.namespace or "", []).append((name, members))
+        else:
+            self._anywhere.append((name, members))
+
+    def _in_namespace(self, namespace: str) -> _Index:
+        """The peer sets that a pod of a namespace may be in."""
         found = self._met.get(namespace)
         if found is None:
-            many = self._members.items()
-            found = self._met[namespace] = tuple(one for one in many if self._meets(one[1], namespace))
+            found = self._met[namespace] = _Index()
+            for name, members in (*self._own.get(namespace, ()), *self._anywhere):
+                if self._meets(members, namespace):
+                    found.add(name, members)
         return found
 
     def _meets(self, members: Members, namespace: str) -> bool:
         peer = members.peer
-        if peer is None or isinstance(peer, BlockMatch):
+        if not isinstance(peer, PodMatch):
             return True
         if peer.namespaces is None:
             return peer.namespace == namespace
         return peer.namespaces.matches(self._policies.snapshot.namespace(namespace).labels)
 
-    def _shares(self, name: str, members: Members, pod: Pod) -> Iterator[Share]:
+    def _shares(self, name: str, members: Members, pod: Pod, labels: Labels) -> Iterator[Share]:
         peer = members.peer
-        within = self._policies.selection.addresses(peer) if isinstance(peer, BlockMatch) else None
-        chosen = (
-            peer is None or isinstance(peer, BlockMatch) or peer.pods.matches(self._policies.selection.visible(pod))
-        )
-        if not chosen:
+        if isinstance(peer, PodMatch) and not peer.pods.matches(labels):
             return
         match members:
             case PeerMembers(family=family):
                 yield Share(name, family)
             case PortMembers(port=port, family=family):
+                within = self._policies.selection.addresses(peer) if isinstance(peer, BlockMatch) else None
                 wanted = port.name, port.protocol.name
                 numbers = {one.port for one in pod.ports if (one.name, one.protocol) == wanted}
                 protocol = (int(port.protocol), int(port.protocol))
