@@ -163,8 +163,11 @@ class _Frame:
 
 
 def _link_check(options: Options) -> Iterator[Chain]:
-    """Identity is interface and address together: what else comes in on a pod's link is dropped."""
-    fate = RETURN if options.passive else DROP
+    """Identity is interface and address together: what else comes in on a pod's link is dropped.
+
+    A pod that may talk before it is known has no address yet, so where that is chosen it is counted alone.
+    """
+    fate = RETURN if options.passive or options.open_at_birth else DROP
     yield Chain(
         "spoof",
         (

@@ -187,6 +187,16 @@ class Farm:
                 if one.pipe in ready:
                     one.read()
 
+    def server_up(self) -> None:
+        """The API server comes back, where it was: in the world."""
+        with self.stage.enter(self.stage.world):
+            self.server.up()
+
+    def settled(self) -> Farm:
+        """The farm, once it has settled."""
+        self.settle()
+        return self
+
     # ---- packets -----------------------------------------------------------------------------------------------------
 
     def box(self, path: str) -> Box:
@@ -243,6 +253,12 @@ class Farm:
                 if self.dropped() > before:
                     return False
             raise AssertionError(f"{source} to {target}: neither arrived nor counted")
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Ask until it is so. What is asked for happens by itself and tells nobody: a counter of the kernel's."""
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < deadline, "it never was so"
 
     def dropped(self) -> int:
         """How many packets all nodes have dropped."""

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from outgate.testing import Manifest, namespace, node, pod, policy
+from tests.lab.agent.cast import CLUSTER, deny
 from tests.lab.agent.farm import Farm, grow
 
 pytestmark = pytest.mark.kernel
-
-CLUSTER: list[Manifest] = [
-    node("n1", ["192.168.5.1", "fd00:5::1"]),
-    node("n2", ["192.168.5.2", "fd00:5::2"]),
-    namespace("a", team="red"),
-    namespace("b", team="blue"),
-    pod("a/one", ["10.1.0.10", "fd00:1::10"], on="n1", app="one"),
-    pod("a/two", ["10.1.0.11", "fd00:1::11"], on="n1", app="two"),
-    pod("b/three", ["10.1.1.10", "fd00:1:1::10"], on="n2", app="three"),
-]
-DENY = policy("a/deny", {"podSelector": {"matchLabels": {"app": "one"}}, "policyTypes": ["Egress"]})
 
 
 def test_a_policy_reaches_the_kernel_of_the_node() -> None:
@@ -26,7 +15,7 @@ def test_a_policy_reaches_the_kernel_of_the_node() -> None:
 
     def check(farm: Farm) -> None:
         assert farm.passes("a/one", "b/three", 7000)
-        farm.server.put(DENY)
+        farm.server.put(deny())
         farm.settle()
         assert not farm.passes("a/one", "b/three", 7000)
         assert not farm.passes("a/one", "a/two", 7000, family=6)
