@@ -19,7 +19,7 @@ WORKERS := -n auto --maxprocesses 4 --dist worksteal
 .PHONY: help
 help: ## list the targets
 	@printf 'make TARGET, where TARGET is one of:\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## build the example cluster in network namespaces, enforce its policies, send real packets, compare
@@ -63,6 +63,10 @@ docs: ## write the pages of docs/checks anew, from the checks themselves
 	@for rule in $$($(BIN)/outgate explain -o json | sed -n 's/^ *"name": "\(.*\)",$$/\1/p'); do \
 		$(BIN)/outgate explain -o markdown "$$rule" > "docs/checks/$$rule.md"; \
 	done
+
+.PHONY: manifests
+manifests: ## write deploy/kustomize/install.yaml anew, from its base
+	scripts/install-manifest.sh > deploy/kustomize/install.yaml
 
 .PHONY: bench
 bench: ## the benchmarks (docs/performance.md says how to read them)
