@@ -128,7 +128,8 @@ def lint_chart() -> dict[str, Any]:
 
 def _ask(question: Values) -> dict[str, Any]:
     engine = _engine()
-    assert engine.stdin and engine.stdout
+    assert engine.stdin
+    assert engine.stdout
     engine.stdin.write(json.dumps(question) + "\n")
     engine.stdin.flush()
     line = engine.stdout.readline()
@@ -158,7 +159,8 @@ def _start() -> subprocess.Popen[str]:
     )
 
     def end() -> None:
-        assert engine.stdin and engine.stdout
+        assert engine.stdin
+        assert engine.stdout
         engine.stdin.close()
         engine.wait()
         engine.stdout.close()

@@ -1,4 +1,4 @@
-"""The Helm chart: values and schema say the same, what is misspelt is refused, and each value reaches what it is for."""
+"""The Helm chart: values and schema agree, what is misspelt is refused, and each value reaches what it is for."""
 
 from __future__ import annotations
 
@@ -75,7 +75,16 @@ class TestSchema:
             if re.match(r"( {2})?[a-zA-Z]+:( [^ ]|$)", line) and not above.lstrip().startswith("#")
         ]
         # What opens a group is explained by its members; the others are Kubernetes' own words.
-        groups = {"bootUnit:", "cni:", "image:", "events:", "kubernetes:", "serviceAccount:", "rbac:", "serviceMonitor:"}
+        groups = {
+            "bootUnit:",
+            "cni:",
+            "image:",
+            "events:",
+            "kubernetes:",
+            "serviceAccount:",
+            "rbac:",
+            "serviceMonitor:",
+        }
         kubernetes = {"  requests:", "  limits:", "  type: RollingUpdate", "  rollingUpdate:", '  servicePort: ""'}
         assert [line for line in bare if line not in groups | kubernetes | {"dashboards:"}] == []
 
@@ -172,7 +181,7 @@ def test_settings_reach_the_agent(values: dict[str, Any]) -> None:
     ],
 )
 def test_probes_ask_where_the_agent_listens(listen: str, host: str | None, port: int | None) -> None:
-    """kubelet asks a pod's address unless told otherwise, and on the loopback nobody would answer there."""
+    """A kubelet asks a pod's address unless told otherwise, and nobody would answer there."""
     (agent,) = render({"listen": listen}).daemonset()["containers"]
     probes = {name: agent[name]["httpGet"] for name in agent if name.endswith("Probe")}
     if port is None:

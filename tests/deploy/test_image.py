@@ -1,7 +1,7 @@
 """The image: every COPY has its source, every package its hash, and the steps make a command that runs.
 
-No image can be built without a daemon and a registry, so the steps are looked at here and done as far as they go without
-either; the workflow of deploy/e2e builds the image itself.
+No image can be built without a daemon and a registry, so the steps are looked at here and done as far as they go
+without either; the end-to-end workflow builds the image itself.
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ def test_the_lock_has_all_that_runs_and_nothing_that_builds() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project.get("optional-dependencies", {}).get("agent", [])]
     for name in image:
-        wanted += [one for one in importlib.metadata.requires(name) or [] if "extra ==" not in one and "win32" not in one]
+        wanted += [
+            one for one in importlib.metadata.requires(name) or [] if "extra ==" not in one and "win32" not in one
+        ]
     needed = {re.split(r"[^A-Za-z0-9._-]", one, maxsplit=1)[0].lower().replace("_", "-") for one in wanted}
     needed -= {"colorama"}  # click's, for Windows
     assert needed <= set(image)
@@ -155,7 +157,13 @@ def test_the_steps_make_a_command(tmp_path: Path) -> None:
 
     def python(*arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            arguments, cwd=tmp_path, env={**offline, **environment}, capture_output=True, text=True, check=False, timeout=170
+            arguments,
+            cwd=tmp_path,
+            env={**offline, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=170,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -170,11 +178,15 @@ def test_the_steps_make_a_command(tmp_path: Path) -> None:
     interpreter = str(tmp_path / "opt" / "bin" / "python")
     python(*pip, "--python", interpreter, "install", "-q", "--no-index", "--no-deps", str(wheel))
     # The locked packages are those of the tests' own environment; the next test installs them from the lock.
-    around = str(Path(importlib.metadata.distribution("click").locate_file("")))
+    around = str(importlib.metadata.distribution("click").locate_file(""))
     entry = [one.text for one in instructions() if one.name == "ENTRYPOINT"]
     assert entry == ['["outgate"]']
-    assert python(str(tmp_path / "opt" / "bin" / "outgate"), "--version", PYTHONPATH=around) == f"outgate {__version__}\n"
-    found = python(interpreter, "-c", "import importlib.util as u; print(u.find_spec('pip'), u.find_spec('setuptools'))")
+    assert (
+        python(str(tmp_path / "opt" / "bin" / "outgate"), "--version", PYTHONPATH=around) == f"outgate {__version__}\n"
+    )
+    found = python(
+        interpreter, "-c", "import importlib.util as u; print(u.find_spec('pip'), u.find_spec('setuptools'))"
+    )
     assert found == "None None\n"
 
 

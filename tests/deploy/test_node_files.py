@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import render
+from tests.deploy.chart import containers, render
 from tests.deploy.contract import NODE_FILES
 
 EVERYTHING = {"bootUnit": {"install": True}, "cni": {"install": True}}
@@ -22,7 +22,8 @@ EVERYTHING = {"bootUnit": {"install": True}, "cni": {"install": True}}
 def container(name: str, **values: Any) -> dict[str, Any]:
     """One container of the DaemonSet."""
     pod = render({**EVERYTHING, **values}).daemonset()
-    (found,) = [one for one in [*pod["initContainers"], *pod["containers"]] if one["name"] == name]
+    found: dict[str, Any]
+    (found,) = [one for one in containers(pod) if one["name"] == name]
     return found
 
 
@@ -118,7 +119,11 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     def verdict(text: str) -> list[str]:
         path.write_text(text)
         done = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False, timeout=60
+            ["systemd-analyze", "verify", "--man=no", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         # Others' units are others' affair; a machine without systemd as process 1 says so, too.
         return [line for line in done.stderr.splitlines() if "outgate-boot" in line]

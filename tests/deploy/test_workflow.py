@@ -1,7 +1,7 @@
 """The end-to-end workflow, which only kind can run: what can be known of it without kind.
 
-Its files and options exist, its scripts are sound, it cannot pass by accident, and the verdicts that it expects are those
-of the model. The scripts are run here against a kubectl that plays the cluster.
+Its files and options exist, its scripts are sound, it cannot pass by accident, and the verdicts that it expects are
+those of the model. The scripts are run here against a kubectl that plays the cluster.
 """
 
 from __future__ import annotations

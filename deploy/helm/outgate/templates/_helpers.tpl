@@ -24,6 +24,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: agent
 {{- end -}}
 
+{{/* The pod of `helm test` is no agent, and nothing that selects agents may take it for one. */}}
+{{- define "outgate.testLabels" -}}
+app.kubernetes.io/name: {{ include "outgate.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{- end -}}
+
 {{- define "outgate.labels" -}}
 {{ include "outgate.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
