@@ -42,7 +42,8 @@ RUN tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir wh
 FROM ${BASE}
 
 # nft loads rulesets (policy changes), ip is for whoever looks at a node. python3 without python3-venv has no pip, and
-# no ensurepip that could bring one.
+# no ensurepip that could bring one. No certificates of public authorities: a cluster brings its own. Versions are not
+# pinned, because within a stable release of Debian what changes is what was mended.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends iproute2 nftables python3 \
     && rm -rf /var/lib/apt/lists/*

@@ -76,7 +76,7 @@ class Release(NamedTuple):
     def objects(self) -> list[dict[str, Any]]:
         """Every object, in the order of the templates."""
         manifests = [text for name, text in sorted(self.files.items()) if name.endswith(".yaml")]
-        return [item for text in manifests for item in yaml.safe_load_all(text) if item]
+        return [item for text in manifests for item in yaml.load_all(text, yaml.CSafeLoader) if item]
 
     def of(self, kind: str) -> dict[str, Any]:
         """The one object of this kind."""

@@ -6,6 +6,7 @@ those of the model. The scripts are run here against a kubectl that plays the cl
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -188,6 +189,55 @@ def test_counting_can_fail(answer: str, code: int, tmp_path: Path) -> None:
     """No packet counted, or no answer from an agent."""
     done = play("counted.sh", "outgate_denied_packets_total", answer=answer, folder=tmp_path)
     assert done.returncode == code, done.stderr
+
+
+NODES = "node-a 10.244.0.0/24 192.0.2.1\\nnode-b 10.244.1.0/24 192.0.2.2\\nnode-c 10.244.2.0/24 192.0.2.3\\n"
+
+# A docker that writes down what it was asked, and what came in, and does nothing.
+DOCKER = """#!/bin/sh
+echo "$@" >> {log}
+[ "$2" != -i ] || cat > {folder}/$3.json
+"""
+
+
+def network(folder: Path, nodes: str) -> subprocess.CompletedProcess[str]:
+    """Run network.sh against nodes that are only written down."""
+    for name, text in {
+        "kubectl": f"#!/bin/sh\nprintf '{nodes}'\n",
+        "docker": DOCKER.format(log=folder / "log", folder=folder),
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [str(E2E / "network.sh")],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_network_routes_each_node_to_each_other(tmp_path: Path) -> None:
+    """One route for each other node, an address range of its own, and the file that makes a node ready comes last."""
+    assert network(tmp_path, NODES).returncode == 0
+    log = (tmp_path / "log").read_text().splitlines()
+    for node, others in {"a": "12", "b": "02", "c": "01"}.items():
+        mine = [line for line in log if f"node-{node} " in line]
+        routes = [line for line in mine if "ip route" in line]
+        assert {line.split("route ")[1] for line in routes} == {
+            f"replace 10.244.{other}.0/24 via 192.0.2.{int(other) + 1}" for other in others
+        }
+        assert "10-e2e.conflist" in mine[-1]
+        plugins = json.loads((tmp_path / f"node-{node}.json").read_text())["plugins"]
+        assert plugins[0]["ipam"]["ranges"] == [[{"subnet": f"10.244.{'abc'.index(node)}.0/24"}]]
+
+
+@pytest.mark.parametrize("nodes", ["", "node-a 10.244.0.0/24 192.0.2.1\\n"])
+def test_a_network_of_one_is_refused(nodes: str, tmp_path: Path) -> None:
+    """Where kubectl lists nothing, nothing must look done."""
+    assert network(tmp_path, nodes).returncode != 0
 
 
 def test_the_metric_is_found_in_the_text() -> None:
