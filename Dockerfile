@@ -38,6 +38,10 @@ COPY src src
 RUN tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir wheels . \
     && tools/bin/pip --python /opt/outgate/bin/python install --no-index --no-deps wheels/outgate-*.whl
 
+# The CNI plugin as the file that it is. What pip puts on the path under its name calls the environment's Python, and on
+# the node, where the container runtime calls the plugin, there is no such environment.
+RUN install -D -m 0755 src/outgate/agent/plugin.py /opt/outgate/libexec/outgate-cni
+
 # ---------------------------------------------------------------------------------------------------------------------
 FROM ${BASE}
 
@@ -51,7 +55,7 @@ RUN apt-get update \
 # The environment with Outgate, byte-compiled by pip: the root file system is read-only when the agent runs.
 COPY --from=build /opt/outgate /opt/outgate
 
-# `outgate` and `outgate-cni` by name; no attempt to write .pyc files; log lines at once, not when a buffer is full.
+# `outgate` by name; no attempt to write .pyc files; log lines at once, not when a buffer is full.
 ENV PATH=/opt/outgate/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

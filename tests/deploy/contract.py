@@ -34,7 +34,7 @@ AGENT_RUN = {
 }
 """The options of `outgate agent run`."""
 
-NODE_FILES = {"ruleset": "/var/lib/outgate/ruleset.nft", "plugin": "/opt/outgate/bin/outgate-cni"}
+NODE_FILES = {"ruleset": "/var/lib/outgate/ruleset.nft", "plugin": "/opt/outgate/libexec/outgate-cni"}
 """The saved ruleset, which a boot unit loads with nothing but `nft -f`; and the CNI plugin in the image."""
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from outgate import __version__
+from tests.deploy.contract import NODE_FILES
 from tests.house.sources import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -117,6 +118,20 @@ def test_the_end_image_has_no_tools_to_build_with() -> None:
     assert "pip" not in re.sub(r"^#.*\n", "", end, flags=re.MULTILINE)
 
 
+def test_the_plugin_is_a_file_that_stands_alone() -> None:
+    """It runs on the node: its first line must find a Python there, and it may import nothing that the node lacks."""
+    (call,) = [command for command in commands() if command[0] == "install"]
+    source, target = call[-2:]
+    assert target == NODE_FILES["plugin"]
+    if not (ROOT / source).exists():
+        pytest.skip(f"{source} is not there yet")
+    text = (ROOT / source).read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env python3\n")
+    imported = re.findall(r"^\s*(?:from|import) ([a-z_]+)", text, re.MULTILINE)
+    assert "json" in imported
+    assert set(imported) <= sys.stdlib_module_names
+
+
 def test_bases_are_named_and_open_to_mirrors() -> None:
     """A plain name and tag, once, that a build argument replaces; never the latest of anything."""
     stages = [one.text for one in instructions() if one.name == "FROM"]
@@ -137,7 +152,7 @@ def test_labels_are_those_of_the_specification() -> None:
 def test_the_lock_has_all_that_runs_and_nothing_that_builds() -> None:
     """Everything that the packages of the image need is in the lock, in the versions that the tests run with."""
     image, run = locked("image.txt"), locked("run.txt")
-    assert image.items() <= run.items()
+    assert [name for name in image if name in run and run[name] != image[name]] == []
     assert not {"hatchling", "editables"} & set(image)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project.get("optional-dependencies", {}).get("agent", [])]

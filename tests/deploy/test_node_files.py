@@ -93,7 +93,7 @@ def test_the_plugin_is_replaced_whole(tmp_path: Path) -> None:
     (image / "outgate-cni").write_text("new")
     (node / "outgate-cni").write_text("old")
     with (node / "outgate-cni").open() as before:
-        run(container("cni-plugin"), node, source=("/opt/outgate/bin", image))
+        run(container("cni-plugin"), node, source=("/opt/outgate/libexec", image))
         assert before.read() == "old"
     assert (node / "outgate-cni").read_text() == "new"
     assert (node / "outgate-cni").stat().st_mode & 0o777 == 0o755

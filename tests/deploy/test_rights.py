@@ -36,7 +36,7 @@ NET_ADMIN = {**CONFINED, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}
 # Container: what it may do, and what of the node it sees and may write.
 MAY = {
     "agent": (NET_ADMIN, {"/var/lib/outgate": "rw", "/run/outgate": "rw"}),
-    "boot": (NET_ADMIN, {"/var/lib/outgate": "ro"}),
+    "boot": (NET_ADMIN, {"/var/lib/outgate": "rw"}),
     "uninstall": (NET_ADMIN, {"/var/lib/outgate": "rw", "/run/outgate": "rw"}),
     "boot-unit": (CONFINED, {"/etc/systemd/system": "rw"}),
     "remove-boot-unit": (CONFINED, {"/etc/systemd/system": "rw"}),

@@ -117,7 +117,10 @@ httpGet:
   port: metrics
 {{- end -}}
 
-{{/* The rules of before the reboot, or of before this pod, ahead of everything that asks the API server. */}}
+{{/*
+The rules of before the reboot, ahead of everything that asks the API server. It may write the state, since a file that
+cannot be used is set aside.
+*/}}
 {{- define "outgate.bootContainer" -}}
 - name: boot
   {{- include "outgate.imageOf" . | nindent 2 }}
@@ -127,7 +130,6 @@ httpGet:
   volumeMounts:
     - name: state
       mountPath: /var/lib/outgate
-      readOnly: true
 {{- end -}}
 
 {{- define "outgate.uninstallContainer" -}}
@@ -205,7 +207,7 @@ rm -f /host/multi-user.target.wants/outgate-boot.service /host/outgate-boot.serv
   command: [/bin/sh, -ec]
   args:
     - |
-      cp /opt/outgate/bin/outgate-cni /host/.outgate-cni.new
+      cp /opt/outgate/libexec/outgate-cni /host/.outgate-cni.new
       chmod 0755 /host/.outgate-cni.new
       mv -f /host/.outgate-cni.new /host/outgate-cni
   securityContext:
