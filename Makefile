@@ -19,7 +19,7 @@ WORKERS := -n auto --maxprocesses 4 --dist worksteal
 .PHONY: help
 help: ## list the targets
 	@printf 'make TARGET, where TARGET is one of:\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## build the example cluster in network namespaces, enforce its policies, send real packets, compare
@@ -64,6 +64,10 @@ docs: ## write the pages of docs/checks anew, from the checks themselves
 		$(BIN)/outgate explain -o markdown "$$rule" > "docs/checks/$$rule.md"; \
 	done
 
+.PHONY: manifests
+manifests: ## write deploy/kustomize/install.yaml anew, from its base
+	scripts/install-manifest.sh > deploy/kustomize/install.yaml
+
 .PHONY: bench
 bench: ## the benchmarks (docs/performance.md says how to read them)
 	@scripts/setup.sh run --kernel
@@ -82,6 +86,7 @@ UV_COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version
 .PHONY: lock
 lock: ## resolve pyproject.toml into requirements/*.txt
 	$(UV_COMPILE) --group build -o requirements/run.txt
+	$(UV_COMPILE) -c requirements/run.txt -o requirements/image.txt
 	$(UV_COMPILE) --group build --group dev -c requirements/run.txt -o requirements/dev.txt
 
 .PHONY: clean

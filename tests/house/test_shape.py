@@ -13,7 +13,7 @@ LONGEST_FILE = 500
 LONGEST_FUNCTION = 80
 
 # What no person writes, or reads from top to bottom.
-GENERATED = {"requirements/dev.txt", "requirements/run.txt"}
+GENERATED = {"requirements/dev.txt", "requirements/image.txt", "requirements/run.txt"}
 PROSE = {".md", ".json", ".jsonl", ".svg", ".png", ".html"}
 
 
