@@ -103,6 +103,8 @@ class Registry:
     members: dict[str, Members] = field(default_factory=dict)
     """Name of a peer set → who is in it."""
     _used: set[str] = field(default_factory=set)
+    _named: dict[tuple[object, ...], tuple[object, str]] = field(default_factory=dict)
+    """Names that were made already, by the identity of what they stand for, which is kept beside them."""
 
     def recording(self) -> set[str]:
         """A new, empty set, which from now on gets the name of whatever is made or found."""
@@ -139,11 +141,20 @@ class Registry:
         """The way to the chain that stands for one policy rule: count, and go back to be judged further."""
         origin = rule.origin
         policy = (origin.api_version, origin.kind, origin.namespace, origin.name)
-        name = named("r", (*policy, origin.direction.value, str(origin.rule)))
+        name = self.name("r", rule, lambda: (*policy, origin.direction.value, str(origin.rule)))
         return goto(self.add_named(name, lambda: self._allowing(name, f"{origin.kind} {origin}")))
+
+    def name(self, prefix: str, thing: object, parts: Callable[[], Iterable[str]], *more: object) -> str:
+        """The name of a thing, hashed once: a rule or a peer, which lives as long as the policies that it is of."""
+        key = (prefix, id(thing), *more)
+        found = self._named.get(key)
+        if found is None:
+            found = self._named[key] = thing, named(prefix, parts())
+        return found[1]
 
     def keep(self, names: Collection[str]) -> None:
         """Forget every object but these."""
+        self._named.clear()
         for many in (self.chains, self.sets, self.members):
             for name in many.keys() - names:
                 del many[name]
@@ -236,7 +247,8 @@ def _peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registr
         mine = (one for pod in pods for one in pod.addresses if one.version == family)
         return {((value, value),): None for value in sorted(int(one) for one in mine if one not in contested)}
 
-    return registry.add_members(named(f"p{family}", ("pods", repr(peer))), PeerMembers(peer, family), elements)
+    name = registry.name(f"p{family}", peer, lambda: ("pods", repr(peer)))
+    return registry.add_members(name, PeerMembers(peer, family), elements)
 
 
 def _named_port_set(
@@ -252,7 +264,7 @@ def _named_port_set(
             if address.version == family
         }
 
-    name = named(f"n{family}", ("named port", repr(peer), repr(port)))
+    name = registry.name(f"n{family}", peer, lambda: ("named port", repr(peer), repr(port)), port)
     return registry.add_members(name, PortMembers(peer, port, family), elements)
 
 
