@@ -231,10 +231,21 @@ def _elements(command: Command, part: NftSet, kind: int, flags: int) -> Iterator
 def _element(key: bytes, value: Judgement | None, part: NftSet, *, with_data: bool) -> bytes:
     if (value is not None) != part.is_map:
         raise ValueError(f"element of {part.name}: only maps have verdicts, and theirs always")
-    packed = attribute(1 | NESTED, attribute(1, key))
-    if with_data and value is not None:
-        packed += attribute(2 | NESTED, _verdict(value))
-    return attribute(1 | NESTED, packed)
+    data = _data(value) if with_data and value is not None else b""
+    return _frame(len(key), len(data)) + key + bytes(-len(key) % 4) + data
+
+
+@lru_cache(maxsize=64)
+def _frame(key: int, data: int) -> bytes:
+    """The three headers before a key: element { key { value; they hold lengths and nothing else that changes."""
+    filled = (key + 3) & ~3
+    return struct.pack("=6H", 12 + filled + data, 1 | NESTED, 8 + filled, 1 | NESTED, 4 + key, 1)
+
+
+@lru_cache(maxsize=4096)
+def _data(value: Judgement) -> bytes:
+    """NFTA_SET_ELEM_DATA."""
+    return attribute(2 | NESTED, _verdict(value))
 
 
 def _key(kinds: Sequence[KeyType], key: SetKey) -> bytes:
