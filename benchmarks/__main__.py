@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--only kernel|analysis] [--rounds N] [-o json|markdown]``: the benchmarks, as tables.
+"""``python -m benchmarks [--only kernel|analysis|doors] [--rounds N] [-o json|markdown]``: the benchmarks, as tables.
 
 The kernel part needs what `outgate lab` needs: nftables, iproute2, and root or user namespaces. Everything in it
 happens in namespaces that vanish with the process. The analysis part needs ordinary processes alone, 3 GB of memory,
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks import document, kernel
+from benchmarks import document, doors, kernel
 from benchmarks.analysis import FULL, QUICK, Bench
 from benchmarks.cluster import Shape, generate
 from benchmarks.tables import Row, markdown, print_table
@@ -37,7 +37,7 @@ _DOCS = Path(__file__).parents[1] / "docs"
 def main() -> int:
     """Parse the few options, run, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=("kernel", "analysis"), help="one part, and not both")
+    parser.add_argument("--only", choices=("kernel", "analysis", "doors"), help="one part, and not all")
     parser.add_argument("--rounds", type=int, help="how often each variant is measured (default 5; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="analysis at a tenth of the size: does it all run?")
     parser.add_argument("-o", "--output", choices=("text", "json", "markdown"), default="text")
@@ -45,17 +45,17 @@ def main() -> int:
         "--write", action="store_true", help="put tables and drawings of the analysis part into docs/performance.md"
     )
     chosen = parser.parse_args()
-    if chosen.write and (chosen.quick or chosen.only == "kernel"):
+    if chosen.write and (chosen.quick or chosen.only in ("kernel", "doors")):
         parser.error("--write takes the full analysis part")
     rounds = chosen.rounds or (1 if chosen.quick else 5)
     tables: Tables = {}
-    if chosen.only != "kernel":
+    if chosen.only in (None, "analysis"):
         tables = _analysis(rounds, quick=chosen.quick, write=chosen.write)
     if chosen.only == "analysis":
         return _print(_machine(), tables, rounds, chosen.output)
     # Analysis comes first and is taken along: what happens in the lab is printed there.
     machine = f"{_machine()}, {process.run(('nft', '--version')).stdout.strip()}"
-    return run_in_lab(lambda: _print(machine, {**tables, **_kernel(rounds)}, rounds, chosen.output))
+    return run_in_lab(lambda: _print(machine, {**tables, **_in_lab(chosen.only, rounds)}, rounds, chosen.output))
 
 
 def _print(machine: str, tables: Tables, rounds: int, output: str) -> int:
@@ -93,6 +93,12 @@ def _analysis(rounds: int, *, quick: bool, write: bool) -> Tables:
     if write:
         document.write(_DOCS, tables, by_pods, by_kinds)
     return tables
+
+
+def _in_lab(only: str | None, rounds: int) -> Tables:
+    """What needs namespaces: how elements are changed, and unless that alone was asked for, the packets."""
+    changed = {"changing elements, 10 000 intervals beside them": doors.measure(rounds)} if only != "kernel" else {}
+    return {**changed, **(_kernel(rounds) if only != "doors" else {})}
 
 
 def _kernel(rounds: int) -> Tables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 
 import pytest
@@ -194,3 +195,17 @@ def test_keys_of_another_length_are_not_read() -> None:
     (piece,) = encode(Transaction((AddElements(replace(S4, elements={((1, 1),): None})),)))
     with pytest.raises(ValueError, match="a key of 4 bytes, where 2 were declared"):
         list(read_elements(piece.body, replace(S4, key=(KeyType.INET_SERVICE,))))
+
+
+def test_verdicts_of_no_map_of_ours_are_not_read() -> None:
+    """Somebody's map may lead to a queue, and a key without a verdict to nowhere: neither is a drop."""
+    declared = replace(S4, is_map=True)
+    (piece,) = encode(Transaction((AddElements(replace(declared, elements={((9, 9),): ACCEPT})),)))
+    accept = struct.pack(">i", 1)
+    assert piece.body.count(accept) == 1
+    for code in (3, -1):
+        with pytest.raises(ValueError, match=f"no verdict of a map: {code}"):
+            list(read_elements(piece.body.replace(accept, struct.pack(">i", code)), declared))
+    (bare,) = encode(Transaction((AddElements(replace(S4, elements={((1, 1),): None})),)))
+    with pytest.raises(ValueError, match="no verdict of a map: None"):
+        list(read_elements(bare.body, declared))

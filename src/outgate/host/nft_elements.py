@@ -108,7 +108,7 @@ class ElementDoor:
         The kernel goes on with a dump by *counting* what it has told already (net/netfilter/nf_tables_api.c,
         `nf_tables_dump_set`, ``iter.skip``). While a hash table that has just grown is being rehashed, that tells some
         elements twice and others never, and says nothing of it: right after 100 000 elements were added, a quarter
-        has been seen missing (of `nft list` too). Twice is what can be seen, so then it is read again.
+        has been seen missing (`nft list` misses them as well). Twice is what can be seen, so then it is read again.
 
         Raises:
             ValueError: it has intervals, or is not as declared.

@@ -231,10 +231,21 @@ def _elements(command: Command, part: NftSet, kind: int, flags: int) -> Iterator
 def _element(key: bytes, value: Judgement | None, part: NftSet, *, with_data: bool) -> bytes:
     if (value is not None) != part.is_map:
         raise ValueError(f"element of {part.name}: only maps have verdicts, and theirs always")
-    packed = attribute(1 | NESTED, attribute(1, key))
-    if with_data and value is not None:
-        packed += attribute(2 | NESTED, _verdict(value))
-    return attribute(1 | NESTED, packed)
+    data = _data(value) if with_data and value is not None else b""
+    return _frame(len(key), len(data)) + key + bytes(-len(key) % 4) + data
+
+
+@lru_cache(maxsize=64)
+def _frame(key: int, data: int) -> bytes:
+    """The three headers before a key: element { key { value; they hold lengths and nothing else that changes."""
+    filled = (key + 3) & ~3
+    return struct.pack("=6H", 12 + filled + data, 1 | NESTED, 8 + filled, 1 | NESTED, 4 + key, 1)
+
+
+@lru_cache(maxsize=4096)
+def _data(value: Judgement) -> bytes:
+    """NFTA_SET_ELEM_DATA."""
+    return attribute(2 | NESTED, _verdict(value))
 
 
 def _key(kinds: Sequence[KeyType], key: SetKey) -> bytes:
@@ -283,39 +294,43 @@ _OURS = _GENMSG.pack(INET, 0, 0) + _named(1, Ruleset().table)
 def read_elements(body: bytes, declaration: NftSet) -> Iterator[tuple[SetKey, Judgement | None]]:
     """The elements that an answer to `set_request` holds. Raises ValueError where they are not as declared."""
     widths = [_WIDTHS[one] for one in declaration.key]
-    names = [one is KeyType.IFNAME for one in declaration.key]
+    expected = widths[0] if len(widths) == 1 else sum((width + 3) & ~3 for width in widths)
+    places: list[tuple[int, int, bool]] = []
+    at = 0
+    for one, width in zip(declaration.key, widths, strict=True):
+        places.append((at, at + width, one is KeyType.IFNAME))
+        at += (width + 3) & ~3
+    # How the kernel has been seen to begin an element: its key, whose value comes first. All else is looked through.
+    usual = struct.pack("=4H", 8 + (expected + 3 & ~3), 1, 4 + expected, 1)
     for kind, payload in each_attribute(attributes(body, GENMSG_LENGTH).get(3, b"")):
         if kind != 1:
             continue
-        found = attributes(payload)
-        raw = attributes(found.get(1, b"")).get(1, b"")
-        key = _read_key(raw, widths, names)
-        yield key, _read_verdict(attributes(found.get(2, b"")).get(2, b"")) if declaration.is_map else None
+        found = None if payload.startswith(usual) and not declaration.is_map else attributes(payload)
+        raw = payload[8 : 8 + expected] if found is None else attributes(found.get(1, b"")).get(1, b"")
+        if len(raw) != expected:
+            raise ValueError(f"a key of {len(raw)} bytes, where {expected} were declared")
+        key: list[KeyPart] = []
+        for begin, end, is_name in places:
+            part = raw[begin:end]
+            number = int.from_bytes(part, "big")
+            key.append(text(part) if is_name else (number, number))
+        yield tuple(key), None if found is None or not declaration.is_map else _read_verdict(found)
 
 
-def _read_key(raw: bytes, widths: Sequence[int], names: Sequence[bool]) -> SetKey:
-    single = len(widths) == 1
-    expected = widths[0] if single else sum((width + 3) & ~3 for width in widths)
-    if len(raw) != expected:
-        raise ValueError(f"a key of {len(raw)} bytes, where {expected} were declared")
-    key: list[KeyPart] = []
-    at = 0
-    for width, is_name in zip(widths, names, strict=True):
-        part = raw[at : at + width]
-        number = int.from_bytes(part, "big")
-        key.append(text(part) if is_name else (number, number))
-        at += (width + 3) & ~3
-    return tuple(key)
+def _read_verdict(element: dict[int, bytes]) -> Judgement:
+    return _judgement(attributes(element.get(2, b"")).get(2, b""))
 
 
-def _read_verdict(raw: bytes) -> Judgement:
+@lru_cache(maxsize=4096)
+def _judgement(raw: bytes) -> Judgement:
+    """NFTA_DATA_VERDICT. Raises ValueError for one that no map of ours has."""
     found = attributes(raw)
-    (code,) = struct.unpack(">i", found[1])
-    if code in _SIMPLE:
+    code = int.from_bytes(found[1], "big", signed=True) if 1 in found else None
+    if code is not None and code in _SIMPLE:
         return _SIMPLE[code]
     if code not in (-3, -4):
-        raise ValueError(f"no verdict {code}")
-    return (jump if code == -3 else goto)(text(found[2]))
+        raise ValueError(f"no verdict of a map: {code}")
+    return (jump if code == -3 else goto)(text(found.get(2, b"")))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
