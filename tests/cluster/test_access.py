@@ -89,10 +89,16 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
     one = access(tmp_path, {"tokenFile": "token"})
     assert one.lasting is False
     assert one.identify().headers["Authorization"] == "Bearer one"
+    stamp = one.stamp()
+    assert one.stamp() == stamp
     token.write_text("two")
+    assert one.stamp() != stamp
     assert one.identify().headers["Authorization"] == "Bearer two"
     token.unlink()
+    assert one.stamp() is None
     assert "users[0].user.tokenFile" in str(failure(one.identify))
+    # What no file says is looked at when it is refused, and not before.
+    assert access(tmp_path, {"token": SECRET}).stamp() is None
 
 
 @pytest.mark.parametrize("token", ["a\r\nX-Other: 1", "a\nb", "é", "a\0"])

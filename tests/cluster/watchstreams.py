@@ -357,6 +357,8 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         faults = self.server.faults
+        # Counted first: once it is sent, somebody may look.
+        self._traffic.bytes += len(data)
         if data and not faults.flowing.is_set():
             if faults.half:
                 self._sock.sendall(data[: len(data) // 2])
@@ -369,7 +371,6 @@ class Exchange:
                 self._sock.sendall(data[i : i + 1])
         else:
             self._sock.sendall(data)
-        self._traffic.bytes += len(data)
 
 
 def _head(code: int, more: Mapping[str, str]) -> bytes:

@@ -191,7 +191,9 @@ class Client:
         connection: Connection | None = None
         try:
             connection, response = self._response(request, self._timeout)
-            body = self._body(response)
+            # An answer that ends with its connection has taken it over, and is the only one that can close it.
+            with response:
+                body = self._body(response)
             self._give_back(connection)
             connection = None
             return Answer(response.status, body, response.getheader("Retry-After") or "")
