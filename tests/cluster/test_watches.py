@@ -158,7 +158,8 @@ def test_the_client_serves_others_meanwhile() -> None:
                 for _ in range(20):
                     path = f"/api/v1/namespaces/shop/pods/web-{number}"
                     assert f'"name":"web-{number}"'.encode() in client.get(path).body.replace(b'": "', b'":"')
-                    answer = client.send("PATCH", path, b'{"metadata":{"labels":{"seen":"yes"}}}')
+                    labels = b'{"metadata":{"labels":{"seen":"yes"}}}'
+                    answer = client.send("PATCH", path, labels, content="application/merge-patch+json")
                     assert answer.status == 200
             except BaseException as error:  # noqa: BLE001 - it is shown below
                 failures.append(error)

@@ -141,12 +141,15 @@ def test_single_objects(server: WatchServer) -> None:
     path = "/api/v1/namespaces/shop/pods/web-0"
     assert get(server, path)[1]["metadata"]["name"] == "web-0"
     with Client(access_of(server)) as client:
-        patched = client.send("PATCH", path, b'{"metadata": {"labels": {"app": null, "color": "red"}}}')
+        change = b'{"metadata": {"labels": {"app": null, "color": "red"}}}'
+        assert client.send("PATCH", path, change).status == 415
+        patched = client.send("PATCH", path, change, content="application/merge-patch+json")
         assert json.loads(patched.body)["metadata"]["labels"] == {"color": "red"}
         made = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
         assert client.send("POST", "/api/v1/nodes", json.dumps(made).encode()).status == 201
         status = b'{"status": {"conditions": [{"type": "X", "status": "True"}]}}'
-        assert client.send("PATCH", "/api/v1/nodes/n/status", status).status == 200
+        merge = "application/merge-patch+json"
+        assert client.send("PATCH", "/api/v1/nodes/n/status", status, content=merge).status == 200
         assert client.send("DELETE", path, b"{}").status == 200
         assert client.once(path).status == 404
         event = "/apis/events.k8s.io/v1/namespaces/shop/events"
