@@ -76,6 +76,24 @@ def test_a_client_certificate(tmp_path: Path) -> None:
     assert "users[0].user: there is a client key and no client certificate" in str(error)
 
 
+def test_certificates_in_files_are_read_again(tmp_path: Path) -> None:
+    """The kubelet renews its own, and whoever shares them."""
+    for name in ("cert", "key"):
+        (tmp_path / name).write_text(f"{name} 1")
+    one = access(tmp_path, {"client-certificate": "cert", "client-key": "key"})
+    assert one.lasting is False
+    before = one.stamp()
+    assert before is not None
+    (tmp_path / "cert").write_text("cert two")
+    (tmp_path / "key").write_text("key two")
+    assert one.stamp() != before
+    assert (one.identify().certificate, one.identify().key) == (b"cert two", b"key two")
+    (tmp_path / "key").unlink()
+    assert one.stamp() is None
+    data = {f"client-{name}-data": base64.b64encode(b"x").decode() for name in ("certificate", "key")}
+    assert access(tmp_path, data).lasting is True
+
+
 def test_secrets_are_not_printed(tmp_path: Path) -> None:
     """A traceback or a debugger shows objects as they print themselves."""
     one = access(tmp_path, {"token": SECRET, "client-key-data": "AAAA", "client-certificate-data": "AAAA"})
@@ -89,10 +107,16 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
     one = access(tmp_path, {"tokenFile": "token"})
     assert one.lasting is False
     assert one.identify().headers["Authorization"] == "Bearer one"
+    stamp = one.stamp()
+    assert one.stamp() == stamp
     token.write_text("two")
+    assert one.stamp() != stamp
     assert one.identify().headers["Authorization"] == "Bearer two"
     token.unlink()
+    assert one.stamp() is None
     assert "users[0].user.tokenFile" in str(failure(one.identify))
+    # What no file says is looked at when it is refused, and not before.
+    assert access(tmp_path, {"token": SECRET}).stamp() is None
 
 
 @pytest.mark.parametrize("token", ["a\r\nX-Other: 1", "a\nb", "é", "a\0"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -270,3 +271,58 @@ def test_a_response_can_be_read_as_it_comes(server: ApiServer) -> None:
         server.stopping.set()
         assert list(lines) == [b"two"]
     assert server.asked[0].query == {"watch": "1"}
+
+
+def test_once_is_once(server: ApiServer) -> None:
+    """For callers with a patience of their own: a busy server, a refusal and a cut are theirs to answer."""
+    with Client(access_to(server), wait=Patience()) as client:
+        for code in (429, 503, 401, 410, 200):
+            answers(server, status(code, "x", "words", Retry_After="3"))
+            assert (client.once("/x").status, client.once("/x").retry_after) == (code, "3")
+        answers(server, Reply(raw=b""))
+        with pytest.raises(ClusterError, match="cut the connection: ") as caught:
+            client.once("/x")
+    assert "times" not in caught.value.message
+    assert len(server.asked) == 11
+
+
+def test_who_waits_for_an_answer_can_be_called_off(server: ApiServer) -> None:
+    """By another thread, at once, and for ever."""
+    answers(server, Reply(body="x" * 100, hold=10))
+    client = Client(access_to(server), wait=Patience())
+    said: list[str] = []
+
+    def ask() -> None:
+        try:
+            client.get("/x")
+        except ClusterError as error:
+            said.append(error.message)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while len(server.asked) < 3:
+        threads[0].join(0.001)
+    client.end()
+    for thread in threads:
+        thread.join(20)
+    assert len(said) == 3
+    with pytest.raises(ClusterError, match="nothing more is asked"):
+        client.get("/x")
+    with pytest.raises(ClusterError, match="nothing more is asked"):
+        client.open("/x")
+
+
+def test_a_connection_stands_for_who_opened_it(server: ApiServer) -> None:
+    """One that was opened with an old certificate is not used under a new one."""
+    stamps = itertools.cycle([1, 1, 2])
+    access = Access("cluster:x", urlsplit(server.url), lambda: Credentials({"Authorization": "Bearer t"}),
+                    lasting=False, stamp=lambda: next(stamps))  # fmt: skip
+    with Client(access) as client:
+        for _ in range(3):
+            assert client.get("/x").status == 200
+        assert server.connections == 2
+        assert client.renew()
+        client.get("/x")
+        assert server.connections == 3
+    assert not Client(access_to(server)).renew()

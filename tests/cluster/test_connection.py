@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.client import Client
-from outgate.cluster.connection import Deadline, tls
+from outgate.cluster.connection import _SIGNS_OF_LIFE, Connection, Deadline, tls
 from outgate.errors import ClusterError, InvalidInput
 from tests.cluster.apiserver import ApiServer, Reply, access_to, certificate
 
@@ -153,3 +156,57 @@ def test_a_deadline_counts_once() -> None:
             deadline.left()
     deadline.start(None)
     assert deadline.left() is None
+
+
+def opened(access: Access, seconds: float = 20) -> Connection:
+    """A connection to a server, opened."""
+    deadline = Deadline(time.monotonic)
+    deadline.start(seconds)
+    one = Connection(access, None, deadline)
+    one.connect()
+    return one
+
+
+def test_a_peer_that_vanishes_is_noticed_by_the_kernel() -> None:
+    """A watch sends nothing for minutes: without questions a cut wire would look like a quiet cluster."""
+    with ApiServer(lambda _: Reply()) as plain:
+        one = opened(access_to(plain))
+        raw = one._raw
+        assert raw is not None
+        found = [raw.getsockopt(level, option) for level, option, _ in _SIGNS_OF_LIFE]
+        assert found == [value for _, _, value in _SIGNS_OF_LIFE]
+        assert len(found) == 6
+        one.close()
+
+
+def test_a_connection_that_is_broken_off() -> None:
+    """Before it is opened, and while somebody reads."""
+    with ApiServer(lambda _: Reply(body="x" * 50, hold=5)) as plain:
+        early = Connection(access_to(plain), None, Deadline(time.monotonic))
+        early.break_off()
+        with pytest.raises(ConnectionAbortedError):
+            early.connect()
+        late = opened(access_to(plain))
+        late.request("GET", "/x")
+        response = late.getresponse()
+        assert response.read1(5) == b"xxxxx"
+        breaking = threading.Thread(target=late.break_off)
+        breaking.start()
+        # The rest of 45 bytes would come with the end of the server.
+        assert response.read1(45) == b""
+        breaking.join()
+        late.close()
+
+
+def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``localhost`` is ::1 first, and the server may listen at 127.0.0.1 alone."""
+    with ApiServer(lambda _: Reply()) as plain:
+        access = access_to(plain)
+        port = access.url.port
+        nobody = ("127.0.0.2", port)
+        many = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", one) for one in (nobody, ("127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: many)
+        opened(access).close()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: many[:1])
+        with pytest.raises(ConnectionRefusedError):
+            opened(access)

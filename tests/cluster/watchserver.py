@@ -57,6 +57,8 @@ class WatchServer:
         """The bearer token that is accepted; anything is where it is empty."""
         self.forbidden: set[tuple[str, str]] = set()
         """Verb (list, watch) and kind of what these credentials may not do."""
+        self.before: Callable[[Request], object] = lambda _: None
+        """Is called with each request before it is answered."""
         self.faults = Faults()
         self.asked: deque[Request] = deque(maxlen=100_000)
         self.traffic: dict[str, Traffic] = defaultdict(Traffic)
@@ -120,6 +122,10 @@ class WatchServer:
                 one.extra.append(line)
         self._signal(kind, "")
 
+    def cut_initial(self, times: int) -> None:
+        """Cut off the next streaming lists in their middle."""
+        self.faults.unfinished = times
+
     def stall(self, *, inside: bool = False) -> None:
         """Send nothing more, to nobody; with `inside`, first the half of what is sent next."""
         self.faults.half = inside
@@ -170,7 +176,7 @@ class WatchServer:
     def watching(self, kind: str = "") -> int:
         """How many watches are open and have sent all that there was to send."""
         # Without the lock of the store: who waits in `until` holds another, and that one is taken within the first.
-        return sum(one.caught_up for one in self._streams(kind))
+        return sum(one.caught_up and not one.over for one in self._streams(kind))
 
     def until(self, true: Callable[[], bool], seconds: float = 30.0) -> bool:
         """Wait until something is true that a request or a watch makes true; whether it is."""

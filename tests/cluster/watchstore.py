@@ -160,6 +160,9 @@ class Store:
             # The items of a typed list do not say what they are.
             item = {name: one for name, one in value.items() if name not in ("apiVersion", "kind")}
             item["metadata"] = {**metadata, **told}
+            if value["kind"] == "Namespace":
+                # "The Kubernetes control plane sets an immutable label kubernetes.io/metadata.name on all namespaces."
+                item["metadata"]["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": key[1]}
             collection.write(before, _stored(key, self.version, item), gone=False)
             return self.version
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import struct
@@ -67,10 +68,20 @@ class Faults:
     flowing: threading.Event = field(default_factory=threading.Event)
     half: bool = False
     slow: bool = False
+    unfinished: int = 0
+    """Streaming lists that are cut off in their middle."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.flowing.set()
+
+    def leaves_unfinished(self) -> bool:
+        """Whether a streaming list is to be cut off, used up by it."""
+        with self.lock:
+            if not self.unfinished:
+                return False
+            self.unfinished -= 1
+            return True
 
     def failure(self) -> Failure | None:
         """The failure for a request, used up by it."""
@@ -96,6 +107,10 @@ TOO_OLD = (
 )
 
 
+LOOK = 1.0
+"""Seconds between two looks at whether the client of an idle watch is still there."""
+
+
 class HungUpError(Exception):
     """The connection is over."""
 
@@ -116,11 +131,11 @@ class Exchange:
         self._peer = peer
         self._tls = tls
         self._traffic = server.traffic[peer]
-        self._over = False
+        self.over = False
 
     def hang_up(self, *, reset: bool = False) -> None:
         """From any thread: end the connection in the middle of whatever it does, or reset it."""
-        self._over = True
+        self.over = True
         with contextlib.suppress(OSError):
             if reset:
                 # Without a time to linger the end is a reset; and it comes with `close`, so it must not be said before.
@@ -141,6 +156,8 @@ class Exchange:
                     first = False
                     self._traffic.requests += 1
                     self.server.asked.append(request)
+                    self.server.notice()
+                    self.server.before(request)
                     self._answer(request)
                     self.server.notice()
         except (OSError, HungUpError, ValueError):
@@ -255,6 +272,10 @@ class Exchange:
                 gone = json.dumps({"type": "ERROR", "object": _status(410, f"too old resource version: {asked}")})
                 self._send(chunk(gone.encode() + b"\n"))
             else:
+                if streaming and self.server.faults.leaves_unfinished():
+                    self._send_initial(collection, initial[: len(initial) // 2])
+                    self.hang_up()
+                    raise HungUpError
                 self._send_initial(collection, initial)
                 if streaming and self.server.streaming == "offered":
                     self._send(_bookmark(collection, version, initial=True))
@@ -281,7 +302,7 @@ class Exchange:
         end = now + float(query.get("timeoutSeconds", "3600"))
         marks = query.get("allowWatchBookmarks") == "true"
         next_mark = now + self.server.bookmark_every
-        while not self._over:
+        while not self.over:
             with collection.changed:
                 self._await(collection, position, min(end, next_mark) if marks else end)
                 lines = [one.line(matches) for one in collection.changes[position:]]
@@ -294,6 +315,8 @@ class Exchange:
             told = [line for line in lines if line]
             self._send_events(told)
             self._send(b"".join(map(chunk, extra)))
+            if any(b'"ERROR"' in line for line in extra):
+                return
             if mark:
                 next_mark = now + self.server.bookmark_every
                 self._traffic.bookmarks += 1
@@ -304,9 +327,7 @@ class Exchange:
 
     def _await(self, collection: Collection, position: int, until: float) -> None:
         """Wait for something to do, with the lock held."""
-        while not (
-            self._over or self.finished or self.bookmark_due or self.extra or position < len(collection.changes)
-        ):
+        while not (self.over or self.finished or self.bookmark_due or self.extra or position < len(collection.changes)):
             if not self.caught_up:
                 self.caught_up = True
                 # Who waits for this holds no lock of the store.
@@ -314,8 +335,15 @@ class Exchange:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            collection.changed.wait(left)
+            if not collection.changed.wait(min(left, LOOK)) and self._is_left():
+                self.over = True
         self.caught_up = False
+
+    def _is_left(self) -> bool:
+        """Whether the client has hung up: it has nothing to say during a watch, so all that can be read is the end."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def _send_events(self, lines: list[bytes]) -> None:
         if not lines:
@@ -329,19 +357,20 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         faults = self.server.faults
+        # Counted first: once it is sent, somebody may look.
+        self._traffic.bytes += len(data)
         if data and not faults.flowing.is_set():
             if faults.half:
                 self._sock.sendall(data[: len(data) // 2])
                 data = data[len(data) // 2 :]
             while not faults.flowing.wait(0.05):
-                if self._over:
+                if self.over:
                     raise HungUpError
         if faults.slow:
             for i in range(len(data)):
                 self._sock.sendall(data[i : i + 1])
         else:
             self._sock.sendall(data)
-        self._traffic.bytes += len(data)
 
 
 def _head(code: int, more: Mapping[str, str]) -> bytes:

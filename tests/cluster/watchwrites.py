@@ -32,6 +32,8 @@ def written(server: WatchServer, request: Request) -> tuple[int, Any]:
             return 404, {"kind": "Status", "message": f'{resource.plural} "{name}" not found', "code": 404}
         if request.method == "DELETE":
             server.delete(resource.kind, namespace, name)
+        elif request.method == "PATCH" and request.headers.get("content-type") != "application/merge-patch+json":
+            return 415, {"kind": "Status", "message": "the body of the request was in an unknown format", "code": 415}
         elif request.method == "PATCH":
             # RFC 7386, "application/merge-patch+json"; a subresource (status) is a part of the same object.
             server.put(_merged(found, body))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.model import Document
-from outgate.model.parse import implied_by_list, parse
+from outgate.model import Document, NetworkPolicy
+from outgate.model.parse import Refused, implied_by_list, parse, parse_object
 from outgate.model.place import Path
 from tests.model.documents import document, egress, parsed, policy, refusals
 
@@ -324,3 +324,18 @@ def test_what_the_answer_rests_on_is_told() -> None:
     ]
     assert told[0][2]["metadata"]["namespace"] == "default"
     assert told[0][2]["spec"] == {"containers": [{}]}
+
+
+def test_one_object_by_itself() -> None:
+    """As a server holds it, before anything else is known; nothing of its text is kept."""
+    several = parse_object(document(egress({"to": [{"ipBlock": {"cidr": "010.0.0.1/8"}}]})))
+    assert isinstance(several, tuple)
+    (made,) = several
+    assert several == parsed(egress({"to": [{"ipBlock": {"cidr": "010.0.0.1/8"}}]}), stored=True).snapshot.policies
+    assert isinstance(made, NetworkPolicy)
+    assert made.place.document.value is None
+    assert made.egress[0].peers[0].place.path == "spec.egress[0].to[0]"
+    refused = parse_object(document(egress({"to": 5})))
+    assert isinstance(refused, Refused)
+    assert (refused.kind, refused.namespace, refused.name) == ("NetworkPolicy", "shop", "web")
+    assert parse_object(document({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}})) == ()

@@ -248,3 +248,16 @@ def test_ports_that_are_none(kind: str, spec: dict[str, Any], complaint: str) ->
     ):
         (error,) = found.errors
         assert f"{error.path}: {error.message}".startswith(complaint)
+
+
+def test_what_is_remembered_is_counted() -> None:
+    """Who reads pods for months has to know when it is time to forget."""
+    reader = PodReader("default")
+    assert reader.remembered == 0
+    reader.read(msgspec.json.decode(json.dumps(POD), type=PodText), NOWHERE)
+    once = reader.remembered
+    reader.read(msgspec.json.decode(json.dumps(POD), type=PodText), NOWHERE)
+    assert reader.remembered == once > 0
+    other = changed("metadata", "labels", "app", to="other")
+    reader.read(msgspec.json.decode(json.dumps(other), type=PodText), NOWHERE)
+    assert reader.remembered == once + 1

@@ -83,6 +83,7 @@ def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str 
         words = "this contradicts the certificate authority beside it, and kubectl refuses both together"
         raise cluster.wrong("insecure-skip-tls-verify", words, "take one of them out")
     file = f" --kubeconfig {kubeconfig}" if kubeconfig else ""
+    files = _renewed_files(user)
     return Access(
         f"cluster:{name}",
         _server(cluster),
@@ -90,9 +91,9 @@ def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str 
         authority,
         verify,
         cluster.text("tls-server-name"),
-        lasting=not (user.text("tokenFile") or user.inner("exec")),
+        lasting=not (files or user.inner("exec")),
         kubectl=f"kubectl{file} --context {name}",
-        stamp=_stamp_of(user.file("tokenFile")),
+        stamp=_stamp_of(*files),
     )
 
 
@@ -114,18 +115,25 @@ def from_pod(environment: Mapping[str, str], folder: str = _ACCOUNT) -> Access |
     return Access("cluster", url, identify, _content(authority), lasting=False, stamp=_stamp_of(token))
 
 
-def _stamp_of(file: str) -> Callable[[], object]:
-    """What tells a file from the one that stood there before.
+def _renewed_files(user: Entry) -> list[str]:
+    """The files that somebody writes anew before what is in them runs out: tokens, and the kubelet's certificates."""
+    named = [user.file("tokenFile")]
+    named += [user.file(name) for name in ("client-certificate", "client-key") if not user.text(f"{name}-data")]
+    return [file for file in named if file]
+
+
+def _stamp_of(*files: str) -> Callable[[], object]:
+    """What tells files from those that stood there before; None without any, and where one is not there.
 
     A token is renewed as a new file under the old name; its time alone would not do, as two may be written in one tick.
     """
 
     def stamp() -> object:
         try:
-            found = os.stat(file)
+            found = [os.stat(file) for file in files]
         except (OSError, ValueError):
             return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found) or None
 
     return stamp
 
@@ -172,6 +180,7 @@ def _identity(user: Entry, cluster: Entry, run: Runner) -> Callable[[], Credenti
 
     def identify() -> Credentials:
         headers = dict(fixed)
+        certificate, key = user.material("client-certificate"), user.material("client-key")
         if token_file:
             # "If both Token and TokenFile are specified, the TokenFile will be periodically read and [...] takes
             # precedence over Token."

@@ -58,6 +58,7 @@ class _Request:
     path: str
     query: Mapping[str, str]
     body: bytes | None = None
+    content: str = "application/json"
 
 
 class Client:
@@ -122,9 +123,12 @@ class Client:
         """
         return self._ask(_Request("GET", path, query or {}))
 
-    def send(self, method: str, path: str, body: bytes) -> Answer:
-        """The answer to a write in JSON. It may be sent more than once, as `get` may. Raises as `get` does."""
-        return self._ask(_Request(method, path, {}, body))
+    def send(self, method: str, path: str, body: bytes, *, content: str = "application/json") -> Answer:
+        """The answer to a write in JSON. It may be sent more than once, as `get` may. Raises as `get` does.
+
+        `content` is its type; that of a patch says how it is meant (``application/merge-patch+json``).
+        """
+        return self._ask(_Request(method, path, {}, body, content))
 
     def once(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """The answer to one request, whatever it is, for callers with a patience of their own.
@@ -179,7 +183,7 @@ class Client:
             target = self.access.url.path.rstrip("/") + request.path
             target += f"?{urlencode(request.query)}" if request.query else ""
             known = connection.credentials.headers if connection.credentials is not None else {}
-            typed = {} if request.body is None else {"Content-Type": "application/json"}
+            typed = {} if request.body is None else {"Content-Type": request.content}
             connection.request(request.method, target, body=request.body, headers={**_HEADERS, **typed, **known})
             return connection, connection.getresponse()
         except BaseException:
@@ -191,7 +195,9 @@ class Client:
         connection: Connection | None = None
         try:
             connection, response = self._response(request, self._timeout)
-            body = self._body(response)
+            # An answer that ends with its connection has taken it over, and is the only one that can close it.
+            with response:
+                body = self._body(response)
             self._give_back(connection)
             connection = None
             return Answer(response.status, body, response.getheader("Retry-After") or "")

@@ -85,6 +85,8 @@ class Stream:
 
     def close(self) -> None:
         """Hang up."""
+        # An answer that ends with its connection has taken it over, and is the only one that can close it.
+        self._response.close()
         self._close()
 
     def answer(self) -> Answer:

@@ -306,7 +306,8 @@ class Reflector:
         return mark
 
     def _say(self, words: str) -> None:
-        if not self._troubled:
+        # Who hangs up is told nothing of it.
+        if not self._troubled and not self._stopped():
             self._troubled = True
             self._deliver(Troubled(self.kind, words))
 

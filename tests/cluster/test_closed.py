@@ -1,0 +1,86 @@
+"""A policy that cannot be understood closes what it selects, in its direction, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outgate.cluster.closed import closed_policy
+from outgate.model import Direction, LabelSelector
+from outgate.model.labels import EVERYTHING
+from tests.cluster.following import meant
+
+OUT, IN = Direction.EGRESS, Direction.INGRESS
+BOTH = frozenset({OUT, IN})
+WEB = {"matchLabels": {"app": "web"}}
+POLICY: dict[str, Any] = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "p", "namespace": "shop", "uid": "1-2-3", "labels": {"a": "b"}, "annotations": {"c": "d"}},
+    "spec": {
+        "podSelector": {**WEB, "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 53}]}],
+        "ingress": [{"from": [{"podSelector": WEB, "namespaceSelector": {}}]}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "pods", "types"),
+    [
+        ({"podSelector": WEB, "policyTypes": ["Egress"], "egress": 5}, LabelSelector.of({"app": "web"}), {OUT}),
+        ({"podSelector": WEB, "policyTypes": ["Ingress"]}, LabelSelector.of({"app": "web"}), {IN}),
+        ({"podSelector": WEB, "policyTypes": ["Sideways"]}, LabelSelector.of({"app": "web"}), BOTH),
+        ({"podSelector": WEB, "policyTypes": ["Egress", 5]}, LabelSelector.of({"app": "web"}), BOTH),
+        ({"podSelector": {"matchLabels": 5}, "policyTypes": ["Egress"]}, EVERYTHING, {OUT}),
+        ({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}, EVERYTHING, {IN}),
+        ({"podSelector": "web", "policyTypes": "Egress"}, EVERYTHING, BOTH),
+        ({"podSelector": WEB, "egress": "yes"}, LabelSelector.of({"app": "web"}), BOTH),
+        ({"podSelector": WEB, "egress": [{"to": 5}]}, LabelSelector.of({"app": "web"}), BOTH),
+        ({"podSelector": WEB, "egress": []}, LabelSelector.of({"app": "web"}), {IN}),
+        ({"podSelector": WEB, "policyTypes": 0}, LabelSelector.of({"app": "web"}), BOTH),
+        (None, EVERYTHING, {IN}), ({}, EVERYTHING, {IN}), ("spec", EVERYTHING, BOTH), ([], EVERYTHING, BOTH),
+    ],
+)  # fmt: skip
+def test_what_can_be_read_is_kept(spec: object, pods: LabelSelector, types: set[Direction]) -> None:
+    """Its own pods, its own direction; where that is not known, all pods of the namespace, and both."""
+    made = closed_policy({"metadata": {"uid": "1-2-3"}, "spec": spec}, "shop", "p", "cluster:x/p")
+    assert (made.namespace, made.name, made.uid, made.place.file) == ("shop", "p", "1-2-3", "cluster:x/p")
+    assert (made.pods, set(made.types)) == (pods, types)
+    assert (made.egress, made.ingress) == ((), ())
+
+
+JUNK: st.SearchStrategy[object] = st.sampled_from([None, "", "x", 0, -1, True, [], {}, [5], {"a": 5}, "10.0.0.0/99"])
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Every place below the top."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for step, one in pairs for place in ((*at, step), *places(one, (*at, step)))]
+
+
+@given(st.lists(st.tuples(st.sampled_from(places(POLICY["spec"])), JUNK), max_size=3))
+def test_a_good_policy_is_never_wider_closed_than_open(changes: list[tuple[tuple[str | int, ...], object]]) -> None:
+    """Of every policy that can be read the stand-in has selector and types; of others there always is one."""
+    policy = copy.deepcopy(POLICY)
+    for path, to in changes:
+        here: Any = policy["spec"]
+        try:
+            for step in path[:-1]:
+                here = here[step]
+            here[path[-1]] = to
+        except (KeyError, IndexError, TypeError):
+            continue
+    made = closed_policy(policy, "shop", "p", "x")
+    read: Any = meant(policy)
+    assert (made.egress, made.ingress) == ((), ())
+    if read is not None:
+        assert (made.pods, made.uid) == (read.pods, read.uid)
+        assert made.types >= read.types
+        if policy["spec"].get("policyTypes"):
+            assert made.types == read.types
