@@ -1,0 +1,265 @@
+"""The node agent at size: how long until a node is programmed, how late an address comes, what it weighs.
+
+In a network namespace of its own there are two processes: the API server of the tests, which tells what a cluster of a
+given shape tells (real JSON, over TCP), and the agent, put together as `outgate agent run` does it, with the kernel
+behind it. Figures are taken inside the agent: from the moment an event's last byte was read to the moment its change was
+in force.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.cluster import Shape
+from benchmarks.manifests import manifests
+from benchmarks.tables import Row
+from outgate.agent.agent import Agent
+from outgate.agent.kernel import Timing
+from outgate.agent.settings import Settings
+from outgate.agent.step import NEEDED, Apply, State
+from outgate.cluster.access import Access, Credentials
+from outgate.cluster.watch import Pace
+from outgate.host import links, process
+from outgate.host.namespaces import die_with_parent
+from outgate.host.nft import Nftables
+from tests.cluster.watchserver import WatchServer
+
+__all__ = ["measure", "scale"]
+
+NODE = "node-0"
+CHANGES = 1000
+POLICIES = 20
+_QUICK = Pace(start=0.0, relist=0.0)
+_PATIENCE = 300.0
+
+Manifest = dict[str, Any]
+
+
+def _percentile(many: list[float], part: float) -> float:
+    ordered = sorted(many)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+def _resident() -> float:
+    """Megabytes that this process has in memory now."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) / 1024
+
+
+class _Meter:
+    """Tells the parent each change that is in force, and the state of the process with it."""
+
+    def __init__(self, pipe: int, begun: float) -> None:
+        self._pipe = os.fdopen(pipe, "w", buffering=1)
+        self._begun = begun
+        self._listed = 0.0
+
+    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
+        """One line for each change."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        said = {
+            "whole": command.whole,
+            "seconds": seconds,
+            "late": [now - one for one in command.received],
+            "since start": now - self._begun,
+            "text": sum(timing.text),
+            "netlink": sum(timing.netlink),
+            "resident": _resident(),
+            "largest": usage.ru_maxrss / 1024,
+            "processor": usage.ru_utime + usage.ru_stime,
+        }
+        self._pipe.write(json.dumps(said) + "\n")
+
+    def refused(self, words: str) -> None:
+        """A benchmark of refusals is none."""
+        self._pipe.write(json.dumps({"refused": words}) + "\n")
+
+    def answered(self, token: int) -> None:
+        """Nobody asks."""
+
+    def turned(self, state: State, now: float) -> None:
+        """Nothing that `applied` does not tell."""
+
+
+class _Run:
+    """An agent in a process of its own, and what it tells."""
+
+    def __init__(self, url: str) -> None:
+        reading, writing = os.pipe()
+        begun = time.monotonic()
+
+        def body() -> int:
+            die_with_parent()
+            os.close(reading)
+            settings = Settings(NODE, interface_prefix="veth", log_group=5, listen="")
+            access = Access("cluster:bench", urlsplit(url), Credentials)
+            Agent(settings, access, (_Meter(writing, begun),), pace=_QUICK).run()
+            return 0
+
+        self.pid = process.fork(body)
+        os.close(writing)
+        self._pipe = os.fdopen(reading)
+
+    def next(self) -> dict[str, Any]:
+        """What it says next."""
+        said: dict[str, Any] = json.loads(self._pipe.readline())
+        if "refused" in said:
+            raise AssertionError(said["refused"])
+        return said
+
+    def end(self) -> None:
+        """End it; the kernel keeps its table, which is taken away here."""
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+        self._pipe.close()
+        Nftables().remove()
+
+
+@contextmanager
+def _server(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
+    """An API server in a process of its own; its address, and the ends of a conversation with it.
+
+    Each line that is written to it is a list of objects to put, and is answered once they are stored.
+    """
+    ours_in, theirs_out = os.pipe()
+    theirs_in, ours_out = os.pipe()
+
+    def body() -> int:
+        die_with_parent()
+        with WatchServer() as server, os.fdopen(theirs_in) as asked, os.fdopen(theirs_out, "w", buffering=1) as said:
+            server.put_all(objects)
+            said.write(json.dumps(server.url) + "\n")
+            for line in asked:
+                order = json.loads(line)
+                for one in order.get("put", ()):
+                    server.put(one)
+                told = (
+                    [{"sent": one.bytes, "events": one.events} for one in server.traffic.values()]
+                    if order.get("traffic")
+                    else None
+                )
+                said.write(json.dumps(told) + "\n")
+        return 0
+
+    pid = process.fork(body)
+    os.close(theirs_in)
+    os.close(theirs_out)
+    with os.fdopen(ours_in) as answers, os.fdopen(ours_out, "w", buffering=1) as orders:
+        yield json.loads(answers.readline()), orders, answers
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+
+
+def _told(orders: Any, answers: Any, **order: object) -> Any:
+    orders.write(json.dumps(order) + "\n")
+    return json.loads(answers.readline())
+
+
+def _wanted(shape: Shape) -> list[Manifest]:
+    return [one for one in manifests(shape) if one["kind"] in NEEDED]
+
+
+def _moved(pod: Manifest, number: int) -> Manifest:
+    address = f"10.250.{number >> 8}.{number & 255}"
+    return {**pod, "status": {**pod["status"], "podIP": address, "podIPs": [{"ip": address}]}}
+
+
+def measure(rounds: int, shape: Shape | None = None) -> dict[str, list[Row]]:
+    """The figures of the design, for a cluster of 10 000 pods and 1 000 policies."""
+    links.batch(["link set lo up"])
+    size = shape or Shape()
+    objects = _wanted(size)
+    rows = [_round(objects, size) for _ in range(rounds)]
+    middle = {head: _middle([row[head] for row in rows]) for head in rows[0]}
+    return {
+        f"the agent, {size.pods} pods, {size.policies} policies, {size.local} of the pods on the node": [
+            {"figure": head, "median": value, "rounds": ", ".join(str(row[head]) for row in rows)}
+            for head, value in middle.items()
+        ]
+    }
+
+
+def _middle(many: list[Any]) -> Any:
+    return statistics.median_low(many)
+
+
+def _round(objects: list[Manifest], shape: Shape) -> Row:
+    pods = [one for one in objects if one["kind"] == "Pod" and not one["spec"].get("hostNetwork")]
+    policies = [one for one in objects if one["kind"] == "NetworkPolicy"]
+    with _server(objects) as (url, orders, answers):
+        run = _Run(url)
+        first = run.next()
+        # A selector of the node's policies covers most pods of these clusters, so nearly each address is an element.
+        late: list[float] = []
+        for number, one in enumerate(pods[:CHANGES]):
+            _told(orders, answers, put=[_moved(one, number)])
+            if number % 50 == 49:
+                _drain(run, late, number + 1)
+        _drain(run, late, min(CHANGES, len(pods)))
+        whole: list[float] = []
+        for number, one in enumerate(policies[:POLICIES]):
+            labels = {
+                **one["metadata"].get("annotations", {}),
+                "outgate.dev/enforcement": "audit" if number % 2 else "enforce",
+            }
+            _told(orders, answers, put=[{**one, "metadata": {**one["metadata"], "annotations": labels}}])
+            said = run.next()
+            whole += said["late"]
+        traffic = _told(orders, answers, traffic=True)
+        run.end()
+    return {
+        "start to programmed, s": round(first["since start"], 2),
+        "of that: plan and kernel, s": round(first["seconds"], 2),
+        "of that: nft, s": round(first["text"], 2),
+        "resident, MB": round(first["resident"]),
+        "largest, MB": round(first["largest"]),
+        "address changed, p50 ms": round(1000 * _percentile(late, 0.5), 2),
+        "address changed, p99 ms": round(1000 * _percentile(late, 0.99), 2),
+        "address changed, largest ms": round(1000 * max(late), 2),
+        "policy changed, p50 ms": round(1000 * _percentile(whole, 0.5)),
+        "policy changed, largest ms": round(1000 * max(whole)),
+        "read from the API server, MB": round(sum(one["sent"] for one in traffic) / 1e6, 1),
+    }
+
+
+def _drain(run: _Run, late: list[float], wanted: int) -> None:
+    while len(late) < wanted:
+        late += run.next()["late"]
+
+
+def scale() -> dict[str, list[Row]]:
+    """What an agent costs as the cluster grows."""
+    links.batch(["link set lo up"])
+    rows: list[Row] = []
+    for pods, policies, namespaces, kinds in (
+        (10_000, 1000, 50, 400),
+        (50_000, 2500, 250, 2000),
+        (150_000, 5000, 500, 4000),
+    ):
+        shape = Shape(pods, policies, namespaces, kinds)
+        with _server(_wanted(shape)) as (url, orders, answers):
+            run = _Run(url)
+            first = run.next()
+            traffic = _told(orders, answers, traffic=True)
+            run.end()
+        rows.append(
+            {
+                "pods": pods,
+                "policies": policies,
+                "kinds": kinds,
+                "list, MB": round(sum(one["sent"] for one in traffic) / 1e6),
+                "start to programmed, s": round(first["since start"], 1),
+                "processor, s": round(first["processor"], 1),
+                "resident, MB": round(first["resident"]),
+            }
+        )
+    return {"the agent against the cluster": rows}
