@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.cluster.yamlbuild import BadYamlError, build
-from outgate.cluster.yamlplain import read_plain
+from outgate.cluster.yamlbuild import BadYamlError, build, find_lines
+from outgate.cluster.yamlplain import plain_lines, read_plain
 
 POLICY = """---
 # a comment
@@ -58,6 +58,14 @@ def test_a_policy_is_plain() -> None:
     assert value["spec"]["egress"][1] == ["a", ["b", {"c": True}]]
 
 
+def test_lines_of_a_policy() -> None:
+    """A finding is shown at the line where its value stands, whoever has looked for it."""
+    lines = plain_lines(POLICY.encode())
+    assert lines == find_lines(POLICY.encode())
+    assert lines["spec", "egress", 0, "to", 0, "ipBlock", "cidr"] == 22
+    assert lines["spec", "policyTypes", 1] == 13
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -73,6 +81,7 @@ def test_what_is_plain(text: str) -> None:
     value = read_plain(text.encode())
     assert value is not None
     assert (value, {}, None) == build(text.encode())
+    assert plain_lines(text.encode()) == find_lines(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,7 @@ def test_what_is_plain(text: str) -> None:
 def test_what_is_not_plain(text: str) -> None:
     """Left to the reader that knows all of YAML: what means more than it seems, and what is wrong."""
     assert read_plain(text.encode()) is None
+    assert plain_lines(text.encode()) is None
 
 
 def test_documents_share_no_collection() -> None:
@@ -113,9 +123,9 @@ def agrees(text: bytes) -> bool:
     """Whether the quick reader is silent or right; what it takes must be good YAML, with nothing to be said of it."""
     value = read_plain(text)
     if value is None:
-        return True
+        return plain_lines(text) is None
     try:
-        return (value, {}, None) == build(text)
+        return (value, {}, None) == build(text) and plain_lines(text) == find_lines(text)
     except BadYamlError:
         return False
 

@@ -7,7 +7,7 @@ one says is worked out once, and kept; reading is then three times as fast as fo
 `read_plain` takes that part of YAML and nothing else. Where anything is out of the ordinary (a tag, an anchor, a block
 of text, a tab, a character beyond ASCII, a key given twice, a column where nothing began, and every mistake) it gives
 None, and `outgate.cluster.yamlbuild` reads the same text with libyaml, which knows all of YAML and has the words for
-what is wrong. Tests hold the two together.
+what is wrong. `plain_lines` says on which lines the values of such a text stand. Tests hold the two modules together.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import re
 from typing import Any
 
 from outgate.cluster.yamlscalar import is_finite, resolve
+from outgate.model.place import Path
 
-__all__ = ["read_plain"]
+__all__ = ["plain_lines", "read_plain"]
 
 # A word of a plain scalar: no sign that means something in YAML, and no colon at its end.
 _WORD = "[A-Za-z0-9_./@=+%:-]*[A-Za-z0-9_./@=+%-]"
@@ -71,6 +72,50 @@ def read_plain(text: bytes) -> dict[str, Any] | list[Any] | None:
         return _value(words.split("\n"))
     except _NotPlainError:
         return None
+
+
+def plain_lines(text: bytes) -> dict[Path, int] | None:
+    """The line of every value, counted from 0 (see `outgate.cluster.yamlbuild.find_lines`); None as `read_plain`.
+
+    Of a text that `read_plain` takes, columns and dashes alone say where each line belongs.
+    """
+    if read_plain(text) is None:
+        return None
+    lines: dict[Path, int] = {}
+    stack: list[tuple[int, bool, Path]] = []  # of the open collections the column, whether it is a list, and the path
+    counts: dict[Path, int] = {}  # the items that the open lists have had
+    holder: Path = ()  # what the lines below may be the value of
+    for number, line in enumerate(text.decode("ascii").split("\n")):
+        if number == 0 and text.startswith(_MARKER):
+            continue
+        column, width, name, value, sort = _known[line]
+        if sort == _EMPTY:
+            continue
+        # A list may stand in the column of the mapping around it, so a key there ends the list, and no dash the mapping.
+        while stack and (stack[-1][0] > column or (stack[-1][0] == column and stack[-1][1] and not width)):
+            stack.pop()
+        if not stack or stack[-1][:2] != (column, width > 0):
+            stack.append((column, width > 0, holder))
+            lines.setdefault(holder, number)
+            counts[holder] = 0
+        path = stack[-1][2]
+        for inner in range(column, column + width, 2):
+            if inner > column:
+                stack.append((inner, True, path))
+                counts[path] = 0
+            counts[path] += 1
+            path = (*path, counts[path] - 1)
+            lines[path] = number
+        if name:
+            if width:
+                stack.append((column + width, False, path))
+            path = (*path, name)
+            lines[path] = number
+        if sort == _OPEN:
+            holder = path
+        elif isinstance(value, list):
+            lines.update(((*path, index), number) for index in range(len(value)))
+    return lines
 
 
 def _value(lines: list[str]) -> _Value | None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from outgate.cluster.reading import Lines, Newlines, Unreadable
-from outgate.cluster.yamlplain import read_plain
+from outgate.cluster.yamlplain import plain_lines, read_plain
 from outgate.errors import InputError
 from outgate.model.place import Document, Path
 
@@ -68,6 +68,9 @@ def _build(
 
 
 def _find_lines(text: bytes) -> Mapping[Path, int]:
+    lines = plain_lines(text)
+    if lines is not None:
+        return lines
     from outgate.cluster.yamlbuild import find_lines  # noqa: PLC0415 - only when needed
 
     return find_lines(text)
