@@ -120,6 +120,9 @@ def fingerprints(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, default=str)
+
+
 def _value(place: Place) -> str:
     value = place.document.value
     for step in place.at:
@@ -128,4 +131,4 @@ def _value(place: Place) -> str:
         except (KeyError, IndexError, TypeError):
             return ""
     # Of a whole object the fields that a server adds would change the name.
-    return json.dumps(value, sort_keys=True, default=str) if len(place.at) > 1 else ""
+    return _ENCODER.encode(value) if len(place.at) > 1 else ""

@@ -233,10 +233,9 @@ class Identities:
     def _in_namespaces(self, selector: LabelSelector) -> Bits:
         found = self._namespaces.get(selector)
         if found is None:
-            found, snapshot = 0, self.selection.snapshot
-            for name, bits in self._in.items():
-                if selector.matches(snapshot.namespace(name).labels):
-                    found |= bits
+            found = 0
+            for name in self.selection.namespaces(selector):
+                found |= self._in[name]
             self._namespaces[selector] = found
         return found
 
