@@ -74,13 +74,11 @@ def read_plain(text: bytes) -> dict[str, Any] | list[Any] | None:
         return None
 
 
-def plain_lines(text: bytes) -> dict[Path, int] | None:
-    """The line of every value, counted from 0 (see `outgate.cluster.yamlbuild.find_lines`); None as `read_plain`.
+def plain_lines(text: bytes) -> dict[Path, int]:
+    """The line of every value of a text that `read_plain` has taken, as `outgate.cluster.yamlbuild.find_lines` has it.
 
-    Of a text that `read_plain` takes, columns and dashes alone say where each line belongs.
+    In such a text columns and dashes alone say where each line belongs.
     """
-    if read_plain(text) is None:
-        return None
     lines: dict[Path, int] = {}
     stack: list[tuple[int, bool, Path]] = []  # of the open collections the column, whether it is a list, and the path
     counts: dict[Path, int] = {}  # the items that the open lists have had
