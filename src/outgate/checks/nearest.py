@@ -33,7 +33,9 @@ class Carried:
 
     def alike(self, key: str, value: str) -> set[str]:
         """The labels with that key or that value."""
-        return {f"{key}={one}" for one in self.values.get(key, ())} | {f"{one}={value}" for one in self.keys.get(value, ())}
+        return {f"{key}={one}" for one in self.values.get(key, ())} | {
+            f"{one}={value}" for one in self.keys.get(value, ())
+        }
 
 
 def nearest_labels(selector: LabelSelector, carried: Carried) -> str:
