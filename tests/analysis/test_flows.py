@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from outgate.analysis.flows import UNASSIGNED, Aims, aims, choose_family, echo, ends, routes_of
+from outgate.analysis.flows import Aims, aims, choose_family, echo, ends
 from outgate.analysis.lookup import Lookup, Target
+from outgate.analysis.routes import UNASSIGNED, routes_of
 from outgate.analysis.targets import TransportAsked, parse_destination
 from outgate.errors import UnknownName, UsageError
 from outgate.model import Snapshot

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from outgate.checks import load
-from outgate.checks.check import SECTIONS, Documentation
+from outgate.checks.documentation import SECTIONS, Documentation
 
 GOOD = "Title.\n\n" + "\n".join(f"{name}:\n    of {name}\n      more" for name in SECTIONS) + "\n"
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from outgate.analysis.flows import routes_of
 from outgate.analysis.groups import Group, Groups
+from outgate.analysis.routes import routes_of
 from outgate.model import Direction
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES

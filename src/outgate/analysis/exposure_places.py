@@ -17,7 +17,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from outgate.analysis.flows import routes_of
+from outgate.analysis.routes import routes_of
 from outgate.model import Pod, Service, Snapshot
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES

@@ -132,7 +132,7 @@ class _Meant:
         if isinstance(key, str):
             return _There((self._snapshot.namespace(key),), self._snapshot)
         found = tuple(self._every[number] for number in self._index.matching(key))
-        # A label that nobody has is namespace-label-missing; a name that the input lacks is another part of the cluster.
+        # A label that nobody has is namespace-label-missing; a name that the input lacks is elsewhere in the cluster.
         known = all(one.declared for one in self._every) and key.keys() <= self._labelled
         named = any(one.startswith("kubernetes.io/") for one in key.keys())  # noqa: SIM118 - a method of ours
         return _There(found, self._snapshot) if found or (known and not named) else None

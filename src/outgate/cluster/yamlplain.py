@@ -1,8 +1,9 @@
 """Plain YAML at speed: mappings and lists in blocks, with scalars of one line.
 
 Nearly every manifest is written, or printed by a program, in so small a part of YAML that each line says by itself what
-it is: so many dashes, a key, a scalar or a collection in braces. The same lines come again and again (``- port: 443``, ``podSelector:``), so what
-one says is worked out once, and kept; reading is then three times as fast as following libyaml's events.
+it is: so many dashes, a key, a scalar or a collection in braces. The same lines come again and again (``- port: 443``,
+``podSelector:``), so what one says is worked out once, and kept; reading is then three times as fast as following
+libyaml's events.
 
 `read_plain` takes that part of YAML and nothing else. Where anything is out of the ordinary (a tag, an anchor, a block
 of text, a tab, a character beyond ASCII, a key given twice, a column where nothing began, and every mistake) it gives
@@ -94,7 +95,7 @@ def plain_lines(text: bytes) -> dict[Path, int]:
         column, width, name, value, sort = _known[line]
         if sort == _EMPTY:
             continue
-        # A list may stand in the column of the mapping around it, so a key there ends the list, and no dash the mapping.
+        # A list may stand in the column of the mapping around it, and a key there ends the list.
         while stack and (stack[-1][0] > column or (stack[-1][0] == column and stack[-1][1] and not width)):
             stack.pop()
         if not stack or stack[-1][:2] != (column, width > 0):
