@@ -9,7 +9,6 @@ there is no flow to judge, only a `failure`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.lookup import AddressTarget, BlockTarget, NodeTarget, PodsTarget, ServiceTarget, Target
 from outgate.analysis.routes import routes_of
@@ -20,6 +19,7 @@ from outgate.model.services import ServiceRoute, endpoints, resolve, translate
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint, Flow
+from outgate.records import dataclass
 
 __all__ = ["Aim", "Aims", "aims", "choose_family", "echo", "ends", "has_ports"]
 

@@ -6,11 +6,11 @@ The documentation is the docstring of the check's module, in the shape that `out
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey
+from outgate.records import dataclass
 
 if TYPE_CHECKING:
     from outgate.checks.documentation import Documentation

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.checks.survey import Isolated, Survey
 from outgate.model import Direction, NetworkPolicy
@@ -19,6 +18,7 @@ from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Rule
 from outgate.policy.grid import Contribution, Grid
+from outgate.records import dataclass
 
 __all__ = ["Redundant", "redundant_policies", "redundant_rules"]
 

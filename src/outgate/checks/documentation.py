@@ -25,7 +25,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from outgate.records import dataclass
 
 __all__ = ["SECTIONS", "Documentation"]
 

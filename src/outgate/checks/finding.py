@@ -17,11 +17,11 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from dataclasses import dataclass
 
 from outgate.checks.edit import Edit
 from outgate.model import Place
 from outgate.packets import Packet, Protocol
+from outgate.records import dataclass
 
 __all__ = ["Finding", "Related", "Severity", "Subject", "Witness", "fingerprints"]
 

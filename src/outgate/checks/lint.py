@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from outgate.checks.finding import Finding, Severity, fingerprints
 from outgate.checks.registry import NAMES, run
@@ -20,6 +20,7 @@ from outgate.checks.survey import Survey
 from outgate.errors import InputError
 from outgate.model import Document
 from outgate.model.place import complaint
+from outgate.records import dataclass
 
 __all__ = ["ANNOTATION", "LintReport", "Reported", "Selection", "annotations_of", "lint"]
 

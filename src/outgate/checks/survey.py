@@ -7,7 +7,6 @@ meaning of port names. A check asks those, not the pods, so that its work follow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -22,6 +21,7 @@ from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits
 from outgate.policy.profile import OUTGATE
 from outgate.policy.rules import PodMatch, peer_match
+from outgate.records import dataclass
 
 __all__ = ["Isolated", "Section", "Survey", "by_blamed", "by_section", "isolation_place", "some", "subject_of"]
 

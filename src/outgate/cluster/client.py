@@ -20,7 +20,6 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import msgspec
@@ -28,6 +27,7 @@ import msgspec
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.connection import Connection, Deadline, tls
 from outgate.errors import ClusterError
+from outgate.records import dataclass
 from outgate.version import __version__
 
 __all__ = ["Answer", "Client"]

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from outgate.records import dataclass
 
 __all__ = ["EVERYTHING", "LabelIndex", "LabelSelector", "Labels", "Operator", "Requirement"]
 

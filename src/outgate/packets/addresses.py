@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from outgate.packets.intervals import IntervalSet, Span
+from outgate.records import dataclass
 
 __all__ = ["FAMILIES", "Address", "AddressSet", "Family", "Network", "address_of"]
 

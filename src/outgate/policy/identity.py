@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from outgate.model import ContainerPort, NetworkPolicy, Pod
 from outgate.model.labels import LabelSelector, Operator, Requirement
@@ -22,6 +21,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, PeerMatch, PodMatch, Rule
 from outgate.policy.selection import Selection
+from outgate.records import dataclass
 
 __all__ = ["Bits", "Identities", "Identity", "Lens", "members"]
 
