@@ -54,24 +54,23 @@ else:
 def _init(cls: type, fields: tuple[dataclasses.Field[Any], ...]) -> Any:
     """The one method that is compiled: names and defaults of parameters cannot be given in another way."""
     names: dict[str, Any] = {"_none": dataclasses.MISSING}
-    parameters, lines = ["self"], []
+    parameters, lines = ["self"], ["pass"]
     for one in fields:
-        name, value = one.name, one.name
+        name, parameter, value = one.name, one.name, one.name
         names[f"_set_{name}"] = getattr(cls, name).__set__
         if one.default is not dataclasses.MISSING:
             names[f"_default_{name}"] = one.default
-            parameters.append(f"{name}=_default_{name}")
+            parameter = f"{name}=_default_{name}"
             value = name if one.init else f"_default_{name}"
         elif one.default_factory is not dataclasses.MISSING:
             names[f"_make_{name}"] = one.default_factory
-            parameters.append(f"{name}=_none")
-            value = f"_make_{name}() if {name} is _none else {name}"
-        else:
-            parameters.append(name)
-        if not one.init:
-            parameters.pop()
+            parameter = f"{name}=_none"
+            value = f"_make_{name}() if {name} is _none else {name}" if one.init else f"_make_{name}()"
+        if one.init:
+            parameters.append(parameter)
         lines.append(f"_set_{name}(self, {value})")
-    exec(f"def __init__({', '.join(parameters)}):\n  " + "\n  ".join(lines), names)  # noqa: S102 - as the standard one does
+    # The names are those of attributes, which Python has read as such.
+    exec(f"def __init__({', '.join(parameters)}):\n  " + "\n  ".join(lines), names)  # noqa: S102 - see above
     return names["__init__"]
 
 
@@ -93,7 +92,7 @@ def _reduce(names: list[str]) -> Any:
 
 def _comparisons(names: list[str], order: bool) -> dict[str, Any]:
     """Equality and hash, and order where it is wanted, by the values of these fields."""
-    values: Any = operator.attrgetter(*names)
+    values: Any = operator.attrgetter(*names) if names else lambda _: ()
 
     def __eq__(self: Any, other: object) -> Any:  # noqa: N807 - it becomes this method
         return values(self) == values(other) if type(other) is type(self) else NotImplemented

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from outgate.checks.finding import Severity, Witness, fingerprints
+from outgate.checks.finding import Severity, Witness
+from outgate.checks.fingerprint import fingerprints
 from outgate.packets import Packet
 from outgate.testing import Manifest, namespace
 from tests.checks.asking import ask, block, egress, to

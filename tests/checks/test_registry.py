@@ -25,6 +25,7 @@ NOT_CHECKS = {
     "doors",
     "edit",
     "finding",
+    "fingerprint",
     "lint",
     "nearest",
 } | {
