@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from outgate.checks.nearest import nearest_labels
+from outgate.checks.nearest import Carried, nearest_labels
 from outgate.model.labels import LabelSelector, Operator, Requirement
 
-CARRIED = [{"app": "api", "tier": "back"}, {"app": "web"}]
+CARRIED = Carried([{"app": "api", "tier": "back"}, {"app": "web"}])
 
 
 def test_spelling_first_then_the_same_key() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outgate.checks import NAMES, Finding, Survey, load, run
-from outgate.checks.check import SECTIONS
+from outgate.checks.documentation import SECTIONS
 from outgate.checks.registry import GROUPS
 from outgate.cluster.edits import mend
 from outgate.cluster.files import documents_of
@@ -15,7 +15,20 @@ from outgate.model.parse import parse
 from outgate.policy import PROFILES, Policies, decide
 from tests.house.sources import SOURCE
 
-NOT_CHECKS = {"__init__", "baseline", "check", "config", "coverage", "doors", "edit", "finding", "lint", "nearest"} | {
+NOT_CHECKS = {
+    "__init__",
+    "baseline",
+    "check",
+    "config",
+    "coverage",
+    "documentation",
+    "doors",
+    "edit",
+    "finding",
+    "fingerprint",
+    "lint",
+    "nearest",
+} | {
     "proof",
     "registry",
     "resolvers",

@@ -73,6 +73,32 @@ print(*sorted(set(sys.modules) - before), file=sys.stderr)
     assert loaded.isdisjoint({"yaml", "msgspec", "asyncio", "socket", "subprocess", "ipaddress", "json", "difflib"})
 
 
+def test_lint_of_a_small_file_leaves_out_what_it_does_not_need(repository: Path) -> None:
+    """On every save of a file Python would otherwise read modules for longer than the checks take."""
+    program = """
+import sys
+from outgate.cli.main import main
+assert main(["lint", "-f", sys.argv[1]]) == 1
+print(*sys.modules, file=sys.stderr)
+"""
+    file = str(repository / "examples" / "lint" / "policies.yaml")
+    loaded = set(python(repository, "-c", program, file).stderr.split())
+    assert "outgate.checks.dns_egress_missing" in loaded
+    assert loaded.isdisjoint({"yaml", "hashlib", "base64", "asyncio", "socket", "subprocess"})
+    assert loaded.isdisjoint(
+        {
+            "outgate.analysis.connections",
+            "outgate.analysis.lookup",
+            "outgate.checks.documentation",
+            "outgate.cluster.client",
+            "outgate.cluster.edits",
+            "outgate.lab",
+            "outgate.nft",
+            "outgate.recipes",
+        }
+    )
+
+
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """A verb that help does not name is one that nobody finds."""
     assert main(["--help"]) == 0

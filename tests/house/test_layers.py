@@ -11,7 +11,7 @@ import pytest
 from tests.house.sources import ROOT, SOURCE, modules
 
 # Rooms that touch no clock, no file and no socket, so that a test needs none of them either.
-PURE = {"errors", "packets", "model", "policy", "analysis", "checks", "nft", "proxy", "recipes", "report"}
+PURE = {"errors", "packets", "model", "policy", "analysis", "checks", "nft", "proxy", "recipes", "records", "report"}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.model import LabelSelector, Operator, Requirement
-from outgate.model.labels import EVERYTHING
+from outgate.model.labels import EVERYTHING, LabelIndex
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,22 @@ def test_text() -> None:
     ]
     assert str(LabelSelector.of({"a": "1"}, expressions)) == "a=1,b!=x,c in (x,y),d,!e,f notin (x,y)"
     assert str(EVERYTHING) == "everything"
+
+
+KEYS = st.sampled_from(["a", "b"])
+REQUIREMENTS = st.builds(
+    Requirement,
+    KEYS,
+    st.sampled_from(Operator),
+    st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, max_size=2).map(tuple),
+)
+
+
+@given(
+    st.lists(st.dictionaries(KEYS, st.sampled_from(["x", "y"])), max_size=6),
+    st.lists(REQUIREMENTS, max_size=3).map(lambda many: LabelSelector.of({}, many)),
+)
+def test_an_index_finds_whom_the_selector_matches(carried: list[dict[str, str]], selector: LabelSelector) -> None:
+    """Each of them once, in their order, as if every one had been looked at."""
+    expected = [number for number, labels in enumerate(carried) if selector.matches(labels)]
+    assert list(LabelIndex(carried).matching(selector)) == expected

@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from outgate.analysis import targets
 from outgate.analysis.spelling import spell_protocol
@@ -27,6 +27,7 @@ from outgate.model.labels import Operator, Requirement
 from outgate.model.place import complaint
 from outgate.packets import Protocol
 from outgate.packets.addresses import Network
+from outgate.records import dataclass
 
 __all__ = [
     "EndAsked",

@@ -27,7 +27,7 @@ import difflib
 import enum
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from outgate.analysis.assertion_words import (
     EndAsked,
@@ -45,6 +45,7 @@ from outgate.model import NOWHERE, Direction, Document, Place
 from outgate.model.place import complaint, spell
 from outgate.packets import Address, Protocol
 from outgate.policy import OUTGATE, Profile
+from outgate.records import dataclass
 
 __all__ = ["API_VERSION", "FLOWS", "KIND", "Assertion", "Entry", "Suite", "Verb", "is_suite", "means_suite", "read"]
 

@@ -14,7 +14,6 @@ every "none of 0.0.0.0/0" into "some".
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.flows import Aim, aims
 from outgate.analysis.lookup import AddressTarget
@@ -27,6 +26,7 @@ from outgate.packets.packetset import Cube
 from outgate.policy import BlockMatch, Endpoint, Judge, Rule
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 from outgate.policy.selection import resolve
+from outgate.records import dataclass
 
 __all__ = ["BlockPorts", "Piece", "beyond_the_cluster", "block_ports", "pieces", "rule_beyond"]
 

@@ -12,7 +12,6 @@ something else does: labels, a namespace, an address, a port's name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.changes import Change, IsolationChange
 from outgate.analysis.connections import Connections, Party
@@ -25,6 +24,7 @@ from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
 from outgate.policy.rules import origin_of
+from outgate.records import dataclass
 
 __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
 

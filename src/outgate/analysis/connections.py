@@ -17,7 +17,6 @@ A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController, from_controller
@@ -28,6 +27,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Policies, Profile
 from outgate.policy.grid import Grid, Row
 from outgate.policy.identity import Lens, members
+from outgate.records import dataclass
 
 __all__ = ["Connection", "Connections", "External", "Party", "connections"]
 

@@ -9,15 +9,15 @@ the controller is in the input it is on the list under its own name, with all th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from outgate.analysis.flows import routes_of
 from outgate.analysis.groups import Group, Groups
+from outgate.analysis.routes import routes_of
 from outgate.model import Direction
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.grid import Grid
 from outgate.policy.rules import BlockMatch, PeerMatch, Rule
+from outgate.records import dataclass
 
 __all__ = ["INGRESS_CONTROLLER", "IngressController", "for_everybody", "from_controller", "lets_in_strangers"]
 

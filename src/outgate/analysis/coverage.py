@@ -11,7 +11,6 @@ rule that no assertion exercises can be deleted, and the test stays green.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.blocks import beyond_the_cluster, rule_beyond
 from outgate.analysis.demands import Demand
@@ -20,6 +19,7 @@ from outgate.model import Direction, Pod
 from outgate.packets import PacketSet, TransportSet
 from outgate.policy import Endpoint, Judge, Origin, matched
 from outgate.policy.rules import origin_of
+from outgate.records import dataclass
 
 __all__ = ["Coverage", "coverage"]
 

@@ -7,7 +7,6 @@ closes only what no other allows. An end that no policy isolates has none, and `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.connections import Connection, Connections, External, Party
 from outgate.analysis.controller import IngressController, for_everybody
@@ -18,6 +17,7 @@ from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
 from outgate.policy.grid import Grid
 from outgate.policy.rules import origin_of
+from outgate.records import dataclass
 
 __all__ = ["Side", "passing", "side"]
 

@@ -13,7 +13,6 @@ where both ends were named one by one it counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from outgate.analysis.assertion_words import EndAsked, Word
 from outgate.analysis.assertions import Assertion, Entry, Verb
@@ -27,6 +26,7 @@ from outgate.model.place import complaint
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge, Verdict
+from outgate.records import dataclass
 
 __all__ = ["MOST_DEMANDS", "Demand", "Demands"]
 

@@ -18,7 +18,7 @@ same changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
@@ -34,6 +34,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Policies, Profile
 from outgate.policy.grid import Row, lens_of
 from outgate.policy.identity import Bits, members
+from outgate.records import dataclass
 
 __all__ = ["MOST_CHANGES", "ConnectionDiff", "diff"]
 

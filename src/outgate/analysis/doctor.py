@@ -11,8 +11,6 @@ default deny works as it is written, and asks for attention.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from outgate.analysis.doctor_enforcement import enforcement_lines, enforces, network_lines
 from outgate.analysis.doctor_facts import Facts, Line, Mark
 from outgate.analysis.doctor_networks import Enforces, Network, networks
@@ -35,6 +33,7 @@ from outgate.analysis.doctor_places import (
     metadata_line,
 )
 from outgate.analysis.exposure import exposure
+from outgate.records import dataclass
 
 __all__ = ["DoctorReport", "diagnose"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from outgate.analysis.doctor_probe import ProbeResult
 from outgate.model import Snapshot
+from outgate.records import dataclass
 
 __all__ = ["Facts", "Line", "Mark", "OtherPolicy", "Served", "few", "many", "plain"]
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from outgate.analysis.doctor_facts import Facts, plain
 from outgate.model import Container, Node, Pod, Snapshot
+from outgate.records import dataclass
 
 __all__ = ["PLUGINS", "Daemon", "Enforces", "Network", "Plugin", "Switch", "daemons", "flag", "networks", "unmanaged"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.doctor_facts import Facts, Line, Mark, few, many
 from outgate.analysis.doctor_networks import daemons, unmanaged
+from outgate.records import dataclass
 
 __all__ = [
     "KERNEL_NEEDED",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.doctor_facts import Facts, Line, Mark, few, many, plain
 from outgate.analysis.exposure import ExposureReport
 from outgate.analysis.exposure_places import NODE_CACHE, Found, cluster_dns_services
 from outgate.model import Direction, Pod, Service, Snapshot
+from outgate.records import dataclass
 
 __all__ = [
     "SYSTEM_NAMESPACES",

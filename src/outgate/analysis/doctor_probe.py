@@ -9,9 +9,9 @@ seen to notice that the server is gone.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from outgate.model import Direction
+from outgate.records import dataclass
 
 __all__ = ["Outcome", "ProbeResult", "Step", "Tried", "outcome_of"]
 

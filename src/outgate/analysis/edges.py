@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.blocks import beyond_the_cluster
 from outgate.analysis.lookup import PodsTarget
@@ -21,6 +20,7 @@ from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge
+from outgate.records import dataclass
 
 __all__ = ["METADATA", "Edge", "EgressGraph", "Outside", "egress_graph"]
 

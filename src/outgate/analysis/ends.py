@@ -12,7 +12,7 @@ NetworkPolicy API does not speak of (loopback, multicast) is left out of a block
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TypeVar
 
@@ -38,6 +38,7 @@ from outgate.packets.addresses import FAMILIES, Network
 from outgate.packets.packetset import Cube
 from outgate.policy import Endpoint
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
+from outgate.records import dataclass
 
 __all__ = ["Ends", "Places", "Reached", "any_of"]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from outgate.analysis.exposure_metadata import LINK_LOCAL_METADATA, Opened, opened
 from outgate.analysis.exposure_namespaces import Neighbourhood, Neighbours
@@ -33,6 +33,7 @@ from outgate.packets.special import INTERNET, RANGES, AddressRange
 from outgate.policy import OUTGATE, Judge, Origin, Policies, Profile
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.rules import origin_of
+from outgate.records import dataclass
 
 __all__ = [
     "KUBELET_PORT",

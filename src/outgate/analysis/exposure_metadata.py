@@ -15,11 +15,11 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.exposure_outside import DNS_PORTS
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.policy import Origin
+from outgate.records import dataclass
 
 __all__ = ["CLOUD_ADDRESSES", "LINK_LOCAL_METADATA", "CloudAddress", "CloudUse", "Opened", "opened"]
 

@@ -8,13 +8,13 @@ the question is one intersection for each.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Bits
 from outgate.policy.rules import Origin, Rule
+from outgate.records import dataclass
 
 __all__ = ["Neighbourhood", "Neighbours"]
 

@@ -11,7 +11,6 @@ nothing of it.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
@@ -19,6 +18,7 @@ from outgate.packets.packetset import Cube
 from outgate.packets.special import AddressRange
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.rules import BlockMatch, Origin, Rule
+from outgate.records import dataclass
 
 __all__ = ["DNS_PORTS", "DNS_TLS_PORTS", "Extent", "Share", "extent", "to_blame", "within"]
 

@@ -15,14 +15,14 @@ import dataclasses
 import enum
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from outgate.analysis.flows import routes_of
+from outgate.analysis.routes import routes_of
 from outgate.model import Pod, Service, Snapshot
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
 from outgate.policy.rules import BlockMatch
+from outgate.records import dataclass
 
 __all__ = [
     "NODE_CACHE",

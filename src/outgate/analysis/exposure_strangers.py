@@ -15,7 +15,7 @@ ingress it is the workload's own and has its numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from outgate.analysis.exposure_selectors import implied, of_namespace, simplified
 from outgate.model import Direction
@@ -25,6 +25,7 @@ from outgate.packets import Address, AddressSet, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy.grid import Grid
 from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, Rule
+from outgate.records import dataclass
 
 __all__ = ["Opening", "openings"]
 

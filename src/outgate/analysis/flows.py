@@ -8,24 +8,20 @@ there is no flow to judge, only a `failure`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.lookup import AddressTarget, BlockTarget, NodeTarget, PodsTarget, ServiceTarget, Target
+from outgate.analysis.routes import routes_of
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import UnknownName, UsageError
 from outgate.model import Pod, Service, Snapshot
 from outgate.model.services import ServiceRoute, endpoints, resolve, translate
-from outgate.model.snapshot import STAND_IN_V4, STAND_IN_V6
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint, Flow
+from outgate.records import dataclass
 
-__all__ = ["UNASSIGNED", "Aim", "Aims", "aims", "choose_family", "echo", "ends", "has_ports", "routes_of"]
-
-UNASSIGNED: dict[Family, Address] = {4: STAND_IN_V4[0], 6: STAND_IN_V6[0]}
-"""Stands for the cluster address of a Service that the input gives none: manifests seldom do."""
+__all__ = ["Aim", "Aims", "aims", "choose_family", "echo", "ends", "has_ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +129,6 @@ def aims(snapshot: Snapshot, target: Target, asked: TransportAsked, family: Fami
             return _joined(_address_aims(snapshot, one, asked) for one in mine)
     there = ends(snapshot, target, family)
     return Aims(tuple(Aim(end, protocol, _number(asked, str(target))) for end in there))
-
-
-def routes_of(snapshot: Snapshot, service: Service) -> tuple[ServiceRoute, ...]:
-    """The cluster routes of a Service; with a stand-in for its address where the input gives it none."""
-    if service.cluster_ips or service.headless:
-        return tuple(route for route in resolve(snapshot, service) if not route.node_port and not route.external)
-    # Manifests that were never applied have no clusterIP. The endpoints are the same whatever it will be.
-    stand_ins = dataclasses.replace(service, cluster_ips=tuple(UNASSIGNED.values()))
-    return tuple(route for route in resolve(snapshot, stand_ins) if not route.node_port and not route.external)
 
 
 def _pod_aim(pod: Pod, asked: TransportAsked, family: Family) -> Aim:

@@ -10,11 +10,12 @@ workload of one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from outgate.model import Direction, Pod
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Bits, members
+from outgate.records import dataclass
 
 __all__ = [
     "Group",

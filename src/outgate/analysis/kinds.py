@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from outgate.analysis.ports import PairPorts, pair_ports
@@ -21,6 +21,7 @@ from outgate.model import Direction
 from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import BlockMatch, Endpoint, Judge, unstoppable
+from outgate.records import dataclass
 
 __all__ = ["Kind", "Kinds"]
 

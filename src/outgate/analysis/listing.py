@@ -7,7 +7,7 @@ a connection is shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from outgate.analysis.groups import Group
 from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import TransportSet
+from outgate.records import dataclass
 
 __all__ = ["EVERYTHING_ASKED", "MOST_DRAWN", "Asked", "drawable", "selected"]
 

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from outgate.analysis.connections import Connections
 from outgate.analysis.groups import Group, WorkloadKey, part_order, pods_by_workload, told_apart
 from outgate.model import Pod
 from outgate.policy.identity import Identity
+from outgate.records import dataclass
 
 __all__ = ["Matched", "Presence", "matched"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.model import Direction
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import TransportSet
 from outgate.policy import Endpoint, Judge, Origin, PodMatch, Rule, Trace
 from outgate.policy.trace import as_seen
+from outgate.records import dataclass
 
 __all__ = ["Hint", "hints", "notes"]
 

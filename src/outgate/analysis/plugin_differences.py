@@ -13,7 +13,7 @@ asked once where only their policies matter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from outgate.analysis.connections import Connections, connections
@@ -28,6 +28,7 @@ from outgate.packets import Address, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import PROFILES, Endpoint, Flow, Judge, Policies
 from outgate.policy.identity import members
+from outgate.records import dataclass
 
 __all__ = ["MOST_FLOWS", "Depends", "End", "plugin_differences"]
 

@@ -9,7 +9,6 @@ the port and are asked of `judge` once: whether an end is isolated at all, wheth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.model import Direction, Pod
 from outgate.packets import Protocol, TransportSet
@@ -17,6 +16,7 @@ from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Side, Trace, mat
 from outgate.policy.profile import PASSING_ICMP
 from outgate.policy.rules import NamedPort
 from outgate.policy.selection import resolve
+from outgate.records import dataclass
 
 __all__ = ["PairPorts", "PortShare", "open_points", "pair_ports"]
 

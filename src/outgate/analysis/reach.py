@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from outgate.analysis.blocks import pieces
-from outgate.analysis.flows import UNASSIGNED, Aim, Aims, aims, choose_family, echo, ends, has_ports
+from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
 from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_ports import block_without_port, without_port
 from outgate.analysis.reachability import OUTSIDE, Judged, Question, Reachability, Split
+from outgate.analysis.routes import UNASSIGNED
 from outgate.analysis.spelling import spell_protocol
 from outgate.errors import TooComplex, UsageError
 from outgate.model import Direction

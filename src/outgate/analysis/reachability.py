@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from outgate.analysis.lookup import Target
 from outgate.analysis.notes import Hint
 from outgate.analysis.ports import PairPorts
@@ -11,6 +9,7 @@ from outgate.analysis.targets import TransportAsked
 from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import OUTGATE, Profile, Side, Trace, Verdict
+from outgate.records import dataclass
 
 __all__ = ["OUTSIDE", "Judged", "PortsAnswer", "Question", "Reachability", "Split"]
 

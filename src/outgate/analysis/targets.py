@@ -16,12 +16,13 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from outgate.analysis.spelling import spell_protocol
 from outgate.errors import UsageError
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import Network
+from outgate.records import dataclass
 
 __all__ = [
     "ANY_TRANSPORT",

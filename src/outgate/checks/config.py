@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from outgate.checks.finding import Severity
@@ -23,6 +23,7 @@ from outgate.checks.registry import NAMES
 from outgate.errors import InputError
 from outgate.model import Document, Place
 from outgate.model.place import complaint
+from outgate.records import dataclass
 
 __all__ = ["FAIL_ON", "FIELDS", "Config", "read_config"]
 

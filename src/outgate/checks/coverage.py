@@ -8,8 +8,9 @@ every address outside (as sets of packets).
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.checks.survey import Isolated, Survey
 from outgate.model import Direction, NetworkPolicy
@@ -17,6 +18,7 @@ from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Rule
 from outgate.policy.grid import Contribution, Grid
+from outgate.records import dataclass
 
 __all__ = ["Redundant", "redundant_policies", "redundant_rules"]
 
@@ -119,9 +121,9 @@ class _Asked:
     @property
     def matters(self) -> bool:
         """Whether the rule allows anything at all in this input."""
-        return any(self._outside(self.rule, number) for number in self.numbers) or any(
+        return any(
             bits for number in self.numbers for family in self.grid.families for _, bits in self._inside(number, family)
-        )
+        ) or any(self._outside(self.rule, number) for number in self.numbers)
 
     def covered(self, others: list[Rule]) -> bool:
         """Whether these allow all that the rule does."""
@@ -142,7 +144,12 @@ class _Asked:
 
     def _covered(self, number: int, others: list[Rule]) -> bool:
         for family in self.grid.families:
-            row = self.grid.union(each for other in others for each in self._contributions(other, number, family))
+            theirs = [each for other in others for each in self._contributions(other, number, family)]
+            met = functools.reduce(operator.or_, (bits for _, bits in theirs), 0)
+            # Most rules speak of somebody of whom no other does, which is seen before anything is put together.
+            if any(bits & ~met for _, bits in self._inside(number, family)):
+                return False
+            row = self.grid.union(theirs)
             for transports, bits in self._inside(number, family):
                 if not self._within(transports, bits, row):
                     return False

@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 from outgate.analysis.exposure_places import Door, doors_of, passage
-from outgate.analysis.flows import UNASSIGNED
 from outgate.analysis.groups import Group
+from outgate.analysis.routes import UNASSIGNED
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Isolated, Survey

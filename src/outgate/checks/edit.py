@@ -7,9 +7,9 @@ is indented, and leaves every other byte alone. Values are what JSON would hold.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from outgate.model import Place
+from outgate.records import dataclass
 
 __all__ = ["Action", "Edit"]
 

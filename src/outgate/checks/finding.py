@@ -15,15 +15,13 @@ place, the object, other places that have part in it, a packet that shows it, an
 from __future__ import annotations
 
 import enum
-import hashlib
-import json
-from dataclasses import dataclass
 
 from outgate.checks.edit import Edit
 from outgate.model import Place
 from outgate.packets import Packet, Protocol
+from outgate.records import dataclass
 
-__all__ = ["Finding", "Related", "Severity", "Subject", "Witness", "fingerprints"]
+__all__ = ["Finding", "Related", "Severity", "Subject", "Witness"]
 
 
 class Severity(enum.IntEnum):
@@ -101,31 +99,3 @@ class Finding:
     def order(self) -> tuple[str, int, str, str]:
         """Findings are shown by file and line."""
         return self.place.file, self.place.line, self.rule, self.message
-
-
-def fingerprints(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """A name for each finding that lives on while lines move: what was found, in which object, at which value.
-
-    Numbers in paths are left out, for they move when a rule is put in front; the value itself is taken instead. Where
-    two are alike after that, they are counted.
-    """
-    seen: dict[str, int] = {}
-    found = []
-    for one in findings:
-        path = ".".join(step for step in one.place.at if isinstance(step, str))
-        parts = (one.rule, one.subject.kind, one.subject.namespace, one.subject.name, path, _value(one.place))
-        text = "\n".join(parts)
-        count = seen[text] = seen.get(text, 0) + 1
-        found.append(hashlib.sha256(f"{text}\n{count}".encode()).hexdigest()[:32])
-    return tuple(found)
-
-
-def _value(place: Place) -> str:
-    value = place.document.value
-    for step in place.at:
-        try:
-            value = value[step]  # type: ignore[index]  # what cannot be indexed says so
-        except (KeyError, IndexError, TypeError):
-            return ""
-    # Of a whole object the fields that a server adds would change the name.
-    return json.dumps(value, sort_keys=True, default=str) if len(place.at) > 1 else ""

@@ -11,15 +11,17 @@ configuration; by a baseline, which holds what was there before anybody looked.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import field
+from functools import cached_property
 
-from outgate.checks.finding import Finding, Severity, fingerprints
+from outgate.checks.finding import Finding, Severity
 from outgate.checks.registry import NAMES, run
 from outgate.checks.survey import Survey
 from outgate.errors import InputError
 from outgate.model import Document
 from outgate.model.place import complaint
+from outgate.records import dataclass
 
 __all__ = ["ANNOTATION", "LintReport", "Reported", "Selection", "annotations_of", "lint"]
 
@@ -38,12 +40,33 @@ class Selection:
     """The fingerprints of a baseline."""
 
 
+class _Fingerprints:
+    """Those of one run, worked out when the first is asked for: what people read has none of them."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self._findings = findings
+
+    @cached_property
+    def all(self) -> tuple[str, ...]:
+        """By the number of the finding."""
+        from outgate.checks.fingerprint import fingerprints  # noqa: PLC0415 - see above
+
+        return fingerprints(self._findings)
+
+
 @dataclass(frozen=True, slots=True)
 class Reported:
     """A finding with its fingerprint."""
 
     finding: Finding
-    fingerprint: str
+    number: int
+    """Which of its run it is."""
+    run: _Fingerprints = field(repr=False, compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Its name in a baseline, and wherever else reports of several days are compared."""
+        return self.run.all[self.number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +101,19 @@ def lint(survey: Survey, selection: Selection | None = None) -> LintReport:
     kept: list[Reported] = []
     annotated: list[tuple[Reported, str]] = []
     baselined: list[Reported] = []
-    for finding, print_ in zip(ordered, fingerprints(ordered), strict=True):
-        reported = Reported(finding, print_)
+    fingerprints = _Fingerprints(ordered)
+    for number, finding in enumerate(ordered):
+        reported = Reported(finding, number, fingerprints)
         reason = annotations_of(finding.place.document).get(ANNOTATION + finding.rule)
         if isinstance(reason, str) and reason.strip():
             annotated.append((reported, reason.strip()))
-        elif print_ in asked.known:
+        elif asked.known and reported.fingerprint in asked.known:
             baselined.append(reported)
         else:
             kept.append(reported)
-    stale = set(asked.known) - {one.fingerprint for one in baselined} - {one.fingerprint for one, _ in annotated}
+    # Without a baseline no fingerprint is worked out.
+    met = (*baselined, *(one for one, _ in annotated)) if asked.known else ()
+    stale = set(asked.known) - {one.fingerprint for one in met}
     return LintReport(
         tuple(asked.rules),
         tuple(kept),

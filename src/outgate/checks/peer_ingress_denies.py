@@ -107,7 +107,8 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
@@ -115,32 +116,39 @@ from outgate.checks.proof import dropped
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import Direction, Pod, PodPeer
 from outgate.packets import Protocol, TransportSet
+from outgate.packets.addresses import Family
 from outgate.policy import Rule
+from outgate.policy.grid import Row
 from outgate.policy.identity import members
 
 __all__ = ["CHECK"]
 
 
+_LetIn = Callable[[int, Family], Row]
+
+
 def _find(survey: Survey) -> Iterator[Finding]:
+    # What is let in from a pod is asked for every rule of every policy that selects it.
+    let_in = functools.cache(survey.grid.let_in)
     for section in survey.sections(Direction.EGRESS):
         chosen = [peer for peer in section.rule.peers if isinstance(peer, PodPeer) and peer.pods]
         # Of "every pod" somebody is always closed: only who was chosen was meant.
         if not section.counts or len(chosen) != len(section.rule.peers) or not chosen:
             continue
         rule = survey.rule_of(section)
-        closed = _closed(survey, section, rule)
+        closed = _closed(survey, let_in, section, rule)
         if closed is not None:
             yield _finding(survey, section, *closed)
 
 
-def _closed(survey: Survey, section: Section, rule: Rule) -> tuple[Pod, Pod, TransportSet] | None:
+def _closed(survey: Survey, let_in: _LetIn, section: Section, rule: Rule) -> tuple[Pod, Pod, TransportSet] | None:
     """A pair of pods, and what the rule lets out between them, where nothing of it is let in between any two."""
     grid, example = survey.grid, None
     for number in members(survey.selected(section.policy)):
         for family in grid.families:
             if not grid.identities.of_family[family] >> number & 1:
                 continue
-            arriving = grid.let_in(number, family)
+            arriving = let_in(number, family)
             for transports, bits in grid.out_of(rule, family):
                 sent = grid.transports.sets[transports] & TransportSet.governed()
                 others = bits & grid.identities.of_family[family] & ~(1 << number)

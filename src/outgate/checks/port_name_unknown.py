@@ -71,7 +71,6 @@ References:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
@@ -117,9 +116,11 @@ def _asked(survey: Survey, section: Section) -> Iterator[Pod]:
 
 
 def _unknown(section: Section, entry: PolicyPort, pods: list[Pod]) -> Finding:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a finding pays for it
+
     names = sorted({one.name for pod in pods for one in pod.ports if one.name})
     other = sorted({one.protocol for pod in pods for one in pod.ports if one.name == entry.port})
-    near = difflib.get_close_matches(str(entry.port), names, n=2) or names[:4]
+    near = get_close_matches(str(entry.port), names, n=2) or names[:4]
     if other:
         advice = f"the pods have it for {some(other)}"
     else:

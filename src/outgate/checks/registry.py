@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -81,7 +80,9 @@ def check_names(names: Iterable[str]) -> None:
     """Nothing, where all of these are checks. Raises UsageError with those that are not, and the nearest name."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], NAMES, n=1)
+        from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
+
+        near = get_close_matches(unknown[0], NAMES, n=1)
         advice = f"; did you mean {near[0]}?" if near else ""
         raise UsageError(f"there is no check {', '.join(unknown)}{advice}", hint="outgate explain lists them")
 

@@ -46,13 +46,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.nearest import nearest_labels
+from outgate.checks.nearest import Carried, nearest_labels
 from outgate.checks.survey import Section, Survey, some, subject_of
-from outgate.model import Namespace, PodPeer
-from outgate.model.labels import LabelSelector
+from outgate.model import Namespace, Pod, PodPeer, Snapshot
+from outgate.model.labels import EVERYTHING, LabelIndex, LabelSelector
 
 __all__ = ["CHECK"]
 
@@ -69,47 +70,85 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 f"{policy} selects no pod: none of the {len(pods)} of {policy.namespace} has {policy.pods}",
                 subject_of(policy),
                 policy.place / "spec" / "podSelector",
-                help=nearest_labels(policy.pods, [pod.labels for pod in pods]),
+                help=nearest_labels(policy.pods, Carried(pod.labels for pod in pods)),
             )
+    meant = _Meant(survey.snapshot)
     for section in survey.sections():
         if section.counts:
             for peer in section.rule.peers:
-                if isinstance(peer, PodPeer):
-                    yield from _of_peer(survey, section, peer)
+                if isinstance(peer, PodPeer) and survey.selects_nobody(section, peer):
+                    yield from _of_peer(meant, section, peer)
 
 
-def _of_peer(survey: Survey, section: Section, peer: PodPeer) -> Iterator[Finding]:
-    if not survey.selects_nobody(section, peer):
+def _of_peer(meant: _Meant, section: Section, peer: PodPeer) -> Iterator[Finding]:
+    there = meant.by(section, peer)
+    if there is None:
         return
-    namespaces = _meant(survey, section, peer)
-    if namespaces is None:
-        return
-    if not namespaces:
+    if not there.namespaces:
         assert peer.namespaces is not None
-        labels = [one.labels for one in survey.snapshot.namespaces.values() if one.declared]
-        yield _nothing(section, peer, f"no namespace has {peer.namespaces}", nearest_labels(peer.namespaces, labels))
+        near = nearest_labels(peer.namespaces, meant.declared)
+        yield _nothing(section, peer, f"no namespace has {peer.namespaces}", near)
         return
-    pods = [pod for one in namespaces for pod in survey.snapshot.pods_by_namespace.get(one.name, ())]
-    selector = peer.pods or LabelSelector()
+    selector = peer.pods or EVERYTHING
     # Pods on the host network are matched by no selector, which is a mistake of its own (hostnetwork-peer).
-    host = (pod for pod in pods if pod.host_network)
-    if pods and not any(selector.matches(pod.labels) for pod in host):
-        where = some([one.name for one in namespaces])
-        words = f"none of the {len(pods)} pods of {where} has {selector}"
-        yield _nothing(section, peer, words, nearest_labels(selector, [pod.labels for pod in pods]))
+    if there.pods and not any(selector.matches(pod.labels) for pod in there.host):
+        where = some([one.name for one in there.namespaces])
+        words = f"none of the {len(there.pods)} pods of {where} has {selector}"
+        yield _nothing(section, peer, words, nearest_labels(selector, there.carried))
 
 
-def _meant(survey: Survey, section: Section, peer: PodPeer) -> list[Namespace] | None:
-    """The namespaces that a peer selects; None where the input does not show what labels they have."""
-    every = survey.snapshot.namespaces.values()
-    if peer.namespaces is None:
-        return [survey.snapshot.namespace(section.policy.namespace)]
-    found = [one for one in every if peer.namespaces.matches(one.labels)]
-    labelled = {key for one in every for key in one.labels}
-    # A label that nobody has is namespace-label-missing; a name that the input lacks is another part of the cluster.
-    known = all(one.declared for one in every) and peer.namespaces.keys() <= labelled
-    named = any(key.startswith("kubernetes.io/") for key in peer.namespaces.keys())  # noqa: SIM118 - a method of ours
-    return found if found or (known and not named) else None
+class _There:
+    """The namespaces that peers mean, and who is in them."""
+
+    def __init__(self, namespaces: tuple[Namespace, ...], snapshot: Snapshot) -> None:
+        self.namespaces = namespaces
+        self.pods: tuple[Pod, ...] = tuple(
+            pod for one in namespaces for pod in snapshot.pods_by_namespace.get(one.name, ())
+        )
+        self.host = tuple(pod for pod in self.pods if pod.host_network)
+
+    @cached_property
+    def carried(self) -> Carried:
+        """The labels of these pods."""
+        return Carried(pod.labels for pod in self.pods)
+
+
+class _Meant:
+    """Which namespaces peers mean. Many peers mean the same, so each of these is worked out once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._every = tuple(snapshot.namespaces.values())
+        self._known: dict[str | LabelSelector, _There | None] = {}
+
+    def by(self, section: Section, peer: PodPeer) -> _There | None:
+        """Those that a peer selects; None where the input does not show what labels they have."""
+        key = section.policy.namespace if peer.namespaces is None else peer.namespaces
+        if key not in self._known:
+            self._known[key] = self._of(key)
+        return self._known[key]
+
+    def _of(self, key: str | LabelSelector) -> _There | None:
+        if isinstance(key, str):
+            return _There((self._snapshot.namespace(key),), self._snapshot)
+        found = tuple(self._every[number] for number in self._index.matching(key))
+        # A label that nobody has is namespace-label-missing; a name that the input lacks is elsewhere in the cluster.
+        known = all(one.declared for one in self._every) and key.keys() <= self._labelled
+        named = any(one.startswith("kubernetes.io/") for one in key.keys())  # noqa: SIM118 - a method of ours
+        return _There(found, self._snapshot) if found or (known and not named) else None
+
+    @cached_property
+    def _index(self) -> LabelIndex:
+        return LabelIndex(one.labels for one in self._every)
+
+    @cached_property
+    def _labelled(self) -> set[str]:
+        return {key for one in self._every for key in one.labels}
+
+    @cached_property
+    def declared(self) -> Carried:
+        """The labels of all namespaces that the input has."""
+        return Carried(one.labels for one in self._every if one.declared)
 
 
 def _nothing(section: Section, peer: PodPeer, words: str, near: str) -> Finding:

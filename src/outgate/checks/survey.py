@@ -7,7 +7,6 @@ meaning of port names. A check asks those, not the pods, so that its work follow
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -22,6 +21,7 @@ from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits
 from outgate.policy.profile import OUTGATE
 from outgate.policy.rules import PodMatch, peer_match
+from outgate.records import dataclass
 
 __all__ = ["Isolated", "Section", "Survey", "by_blamed", "by_section", "isolation_place", "some", "subject_of"]
 
@@ -109,12 +109,19 @@ class Survey:
         """The API server, as far as the input says where it is."""
         return api_server(self.snapshot)
 
-    def sections(self, direction: Direction | None = None) -> Iterator[Section]:
+    def sections(self, direction: Direction | None = None) -> Sequence[Section]:
         """Every rule of every policy; of one direction where that is given."""
-        for policy in self.snapshot.policies:
-            for one in Direction if direction is None else (direction,):
-                for index, rule in enumerate(policy.rules(one)):
-                    yield Section(policy, one, index, rule)
+        return self._sections[direction]
+
+    @cached_property
+    def _sections(self) -> dict[Direction | None, tuple[Section, ...]]:
+        every = tuple(
+            Section(policy, direction, index, rule)
+            for policy in self.snapshot.policies
+            for direction in Direction
+            for index, rule in enumerate(policy.rules(direction))
+        )
+        return {None: every, **{each: tuple(one for one in every if one.direction is each) for each in Direction}}
 
     def isolated(self, direction: Direction) -> Sequence[Isolated]:
         """All workloads that any policy isolates in a direction."""

@@ -95,7 +95,6 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.exposure_places import Door, Found, doors_of
 from outgate.checks.check import Check
@@ -106,6 +105,7 @@ from outgate.model import Called, Callout, Direction, Pod
 from outgate.packets import Packet, Protocol
 from outgate.policy import Endpoint, Flow
 from outgate.policy.rules import BlockMatch, PeerMatch
+from outgate.records import dataclass
 
 __all__ = ["CHECK"]
 

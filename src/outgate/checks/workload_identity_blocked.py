@@ -84,7 +84,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from outgate.analysis.exposure_places import Door
 from outgate.analysis.groups import Group
@@ -95,6 +94,7 @@ from outgate.checks.survey import Isolated, Survey, by_blamed, isolation_place, 
 from outgate.model import Direction, ServiceAccount
 from outgate.model.hints import PROXIES
 from outgate.packets import Address
+from outgate.records import dataclass
 
 __all__ = ["CHECK"]
 

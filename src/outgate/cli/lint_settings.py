@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outgate.cli.options import PROFILE_NAMES
 from outgate.errors import InvalidInput
+from outgate.records import dataclass
 
 if TYPE_CHECKING:
     from outgate.checks.config import Config

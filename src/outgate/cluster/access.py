@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from outgate.cluster.kubeconfig import Entry, Kubeconfig
 from outgate.errors import ClusterError, KernelError, Unsupported
+from outgate.records import dataclass
 
 __all__ = ["Access", "Credentials", "Runner", "from_context", "from_pod"]
 

@@ -21,7 +21,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from outgate.cluster.access import Access
@@ -29,6 +28,7 @@ from outgate.cluster.connection import Connection, Deadline, reason, tls
 from outgate.cluster.identity import Identity
 from outgate.cluster.stream import Answer, Stream, seconds_asked
 from outgate.errors import ClusterError
+from outgate.records import dataclass
 from outgate.version import __version__
 
 __all__ = ["BUSY", "Answer", "Client"]

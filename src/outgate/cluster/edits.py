@@ -8,7 +8,6 @@ that is said. Nothing is half done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from outgate.cluster.yamlsplice import CannotEditError, Change, splice
 from outgate.errors import InputError
 from outgate.model import Document, Place
 from outgate.model.place import Path, complaint
+from outgate.records import dataclass
 
 __all__ = ["Mended", "mend"]
 

@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from outgate.cluster.reading import Unreadable
@@ -23,6 +23,7 @@ from outgate.errors import InputError, InvalidInput, unusable
 from outgate.model.parse import Keep, Parsed, Refused, parse
 from outgate.model.place import Document
 from outgate.model.snapshot import Snapshot
+from outgate.records import dataclass
 
 if TYPE_CHECKING:
     from outgate.model.parse_pods import TypedPod

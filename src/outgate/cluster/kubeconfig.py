@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from outgate.cluster.reading import Unreadable
 from outgate.cluster.yamltext import read_yaml
 from outgate.errors import InputError, InvalidInput, UnknownName
 from outgate.model.place import Document, Path, spell
+from outgate.records import dataclass
 
 __all__ = ["Entry", "Kubeconfig", "kubeconfig_files", "read_kubeconfig"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from outgate.model.hints import trimmed
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
 from outgate.model.place import Document
+from outgate.records import dataclass
 
 __all__ = ["RESOURCES", "RefusedError", "Resource", "listed"]
 

@@ -12,7 +12,6 @@ would be another one, so a refusal of these ends the work and names the permissi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from outgate.cluster.access import Access, Runner, from_context, from_pod
 from outgate.cluster.client import Client
@@ -21,6 +20,7 @@ from outgate.cluster.lists import RESOURCES, RefusedError, listed
 from outgate.cluster.others import unread_policies
 from outgate.errors import ClusterError, UsageError
 from outgate.model.place import Document
+from outgate.records import dataclass
 
 __all__ = ["Fetched", "fetch", "find_access"]
 

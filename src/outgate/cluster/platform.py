@@ -10,7 +10,6 @@ All of it makes an answer richer and none of it is needed: what is refused is le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from outgate.cluster.client import Answer, Client
 from outgate.cluster.others import api_groups, unread_kinds
 from outgate.model.place import Document
 from outgate.model.switches import SETTINGS
+from outgate.records import dataclass
 
 __all__ = ["Platform", "platform", "settings_of"]
 

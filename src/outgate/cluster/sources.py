@@ -7,9 +7,9 @@ no text any more by the time they are here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from outgate.model.place import Document
+from outgate.records import dataclass
 
 __all__ = ["Objects", "Source", "Text"]
 

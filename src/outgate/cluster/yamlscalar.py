@@ -7,12 +7,9 @@ on its way through JSON is done here as well: a float without a fraction is an i
 
 from __future__ import annotations
 
-import base64
-import binascii
 import functools
 import math
 import re
-import struct
 
 __all__ = ["MERGE", "Scalar", "is_finite", "key_text", "resolve", "tagged"]
 
@@ -75,6 +72,9 @@ def tagged(tag: str, text: str, *, plain: bool) -> Scalar:
     """
     short = tag.replace("tag:yaml.org,2002:", "!!")
     if short == "!!binary":
+        import base64  # noqa: PLC0415 - hardly any manifest has such a scalar
+        import binascii  # noqa: PLC0415
+
         try:
             return base64.b64decode(text, validate=False).decode("utf-8", "replace")
         except (binascii.Error, ValueError) as error:
@@ -124,6 +124,8 @@ def _short_float(value: float) -> str:
         return ".nan"
     if math.isinf(value):
         return ".inf" if value > 0 else "-.inf"
+    import struct  # noqa: PLC0415 - hardly any key is a fraction
+
     for digits in range(1, 18):
         text = f"{value:.{digits}g}"
         if struct.pack("f", float(text)) == struct.pack("f", value):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -20,6 +19,7 @@ import yaml
 from outgate.checks.edit import Action
 from outgate.cluster.yamlscalar import resolve
 from outgate.model.place import Path
+from outgate.records import dataclass
 
 __all__ = ["CannotEditError", "Change", "splice"]
 

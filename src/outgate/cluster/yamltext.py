@@ -9,10 +9,10 @@ import than a file of a person takes to be read, so it is imported where it is n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from outgate.cluster.reading import Lines, Newlines, Unreadable
-from outgate.cluster.yamlplain import read_plain
+from outgate.cluster.yamlplain import plain_lines, read_plain
 from outgate.errors import InputError
 from outgate.model.place import Document, Path
 
@@ -35,8 +35,9 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
             inherited = _source(piece) or inherited
             continue
         value: object = read_plain(piece)
-        repeated, rest = _NONE_REPEATED, None
+        repeated, rest, find = _NONE_REPEATED, None, plain_lines
         if value is None:
+            find = _find_lines
             built = _build(newlines.line, start, piece, file, unreadable)
             if built is None:
                 continue
@@ -46,7 +47,7 @@ def read_yaml(data: bytes, file: str, unreadable: Unreadable) -> Iterator[Docume
             words = "kubectl does not read on after this end of a document (...): begin the next one with ---"
             unreadable.warnings.append(InputError(file, first + rest, "", words))
         template = _source(_HEAD.match(piece)) or inherited
-        lines = Lines(newlines, start, end, _find_lines, _read)
+        lines = Lines(newlines, start, end, find, _read)
         placed = {path: first + line for path, line in repeated.items()}
         yield Document(file, value, lines, template, placed, text=lines.text, again=lines.value)
         inherited = _source(_tail(piece))
@@ -67,7 +68,7 @@ def _build(
         return None
 
 
-def _find_lines(text: bytes) -> Mapping[Path, int]:
+def _find_lines(text: bytes) -> dict[Path, int]:
     from outgate.cluster.yamlbuild import find_lines  # noqa: PLC0415 - only when needed
 
     return find_lines(text)

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from outgate.model.switches import CONTAINERS
+from outgate.records import dataclass
 
 __all__ = [
     "ANNOTATIONS",

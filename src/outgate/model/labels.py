@@ -9,10 +9,12 @@ absent from.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 
-__all__ = ["EVERYTHING", "LabelSelector", "Labels", "Operator", "Requirement"]
+from outgate.records import dataclass
+
+__all__ = ["EVERYTHING", "LabelIndex", "LabelSelector", "Labels", "Operator", "Requirement"]
 
 Labels = Mapping[str, str]
 
@@ -104,3 +106,27 @@ class LabelSelector:
 
 
 EVERYTHING = LabelSelector()
+
+
+class LabelIndex:
+    """Many sets of labels, numbered in their order, by what is in them: a selector need not look at each."""
+
+    def __init__(self, carried: Iterable[Labels]) -> None:
+        self._carried = tuple(carried)
+        self._having: dict[tuple[str, str], list[int]] = {}
+        for number, labels in enumerate(self._carried):
+            for label in labels.items():
+                self._having.setdefault(label, []).append(number)
+
+    def matching(self, selector: LabelSelector) -> Iterator[int]:
+        """The numbers of those that a selector matches, ascending."""
+        return (number for number in self._candidates(selector) if selector.matches(self._carried[number]))
+
+    def _candidates(self, selector: LabelSelector) -> Iterable[int]:
+        """Those that meet the requirement `In` that the fewest meet; without such a requirement all."""
+        few: list[int] | None = None
+        for one in selector.requirements:
+            if one.operator is Operator.IN:
+                found = [number for value in one.values for number in self._having.get((one.key, value), ())]
+                few = found if few is None or len(found) < len(few) else few
+        return range(len(self._carried)) if few is None else sorted(few)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from outgate.model.hints import NO_HINTS, Hints
 from outgate.model.labels import EVERYTHING, Labels, LabelSelector
 from outgate.model.place import NOWHERE, Place
+from outgate.records import dataclass
 
 __all__ = [
     "Address",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
@@ -44,6 +44,7 @@ from outgate.model.validate import (
     wrong_version,
 )
 from outgate.model.validate_text import quote
+from outgate.records import dataclass
 
 if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON has such pods
     from outgate.model.parse_pods import PodReader, TypedPod

@@ -9,7 +9,8 @@ the same, each type here carries the name that Go has for it. Which object has w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from outgate.records import dataclass
 
 __all__ = [
     "BOOLEAN",

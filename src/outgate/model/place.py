@@ -8,9 +8,10 @@ handful is ever named, and the reader that knows the text hands over the functio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from outgate.errors import InputError
+from outgate.records import dataclass
 
 __all__ = ["NOWHERE", "Document", "Path", "Place", "complaint", "spell"]
 

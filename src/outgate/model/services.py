@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.model.objects import Address, EndpointSlice, Pod, Service, ServicePort, SliceEndpoint
 from outgate.model.snapshot import Snapshot
+from outgate.records import dataclass
 
 __all__ = ["Backend", "ServiceRoute", "endpoints", "resolve", "translate"]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from outgate.packets.intervals import IntervalSet, Span
+from outgate.records import dataclass
 
 __all__ = ["FAMILIES", "Address", "AddressSet", "Family", "Network", "address_of"]
 
@@ -78,6 +78,8 @@ class AddressSet:
     def union_of(cls, sets: Iterable[AddressSet]) -> AddressSet:
         """The union of many sets, by one sort a family."""
         many = tuple(sets)
+        if len(many) < 2:
+            return many[0] if many else cls()
         return cls(IntervalSet.union_of(one.v4 for one in many), IntervalSet.union_of(one.v6 for one in many))
 
     def family(self, family: Family) -> IntervalSet:

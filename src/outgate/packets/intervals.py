@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from outgate.records import dataclass
 
 __all__ = ["IntervalSet", "Span"]
 

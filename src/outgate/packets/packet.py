@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from outgate.packets.addresses import Address
 from outgate.packets.transport import Protocol
+from outgate.records import dataclass
 
 __all__ = ["Packet"]
 

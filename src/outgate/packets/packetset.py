@@ -13,12 +13,12 @@ sorted by transports. For each set there is one such tuple, hence structural equ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from outgate.packets.addresses import FAMILIES, Address, AddressSet, Family
 from outgate.packets.intervals import IntervalSet, Span
 from outgate.packets.transport import Protocol, TransportSet
+from outgate.records import dataclass
 
 __all__ = ["Cube", "PacketSet"]
 

@@ -11,9 +11,8 @@ taken out whole, though a few single addresses in them (anycast of PCP and TURN)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from outgate.packets.addresses import AddressSet, Family
+from outgate.records import dataclass
 
 __all__ = ["INTERNET", "INTERNET_V4", "INTERNET_V6", "RANGES", "SET_ASIDE", "AddressRange"]
 

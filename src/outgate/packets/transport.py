@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from outgate.packets.intervals import IntervalSet
+from outgate.records import dataclass
 
 __all__ = ["PORTS", "Protocol", "TransportSet"]
 

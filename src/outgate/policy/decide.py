@@ -13,7 +13,6 @@ same policies share one decision (and, for ingress, the numbers that their port 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -22,6 +21,7 @@ from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, PASSING_ICMP, Profile
 from outgate.policy.rules import NamedPort, Origin, PodMatch, Rule, Verdict, origin_of
 from outgate.policy.selection import PodKey, Selection, resolve
+from outgate.records import dataclass
 
 __all__ = ["ClassKey", "Decision", "Isolation", "Part", "Policies", "decide"]
 

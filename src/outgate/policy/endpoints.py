@@ -6,10 +6,9 @@ a pod's or a node's only while the snapshot says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from outgate.model import Node, Pod, Snapshot
 from outgate.packets import Address, AddressSet
+from outgate.records import dataclass
 
 __all__ = ["LOOPBACK", "TO_MANY", "Endpoint"]
 

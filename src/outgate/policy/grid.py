@@ -15,7 +15,6 @@ by `judge`: a pod always reaches itself, and a node always reaches its own pods.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from outgate.model import Direction, NetworkPolicy
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
@@ -26,6 +25,7 @@ from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, NOTHING, Transports
 from outgate.policy.profile import PASSING_ICMP
 from outgate.policy.rules import BlockMatch, NamedPort, PodMatch, Rule, rules_of
+from outgate.records import dataclass
 
 __all__ = ["Contribution", "Grid", "PolicyKey", "Row", "lens_of"]
 

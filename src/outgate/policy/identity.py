@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from outgate.model import ContainerPort, NetworkPolicy, Pod
 from outgate.model.labels import LabelSelector, Operator, Requirement
@@ -22,6 +21,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, PeerMatch, PodMatch, Rule
 from outgate.policy.selection import Selection
+from outgate.records import dataclass
 
 __all__ = ["Bits", "Identities", "Identity", "Lens", "members"]
 
@@ -233,10 +233,9 @@ class Identities:
     def _in_namespaces(self, selector: LabelSelector) -> Bits:
         found = self._namespaces.get(selector)
         if found is None:
-            found, snapshot = 0, self.selection.snapshot
-            for name, bits in self._in.items():
-                if selector.matches(snapshot.namespace(name).labels):
-                    found |= bits
+            found = 0
+            for name in self.selection.namespaces(selector):
+                found |= self._in[name]
             self._namespaces[selector] = found
         return found
 

@@ -8,10 +8,10 @@ never hold for it, `NotIn` and `DoesNotExist` always do. Labels of namespaces ar
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from outgate.model.labels import Labels
+from outgate.records import dataclass
 
 __all__ = ["CILIUM_LABELS", "LabelFilter"]
 

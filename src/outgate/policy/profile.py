@@ -10,13 +10,13 @@ open point that the flow touches could turn it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from outgate.model import Pod
 from outgate.model.labels import Labels
 from outgate.packets import Protocol, TransportSet
 from outgate.policy.label_filter import CILIUM_LABELS, LabelFilter
+from outgate.records import dataclass
 
 __all__ = [
     "AWS_VPC_CNI",

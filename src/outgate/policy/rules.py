@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from outgate.model import NOWHERE, BlockPeer, Direction, NetworkPolicy, Place, PodPeer, PolicyPort
 from outgate.model.labels import LabelSelector
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
+from outgate.records import dataclass
 
 __all__ = [
     "Action",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from outgate.model import ContainerPort, Direction, NetworkPolicy, Pod, Snapshot
-from outgate.model.labels import Labels
+from outgate.model.labels import LabelIndex, Labels, LabelSelector
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.profile import OUTGATE, Profile
@@ -34,6 +34,8 @@ class Selection:
         self.by_address = profile.host_network_selected and not profile.host_network_isolated
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
+        self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
+        self._kinds_in: dict[str | LabelSelector, tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]] = {}
         self._addresses: dict[PeerMatch, AddressSet] = {}
         self._rules: dict[tuple[str, str, Direction], tuple[Rule, ...]] = {}
         self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
@@ -122,15 +124,33 @@ class Selection:
         return found
 
     def _find(self, match: PodMatch) -> Iterator[Pod]:
-        for name, kinds in self._kinds.items():
-            if match.namespaces is None:
-                if name != match.namespace:
-                    continue
-            elif not match.namespaces.matches(self.snapshot.namespace(name).labels):
-                continue
-            for labels, pods in kinds:
-                if match.pods.matches(labels):
-                    yield from pods
+        index, pods = self._among(match)
+        for number in index.matching(match.pods):
+            yield from pods[number]
+
+    def _among(self, match: PodMatch) -> tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]:
+        """The kinds of pod in the namespaces of a match. Many matches differ in what they say of pods alone."""
+        where = match.namespace or "" if match.namespaces is None else match.namespaces
+        found = self._kinds_in.get(where)
+        if found is None:
+            names = (where,) if isinstance(where, str) else self.namespaces(where)
+            kinds = [kind for name in names for kind in self._kinds.get(name, ())]
+            found = LabelIndex(labels for labels, _ in kinds), tuple(pods for _, pods in kinds)
+            self._kinds_in[where] = found
+        return found
+
+    def namespaces(self, selector: LabelSelector) -> tuple[str, ...]:
+        """The namespaces with endpoints that a selector of namespaces matches."""
+        found = self._namespaces.get(selector)
+        if found is None:
+            names, index = self._inhabited
+            found = self._namespaces[selector] = tuple(names[number] for number in index.matching(selector))
+        return found
+
+    @cached_property
+    def _inhabited(self) -> tuple[tuple[str, ...], LabelIndex]:
+        names = tuple(self.snapshot.pods_by_namespace)
+        return names, LabelIndex(self.snapshot.namespace(name).labels for name in names)
 
     @cached_property
     def _kinds(self) -> Mapping[str, tuple[tuple[Labels, tuple[Pod, ...]], ...]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from outgate.model import Direction, Pod, Service
 from outgate.packets import Address, Protocol, TransportSet
@@ -18,6 +17,7 @@ from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
 from outgate.policy.selection import resolve
+from outgate.records import dataclass
 
 __all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge", "matched", "unstoppable"]
 

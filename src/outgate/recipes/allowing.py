@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 
 from outgate.analysis.exposure_places import Door, Found
-from outgate.checks.nearest import nearest_labels
+from outgate.checks.nearest import Carried, nearest_labels
 from outgate.checks.survey import Survey
 from outgate.errors import UsageError
 from outgate.model.objects import Network
@@ -158,7 +158,7 @@ def selects_nobody(asked: Asked) -> tuple[str, ...]:
     selector = subject(asked)
     if any(selector.matches(labels) for labels in carried):
         return ()
-    near = nearest_labels(selector, carried)
+    near = nearest_labels(selector, Carried(carried))
     return (f"no pod of {asked.home} in the input has {selector}" + (f"; {near}" if near else ""),)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from outgate.analysis.lookup import Lookup, PodsTarget, ServiceTarget, known_namespace
 from outgate.analysis.targets import parse
-from outgate.checks.nearest import nearest_labels
+from outgate.checks.nearest import Carried, nearest_labels
 from outgate.checks.survey import Survey
 from outgate.errors import UnknownName, UsageError
 from outgate.model import Pod, Service, ServicePort
@@ -86,7 +86,7 @@ def _labelled(asked: Asked, text: str) -> Meant:
     if asked.survey is not None:
         carried = [pod.labels for pod in asked.survey.snapshot.pods_by_namespace.get(where, ())]
         if not any(selector.matches(one) for one in carried):
-            near = nearest_labels(selector, carried)
+            near = nearest_labels(selector, Carried(carried))
             notes.append(f"no pod of {where} in the input has {selector}" + (f"; {near}" if near else ""))
     return Meant(_peer(asked, space or None, selector), read_ports(asked.ports), notes=tuple(notes))
 
