@@ -2,8 +2,8 @@
 
 In a network namespace of its own there are two processes: the API server of the tests, which tells what a cluster of a
 given shape tells (real JSON, over TCP), and the agent, put together as `outgate agent run` does it, with the kernel
-behind it. Figures are taken inside the agent: from the moment an event's last byte was read to the moment its change was
-in force.
+behind it. Figures are taken inside the agent: from the moment when an event's last byte was read to the moment when its
+change was in force.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def measure(rounds: int, shape: Shape | None = None) -> dict[str, list[Row]]:
     links.batch(["link set lo up"])
     size = shape or Shape()
     objects = _wanted(size)
-    rows = [_round(objects, size) for _ in range(rounds)]
+    rows = [_round(objects) for _ in range(rounds)]
     middle = {head: _middle([row[head] for row in rows]) for head in rows[0]}
     return {
         f"the agent, {size.pods} pods, {size.policies} policies, {size.local} of the pods on the node": [
@@ -192,7 +192,7 @@ def _middle(many: list[Any]) -> Any:
     return statistics.median_low(many)
 
 
-def _round(objects: list[Manifest], shape: Shape) -> Row:
+def _round(objects: list[Manifest]) -> Row:
     pods = [one for one in objects if one["kind"] == "Pod" and not one["spec"].get("hostNetwork")]
     policies = [one for one in objects if one["kind"] == "NetworkPolicy"]
     with _server(objects) as (url, orders, answers):

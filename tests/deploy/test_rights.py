@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outgate import load
-from outgate.nft.compile import Options, compile_node
+from outgate.nft.compile import compile_node
+from outgate.nft.options import Options
 from outgate.nft.text import ruleset_text
 from outgate.policy import Policies
 from tests.deploy.chart import CASES, containers, render, rendered

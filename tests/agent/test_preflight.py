@@ -1,0 +1,42 @@
+"""What is said of a node before anything is changed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from outgate.agent.preflight import Preflight, look
+from outgate.host import process
+from tests.lab.alone import alone
+
+pytestmark = pytest.mark.kernel
+MASK = 0xFFFF0000
+
+
+def test_an_empty_node_can_enforce() -> None:
+    """Nothing is in the way where nothing is, and the look leaves nothing behind."""
+
+    def inside() -> tuple[Preflight, str]:
+        found = look(MASK)
+        return found, process.run(("nft", "list", "tables")).stdout
+
+    found, tables = alone(inside)
+    assert found == Preflight(os.uname().release, "none", (), ())
+    assert tables == ""
+
+
+def test_who_writes_into_our_bits_is_named() -> None:
+    """A network plugin's mark in our bits would pass for an epoch: connections that nobody judged would go on."""
+    chain = "add chain ip theirs c { type filter hook output priority 0; }"
+    rules = f"add table ip theirs\n{chain}\nadd rule ip theirs c ct mark set 0x00010000\n"
+
+    def inside() -> tuple[Preflight, Preflight]:
+        process.run(("nft", "-f", "-"), input=rules)
+        return look(MASK), look(0x0000FF00)
+
+    ours, other = alone(inside)
+    assert len(ours.warnings) == 1
+    assert "theirs" in ours.warnings[0]
+    assert "0xffff0000" in ours.warnings[0]
+    assert ours.hindrances == other.hindrances == ()
