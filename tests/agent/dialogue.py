@@ -8,8 +8,8 @@
     < the epoch stays                                      since the lines before
     < 7 is answered                                        or: `7 waits`
 
-Ends are names of pods, addresses (with ``on og9`` behind the first: the interface that it comes in by), or `node`. A port
-may have its protocol (``53/UDP``) and may be `ping`.
+Ends are names of pods (``shop/web|6``: its IPv6 address), addresses (with ``on og9`` behind the first: the interface
+that it comes in by), or `node`. A port may have its protocol (``53/UDP``); `ping` stands in the place of one.
 
 Each scenario is played in many ways, which all must end at the same table and show the same: as written, each event
 planned by itself, shuffled and reversed as far as an API server may tell it so, everything told twice, with a look
@@ -184,7 +184,7 @@ class Stage:
         path, _, last = word.partition("|")
         if "/" not in path:
             return ipaddress.ip_address(word.strip("[]"))
-        addresses = self.player.ledger["Pod"][path].addresses
+        addresses: tuple[Address, ...] = self.player.ledger["Pod"][path].addresses
         version = 6 if last == "6" or other.endswith("|6") or other.startswith("[") else 4
         return next(one for one in addresses if one.version == version)
 

@@ -114,6 +114,7 @@ class Player:
     def events(self, one: Happening) -> list[Event]:
         """What an agent is told when something happens. The world changes at once."""
         many = self.ledger.get(one.kind, {})
+        space, _, name = one.name.partition("/")
         match one.act:
             case "put":
                 many[one.name] = one.body
@@ -125,21 +126,20 @@ class Player:
                     many.pop(name, None)
                 return [self._listed(one.kind)]
             case "link":
-                address, name = one.body
-                self.links[address] = name
+                self.links |= dict([one.body])
                 return [Linked(dict(self.links))]
             case "born":
                 claim, token = one.body
-                return [Born(*one.name.split("/"), claim, token)]
+                return [Born(space, name, claim, token)]
             case "died":
-                return [Died(*one.name.split("/"), one.body)]
+                return [Died(space, name, one.body)]
             case "forgotten":
                 return [Forgotten(one.body)]
             case "tamper":
                 self._tamper(*one.body)
                 return [Drifted(one.text)]
             case "broken":
-                return [Broken("NetworkPolicy", *one.name.split("/"), (InputError("", 0, "", "what is this?"),))]
+                return [Broken("NetworkPolicy", space, name, (InputError("", 0, "", "what is this?"),))]
             case "trouble":
                 return [Troubled(one.kind, "no route to host")]
             case _:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,14 +15,15 @@ from outgate.agent.world import World
 from outgate.model import Pod, Snapshot
 from outgate.nft.compile import compile_node
 from outgate.nft.epoch import with_epoch
-from outgate.nft.objects import Chain, NftSet, Ruleset
+from outgate.nft.objects import Judgement, Ruleset, SetKey
 from outgate.nft.options import Options
-from outgate.nft.transaction import references
 from outgate.packets import Address
 from outgate.policy import Mode, Policies
 from outgate.testing import Manifest, pod, policy, random_cluster, snapshot_of
+from tests.agent.player import differences, reached
 
 PREFIX = "og"
+Content = dict[SetKey, Judgement | None]
 
 
 def told(one: Pod) -> Pod:
@@ -48,37 +50,11 @@ def compiled(world: World, options: Options) -> Ruleset:
         policies=world.policies.values(),
         nodes=world.nodes.values(),
     )
-    here = dataclasses.replace(options, interfaces={"": ""} | names(world)) if options.interface_prefix else options  # type: ignore[dict-item]  # not empty, so that the check is there
-    return compile_node(Policies(snapshot), world.node, here).ruleset
-
-
-def reached(ruleset: Ruleset) -> Ruleset:
-    """What a packet can reach: a class that its last pod left stays until the next rebuild."""
-    waiting: list[Chain | NftSet] = [chain for chain in ruleset.chains.values() if chain.hook is not None]
-    seen: set[tuple[str, str]] = {("chain", chain.name) for chain in waiting if isinstance(chain, Chain)}
-    while waiting:
-        for kind, name in references(waiting.pop()):
-            if (kind, name) not in seen:
-                seen.add((kind, name))
-                waiting.append(ruleset.chains[name] if kind == "chain" else ruleset.sets[name])
-    return Ruleset(
-        {name: one for name, one in sorted(ruleset.chains.items()) if ("chain", name) in seen},
-        {name: one for name, one in sorted(ruleset.sets.items()) if ("set", name) in seen},
+    # Not empty, so that the check of links is there even without a pod.
+    here = (
+        dataclasses.replace(options, interfaces={("", ""): ""} | names(world)) if options.interface_prefix else options
     )
-
-
-def differences(mine: Ruleset, theirs: Ruleset) -> list[str]:
-    """What is not alike, by name; short."""
-    found = [
-        f"chain {name}"
-        for name in mine.chains.keys() | theirs.chains.keys()
-        if mine.chains.get(name) != theirs.chains.get(name)
-    ]
-    for name in sorted(mine.sets.keys() | theirs.sets.keys()):
-        one, other = mine.sets.get(name), theirs.sets.get(name)
-        if one is None or other is None or dict(one.elements) != dict(other.elements) or one.key != other.key:
-            found.append(f"set {name}: {one and dict(one.elements)} {other and dict(other.elements)}")
-    return found
+    return compile_node(Policies(snapshot), world.node, here).ruleset
 
 
 class Walk:
@@ -123,23 +99,23 @@ class Walk:
         moved = self.desired.move(touched)
         assert applied(before, moved) == {name: dict(one.elements) for name, one in self.desired.sets.items()}
 
-    def _steps(self, snapshot: Snapshot) -> Iterator[object]:
+    def _steps(self, snapshot: Snapshot) -> Iterator[Callable[[], set[Address] | bool]]:
         world = self.world
         for one in snapshot.pods:
-            yield lambda one=one: world.put_pod(told(one))
+            yield partial(world.put_pod, told(one))
         for key in world.pods.keys() - {one.key for one in snapshot.pods}:
-            yield lambda key=key: world.drop_pod(key)
+            yield partial(world.drop_pod, key)
         for name in snapshot.namespaces.values():
-            yield lambda name=name: world.put_namespace(name)
+            yield partial(world.put_namespace, name)
         for policy_ in snapshot.policies:
-            yield lambda policy_=policy_: world.put_policy(policy_)
+            yield partial(world.put_policy, policy_)
         for key in world.policies.keys() - {(one.namespace, one.name) for one in snapshot.policies}:
-            yield lambda key=key: world.drop_policy(key)
+            yield partial(world.drop_policy, key)
         for node in snapshot.nodes.values():
-            yield lambda node=node: world.put_node(node)
+            yield partial(world.put_node, node)
 
 
-def applied(before: dict[str, dict[object, object]], moved: Move) -> dict[str, dict[object, object]]:
+def applied(before: dict[str, Content], moved: Move) -> dict[str, Content]:
     """The sets after a move, from what it says of itself: a key that is not there cannot be taken away."""
     for one in moved.sets:
         assert one.name not in before

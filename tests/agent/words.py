@@ -109,10 +109,8 @@ _KINDS = {"pod": "Pod", "policy": "NetworkPolicy", "namespace": "Namespace", "no
 def _pod(text: str, name: str, words: list[str]) -> list[Happening]:
     path, _, uid = name.partition("#")
     made, linked = _made_pod(path, uid or "1", tuple(words))
-    found = [Happening(text, "put", "Pod", path, made)]
-    for address in linked:
-        found.append(Happening(f"link of {text}", "link", "link", str(address), (address, interface_of(address))))
-    return found
+    links = (Happening(f"link of {text}", "link", "link", str(one), (one, interface_of(one))) for one in linked)
+    return [Happening(text, "put", "Pod", path, made), *links]
 
 
 @cache
@@ -166,7 +164,8 @@ def _labels(words: Any) -> dict[str, str]:
 
 
 def _annotations(words: tuple[str, ...]) -> dict[str, str]:
-    return {ANNOTATION: word for word in words if word in {"audit", "enforce", "strange"}}
+    said = [word for word in words if word in {"audit", "enforce", "strange"}]
+    return {ANNOTATION: said[0]} if said else {}
 
 
 def _plugin(text: str, act: str, name: str, words: list[str]) -> Happening:
@@ -184,7 +183,7 @@ def _plugin(text: str, act: str, name: str, words: list[str]) -> Happening:
 
 @cache
 def _policy(path: str, words: tuple[str, ...]) -> NetworkPolicy:
-    """Sections begin with `egress` or `ingress`, the first of which is followed by the subject; rules with `to`/`from`."""
+    """Sections begin with `egress` or `ingress` and the subject, rules with `to`, `from` or `anywhere`."""
     spec: dict[str, Any] = {"policyTypes": []}
     rule: dict[str, Any] = {}
     section, waiting = "", [word for word in words if not _annotations((word,))]

@@ -77,6 +77,8 @@ class World:
     """The interface of this node that leads to an address."""
     local: set[PodKey] = field(default_factory=set)
     """The pods of this node with a network of their own."""
+    left: set[Address] = field(default_factory=set)
+    """The addresses that pods of other nodes have given up, for whoever asks to take note of and to clear."""
     _kinds: dict[_KindKey, Kind] = field(default_factory=dict)
     _claims: dict[PodKey, Claim] = field(default_factory=dict)
     _departed: dict[PodKey, str] = field(default_factory=dict)
@@ -101,8 +103,9 @@ class World:
         self._departed.pop(key, None)
         self._claims.pop(key, None)
         before = self.pods.pop(key, None)
+        touched = self._leave(before) if before is not None else set()
         self.local.discard(key)
-        return self._leave(before) if before is not None else set()
+        return touched
 
     def replace_pods(self, pods: Iterable[Pod]) -> set[Address]:
         """All pods that there are, after a list."""
@@ -118,7 +121,9 @@ class World:
     def born(self, key: PodKey, claim: Claim) -> set[Address]:
         """The network plugin has given a pod its addresses."""
         self._claims[key] = claim
-        self._departed.pop(key, None)
+        if claim.uid in {"", self._departed.get(key)}:
+            # Made anew. Of a namesake, what the API server still says is of the one that has gone.
+            self._departed.pop(key, None)
         touched = set()
         for address in claim.addresses:
             if claim.interface and self.links.get(address) != claim.interface:
@@ -189,10 +194,14 @@ class World:
         if pod.addresses:
             return pod.addresses if pod.addressed else ()
         claim = self._claims.get(pod.key)
-        return claim.addresses if claim is not None and pod.node == self.node else ()
+        if claim is None or pod.node != self.node or (pod.uid and claim.uid not in {"", pod.uid}):
+            return ()
+        return claim.addresses
 
     def _leave(self, record: Record) -> set[Address]:
         kind, key = record.kind, record.pod.key
+        if key not in self.local:
+            self.left.update(record.addresses)
         for address in record.addresses:
             others = tuple(one for one in self.holders[address] if one != key)
             if others:
@@ -203,8 +212,10 @@ class World:
             if not kind.addresses[address]:
                 del kind.addresses[address]
         if not kind.addresses and self._kinds.get(kind.key) is kind:
-            # A kind without an address has nothing in any set; it is made anew when one comes.
+            # A kind without an address has nothing in any set. What sets there are is asked anew when one comes: a
+            # rebuild in between does not look at it.
             del self._kinds[kind.key]
+            kind.shares = None
         return set(record.addresses)
 
     def _kind_of(self, pod: Pod) -> Kind:
@@ -250,6 +261,11 @@ class World:
         self.nodes[one.name] = one
         blocks = before.pod_cidrs if before is not None else ()
         return one.name == self.node and blocks != one.pod_cidrs
+
+    def drop_node(self, name: str) -> None:
+        """A node is gone. Of this one the last that was known stays: its pods run on, and unknown ones stay closed."""
+        if name != self.node:
+            self.nodes.pop(name, None)
 
 
 def _means(policy: NetworkPolicy) -> object:
