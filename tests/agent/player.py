@@ -30,7 +30,7 @@ from outgate.nft.transaction import DeleteTable, apply, references
 from outgate.packets import Address
 from tests.agent.words import HERE, PREFIX, Happening
 
-__all__ = ["Player", "Probe", "differences", "fate", "reached"]
+__all__ = ["Player", "Probe", "differences", "established", "fate", "reached"]
 
 MOST_ROUNDS = 30
 """More plans than any event needs: an agent that never comes to rest is found."""
@@ -85,6 +85,7 @@ class Player:
 
     options: Options = field(default_factory=lambda: Options(interface_prefix=PREFIX))
     keep: bool = False
+    node: str = HERE
     probes: Callable[[], Iterable[Probe]] = tuple
     refusal: Callable[[int, int], int | None] = lambda _number, _size: None
     """(how many changes there were, transactions of this one) → how many are performed before a refusal."""
@@ -105,7 +106,7 @@ class Player:
 
     def start(self) -> None:
         """An agent begins: it lists, and looks at what the kernel has. What the one before knew is lost."""
-        self.state = State.of(HERE, self.options, keep=self.keep)
+        self.state = State.of(self.node, self.options, keep=self.keep)
         self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in self.ledger)])
 
     def _listed(self, kind: str) -> Event:

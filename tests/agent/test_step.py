@@ -1,305 +1,217 @@
-"""x"""
+"""What an agent does about what happens, rule by rule. What comes of it all: `test_scenarios`."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
-from tests.agent.dialogue import play
+from outgate.agent import step
+from outgate.agent.events import Applied, Born, Drifted, Event, Listed, Refused
+from outgate.agent.step import NEEDED, Answer, Apply, Do, Look, State, plan
+from outgate.agent.world import Claim
+from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
+from outgate.errors import InputError
+from outgate.nft.epoch import EST, STAMP
+from outgate.nft.objects import Ruleset
+from outgate.nft.options import Options
+from outgate.nft.transaction import AddRules, Command, FlushChain, apply
+from tests.agent.words import HERE, read
 
-SCENARIOS = {
-    "1 closed at birth, by interfaces": """
-        > pod shop/web 10.1.0.10 here app=web
-        < 10.1.0.99 on og99 -> 203.0.113.1:443 is dropped by spoof
-        > link 10.1.0.99 og99
-        > policy else/p egress all
-        < shop/web -> 203.0.113.1:443 passes
-        > pod shop/new here app=new
-        > pod shop/new 10.1.0.99 here app=new
-        < shop/new -> 203.0.113.1:443 passes
-        """,
-    "1 closed at birth, by blocks": """
-        agent blocks 10.1.0.0/24 fd00:1::/64
-        > pod shop/web 10.1.0.10 here app=web
-        < 10.1.0.99 -> 203.0.113.1:443 is dropped by unknown
-        < [fd00:1::99] -> [2001:db8::1]:443 is dropped by unknown
-        < 203.0.113.1 -> 10.1.0.99:80 is dropped by unknown
-        < shop/web -> 203.0.113.1:443 passes
-        > pod shop/new 10.1.0.99 fd00:1::99 here app=new
-        < shop/new -> 203.0.113.1:443 passes
-        < shop/new -> [2001:db8::1]:443 passes
-        > pod shop/new is gone
-        < 10.1.0.99 -> 203.0.113.1:443 is dropped by unknown
-        > node 10.1.0.0/28
-        < 10.1.0.99 -> 203.0.113.1:443 passes
-        < 10.1.0.9 -> 203.0.113.1:443 is dropped by unknown
-        """,
-    "1 open at birth, where that is chosen, and judged then": """
-        agent open
-        > pod shop/web 10.1.0.10 here app=web
-        > link 10.1.0.99 og99
-        > policy shop/deny egress app=new
-        < 203.0.113.1 -> 10.1.0.98:80 passes
-        < connection a: shop/web -> 10.1.0.99:80 opens
-        > policy shop/guard ingress app=new
-        > pod shop/new 10.1.0.99 here app=new
-        < connection a is cut
-        """,
-    "1 closed again after death": """
-        > pod shop/web 10.1.0.10 here app=web
-        < shop/web -> 203.0.113.1:443 passes
-        < connection a: shop/web -> 203.0.113.1:443 opens
-        > pod shop/web is gone
-        < 10.1.0.10 on og10 -> 203.0.113.1:443 is dropped by spoof
-        < connection a is cut
-        """,
-    "2 the network plugin is answered once the pod is enforced": """
-        > policy shop/deny egress app=web
-        > born shop/web#1 10.1.0.10 token 7
-        < 7 waits
-        > pod shop/web here app=web
-        < 7 is answered
-        < 10.1.0.10 on og10 -> 203.0.113.1:443 is dropped by shop/deny
-        > pod shop/web 10.1.0.10 here app=web
-        < shop/web -> 203.0.113.1:443 is dropped by shop/deny
-        """,
-    "2 nobody is answered for another pod of that name": """
-        > pod shop/web#1 here app=web
-        > born shop/web#2 10.1.0.10 token 7
-        < 7 waits
-        < 10.1.0.10 on og10 -> 203.0.113.1:443 is dropped by spoof
-        > pod shop/web#2 here app=new
-        < 7 is answered
-        < 10.1.0.10 on og10 -> 203.0.113.1:443 passes
-        """,
-    "2 who has gone is not answered": """
-        > born shop/web#1 10.1.0.10 token 7
-        < 7 waits
-        > forgotten 7
-        < 7 waits
-        > pod shop/web here app=web
-        < 7 waits
-        """,
-    "3 a source address of another pod": """
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/api 10.1.0.11 here app=api
-        < 10.1.0.10 on og11 -> 203.0.113.1:443 is dropped by spoof
-        < 192.168.50.77 on og11 -> 203.0.113.1:443 is dropped by spoof
-        < 10.1.0.10 on og10 -> 203.0.113.1:443 passes
-        > link 10.1.0.10 og77
-        < 10.1.0.10 on og10 -> 203.0.113.1:443 is dropped by spoof
-        < 10.1.0.10 on og77 -> 203.0.113.1:443 passes
-        """,
-    "13 a stand-in closes its own pods, in its own direction": """
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/api 10.1.0.11 here app=api
-        > policy shop/odd egress app=web
-        > broken shop/odd
-        < shop/web -> shop/api:80 is dropped by shop/odd
-        < shop/web -> 203.0.113.1:443 is dropped by shop/odd
-        < shop/api -> shop/web:80 passes
-        < 203.0.113.1 -> shop/web:80 passes
-        < shop/api -> 203.0.113.1:443 passes
-        """,
-    "15 a pod and its own node": """
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/api 10.1.0.11 here app=api
-        > policy shop/deny egress app=web to block 192.168.50.0/24 port 6443
-        < shop/web -> node:6443 passes
-        < shop/web -> node:10250 is dropped by shop/deny
-        < shop/web -> node ping is dropped by shop/deny
-        < shop/api -> node:10250 passes
-        """,
-    "17 a pod and itself, through a service": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/deny egress app=web to app=api
-        < shop/web -> shop/web:80 is dropped by shop/deny
-        > policy shop/deny egress app=web to app=web
-        < shop/web -> shop/web:80 passes
-        > policy shop/guard ingress app=web
-        < shop/web -> shop/web:80 is dropped by shop/guard
-        """,
-    "18 ping is traffic": """
-        > pod shop/web 10.1.0.10 fd00:1::10 here app=web
-        > policy shop/deny egress app=web to block 0.0.0.0/0 port 80
-        < shop/web -> 203.0.113.1 ping is dropped by shop/deny
-        < shop/web -> [2001:db8::1] ping is dropped by shop/deny
-        > policy shop/deny egress app=web to block 203.0.113.0/24 to block ::/0
-        < shop/web -> 203.0.113.1 ping passes
-        < shop/web -> [2001:db8::1] ping passes
-        """,
-    "19 both families": """
-        > pod shop/web 10.1.0.10 fd00:1::10 here app=web
-        > pod shop/far 10.2.0.12 fd00:2::12 there app=far
-        > policy shop/deny egress app=web to app=far port 80
-        < shop/web -> shop/far:80 passes
-        < shop/web|6 -> shop/far|6:80 passes
-        < shop/web|6 -> [64:ff9b::cb00:7101]:80 is dropped by shop/deny
-        < connection six: shop/web|6 -> shop/far|6:80 opens
-        < connection four: shop/web -> shop/far:80 opens
-        > pod shop/far 10.2.0.12 there app=far
-        > pod shop/x fd00:2::12 there app=x
-        < connection six is cut
-        < connection four goes on
-        """,
-    "21 a port by its name": """
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/a 10.2.0.12 there app=api port http=8080 port dns=53/UDP
-        > pod shop/b 10.2.0.13 there app=api port http=9090
-        > pod shop/c 10.2.0.14 there app=other port http=8080
-        > policy shop/deny egress app=web to app=api port http
-        < shop/web -> shop/a:8080 passes
-        < shop/web -> shop/a:9090 is dropped by shop/deny
-        < shop/web -> shop/b:9090 passes
-        < shop/web -> shop/c:8080 is dropped by shop/deny
-        < shop/web -> shop/a:53/UDP is dropped by shop/deny
-        < shop/web -> 203.0.113.1:8080 is dropped by shop/deny
-        > policy shop/deny egress app=web anywhere port dns/UDP
-        < shop/web -> shop/a:53/UDP passes
-        < shop/web -> 203.0.113.1:53/UDP is dropped by shop/deny
-        """,
-    "21 ranges, and SCTP": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/deny egress app=web to block 203.0.113.0/24 port 8000-8010 port 90/SCTP
-        < shop/web -> 203.0.113.1:8000 passes
-        < shop/web -> 203.0.113.1:8010 passes
-        < shop/web -> 203.0.113.1:8011 is dropped by shop/deny
-        < shop/web -> 203.0.113.1:90/SCTP passes
-        < shop/web -> 203.0.113.1:90 is dropped by shop/deny
-        """,
-    "23 watched alone": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/watch audit egress app=web to app=api
-        < shop/web -> 203.0.113.1:443 passes by shop/watch
-        < shop/web -> node:80 passes by shop/watch
-        """,
-    "23 watched and enforced on one pod": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/watch audit egress app=web to block 203.0.113.0/24
-        > policy shop/deny egress app=web to block 198.51.100.0/24
-        < shop/web -> 203.0.113.1:443 passes
-        < shop/web -> 198.51.100.1:443 passes
-        < shop/web -> 192.0.2.1:443 is dropped by shop/deny
-        > policy shop/deny is gone
-        < shop/web -> 192.0.2.1:443 passes by shop/watch
-        < shop/web -> 203.0.113.1:443 passes
-        """,
-    "23 watched in one direction": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/watch audit egress app=web
-        > policy shop/guard ingress app=web
-        < shop/web -> 203.0.113.1:443 passes by shop/watch
-        < 203.0.113.1 -> shop/web:80 is dropped by shop/guard
-        """,
-    "23 by the namespace, unless the policy says otherwise": """
-        > namespace shop audit
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/api 10.1.0.11 here app=api
-        > policy shop/watch egress app=web
-        > policy shop/deny enforce egress app=api
-        < shop/web -> 203.0.113.1:443 passes by shop/watch
-        < shop/api -> 203.0.113.1:443 is dropped by shop/deny
-        > namespace shop is gone
-        < shop/web -> 203.0.113.1:443 is dropped by shop/watch
-        """,
-    "23 by default, and what a policy enforces": """
-        agent audit
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/api 10.1.0.11 here app=api
-        > policy shop/watch egress app=web
-        > policy shop/deny enforce egress app=api
-        < shop/web -> 203.0.113.1:443 passes by shop/watch
-        < shop/api -> 203.0.113.1:443 is dropped by shop/deny
-        < 10.1.0.99 on og10 -> 203.0.113.1:443 passes by unknown
-        < 203.0.113.1 -> 10.1.0.99:443 passes
-        """,
-    "23 by default, and nobody rides on the time before": """
-        agent audit
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/guard enforce ingress app=new
-        > link 10.1.0.99 og99
-        < connection a: shop/web -> 10.1.0.99:80 opens
-        > pod shop/new 10.1.0.99 here app=new
-        < connection a is cut
-        """,
-    "23 a strange value closes": """
-        > namespace shop audit
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/deny strange egress app=web
-        < shop/web -> 203.0.113.1:443 is dropped by shop/deny
-        """,
-    "a pod of the host network is its node": """
-        > pod shop/web 10.1.0.10 here app=web
-        > pod shop/hostly 192.168.50.12 there host app=api
-        > policy shop/deny egress app=web to app=api
-        < shop/web -> 192.168.50.12:80 is dropped by shop/deny
-        """,
-    "a pod that waits for its address": """
-        > pod shop/web here app=web
-        > policy shop/deny egress app=web
-        > pod shop/api 10.1.0.11 here app=api
-        < shop/api -> 203.0.113.1:80 passes
-        > pod shop/web 10.1.0.10 here app=web
-        < shop/web -> 203.0.113.1:80 is dropped by shop/deny
-        """,
-    "a network that is made anew under other policies": """
-        > pod shop/web#1 10.1.0.10 here app=web
-        > policy shop/deny egress app=web to app=api
-        > pod shop/api#1 10.1.0.11 here app=api
-        < shop/web -> shop/api:80 passes
-        > died shop/api#1
-        > died shop/web#1
-        < 10.1.0.10 on og10 -> 203.0.113.1:80 is dropped by spoof
-        > policy shop/deny egress app=web to app=api port 80
-        > policy shop/more egress app=web to app=web
-        > policy shop/guard ingress app=api from app=web
-        < 203.0.113.1 -> shop/api:80 is dropped by unknown
-        > born shop/api#1 10.1.0.11 token 1
-        > born shop/web#1 10.1.0.10 token 2
-        < 1 is answered
-        < 2 is answered
-        < shop/web -> shop/api:80 passes
-        < shop/web -> shop/api:81 is dropped by shop/deny
-        < 203.0.113.1 -> shop/api:80 is dropped by shop/guard
-        """,
-    "the successor of a name, before the API server tells": """
-        > pod shop/web#1 10.1.0.10 here app=web
-        > died shop/web#1
-        > born shop/web#2 10.1.0.20 token 3
-        < 10.1.0.10 on og10 -> 203.0.113.1:80 is dropped by spoof
-        < 10.1.0.20 on og20 -> 203.0.113.1:80 is dropped by spoof
-        < 3 waits
-        > pod shop/web is gone
-        > pod shop/web#2 here app=web
-        < 3 waits
-        """,
-    "a stand-in whose policy is mended": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/odd egress app=web
-        < shop/web -> 203.0.113.1:443 is dropped by shop/odd
-        > policy shop/odd egress app=web to block 203.0.113.0/24
-        < shop/web -> 203.0.113.1:443 passes
-        """,
-    "policies told anew": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/deny egress app=web
-        > policy shop/more egress app=web to block 203.0.113.0/24
-        < connection a: shop/web -> 203.0.113.1:443 opens
-        > policies are told anew without shop/more
-        < connection a is cut
-        > policies are told anew without shop/deny
-        < shop/web -> 203.0.113.1:443 passes
-        """,
-    "a table that is gone is made anew": """
-        > pod shop/web 10.1.0.10 here app=web
-        > policy shop/deny egress app=web to app=x
-        < shop/web -> 203.0.113.1:443 is dropped by shop/deny
-        > somebody deletes the table
-        < shop/web -> 203.0.113.1:443 is dropped by shop/deny
-        """,
+
+def one(line: str) -> Any:
+    """The object that a line speaks of."""
+    return read(line)[0].body
+
+
+WEB, API = one("pod shop/web 10.1.0.10 here app=web"), one("pod shop/api 10.1.0.11 here app=api")
+FAR = one("pod shop/far 10.2.0.12 there app=far")
+DENY = one("policy shop/deny egress app=web to app=far")
+LISTS: dict[str, Event] = {
+    "Pod": Replaced("Pod", (WEB, API, FAR)),
+    "NetworkPolicy": Replaced("NetworkPolicy", (DENY,)),
+    "Namespace": Replaced("Namespace", ()),
+    "Node": Replaced("Node", ()),
 }
 
 
-@pytest.mark.parametrize("text", SCENARIOS.values(), ids=SCENARIOS)
-def test_what_happens(text: str) -> None:
-    """Each by the number of the property of an enforcer that fails with it, where it has one."""
-    play(text)
+def put(thing: object, received: float = 0.0) -> Event:
+    """An object is new or another."""
+    return Upserted(type(thing).__name__, thing, received)  # type: ignore[arg-type] # one of those that can be watched
+
+
+def agent(*, keep: bool = False) -> State:
+    """One that has just begun."""
+    return State.of(HERE, Options(interface_prefix="og"), keep=keep)
+
+
+def at_rest() -> State:
+    """One that has programmed the cluster of `LISTS`."""
+    state, _ = plan(agent(), [*LISTS.values(), Listed(None)])
+    state, commands = plan(state, [Applied()])
+    assert (commands, state.settled) == ((), True)
+    return state
+
+
+def after(made: Do, before: Ruleset | None) -> Ruleset | None:
+    """The table after a change."""
+    assert isinstance(made, Apply)
+    for transaction in made.change.transactions:
+        before = apply(transaction, before)
+    return before
+
+
+def raises(made: Iterable[Do]) -> bool:
+    """Whether a change rewrites the epoch, in the transaction that packets see."""
+    commands: list[Command] = []
+    for single in made:
+        if isinstance(single, Apply) and single.change.flip is not None:
+            commands += single.change.flip.commands
+    rewritten = {command.chain for command in commands if isinstance(command, FlushChain | AddRules)}
+    return {EST, STAMP} <= rewritten
+
+
+@pytest.mark.parametrize("missing", sorted(NEEDED))
+def test_nothing_is_written_before_everything_is_known(missing: str) -> None:
+    """Without policies all is allowed, without pods all is unknown: either would be programmed for a moment."""
+    state, commands = plan(agent(), [event for kind, event in LISTS.items() if kind != missing])
+    assert commands == (Look(),)
+    state, commands = plan(state, [Listed(None)])
+    assert commands == ()
+    assert not state.ready
+    state, commands = plan(state, [LISTS[missing]])
+    assert [type(made) for made in commands] == [Apply]
+    assert state.ready
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(LISTS)), ids=",".join)
+def test_lists_come_in_any_order(order: tuple[str, ...]) -> None:
+    """Four watches begin together, and which is first is chance."""
+    state, _ = plan(agent(), [Listed(None)])
+    for kind in order:
+        state, commands = plan(state, [LISTS[kind]])
+    (made,) = commands
+    assert after(made, None) == after(plan(agent(), [*LISTS.values(), Listed(None)])[1][0], None)
+
+
+def test_one_change_at_a_time() -> None:
+    """A change is made from what the kernel has; from what it may have soon, it would be refused."""
+    state, (first,) = plan(at_rest(), [put(one("pod shop/new 10.2.0.20 there app=far"), 1.0)])
+    assert isinstance(first, Apply)
+    assert (first.whole, first.received) == (False, (1.0,))
+    for event in (put(DENY), put(one("policy shop/more egress app=web"), 2.0), Drifted("who?"), Drifted("who?")):
+        state, commands = plan(state, [event])
+        assert commands == ()
+    state, commands = plan(state, [Applied()])
+    assert commands == (Look(),)
+
+
+def test_a_refusal_means_to_look_again() -> None:
+    """What the kernel did not take, nobody may build on."""
+    state, _ = plan(at_rest(), [put(one("pod shop/new 10.2.0.20 there app=far"))])
+    state, commands = plan(state, [Refused("EBUSY"), put(one("pod shop/newer 10.2.0.21 there app=far"))])
+    assert commands == (Look(),)
+    assert state.refused == "EBUSY"
+    state, commands = plan(state, [])
+    assert commands == ()
+    assert state.looking
+    state, (made,) = plan(state, [Listed(at_rest().actual)])
+    assert isinstance(made, Apply)
+    assert made.whole
+    state, _ = plan(state, [Applied()])
+    assert (state.refused, state.settled) == ("", True)
+
+
+def test_a_raise_that_was_refused_is_owed() -> None:
+    """Rights are forgotten when they are taken away; that the kernel refused must not mean that they stay."""
+    state, (made,) = plan(at_rest(), [Removed("Pod", FAR)])
+    assert not raises([made])
+    state, _ = plan(state, [Applied()])
+    kernel = Ruleset(dict(state.desired.chains), dict(state.desired.sets))
+    state, made_again = plan(state, [put(one("pod shop/new 10.2.0.12 there app=new"))])
+    assert raises(made_again)
+    state, _ = plan(state, [Refused("no")])
+    before = state.epoch
+    state, made_again = plan(state, [Listed(kernel)])
+    assert raises(made_again)
+    assert state.epoch >= before
+
+
+def test_a_new_agent_judges_all_anew() -> None:
+    """Which dead pods had which rights, only the agent before it knew."""
+    table = at_rest().actual
+    _, (made,) = plan(agent(), [*LISTS.values(), Listed(table)])
+    assert raises([made])
+    assert isinstance(made, Apply)
+    assert len(made.change.transactions) == 1
+    _, commands = plan(agent(keep=True), [*LISTS.values(), Listed(table)])
+    assert commands == ()
+
+
+def test_a_change_while_the_table_is_listed_is_looked_at() -> None:
+    """The listing may be from before it; believed, what a stranger did would stand until the next one looks."""
+    state, _ = plan(at_rest(), [Drifted("who?")])
+    state, commands = plan(state, [Drifted("again")])
+    assert commands == ()
+    state, commands = plan(state, [Listed(state.actual)])
+    assert commands == (Look(),)
+    state, commands = plan(state, [Listed(state.actual)])
+    assert (commands, state.settled, state.drift) == ((), True, 2)
+
+
+def test_what_changes_nothing_is_no_change() -> None:
+    """The status of nodes and pods changes all the time."""
+    state = at_rest()
+    for event in (put(WEB), put(DENY), LISTS["Pod"], LISTS["NetworkPolicy"], Troubled("Pod", "gone"), Recovered("Pod")):
+        state, commands = plan(state, [event])
+        assert commands == ()
+    assert state.generation == 1
+
+
+def test_who_waits_is_answered_after_the_change_alone() -> None:
+    """An answer before the kernel has the pod lets it begin unguarded."""
+    claim = Claim("shop/new#1", one("pod a/b 10.1.0.50 here").addresses, "og50")
+    state, commands = plan(at_rest(), [Born("shop", "new", claim, 7)])
+    assert commands == ()
+    state, (made,) = plan(state, [put(one("pod shop/new here app=web"))])
+    assert isinstance(made, Apply)
+    state, commands = plan(state, [Refused("no")])
+    assert commands == (Look(),)
+    state, (made,) = plan(state, [Listed(at_rest().actual)])
+    assert isinstance(made, Apply)
+    state, commands = plan(state, [Applied()])
+    assert commands == (Answer(7),)
+    assert state.waiting == {}
+    state, commands = plan(state, [Born("shop", "new", claim, 8)])
+    assert commands == (Answer(8),), "who asks again about what stands need not wait"
+
+
+def test_ghosts_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses of IPv6 hardly come back: a note for each dead pod of a cluster would grow for as long as it lives."""
+    monkeypatch.setattr(step, "MOST_GHOSTS", 3)
+    state, raised = at_rest(), []
+    for number in range(5):
+        pod = one(f"pod shop/n 10.2.1.{number} there app=far")
+        for event in (put(pod), Removed("Pod", pod)):
+            state, commands = plan(state, [event])
+            raised.append(raises(commands))
+            state, _ = plan(state, [Applied()])
+    assert sum(raised) == 1
+    assert len(state.ghosts) < 3
+
+
+def test_what_is_broken_is_kept_until_it_is_mended() -> None:
+    """Status and metrics tell of it; a list that lacks it, or the object itself, ends it."""
+    words = (InputError("", 0, "spec", "what?"),)
+    broken = Broken("NetworkPolicy", "shop", "deny", words)
+    for event in (put(DENY), Removed("NetworkPolicy", DENY), LISTS["NetworkPolicy"]):
+        state, _ = plan(at_rest(), [broken])
+        assert state.broken == {("NetworkPolicy", "shop", "deny"): words}
+        state, _ = plan(state, [event])
+        assert state.broken == {}
+    state, _ = plan(state, [Troubled("Pod", "no route")])
+    assert state.troubled == {"Pod": "no route"}
+    state, _ = plan(state, [Recovered("Pod")])
+    assert state.troubled == {}

@@ -15,9 +15,9 @@ Three rules stand above the rest:
 
 **The epoch** is raised when a change may stop what was let pass (`outgate.nft.epoch`). The death of a pod of another
 node stops nobody: its address leads nowhere. So its rights are only noted (`ghosts`), and the epoch is raised when the
-address comes back with fewer, or as that of a pod of this node, whose own policies nobody has asked. What was to raise
-it and has not come in is owed (`owed`): where the kernel refused it; and by an agent that begins, for the notes of the
-one before it died with that.
+address comes back with fewer. The birth of a pod of this node raises it if a policy isolates that: what was sent to its
+address before was let pass without it. What was to raise it and has not come in is owed (`owed`): where the kernel
+refused it; and by an agent that begins, for the notes of the one before it died with that.
 """
 
 from __future__ import annotations
@@ -373,35 +373,25 @@ def _note(state: State, change: Change) -> None:
 def _tightens(state: State, before: Mapping[Address, Elements]) -> bool:
     """Whether what pods did may stop something that passed; and which rights are only noted.
 
-    `before` is what the addresses had. Those of a pod of this node who is gone: what it still sends is nobody's.
+    `before` is what the addresses had. A pod of this node that is new may stop something, too: until now its address
+    was somebody else's, or led out of the node, and whoever talked to it then was not asked for the policies of this
+    pod. (Pods that nobody isolates change nothing for anybody.)
     """
-    world, left, found = state.world, state.world.left, False
-    watches = not _closed_at_birth(state.desired.options)
+    found = False
     for address, had in before.items():
         has = state.desired.placed.get(address, {})
         lost = {at for at, value in had.items() if at[0] not in _LINK_SETS and has.get(at, _MISSING) != value}
-        holders = world.holders.get(address, ())
-        if not holders:
-            found |= any(value is not None for value in had.values())
-            if lost or address in left:
-                state.ghosts[address] = state.ghosts.get(address, frozenset()) | lost
-            continue
-        # To a pod of another node who has it, or had it, one of this node may have talked: nobody has asked the
-        # policies of a pod of this node about that.
-        strange = address in state.ghosts or address in left or not all(map(world.is_local, holders))
-        closes = any(value is not None and value.chain and had.get(at) != value for at, value in has.items())
-        found |= bool(lost) or bool(state.ghosts.pop(address, frozenset()) - has.keys())
-        found |= closes and (strange or watches)
-    left.clear()
+        if address in state.world.holders:
+            closes = any(value is not None and value.chain and had.get(at) != value for at, value in has.items())
+            found |= closes or bool(lost) or bool(state.ghosts.pop(address, frozenset()) - has.keys())
+        elif any(value is not None for value in had.values()):
+            found = True  # a pod of this node: what it still sends is nobody's
+        elif lost:
+            state.ghosts[address] = state.ghosts.get(address, frozenset()) | lost
     if found or len(state.ghosts) > MOST_GHOSTS:
         state.ghosts.clear()
         return True
     return False
-
-
-def _closed_at_birth(options: Options) -> bool:
-    """Whether nothing can have been let pass of a pod of this node that was not known."""
-    return bool(options.interface_prefix) and not (options.passive or options.open_at_birth)
 
 
 _LINK_SETS = frozenset(LINKS.values())

@@ -77,8 +77,6 @@ class World:
     """The interface of this node that leads to an address."""
     local: set[PodKey] = field(default_factory=set)
     """The pods of this node with a network of their own."""
-    left: set[Address] = field(default_factory=set)
-    """The addresses that pods of other nodes have given up, for whoever asks to take note of and to clear."""
     _kinds: dict[_KindKey, Kind] = field(default_factory=dict)
     _claims: dict[PodKey, Claim] = field(default_factory=dict)
     _departed: dict[PodKey, str] = field(default_factory=dict)
@@ -103,9 +101,8 @@ class World:
         self._departed.pop(key, None)
         self._claims.pop(key, None)
         before = self.pods.pop(key, None)
-        touched = self._leave(before) if before is not None else set()
         self.local.discard(key)
-        return touched
+        return self._leave(before) if before is not None else set()
 
     def replace_pods(self, pods: Iterable[Pod]) -> set[Address]:
         """All pods that there are, after a list."""
@@ -200,8 +197,6 @@ class World:
 
     def _leave(self, record: Record) -> set[Address]:
         kind, key = record.kind, record.pod.key
-        if key not in self.local:
-            self.left.update(record.addresses)
         for address in record.addresses:
             others = tuple(one for one in self.holders[address] if one != key)
             if others:

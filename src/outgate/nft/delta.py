@@ -211,8 +211,9 @@ class _Plan:
         """Whether a packet that was let pass may be stopped by what the flip does.
 
         A key that is new in a map and leads to a chain counts, unless pods are known by their interfaces: then
-        its pod was unknown before, and nothing of it was let pass. A new element of a set counts if a rule
-        that looks into the set can deny because of it; `return` means allowed, as everywhere in this table.
+        its pod was unknown before, and nothing of it was let pass (whether somebody talked to its address before, the
+        caller knows). A new element of a set counts if a rule that looks into the set can deny because of it;
+        `return` means allowed, as everywhere in this table.
         """
         reached = [one for one in self.less if one.elements and ("set", one.name) in self.live]
         rewritten = [chain for chain in self.changed_chains if ("chain", chain.name) in self.live]
