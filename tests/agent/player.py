@@ -236,14 +236,17 @@ class Player:
 
 
 def late_intervals(before: Ruleset | None, after: Ruleset | None) -> list[str]:
-    """Interval sets that packets look into and that a transaction has changed: for a moment they look empty."""
+    """Interval sets that packets look into and that the same transaction made, or took from.
+
+    For a moment these look empty. That one gains again what a stranger took from it is another matter.
+    """
     if after is None:
         return []
     old = before.sets if before is not None else {}
     return [
         name
         for name, one in reached(after).sets.items()
-        if one.interval and (name not in old or dict(old[name].elements) != dict(one.elements))
+        if one.interval and (name not in old or not old[name].elements.items() <= one.elements.items())
     ]
 
 

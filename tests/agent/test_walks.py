@@ -76,8 +76,8 @@ class Now:
         mine = source is not None and source.node == NODE, target is not None and target.node == NODE
         if not any(mine):
             return None
-        ends = (Endpoint.at(self.snapshot, one) for one in (packet.source, packet.destination))
-        egress, ingress = self.judge.verdicts(Flow(*ends, packet.protocol, packet.coordinate))
+        sender, receiver = (Endpoint.at(self.snapshot, one) for one in (packet.source, packet.destination))
+        egress, ingress = self.judge.verdicts(Flow(sender, receiver, packet.protocol, packet.coordinate))
         own = mine[0] and packet.destination in selection.node_addresses(NODE)
         return "input" if own else "forward", (egress or not mine[0]) and (ingress or not mine[1])
 

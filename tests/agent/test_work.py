@@ -102,7 +102,12 @@ def events_of(name: str) -> list[Event]:
     other = Upserted("Pod", one("pod shop/new 10.9.0.1 there app=a3"), 0.0)
     gone = Removed("Pod", one("pod shop/new 10.9.0.1 there app=far"))
     stranger = Upserted("Pod", one("pod else/new 10.9.0.1 there app=far"), 0.0)
-    lives = {"born": [born], "a life": [born, other, gone], "of this node": [near], "stranger": [stranger]}
+    lives: dict[str, list[Event]] = {
+        "born": [born],
+        "a life": [born, other, gone],
+        "of this node": [near],
+        "stranger": [stranger],
+    }
     return lives[name]
 
 
