@@ -94,8 +94,6 @@ class Player:
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
     links: dict[Address, str] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)
-    old: dict[int, Ruleset] = field(default_factory=dict)
-    """Tables that stood, by epoch."""
     changes: int = 0
 
     def __post_init__(self) -> None:

@@ -387,7 +387,7 @@ def _tightens(state: State, before: Mapping[Address, Elements]) -> bool:
         elif any(value is not None for value in had.values()):
             found = True  # a pod of this node: what it still sends is nobody's
         elif lost:
-            state.ghosts[address] = state.ghosts.get(address, frozenset()) | lost
+            state.ghosts[address] = frozenset(lost)
     if found or len(state.ghosts) > MOST_GHOSTS:
         state.ghosts.clear()
         return True
