@@ -120,7 +120,9 @@ class World:
     def born(self, key: PodKey, claim: Claim) -> set[Address]:
         """The network plugin has given a pod its addresses."""
         self._claims[key] = claim
-        self._departed.pop(key, None)
+        if claim.uid in {"", self._departed.get(key)}:
+            # Made anew. Of a namesake, what the API server still says is of the one that has gone.
+            self._departed.pop(key, None)
         record = self.pods.get(key)
         if record is None:
             return set()
@@ -198,7 +200,9 @@ class World:
         if pod.addresses:
             return pod.addresses if pod.addressed else ()
         claim = self._claims.get(pod.key)
-        return claim.addresses if claim is not None and pod.node == self.node else ()
+        if claim is None or pod.node != self.node or (pod.uid and claim.uid not in {"", pod.uid}):
+            return ()
+        return claim.addresses
 
     def _leave(self, record: Record) -> set[Address]:
         kind, key = record.kind, record.pod.key
@@ -213,8 +217,10 @@ class World:
             if not kind.addresses[address]:
                 del kind.addresses[address]
         if not kind.addresses and self._kinds.get(kind.key) is kind:
-            # A kind without an address has nothing in any set; it is made anew when one comes.
+            # A kind without an address has nothing in any set. What sets there are is asked anew when one comes: a
+            # rebuild in between does not look at it.
             del self._kinds[kind.key]
+            kind.shares = None
         return set(record.addresses)
 
     def _kind_of(self, pod: Pod) -> Kind:
@@ -260,6 +266,11 @@ class World:
         self.nodes[one.name] = one
         blocks = before.pod_cidrs if before is not None else ()
         return one.name == self.node and blocks != one.pod_cidrs
+
+    def drop_node(self, name: str) -> None:
+        """A node is gone. Of this one the last that was known stays: its pods run on, and unknown ones stay closed."""
+        if name != self.node:
+            self.nodes.pop(name, None)
 
 
 def _means(policy: NetworkPolicy) -> object:
