@@ -215,6 +215,9 @@ def _guessed(view: View, hook: int, incoming: str | None, headers: Headers) -> D
         return Direction.EGRESS
     if view.prefix:
         return Direction.EGRESS if (incoming or "").startswith(view.prefix) else Direction.INGRESS
+    for address, direction in ((headers.source, Direction.EGRESS), (headers.destination, Direction.INGRESS)):
+        if address is not None and view.local.intersection(view.holders.get(address, ())):
+            return direction
     node = view.nodes.get(view.node)
     source = headers.source or ipaddress.IPv4Address(0)
     mine = any(

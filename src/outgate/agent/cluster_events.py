@@ -85,7 +85,7 @@ class _Series:
 
 
 class ClusterEvents:
-    """Writes Events from a thread of its own, which alone uses `client`. Every method returns at once, in any thread."""
+    """Writes Events from a thread of its own, which alone uses `client`. Methods return at once, in any thread."""
 
     def __init__(
         self,

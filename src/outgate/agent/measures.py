@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Measures"]
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 _VALUES = 30
 """Values that a label takes which is not bounded by what it is."""
 _BY_POLICY = ("direction", "policy_namespace", "policy")
@@ -160,11 +161,10 @@ class Measures:
         """The content type and text of all metrics, in the format that an ``Accept`` header asks for."""
         from prometheus_client import exposition  # noqa: PLC0415 - see __init__
 
-        try:
-            write, content_type = exposition.choose_encoder(accept)
-        except ValueError:
-            # A version that is no version: whoever asks for it can read the oldest format.
-            write, content_type = exposition.choose_encoder("")
+        # The library compares whatever stands there as a version and repeats it in its own header, so it is given one of
+        # two texts of ours.
+        wants = "application/openmetrics-text" in accept
+        write, content_type = exposition.choose_encoder(_OPENMETRICS if wants else "")
         return content_type, write(self._registry)
 
     def _asked(self) -> Iterator[Metric]:

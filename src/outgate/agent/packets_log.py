@@ -17,6 +17,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,8 @@ _LIMIT = 16 * 1024 * 1024
 """Bytes of the file; with the one before it is twice as much. /run is memory on most nodes."""
 _AGAIN = 5.0
 """Seconds after which a group that could not be read is tried again."""
+_SETTLED = 1.0
+"""Seconds after which a logged packet has come, if there is nothing to be read: the kernel gathers for 0.1 s."""
 _LOGGED = ("denied", "would-deny", "unknown")
 """The series whose chains log each packet that they count, up to the limit."""
 
@@ -117,6 +120,7 @@ class PacketLog:
         log_allowed: bool = False,
         logged: Callable[[str, int], None] = lambda _verdict, _count: None,
         hear: Callable[[LogRecord], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trouble = ""
         """Why nothing is read, where that is so."""
@@ -127,8 +131,10 @@ class PacketLog:
         self._encode = msgspec.json.Encoder().encode
         self._lock = threading.Lock()
         self._received = self._missed = self._missed_before = self._unwritten = self._lost = 0
+        self._clock = clock
         self._base: int | None = None
-        self._before = 0
+        self._before, self._before_at = 0, 0.0
+        self._busy = False
         self._names: dict[int, str | None] = {}
         self._reader: LogReader | None = None
         self._wake, self._waker = os.pipe()
@@ -142,7 +148,7 @@ class PacketLog:
         """
         self._reader = LogReader(self._group)
         if counted is not None:
-            self._base = self._before = self._sum(counted)
+            self._begin(self._sum(counted))
         self._thread.start()
 
     def stop(self) -> None:
@@ -164,18 +170,36 @@ class PacketLog:
     def lost(self, counted: Mapping[Series, int] | None = None) -> int:
         """Packets that belonged in the log and are not in it, as far as it is known; never less than before.
 
-        Of what the rules have counted by now, the last lines may still be on their way. So what they had counted when
-        this was asked before is compared: a loss is told one call late, and none is told that was none.
+        Of what the rules have counted by now, the last lines may still be on their way. So what they had counted a
+        while ago is compared, and only when nothing waits to be read: a loss is told late, and none that was none.
         """
         with self._lock:
             known = self._missed + self._unwritten
             if counted is not None:
-                if self._base is None:
-                    self._base = self._before = self._sum(counted) - self._received
-                known = max(known, self._before - self._base - self._received + self._unwritten)
-                self._before = self._sum(counted)
+                known = max(known, self._difference(self._sum(counted)) + self._unwritten)
             self._lost = max(self._lost, known)
             return self._lost
+
+    def _difference(self, now: int) -> int:
+        """Of what the rules have counted, how much did not come."""
+        if self._base is None:
+            self._begin(now - self._received)
+        assert self._base is not None, "made a line above"
+        if not self._thread.is_alive():
+            # Nothing is on its way to a log that has ended.
+            return now - self._base - self._received
+        if self._clock() - self._before_at < _SETTLED or self._waits():
+            return 0
+        before, self._before, self._before_at = self._before, now, self._clock()
+        return before - self._base - self._received
+
+    def _begin(self, counted: int) -> None:
+        self._base = self._before = counted
+        self._before_at = self._clock()
+
+    def _waits(self) -> bool:
+        """Whether there is something that is not counted as received yet."""
+        return self._busy or self._reader is None or bool(_readable(0, self._reader.fileno()))
 
     def _sum(self, counted: Mapping[Series, int]) -> int:
         return sum(packets for series, packets in counted.items() if series.what in self._kinds)
@@ -200,11 +224,16 @@ class PacketLog:
 
     def _wait(self, reader: LogReader) -> bool:
         """Whether the end has come; else there is something to be read."""
-        return self._wake in select.select([reader.fileno(), self._wake], [], [])[0]
+        with self._lock:
+            self._busy = False
+        ended = self._wake in _readable(None, reader.fileno(), self._wake)
+        with self._lock:
+            self._busy = True
+        return ended
 
     def _reopened(self) -> bool:
         """Open the group again, and again; False where the end has come first."""
-        while not select.select([self._wake], [], [], _AGAIN)[0]:
+        while not _readable(_AGAIN, self._wake):
             try:
                 self._reader = LogReader(self._group)
             except OutgateError as error:
@@ -243,3 +272,11 @@ class PacketLog:
             except OSError:
                 return None
         return self._names[index]
+
+
+def _readable(seconds: float | None, *handles: int) -> list[int]:
+    """Those that can be read, waiting so long (None: for ever) for the first. Not `select`: it fails above 1023."""
+    poll = select.poll()
+    for one in handles:
+        poll.register(one, select.POLLIN)
+    return [handle for handle, _ in poll.poll(None if seconds is None else seconds * 1000)]
