@@ -32,6 +32,7 @@ class Clock:
         self.now = 1000.0
 
     def __call__(self) -> float:
+        """Monotonic seconds."""
         return self.now
 
 
@@ -42,7 +43,7 @@ def publisher(folder: Path, clock: Clock | None = None, **more: object) -> Publi
 
 def status(state: State, folder: Path, **more: object) -> AgentStatus:
     """What is published of a state, as it stands in the file."""
-    one = publisher(folder, **more)
+    one = publisher(folder, None, **more)
     one.publish(state)
     text = one.settings.status_file.read_bytes()
     assert complaints(json.loads(text)) == []

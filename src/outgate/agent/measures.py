@@ -161,8 +161,8 @@ class Measures:
         """The content type and text of all metrics, in the format that an ``Accept`` header asks for."""
         from prometheus_client import exposition  # noqa: PLC0415 - see __init__
 
-        # The library compares whatever stands there as a version and repeats it in its own header, so it is given one of
-        # two texts of ours.
+        # The library compares whatever stands there as a version and repeats it in its own header, so it is given a
+        # text of ours.
         wants = "application/openmetrics-text" in accept
         write, content_type = exposition.choose_encoder(_OPENMETRICS if wants else "")
         return content_type, write(self._registry)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -181,12 +182,12 @@ def _all(file: Path, before: Path) -> Iterator[bytes]:
                 yield from one
 
 
-def follow(file: Path) -> Iterator[bytes]:
+def follow(file: Path) -> Generator[bytes, None, None]:
     """The lines that there are, the rotated ones first, and then each as it is written, through rotations."""
     from outgate.host.inotify import FolderWatch
 
     before = file.with_name(f"{file.name}.1")
-    with FolderWatch(file.parent) as watch:
+    with FolderWatch(file.parent) as watch, ExitStack() as stack:
         opened = _opened(file)
         oldest = _opened(before)
         if oldest is not None:
@@ -196,19 +197,21 @@ def follow(file: Path) -> Iterator[bytes]:
                     yield from oldest
         rest = b""
         while True:
-            # Asked before reading: who rotates has closed the file before, so that it is read to its end here.
-            moved = opened is None or not _same(opened, file)
-            while opened is not None and (line := opened.readline(_LONGEST)):
-                rest += line
-                if rest.endswith(b"\n") or len(rest) >= _LONGEST:
-                    yield rest
-                    rest = b""
-            newer = _opened(file) if moved else None
-            if newer is None:
-                watch.wait(None)
-                continue
+            stack.pop_all().close()
             if opened is not None:
-                opened.close()
+                stack.enter_context(opened)
+            newer: BinaryIO | None = None
+            while newer is None:
+                # Asked before reading: who rotates has closed the file before, so that it is read to its end here.
+                moved = opened is None or not _same(opened, file)
+                while opened is not None and (line := opened.readline(_LONGEST)):
+                    rest += line
+                    if rest.endswith(b"\n") or len(rest) >= _LONGEST:
+                        yield rest
+                        rest = b""
+                newer = _opened(file) if moved else None
+                if newer is None:
+                    watch.wait(None)
             opened, rest = newer, b""
 
 

@@ -90,6 +90,13 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag
     """What is in the way of enforcing on this node, in words."""
 
 
+class _Head(msgspec.Struct):
+    """What every document begins with."""
+
+    kind: str
+    apiVersion: str  # noqa: N815 - as it is written
+
+
 def read_status(text: bytes, file: str) -> AgentStatus:
     """The status that a file holds.
 
@@ -97,9 +104,9 @@ def read_status(text: bytes, file: str) -> AgentStatus:
         InvalidInput: it is no status, or one of a version that cannot be read.
     """
     try:
-        found = msgspec.json.decode(text, type=AgentStatus)
+        head = msgspec.json.decode(text, type=_Head)
+        if head.kind == "AgentStatus" and head.apiVersion == API_VERSION:
+            return msgspec.json.decode(text, type=AgentStatus)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file}: is no AgentStatus: {error}") from error
-    if found.api_version != API_VERSION:
-        raise InvalidInput(f"{file}: apiVersion is {found.api_version!r}, and {API_VERSION} is what can be read")
-    return found
+    raise InvalidInput(f"{file}: is {head.kind!r} of {head.apiVersion!r}, and no AgentStatus of {API_VERSION}")

@@ -64,7 +64,8 @@ def status_text(seen: Seen) -> Iterator[str]:
 def _headline(seen: Seen) -> str:
     status = seen.status
     if not seen.running:
-        words = f"{_RED}the agent is not running{_PLAIN}; the kernel's rules stand as of {_when(seen, one_line(status.written))}"
+        since = _when(seen, one_line(status.written))
+        words = f"{_RED}the agent is not running{_PLAIN}; the kernel's rules stand as of {since}"
     elif not well(seen):
         words = f"{_RED}not ready{_PLAIN}"
     elif seen.status.unenforced or seen.status.broken or seen.status.troubled:
