@@ -294,3 +294,21 @@ def test_a_namespace_that_is_not_known_does_not_stop_the_count(tmp_path: Path) -
     state = enforced([namespace("shop"), policy("gone/x", {"podSelector": {}})])
     tell(state, Replaced("Namespace", ()))
     assert status(state, tmp_path).policies["enforce"] == 1
+
+
+def test_policies_are_counted_anew_after_each_change(tmp_path: Path) -> None:
+    """The count is kept from one second to the next, and must not outlive what it counts."""
+    clock, state = Clock(), enforced()
+    one = publisher(tmp_path, clock)
+    counts = []
+    for policies in (SHOP[-1:], (), SHOP[-1:]):
+        tell(state, Replaced("NetworkPolicy", tuple(snapshot_of(policies).policies)))
+        tell(state, Applied())
+        one.publish(state, last=True)
+        assert one.current is not None
+        counts.append(one.current.policies["enforce"])
+    tell(state, Broken("NetworkPolicy", "shop", "web", (InputError("x", 0, "", "y"),)))
+    one.publish(state, last=True)
+    assert counts == [1, 0, 1]
+    assert one.current is not None
+    assert one.current.policies == {"enforce": 0, "audit": 0, "broken": 1}

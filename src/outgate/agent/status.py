@@ -30,7 +30,7 @@ from outgate.policy.mode import Mode, mode_of, strange_mode
 from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
 from outgate.version import __version__
 
-__all__ = ["ELEMENT_FAMILIES", "POD_STATES", "POLICY_MODES", "Publisher", "elements_of", "rfc3339", "status_of"]
+__all__ = ["ELEMENT_FAMILIES", "POD_STATES", "POLICY_MODES", "Publisher", "elements_of", "rfc3339"]
 
 POD_STATES = ("enforced", "waiting", "contested", "unenforceable")
 POLICY_MODES = ("enforce", "audit", "broken")
@@ -66,14 +66,22 @@ class _Around:
     silent: Mapping[str, float] = field(default_factory=dict)
 
 
-def status_of(state: State, settings: Settings, around: _Around) -> AgentStatus:
-    """The document. It costs what the pods of this node and the policies of the cluster cost, not the pods of it."""
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """How many there are of each mode, which are audited only, and what is strange in their annotations."""
+
+    modes: dict[str, int]
+    audited: tuple[str, ...]
+    strange: tuple[str, ...]
+
+
+def _status_of(state: State, settings: Settings, around: _Around, policies: _Policies) -> AgentStatus:
+    """The document. It costs what the pods of this node cost, not the cluster's."""
     unenforced = list(_unenforced(state, around.hindrances))
     counts = dict.fromkeys(POD_STATES, 0)
     for one in unenforced:
         counts[one.state] += 1
     counts["enforced"] = len(state.world.local) - len(unenforced)
-    modes, audited, strange = _policies(state, settings.mode)
     return AgentStatus(
         node=settings.node,
         version=__version__,
@@ -88,10 +96,10 @@ def status_of(state: State, settings: Settings, around: _Around) -> AgentStatus:
         troubled=dict(sorted(state.troubled.items())),
         pods=counts,
         unenforced=tuple(unenforced[:_MOST]),
-        policies=modes,
-        audited=audited,
+        policies=policies.modes,
+        audited=policies.audited,
         broken=tuple(_broken(state)),
-        strange=strange,
+        strange=policies.strange,
         elements=elements_of(state),
         drift_repairs=state.drift,
         last_refusal=state.refused,
@@ -141,8 +149,7 @@ def _why_not(state: State, pod: Pod) -> tuple[str, str] | None:
     return None
 
 
-def _policies(state: State, default: Mode) -> tuple[dict[str, int], tuple[str, ...], tuple[str, ...]]:
-    """How many there are of each mode, which are audited only, and what is strange in their annotations."""
+def _policies(state: State, default: Mode) -> _Policies:
     counts = dict.fromkeys(POLICY_MODES, 0)
     audited: list[str] = []
     strange: dict[str, None] = {}
@@ -157,7 +164,7 @@ def _policies(state: State, default: Mode) -> tuple[dict[str, int], tuple[str, .
         counts[mode.value] += 1
         if mode is Mode.AUDIT:
             audited.append(str(policy))
-    return counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST))
+    return _Policies(counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST)))
 
 
 def _broken(state: State) -> Iterator[BrokenObject]:
@@ -202,6 +209,8 @@ class Publisher:
         self._pending: float | None = None
         self._silent: dict[str, float] = {}
         self._current: AgentStatus | None = None
+        self._counted: object = None
+        self._policies = _Policies({}, (), ())
 
     # ---- what the loop says --------------------------------------------------------------------------------------
 
@@ -269,6 +278,13 @@ class Publisher:
             return "somebody has changed our table, and it is not mended yet"
         return ""
 
+    def _policies_of(self, state: State) -> _Policies:
+        """Those of the last compilation; thousands of them are not looked at again each second."""
+        known = (state.generation, frozenset(state.broken)) if state.generation else None
+        if known is None or known != self._counted:
+            self._counted, self._policies = known, _policies(state, self.settings.mode)
+        return self._policies
+
     def _write(self, state: State, now: float) -> None:
         around = _Around(
             self._started,
@@ -280,7 +296,7 @@ class Publisher:
             self._pending,
             dict(self._silent),
         )
-        self._current = status_of(state, self.settings, around)
+        self._current = _status_of(state, self.settings, around, self._policies_of(state))
         self._written = now
         try:
             _replace(self.settings.status_file, msgspec.json.format(msgspec.json.encode(self._current)) + b"\n")
