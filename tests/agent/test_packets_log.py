@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,7 @@ from outgate.nft.text import ruleset_text
 from outgate.packets import Address
 from outgate.policy import Mode
 from outgate.report.packet_log import LogRecord
+from outgate.testing import Manifest, policy
 from tests.agent.states import SHOP, enforced
 from tests.lab.alone import alone
 
@@ -47,7 +49,9 @@ OPTIONS = Options(interface_prefix="ogp", log_group=GROUP)
 class Node:
     """A namespace that is a node: two pods' links, a way out, the ruleset of a state, and the log."""
 
-    def __init__(self, folder: Path, options: Options = OPTIONS, limit: int = 1 << 24) -> None:
+    def __init__(
+        self, folder: Path, options: Options = OPTIONS, limit: int = 1 << 24, manifests: tuple[Manifest, ...] = SHOP
+    ) -> None:
         settings = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
         settings |= {f"net/ipv4/conf/{name}/rp_filter": "0" for name in ("all", "default")}
         write_sysctls(settings)
@@ -55,16 +59,14 @@ class Node:
         for name, far in (("ogp1", "far1"), ("ogp2", "far2"), ("eth0", "beyond")):
             lines += [f"link add {name} type veth peer name {far}", f"link set {name} up", f"link set {far} up"]
         lines += [
-            "link set ogp1 address 02:00:00:00:00:aa",
+            *(f"link set {name} address {MAC.hex(':')}" for name in ("ogp1", "eth0")),
             "route add default dev eth0",
             "-6 route add default dev eth0",
         ]
         for line in lines:
             process.run(("ip", *line.split()))
-        self.state = enforced(SHOP, options, LINKS)
         self.attribution = Attribution()
-        self.attribution.publish(self.state)
-        Nftables().load(ruleset_text(self.state.desired.ruleset))
+        self.program(manifests, options)
         process.run(("nft", "-f", "-"), input=SEEN)
         self.heard: list[LogRecord] = []
         self.came = threading.Condition()
@@ -80,6 +82,26 @@ class Node:
         self.link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.link.bind(("far1", 0))
 
+    def program(self, manifests: tuple[Manifest, ...], options: Options = OPTIONS) -> None:
+        """Put the ruleset of a cluster into the kernel, in the place of any other."""
+        self.state = enforced(manifests, options, LINKS)
+        self.attribution.publish(self.state)
+        table = "table inet outgate"
+        Nftables().load(f"{table} {{ }}\ndelete {table}\n{ruleset_text(self.state.desired.ruleset)}")
+
+    def answer(self, source: str, destination: str, sport: int, port: int) -> None:
+        """A datagram that comes in from outside."""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+            link.bind(("beyond", 0))
+            link.send(_frame(source, destination, sport, port))
+
+    def counted(self) -> dict[str, int]:
+        """The packets of each kind of series."""
+        found: dict[str, int] = {}
+        for series, packets in self.counters.read(now=True).items():
+            found[series.what] = found.get(series.what, 0) + packets
+        return found
+
     def _hear(self, record: LogRecord) -> None:
         with self.came:
             self.heard.append(record)
@@ -89,6 +111,10 @@ class Node:
         """Datagrams from the far end of the first pod's link; of several each from another port."""
         for number in range(count):
             self.link.send(_frame(source, destination, sport + number, port))
+
+    def has(self, count: int) -> bool:
+        """Whether so many records have come."""
+        return len(self.heard) >= count
 
     def lines(self, count: int) -> list[LogRecord]:
         """So many records, once they have come."""
@@ -188,12 +214,120 @@ def test_what_is_allowed_or_only_watched(tmp_path: Path) -> None:
     inside(check)
 
 
+ALLOWING = policy(
+    "shop/out",
+    {
+        "podSelector": {"matchLabels": {"app": "web"}},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [{"ipBlock": {"cidr": "9.9.9.9/32"}}], "ports": [{"port": 53, "protocol": "UDP"}]}],
+    },
+)
+
+
+@kernel
+def test_what_is_allowed_is_a_line_where_it_is_asked_for(tmp_path: Path) -> None:
+    """With the rule that allowed it."""
+
+    def check() -> None:
+        options = Options(interface_prefix="ogp", log_group=GROUP, log_allowed=True)
+        with logging(Node(tmp_path, options, manifests=(*SHOP, ALLOWING))) as node:
+            node.send(str(WEB), "9.9.9.9", 53)
+            (found,) = node.lines(1)
+            assert (found.verdict, found.rule, found.policy) == ("allowed", "shop/out egress[0]", "shop/out")
+            assert (found.decided_by or {})["rule"] == 0
+
+    inside(check)
+
+
+@kernel
+def test_counters_are_those_of_the_packets(tmp_path: Path) -> None:
+    """One packet of each kind, counted by the kernel, and not one of another."""
+
+    def check() -> None:
+        node = Node(tmp_path, manifests=(*SHOP, ALLOWING))
+        assert set(node.counted().values()) == {0}
+        for source, destination, port in (
+            (str(WEB), "9.9.9.9", 53),
+            (str(WEB), "9.9.9.9", 54),
+            (str(WEB), "1.1.1.1", 53),
+            ("10.0.0.99", "1.1.1.1", 53),
+        ):
+            node.send(source, destination, port)
+        while node.packets("came") < 4:
+            pass
+        assert node.counted() == {"allowed": 1, "denied": 2, "spoofed": 1, "unknown": 0}
+        # The agent's own changes do not make them go back: the policy goes, and comes again.
+        node.program(SHOP)
+        assert node.counted()["allowed"] == 1
+        node.program((*SHOP, ALLOWING))
+        node.send(str(WEB), "9.9.9.9", 53, sport=50000)
+        while node.packets("came") < 5:
+            pass
+        assert node.counted() == {"allowed": 2, "denied": 2, "spoofed": 1, "unknown": 0}
+
+    inside(check)
+
+
+@kernel
+def test_an_answer_that_is_no_longer_allowed(tmp_path: Path) -> None:
+    """It is the pod's own egress policy that denies it, on the packet's way in."""
+
+    def check() -> None:
+        node = Node(tmp_path, manifests=SHOP[:-1])
+        process.run(("ip", "route", "add", "10.0.0.1", "dev", "ogp1"))
+        with logging(node):
+            node.send(str(WEB), "1.1.1.1", 53)
+            while node.packets("went") < 1:
+                pass
+            node.program(SHOP, Options(interface_prefix="ogp", log_group=GROUP, epoch=2))
+            node.answer("1.1.1.1", str(WEB), 53, 40000)
+            (found,) = node.lines(1)
+        assert (found.verdict, found.direction, found.reply) == ("denied", "egress", True)
+        assert (str(found.pod), str(found.peer), found.port) == ("shop/web", "1.1.1.1", 53)
+        assert (found.source, found.destination, found.interface) == ("1.1.1.1", str(WEB), "ogp1")
+
+    inside(check)
+
+
+FLOOD = """
+table inet flood {
+    chain before { type filter hook prerouting priority -350; udp dport 9 log prefix "d_flood " group 5 drop; }
+}
+"""
+
+
+@kernel
+def test_what_does_not_fit_into_the_socket_is_counted_to_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no counters are known, the numbers that are missing are the loss."""
+    monkeypatch.setattr("outgate.agent.packets_log.LogReader", lambda group: LogReader(group, buffer=1))
+
+    def check() -> None:
+        node, sent = Node(tmp_path), 0
+        process.run(("nft", "-f", "-"), input=FLOOD)
+        node.log.start()
+        while not node.log.lost():
+            node.send(str(WEB), "1.1.1.1", 9, count=500)
+            sent += 500
+        # A last one that comes shows all gaps before it; it may be lost itself.
+        while len(node.heard) + node.log.lost() < sent:
+            more = len(node.heard) + 1
+            node.send(str(WEB), "1.1.1.1", 9)
+            sent += 1
+            with node.came:
+                node.came.wait_for(partial(node.has, more), 0.3)
+        assert len(node.heard) + node.log.lost() == sent
+        node.log.stop()
+
+    inside(check)
+
+
 @kernel
 def test_a_pod_that_is_not_programmed(tmp_path: Path) -> None:
     """What comes in on a pod's link with an address that no map has is somebody's mistake, and is a line."""
 
     def check() -> None:
-        process.run(("true",))
         node = Node(tmp_path)
         process.run(("nft", "add", "element", "inet", "outgate", "if4", '{ "ogp1" . 10.0.0.77 }'))
         with logging(node):

@@ -10,12 +10,14 @@ from outgate.agent.measures import Measures
 from outgate.agent.seeing import Seeing
 from outgate.agent.status import Publisher
 from outgate.agent.step import Apply
+from outgate.agent.web import WebServer, pages_of
 from outgate.cluster.events import Broken
 from outgate.errors import InputError
 from outgate.nft.delta import Change
 from tests.agent.states import agent, enforced, settings, tell
 from tests.agent.test_cluster_events import Server, writing
 from tests.agent.test_measures import samples
+from tests.agent.test_web import get
 
 
 @dataclasses.dataclass
@@ -70,6 +72,21 @@ def test_a_status_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
         one.ended(enforced())
         one.turned(enforced(), 0.0)
     assert len(said) == 1
+
+
+def test_all_of_it_over_http(tmp_path: Path) -> None:
+    """As the kubelet and Prometheus ask."""
+    publisher, state = Publisher(settings(tmp_path)), enforced()
+    measures = Measures(lambda: publisher.current)
+    one = Seeing(publisher, measures=measures)
+    with WebServer("127.0.0.1:0", pages_of(publisher.live, publisher.ready, measures.exposition)) as server:
+        assert get(server, "/readyz") == (503, "the agent is starting\n")
+        one.turned(state, 0.0)
+        assert get(server, "/readyz") == (200, "ok\n")
+        code, text = get(server, "/metrics", Accept="application/openmetrics-text;version=1.0.0")
+    assert code == 200
+    assert 'outgate_pods{state="enforced"} 2' in text
+    assert text.endswith("# EOF\n")
 
 
 def test_hindrances_are_passed_on(tmp_path: Path) -> None:

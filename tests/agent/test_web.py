@@ -107,6 +107,16 @@ def test_those_who_hold_the_door_open_do_not_keep_others_out() -> None:
         assert silent[0].recv(1) == b""
 
 
+def test_those_who_do_not_take_their_answer_do_not_either() -> None:
+    """An answer that nobody reads fills the buffers, and then the thread that writes it waits."""
+    pages = {**Agent().pages, "/metrics": lambda _: Page(200, bytes(50_000_000))}
+    with WebServer("127.0.0.1:0", pages, at_once=2, patience=600) as server, ExitStack() as stack:
+        for _ in range(6):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert get(server, "/livez") == (200, "ok\n")
+
+
 def test_a_page_that_fails_is_an_answer() -> None:
     """Metrics that cannot be made must not look like a network that is down."""
 

@@ -57,6 +57,7 @@ class View:
     local: frozenset[PodKey] = frozenset()
     nodes: Mapping[str, Node] = field(default_factory=dict)
     placed: Mapping[Address, Elements] = field(default_factory=dict)
+    """What the addresses of this node's pods have."""
     chains: Mapping[str, Chain] = field(default_factory=dict)
     origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
     departed: Mapping[Address, Pod] = field(default_factory=dict)
@@ -96,7 +97,12 @@ class Attribution:
             holders=dict(world.holders),
             local=frozenset(world.local),
             nodes=dict(world.nodes),
-            placed=desired.placed,
+            placed={
+                address: elements
+                for key in world.local
+                for address in world.pods[key].addresses
+                if (elements := desired.placed.get(address))
+            },
             chains=dict(desired.chains),
             origins=self._origins,
             departed={address: pod for address, (pod, _) in self._departed.items()},

@@ -39,6 +39,8 @@ _AGAIN = 5.0
 """Seconds after which a group that could not be read is tried again."""
 _SETTLED = 1.0
 """Seconds after which a logged packet has come, if there is nothing to be read: the kernel gathers for 0.1 s."""
+_GATHERED = 0.2
+"""Seconds within which the kernel has sent what it had gathered (`host.nflog` asks for 0.1 s)."""
 _LOGGED = ("denied", "would-deny", "unknown")
 """The series whose chains log each packet that they count, up to the limit."""
 
@@ -213,6 +215,7 @@ class PacketLog:
                 ended = self._wait(self._reader)
                 self._take(self._reader.read(0), self._reader.lost)
                 if ended:
+                    self._take_last(self._reader)
                     break
             except OutgateError as error:
                 self.trouble = error.message
@@ -221,6 +224,12 @@ class PacketLog:
                 self._close()
         self._close()
         self.file.close()
+
+    def _take_last(self, reader: LogReader) -> None:
+        """What the kernel has gathered and not sent yet."""
+        end = self._clock() + _GATHERED
+        while (left := end - self._clock()) > 0:
+            self._take(reader.read(left), reader.lost)
 
     def _wait(self, reader: LogReader) -> bool:
         """Whether the end has come; else there is something to be read."""

@@ -2,8 +2,8 @@
 
 Whoever can reach it may be hostile, or slow, or many. So a request is a GET of at most 8 KiB that is complete within
 a few seconds, whatever it trickles; one answer, and the connection is closed. There are so many connections at a time
-and no more: when another comes, the oldest that has not asked anything yet has to go, so that those who hold the door
-open cannot keep the kubelet out.
+and no more: when another comes, the oldest has to go, so that those who hold the door open, or do not take what they
+asked for, cannot keep the kubelet out, whose own requests take a millisecond.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class WebServer:
         host, port = listening_address(listen)
         self._pages, self._at_once, self._patience = pages, at_once, patience
         self._lock = threading.Lock()
-        self._silent: dict[socket.socket, None] = {}
-        """Connections that have not asked anything yet, the oldest first."""
+        self._open: dict[socket.socket, None] = {}
+        """Connections, the oldest first; without those that had to go."""
         self._room = threading.BoundedSemaphore(at_once)
         self._ending = False
         try:
@@ -127,7 +127,7 @@ class WebServer:
         self._thread.join()
         self._server.close()
         with self._lock:
-            for one in self._silent:
+            for one in self._open:
                 _hang_up(one)
 
     def _accept(self) -> None:
@@ -141,12 +141,12 @@ class WebServer:
                 continue
             while not self._room.acquire(timeout=0.05):
                 with self._lock:
-                    oldest = next(iter(self._silent), None)
+                    oldest = next(iter(self._open), None)
                     if oldest is not None:
-                        del self._silent[oldest]
+                        del self._open[oldest]
                         _hang_up(oldest)
             with self._lock:
-                self._silent[connection] = None
+                self._open[connection] = None
             try:
                 threading.Thread(target=self._serve, args=(connection,), name="web", daemon=True).start()
             except RuntimeError:
@@ -156,11 +156,6 @@ class WebServer:
     def _serve(self, connection: socket.socket) -> None:
         try:
             head = _head(connection, time.monotonic() + self._patience)
-            with self._lock:
-                if connection not in self._silent:
-                    # It had to go while it was speaking.
-                    return
-                del self._silent[connection]
             if head is not None:
                 connection.settimeout(self._patience)
                 connection.sendall(_written(self._answer(head)))
@@ -171,7 +166,7 @@ class WebServer:
 
     def _done(self, connection: socket.socket) -> None:
         with self._lock:
-            self._silent.pop(connection, None)
+            self._open.pop(connection, None)
             connection.close()
         self._room.release()
 
