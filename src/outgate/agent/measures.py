@@ -12,7 +12,6 @@ prometheus_client is imported here alone, and when a `Measures` is made: no othe
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -170,9 +169,8 @@ class Measures:
     def _asked(self) -> Iterator[Metric]:
         from prometheus_client import metrics_core  # noqa: PLC0415 - see __init__
 
-        made = {"version": __version__, "python": platform.python_version()}
-        build = metrics_core.GaugeMetricFamily("outgate_build_info", "What runs.", labels=tuple(made))
-        build.add_metric(tuple(made.values()), 1)
+        build = metrics_core.GaugeMetricFamily("outgate_build_info", "What runs.", labels=("version",))
+        build.add_metric((__version__,), 1)
         yield build
         status = self._status()
         numbers = status or AgentStatus()
