@@ -147,7 +147,7 @@ def test_a_death_of_nobody_is_nothing() -> None:
 
 
 def test_links_are_those_of_this_node_and_claims_fill_the_gaps() -> None:
-    """The kernel's word counts; of a link that it does not show yet, the plugin's. Other addresses are not asked for."""
+    """The kernel's word counts; of a link that it does not show yet, the plugin's. Others are not asked for."""
     now = world("pod shop/web here", "pod shop/far 10.1.0.11 there")
     now.born(WEB, claim(ONE, interface="og1"))
     assert now.link({TWO: "og2"}) == set()

@@ -14,6 +14,7 @@ earlier. Each method returns the addresses whose state may have changed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,8 @@ from outgate.packets import Address
 __all__ = ["Claim", "Kind", "Record", "World"]
 
 PodKey = tuple[str, str]
+_LEFT = 2000
+"""Addresses that were left and not asked about yet; beyond it the oldest are forgotten."""
 _KindKey = tuple[str, frozenset[tuple[str, str]], tuple[ContainerPort, ...], bool]
 
 
@@ -79,6 +82,8 @@ class World:
     """The same for the addresses of this node's pods, as the ruleset has it."""
     local: set[PodKey] = field(default_factory=set)
     """The pods of this node with a network of their own."""
+    left: deque[tuple[Address, Pod]] = field(default_factory=lambda: deque(maxlen=_LEFT))
+    """Who last had which address, for whoever names the packets of a pod that has just died. He takes them out."""
     _kinds: dict[_KindKey, Kind] = field(default_factory=dict)
     _claims: dict[PodKey, Claim] = field(default_factory=dict)
     _departed: dict[PodKey, str] = field(default_factory=dict)
@@ -207,6 +212,7 @@ class World:
     def _leave(self, record: Record) -> set[Address]:
         kind, key = record.kind, record.pod.key
         for address in record.addresses:
+            self.left.append((address, record.pod))
             others = tuple(one for one in self.holders[address] if one != key)
             if others:
                 self.holders[address] = others
