@@ -54,7 +54,7 @@ def gatehouse(*, options: Options = ENFORCED) -> State:
 
 def big(pods: int, kinds: int = 400, policies: int = 100) -> State:
     """A large cluster, of which `NODE` has 110 pods."""
-    rules = [{"to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": f"a{n}"}}}]} for n in range(3)]
+    everybody = [{"to": [{"namespaceSelector": {}}], "ports": [{"port": 80}]}]
     manifests = [namespace(f"ns{n}", team=f"t{n}") for n in range(20)]
     manifests += [
         policy(
@@ -63,7 +63,7 @@ def big(pods: int, kinds: int = 400, policies: int = 100) -> State:
                 "podSelector": {"matchLabels": {"app": f"a{n * 3 % kinds}"}},
                 "policyTypes": ["Egress"],
                 "egress": [{"to": [{"podSelector": {"matchLabels": {"app": f"a{(n + k) % kinds}"}}}]} for k in range(3)]
-                + rules,
+                + everybody,
             },
         )
         for n in range(policies)

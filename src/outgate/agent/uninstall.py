@@ -168,9 +168,10 @@ def _unit(folder: Path) -> Iterator[Removal]:
     yield removal
     if removal.fate not in {Fate.REMOVED, Fate.ABSENT}:
         return
-    for link in sorted(folder.glob(f"*.wants/{BOOT_UNIT}")) + sorted(folder.glob(f"*.requires/{BOOT_UNIT}")):
-        if link.is_symlink():
-            yield _removed(link, link.unlink)
+    for wish in sorted((*folder.glob("*.wants"), *folder.glob("*.requires"))):
+        # By now the link leads nowhere, and a glob for it would not find it.
+        if (wish / BOOT_UNIT).is_symlink():
+            yield _removed(wish / BOOT_UNIT, (wish / BOOT_UNIT).unlink)
 
 
 # ---- the network configuration ---------------------------------------------------------------------------------------
