@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 
 from outgate.agent import cni
 from outgate.agent.cni import Server, Tally
-from outgate.agent.events import Born, Died, Forgotten
+from outgate.agent.events import Applied, Born, Died, Forgotten
+from outgate.agent.step import Answer, Apply, plan
 from outgate.agent.world import Claim, World
+from outgate.cluster.events import Upserted
 from outgate.errors import KernelError
 from outgate.model import Pod
 from tests.agent.calling import Listener
+from tests.agent.estates import NODE, gatehouse
 
 ADD: dict[str, Any] = {
     "command": "ADD",
@@ -257,6 +260,27 @@ def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPat
             asked(path, ADD | {"name": f"web-{number}"})
             agent.next()
         assert set(agent.server._containers) == {("shop", "web-1"), ("shop", "web-2")}
+
+
+def test_the_answer_waits_for_the_kernel(path: Path) -> None:
+    """With the step itself: not when the pod is known, not when the change is on its way, but when it is in."""
+    state = gatehouse()
+    pod = Pod("shop", "new", {"app": "web"}, node=NODE, uid="u-1")
+    with Listener(path, answers=False) as agent, connected(path) as client:
+        client.sendall(json.dumps(ADD | {"name": "new", "interface": "ogp2"}).encode() + b"\n")
+        born = agent.next()
+        assert isinstance(born, Born)
+        assert plan(state, [born])[1] == ()
+        _, (apply,) = plan(state, [Upserted("Pod", pod, 0.0)])
+        assert isinstance(apply, Apply)
+        assert agent.server.waiting == 1
+        assert plan(state, [Applied()])[1] == (Answer(born.token),)
+        agent.server.answer(born.token)
+        assert heard(client) == {"result": "done"}
+        assert asked(path, ADD | {"command": "DEL", "name": "new"}) == {"result": "done"}
+        _, (apply,) = plan(state, [agent.next()])
+        assert isinstance(apply, Apply)
+        assert set(state.world.holders).isdisjoint(ADDRESSES)
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["claimed", "told by the API server"])

@@ -27,8 +27,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+
+TYPE_CHECKING = False  # a name that type checkers know; to import it from typing takes a sixth of the whole call
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    _Json = Any
 
 __all__ = ["SUPPORTED", "main"]
 
@@ -48,8 +53,6 @@ _SHORT = 2.0
 _CHECK = 5.0
 _PAUSES = (0.02, 0.05, 0.1, 0.25)
 """Seconds between attempts; the last one again and again."""
-
-_Json = Any
 
 
 class _Failed(Exception):

@@ -139,8 +139,11 @@ class Store:
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
-    def write(self, picture: Picture, now: datetime | None = None) -> None:
-        """Write all files, one after the other. Raises OSError; what is then not written is as it was."""
+    def write(self, picture: Picture, now: datetime | None = None, *, world: bool = True) -> None:
+        """Write all files, one after the other; what the cluster said only where `world` asks for it.
+
+        Raises OSError; what is then not written is as it was.
+        """
         written = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._replace(RULESET, _ruleset_file(picture.ruleset, self.node, written))
@@ -152,7 +155,8 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.folder / CLOSED)
         self._replace(STATE, (msgspec.json.encode(_state_of(picture, self.node, written)),))
-        self._replace(WORLD, (remembered(replace(picture.memory, node=self.node, written=written)),))
+        if world:
+            self._replace(WORLD, (remembered(replace(picture.memory, node=self.node, written=written)),))
 
     def _replace(self, name: str, parts: Iterable[bytes]) -> None:
         beside = self.folder / f".{name}.new"
@@ -283,20 +287,27 @@ class Saver:
     """Saves an agent now and then, in a thread of its own, and once more when it stops.
 
     The loop calls `changed` whenever something has, and again after `due` seconds. Only then the agent is looked at,
-    so a burst of changes costs one copy.
+    so a burst of changes costs one copy. `report` is told, in the saver's thread, what cannot be written.
+
+    The rules are written at most every `every` seconds. What the cluster said is more than half of the work and only
+    names things, so it is written every `world_every` seconds and at the end.
     """
 
-    def __init__(self, store: Store, report: Callable[[str], None], *, every: float = 5.0) -> None:
+    def __init__(
+        self, store: Store, report: Callable[[str], None], *, every: float = 5.0, world_every: float = 60.0
+    ) -> None:
         self.store = store
         self.saved = 0
-        """How often all files have been written."""
-        self._report, self._every = report, every
+        """How often the rules have been written."""
+        self._report, self._every, self._world_every = report, every, world_every
         self._stale = False
-        self._last = float("-inf")
+        self._last = self._last_world = float("-inf")
         self._next: Picture | None = None
+        self._world = False
         self._stopping = False
         self._trouble = ""
         self._wake = threading.Condition()
+        """Guards `_next` and `_world`, which are all that both threads write."""
         self._thread = threading.Thread(target=self._serve, name="outgate-saver", daemon=True)
         self._thread.start()
 
@@ -310,16 +321,19 @@ class Saver:
         if not state.ready:
             return
         self._stale = True
-        if now or time.monotonic() >= self._last + self._every:
+        moment = time.monotonic()
+        if now or moment >= self._last + self._every:
+            self._stale, self._last = False, moment
             picture = Picture.of(state)
-            self._stale, self._last = False, time.monotonic()
             with self._wake:
                 self._next = picture
+                if now or moment >= self._last_world + self._world_every:
+                    self._world, self._last_world = True, moment
                 self._wake.notify()
 
     def stop(self, state: State | None = None) -> None:
-        """Save what has changed since, and end. Returns when it is on the disk, or cannot be."""
-        if state is not None and self._stale:
+        """Save all of it once more, and end. Returns when it is on the disk, or cannot be."""
+        if state is not None:
             self.changed(state, now=True)
         with self._wake:
             self._stopping = True
@@ -331,13 +345,14 @@ class Saver:
             with self._wake:
                 self._wake.wait_for(lambda: self._next is not None or self._stopping)
                 picture, self._next = self._next, None
+                world, self._world = self._world, False
             if picture is None:
                 return
             try:
-                self.store.write(picture)
+                self.store.write(picture, world=world)
             except OSError as error:
                 self._complain(f"the state cannot be saved in {self.store.folder}: {error.strerror or error}")
-                self._stale = True  # so it is tried again when `due` has passed
+                self._stale = True  # so it is tried again when `due` has passed; a lost race costs one attempt
             else:
                 self._trouble = ""
                 self.saved += 1
