@@ -259,8 +259,8 @@ def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
         case Born(namespace, name, claim, token):
             state.dirty |= state.world.born((namespace, name), claim)
             state.waiting[token] = (namespace, name), claim
-        case Died(namespace, name, uid):
-            state.dirty |= state.world.died((namespace, name), uid)
+        case Died(namespace, name, uid, addresses):
+            state.dirty |= state.world.died((namespace, name), uid, addresses)
         case Forgotten(token):
             state.waiting.pop(token, None)
 

@@ -134,10 +134,16 @@ class World:
         touched = self._settle(record, record.pod)
         return touched | self._relink(self.pods[key])
 
-    def died(self, key: PodKey, uid: str) -> set[Address]:
-        """The network plugin has taken a pod's network away. The API server may list the pod for a while yet."""
+    def died(self, key: PodKey, uid: str, addresses: tuple[Address, ...] = ()) -> set[Address]:
+        """The network plugin has taken a pod's network away. The API server may list the pod for a while yet.
+
+        `addresses` are those of that network, where they are known: a pod that has others lives in a new one.
+        """
+        claim, record = self._claims.get(key), self.pods.get(key)
+        now = claim.addresses if claim is not None else record.addresses if record is not None else ()
+        if addresses and now and not set(addresses) & set(now):
+            return set()
         self._claims.pop(key, None)
-        record = self.pods.get(key)
         if record is None or (uid and record.pod.uid and uid != record.pod.uid):
             return set()
         self._departed[key] = record.pod.uid

@@ -11,6 +11,7 @@ is a bug in whoever built the object. Comments are the only text of a manifest, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -64,6 +65,7 @@ __all__ = [
     "chain_text",
     "elements_text",
     "rule_text",
+    "ruleset_blocks",
     "ruleset_text",
     "set_text",
     "statement_text",
@@ -88,14 +90,17 @@ _LOG_PREFIX = re.compile(r"[A-Za-z0-9 ._/:@=,()\[\]!<>+*~-]{0,120}")
 
 def ruleset_text(ruleset: Ruleset) -> str:
     """The whole table as one block, as ``nft -f`` reads it and close to what ``nft list table`` prints."""
-    lines = [f"table {ruleset.family} {checked_name(ruleset.table)} {{"]
-    blocks = [set_text(one) for _, one in sorted(ruleset.sets.items())]
-    blocks += [chain_text(one) for one in sorted(ruleset.chains.values(), key=_chain_order)]
-    for block in blocks:
-        if len(lines) > 1:
-            lines.append("")
-        lines += [f"{_INDENT}{line}" for line in block.splitlines()]
-    return "\n".join((*lines, "}", ""))
+    return "".join(ruleset_blocks(ruleset))
+
+
+def ruleset_blocks(ruleset: Ruleset) -> Iterator[str]:
+    """What `ruleset_text` says, a set or a chain at a time: for writing what is too large to be held twice."""
+    yield f"table {ruleset.family} {checked_name(ruleset.table)} {{\n"
+    blocks: Iterator[str] = (set_text(one) for _, one in sorted(ruleset.sets.items()))
+    chains = (chain_text(one) for one in sorted(ruleset.chains.values(), key=_chain_order))
+    for number, block in enumerate(itertools.chain(blocks, chains)):
+        yield ("\n" if number else "") + "".join(f"{_INDENT}{line}\n" for line in block.splitlines())
+    yield "}\n"
 
 
 def _chain_order(chain: Chain) -> tuple[object, ...]:
