@@ -91,11 +91,18 @@ class LinkWatch:
         KernelError: the kernel does not tell of its interfaces.
     """
 
-    def __init__(self, deliver: Callable[[Event], object], *, choose: bool) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[Event], object],
+        *,
+        choose: bool,
+        hindered: Callable[[tuple[str, ...]], object] = lambda _: None,
+    ) -> None:
         self.hindrances: tuple[str, ...] = ()
         """What is in the way, as last looked; a new tuple each time."""
         self._deliver = deliver
         self._choose = choose
+        self._hindered = hindered
         self._watch = InterfaceWatch()
         self._ending = threading.Event()
         self._seen: object = None
@@ -135,6 +142,7 @@ class LinkWatch:
         if interfaces is None:
             return
         self.hindrances = hindrances(interfaces, mine)
+        self._hindered(self.hindrances)
         options = state.desired.options
         if self._choose:
             prefix = prefix_of((world.links.get(address, "") for address in mine), options.interface_prefix)
