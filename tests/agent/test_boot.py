@@ -240,7 +240,7 @@ def test_the_unit_comes_before_every_container() -> None:
     before = " ".join(unit["Before"]).split()
     runtimes = {"kubelet", "containerd", "crio", "docker", "k3s", "k3s-agent", "rke2-server", "rke2-agent"}
     assert {f"{name}.service" for name in runtimes} <= set(before)
-    assert "network-pre.target" in unit["After"][0].split()
+    assert {"network-pre.target", "nftables.service"} <= set(unit["After"][0].split())
     assert unit["WantedBy"] == ["multi-user.target"]
 
 

@@ -126,6 +126,13 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     assert (tmp_path / "units" / "multi-user.target.wants" / BOOT_UNIT).is_symlink()
 
 
+def test_a_unit_that_loads_our_rules_is_ours(tmp_path: Path) -> None:
+    """A chart writes its own, and a reboot would bring the rules back."""
+    settings = installed(tmp_path)
+    (tmp_path / "units" / BOOT_UNIT).write_text("[Service]\nExecStart=/sbin/nft -f /var/lib/outgate/ruleset.nft\n")
+    assert removed(tmp_path, settings)[f"units/{BOOT_UNIT}"].fate is Fate.REMOVED
+
+
 def test_a_list_of_our_plugin_alone_goes_whole(tmp_path: Path) -> None:
     """A list without plugins is refused by runtimes."""
     settings = installed(tmp_path)

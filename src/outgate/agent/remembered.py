@@ -11,9 +11,9 @@ template, addresses are bytes, and all of it is one MessagePack array, whose fir
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -36,6 +36,9 @@ from outgate.packets import Address
 __all__ = ["FORMAT", "Memory", "Unreadable", "recalled", "remembered"]
 
 FORMAT = 1
+_PIECE = 64
+"""Objects that are encoded at once."""
+_T = TypeVar("_T")
 
 
 class Unreadable(Exception):
@@ -103,8 +106,8 @@ class _File(msgspec.Struct, array_like=True):
     format: int
     node: str
     written: str
-    kinds: tuple[tuple[_Labels, tuple[_Port, ...]], ...]
     pods: tuple[_Pod, ...]
+    kinds: tuple[tuple[_Labels, tuple[_Port, ...]], ...]
     namespaces: tuple[tuple[str, _Labels, _Labels, bool], ...]
     policies: tuple[_Policy, ...]
     nodes: tuple[tuple[str, _Labels, tuple[bytes, ...], tuple[str, ...]], ...]
@@ -116,36 +119,57 @@ _HOST_NETWORK, _FINISHED, _READY = 1, 2, 4
 # ---- to bytes --------------------------------------------------------------------------------------------------------
 
 
-def remembered(memory: Memory) -> bytes:
-    """A memory as bytes. Ports of the pods of other nodes, and hints, are left out."""
-    kinds: dict[object, int] = {}
-    shapes: list[tuple[_Labels, tuple[_Port, ...]]] = []
-    # Pods of one template share one mapping of labels (`World`), so most are found by identity, quickly.
-    known: dict[tuple[int, int, bool], int] = {}
+def remembered(memory: Memory) -> Iterator[bytes]:
+    """A memory as bytes, in pieces. Ports of the pods of other nodes, and hints, are left out.
 
-    def kind_of(pod: Pod) -> int:
-        here = pod.node == memory.node
-        short = (id(pod.labels), id(pod.ports), here)
-        if short not in known:
-            ports = tuple((one.port, one.protocol, one.name) for one in pod.ports) if here else ()
-            found = kinds.setdefault((frozenset(pod.labels.items()), ports), len(shapes))
-            if found == len(shapes):
-                shapes.append((dict(pod.labels), ports))
-            known[short] = found
-        return known[short]
-
-    pods = tuple(_pod(pod, kind_of(pod)) for pod in memory.pods)
-    whole = _File(
-        FORMAT,
-        memory.node,
-        memory.written,
-        tuple(shapes),
-        pods,
-        tuple((one.name, one.labels, one.annotations, one.declared) for one in memory.namespaces),
-        tuple(_policy(one) for one in memory.policies),
-        tuple((one.name, one.labels, _packed(one.addresses), _words(one.pod_cidrs)) for one in memory.nodes),
+    Each piece is made when it is asked for and nothing is kept of it: ten thousand objects at once would set Python
+    searching all of the agent's memory for garbage, and everybody waits for that.
+    """
+    encode = msgspec.msgpack.Encoder().encode
+    kinds = _Kinds(memory.node)
+    yield _array(len(_File.__struct_fields__))
+    yield from map(encode, (FORMAT, memory.node, memory.written))
+    yield from _all(memory.pods, lambda pod: encode(_pod(pod, kinds.number(pod))))
+    yield from _all(kinds.shapes, encode)
+    yield from _all(memory.namespaces, lambda one: encode((one.name, one.labels, one.annotations, one.declared)))
+    yield from _all(memory.policies, lambda one: encode(_policy(one)))
+    yield from _all(
+        memory.nodes, lambda one: encode((one.name, one.labels, _packed(one.addresses), _words(one.pod_cidrs)))
     )
-    return msgspec.msgpack.encode(whole)
+
+
+def _all(many: Sequence[_T], encode: Callable[[_T], bytes]) -> Iterator[bytes]:
+    yield _array(len(many))
+    for start in range(0, len(many), _PIECE):
+        yield b"".join(map(encode, many[start : start + _PIECE]))
+
+
+def _array(length: int) -> bytes:
+    """What an array begins with (MessagePack specification, "array 32")."""
+    return b"\xdd" + length.to_bytes(4, "big")
+
+
+class _Kinds:
+    """Numbers for labels and ports that pods share."""
+
+    def __init__(self, node: str) -> None:
+        self.shapes: list[tuple[_Labels, tuple[_Port, ...]]] = []
+        self._node = node
+        self._numbers: dict[object, int] = {}
+        # Pods of one template share one mapping of labels (`World`), so most are found by identity, quickly.
+        self._known: dict[tuple[int, int, bool], int] = {}
+
+    def number(self, pod: Pod) -> int:
+        """The number of a pod's labels and ports."""
+        here = pod.node == self._node
+        short = (id(pod.labels), id(pod.ports), here)
+        if short not in self._known:
+            ports = tuple((one.port, one.protocol, one.name) for one in pod.ports) if here else ()
+            found = self._numbers.setdefault((frozenset(pod.labels.items()), ports), len(self.shapes))
+            if found == len(self.shapes):
+                self.shapes.append((dict(pod.labels), ports))
+            self._known[short] = found
+        return self._known[short]
 
 
 def _pod(pod: Pod, kind: int) -> _Pod:

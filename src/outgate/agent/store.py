@@ -49,6 +49,8 @@ _END = b"# end\n"
 _LARGEST = 256 * 1024 * 1024
 """Bytes of a file that are read at most."""
 _CHUNK = 256 * 1024
+_WORK, _REST = 0.002, 0.008
+"""Seconds."""
 
 
 def closed_ruleset(options: Options, node: Node) -> Ruleset | None:
@@ -131,11 +133,15 @@ class _Header(msgspec.Struct):
 
 
 class Store:
-    """The files of one node. An empty `node` stands for any."""
+    """The files of one node. An empty `node` stands for any.
 
-    def __init__(self, folder: Path, node: str = "") -> None:
+    `pause` is called again and again while something is written: whoever shares the interpreter may want a turn.
+    """
+
+    def __init__(self, folder: Path, node: str = "", *, pause: Callable[[], None] = lambda: None) -> None:
         self.folder = folder
         self.node = node
+        self.pause = pause
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -156,13 +162,13 @@ class Store:
                 os.unlink(self.folder / CLOSED)
         self._replace(STATE, (msgspec.json.encode(_state_of(picture, self.node, written)),))
         if world:
-            self._replace(WORLD, (remembered(replace(picture.memory, node=self.node, written=written)),))
+            self._replace(WORLD, remembered(replace(picture.memory, node=self.node, written=written)))
 
     def _replace(self, name: str, parts: Iterable[bytes]) -> None:
         beside = self.folder / f".{name}.new"
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            for chunk in _chunks(parts):
+            for chunk in _chunks(parts, self.pause):
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[os.write(handle, rest) :]
@@ -271,11 +277,12 @@ def _origin(one: _Origin) -> Origin:
     return Origin(one.api_version, one.kind, one.namespace, one.name, one.direction, one.rule)
 
 
-def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+def _chunks(parts: Iterable[bytes], pause: Callable[[], None]) -> Iterator[bytes]:
     """The same bytes in pieces that are worth a system call."""
     waiting = bytearray()
     for part in parts:
         waiting += part
+        pause()
         if len(waiting) >= _CHUNK:
             yield bytes(waiting)
             waiting.clear()
@@ -290,7 +297,9 @@ class Saver:
     so a burst of changes costs one copy. `report` is told, in the saver's thread, what cannot be written.
 
     The rules are written at most every `every` seconds. What the cluster said is more than half of the work and only
-    names things, so it is written every `world_every` seconds and at the end.
+    names things, so it is written every `world_every` seconds and at the end. The thread works for `_WORK` seconds and
+    rests for `_REST`, until it is to stop: two threads that both compute wait for each other's turn of the interpreter,
+    and a pod's address must not wait for a file.
     """
 
     def __init__(
@@ -306,6 +315,9 @@ class Saver:
         self._world = False
         self._stopping = False
         self._trouble = ""
+        self._hurry = threading.Event()
+        self._since = time.monotonic()
+        store.pause = self._pause
         self._wake = threading.Condition()
         """Guards `_next` and `_world`, which are all that both threads write."""
         self._thread = threading.Thread(target=self._serve, name="outgate-saver", daemon=True)
@@ -333,6 +345,7 @@ class Saver:
 
     def stop(self, state: State | None = None) -> None:
         """Save all of it once more, and end. Returns when it is on the disk, or cannot be."""
+        self._hurry.set()
         if state is not None:
             self.changed(state, now=True)
         with self._wake:
@@ -356,6 +369,11 @@ class Saver:
             else:
                 self._trouble = ""
                 self.saved += 1
+
+    def _pause(self) -> None:
+        if time.monotonic() - self._since >= _WORK:
+            self._hurry.wait(_REST)
+            self._since = time.monotonic()
 
     def _complain(self, words: str) -> None:
         if words != self._trouble:

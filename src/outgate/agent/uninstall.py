@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outgate.agent.settings import Settings
-from outgate.agent.store import FILES
+from outgate.agent.store import FILES, RULESET
 from outgate.errors import KernelError, UsageError
 from outgate.host.nft import Nftables
 
@@ -28,7 +28,8 @@ __all__ = ["BOOT_UNIT", "PLUGIN", "Fate", "Removal", "uninstall"]
 BOOT_UNIT = "outgate-boot.service"
 PLUGIN = "outgate-cni"
 """The name of the executable, and the ``type`` in a network configuration."""
-_UNIT_MARK = "Description=Outgate: "
+_UNIT_MARKS = ("Description=Outgate: ", f"outgate/{RULESET}")
+"""What the unit of deploy/boot says, and what every unit does that loads our rules, whoever wrote it on the node."""
 _PLUGIN_MARKS = ("`outgate-cni`", "outgate.agent.plugin")
 """What the file itself says, and what the script of an installed package says."""
 _LARGEST = 1024 * 1024
@@ -164,7 +165,7 @@ def _remove_ours(path: Path, marks: tuple[str, ...]) -> Removal:
 
 def _unit(folder: Path) -> Iterator[Removal]:
     """The unit, and the links by which systemd was told to start it (``systemctl enable``)."""
-    removal = _remove_ours(folder / BOOT_UNIT, (_UNIT_MARK,))
+    removal = _remove_ours(folder / BOOT_UNIT, _UNIT_MARKS)
     yield removal
     if removal.fate not in {Fate.REMOVED, Fate.ABSENT}:
         return
