@@ -7,6 +7,7 @@ name and cannot be had, an address to listen on or the plugin's socket, ends the
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 from outgate.agent.attribution import Attribution
@@ -42,6 +43,7 @@ class Companions:
         self, settings: Settings, access: Access, deliver: Callable[[Event], None], say: Callable[[str], None]
     ) -> None:
         self._say = say
+        self._frozen = False
         self.publisher = Publisher(settings)
         attribution = Attribution()
         self._counters = PacketCounters(lambda: Nftables().counters(), attribution.origins)
@@ -111,6 +113,11 @@ class Companions:
         """A turn is done."""
         self.seeing.turned(state, now)
         self._saver.changed(state)
+        if state.ready and not self._frozen:
+            # What a cluster says once stays for long: looking through all of it for garbage would stall the loop.
+            self._frozen = True
+            gc.collect()
+            gc.freeze()
 
     def _lost(self, counted: object) -> int:
         return self._log.lost(counted) if self._log is not None else 0  # type: ignore[arg-type] # as Measures gives it
