@@ -7,6 +7,7 @@ import ipaddress
 from outgate.model import Pod
 from outgate.nft.classes import Classes
 from outgate.nft.frame import UNKNOWN
+from outgate.nft.members import Members
 from outgate.nft.objects import RETURN, goto
 from outgate.nft.options import Options
 from outgate.nft.placement import Share, Shares, local_elements
@@ -100,11 +101,9 @@ def test_a_share_takes_addresses_of_its_family() -> None:
 def test_sets_that_are_made_later_are_learned() -> None:
     """A class that a node did not have brings sets; of those alone a pod is asked, and from then on always."""
     _, classes = placed(API)
-    members = dict(classes.registry.members)
+    names = list(classes.registry.members)
+    members: dict[str, Members] = {}
     late = Shares(classes.policies, members)
-    names = list(members)
-    for name in names:
-        del members[name]
     assert late.of(named(classes, "shop/api")) == ()
     members |= classes.registry.members
     late.learn(names[:1])
