@@ -41,7 +41,8 @@ class Agent:
         self.kernel = Kernel()
         state = State.of(settings.node, settings.options(prefix), keep=settings.keep)
         self.loop = Loop(state, self.kernel)
-        self.links = LinkWatch(self.loop.deliver, choose=settings.interface_prefix == AUTO)
+        choose = settings.interface_prefix == AUTO
+        self.links = LinkWatch(self.loop.deliver, choose=choose, guards=self.kernel.guards)
         self.loop.observers += (self.links, *observers)
         self.watches = Watches(access, [Subscription(kind) for kind in sorted(NEEDED)], self.loop.deliver, pace=pace)
         self._ending = threading.Event()
