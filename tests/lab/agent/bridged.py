@@ -56,7 +56,7 @@ def _ip(source: str, target: str, protocol: int, body: bytes, sum_at: int, hops:
 
 def _sum(data: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
@@ -137,8 +137,12 @@ class BridgedFarm(Farm):
         box = self.stage.space(self.box(path))
         node = self.stage.space(self.stage.nodes["n1"])
         links.batch(
-            [f"link del {before}", f"link add {port} type veth peer name eth0 netns {box.name}"]
-            + [f"link set {port} master {BRIDGE}", f"link set {port} up"],
+            [
+                f"link del {before}",
+                f"link add {port} type veth peer name eth0 netns {box.name}",
+                f"link set {port} master {BRIDGE}",
+                f"link set {port} up",
+            ],
             inside=node,
         )
         links.batch(["link set eth0 up"], inside=box)
