@@ -6,8 +6,8 @@ guard of the bridge asks at its ports (`outgate.host.bridges`, `outgate.nft.guar
 meet the policies only where br_netfilter shows them to the hooks of IP. What is in the way is said (`hindrances`), and
 a node that cannot enforce never claims to.
 
-Of an address that the other end of a port gets, no event tells. When a pod is named whose port is not known, everything
-is read anew, at once and then each second until it is.
+Of an address that the other end of a port gets, no event tells. When a pod is named whose port is not known, the ends
+are asked that had none; where that does not help, everything is read anew, at once and then each second until it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from outgate.agent.events import Chosen, Event, Linked
 from outgate.agent.kernel import Timing
 from outgate.agent.step import Apply, State
 from outgate.agent.world import World
-from outgate.host.bridges import Behind, behind
+from outgate.host.bridges import Behind, Doors
 from outgate.host.bypass import bypasses
 from outgate.host.interfaces import Attachment, Interfaces, InterfaceWatch
 from outgate.host.netlink import ROUTE, NetlinkSocket
@@ -116,6 +116,7 @@ class LinkWatch:
         self._guards = guards
         self._watch = InterfaceWatch()
         self._asking = NetlinkSocket(ROUTE, strict=True)
+        self._doors = Doors(self._asking)
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._ending = threading.Event()
         self._seen: tuple[object, object, object] = (None, None, None)
@@ -127,21 +128,22 @@ class LinkWatch:
     def run(self) -> None:
         """The body of a thread: listen until `stop`."""
         while not self._ending.is_set():
-            ready = select.select([self._watch.fileno(), self._bell], [], [], _LISTENING)[0]
-            if self._bell in ready:
+            rung = self._bell in select.select([self._watch.fileno(), self._bell], [], [], _LISTENING)[0]
+            if rung:
                 os.eventfd_read(self._bell)
             changed = self._watch.read(0.0)
-            if self._unplugged or self._bell in ready:
-                before = self._watch.current
-                self._watch.refresh()
-                changed |= self._watch.current != before
-            elif not changed:
-                continue
-            ways = Ways(self._watch.current) if changed else self._told.links
-            told = Linked(ways, self._behind())
-            if changed or told.behind != self._told.behind:
-                self._told = told
-                self._deliver(told)
+            if changed or rung or self._unplugged:
+                self._look(changed=changed)
+
+    def _look(self, *, changed: bool) -> None:
+        before, found = self._watch.current, self._behind()
+        if any(len(found.holders.get(one, ())) != 1 for one in self._unplugged):
+            self._watch.refresh()
+            found = self._behind(anew=True)
+        changed |= self._watch.current != before
+        if changed or found != self._told.behind:
+            self._told = Linked(Ways(self._watch.current) if changed else self._told.links, found)
+            self._deliver(self._told)
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -154,13 +156,16 @@ class LinkWatch:
         self._asking.close()
         os.close(self._bell)
 
-    def _behind(self) -> Behind:
+    def _behind(self, *, anew: bool = False) -> Behind:
         """Who is behind the ports of the bridges; nobody where the kernel cannot guard them."""
         if not self._guards:
             return Behind()
-        found = behind(self._asking, self._watch.current)
+        found = self._doors.look(self._watch.current, anew=anew)
         odd = {name for name in found.doors if not nameable(name)}
-        return replace(found, doors=found.doors - odd) if odd else found
+        if not odd:
+            return found
+        holders = {one: tuple(name for name in names if name not in odd) for one, names in found.holders.items()}
+        return replace(found, doors=found.doors - odd, holders=holders)
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """Nothing that matters here."""

@@ -17,7 +17,7 @@ from outgate.host.interfaces import Address, Interfaces
 from outgate.host.netlink import NetlinkSocket, Refused
 from outgate.host.rtnetlink import Link
 
-__all__ = ["Behind", "behind"]
+__all__ = ["Behind", "Doors", "behind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,48 @@ class Behind:
 
 
 def behind(asking: NetlinkSocket, interfaces: Interfaces) -> Behind:
-    """Who is behind the ports of the bridges among these interfaces; `asking` is a strict socket of their namespace.
+    """Who is behind the ports of the bridges among these interfaces, asked now. As `Doors.look`."""
+    return Doors(asking).look(interfaces, anew=True)
 
-    A namespace that has just gone, or that the caller has no right over, has no addresses here.
 
-    Raises:
-        KernelError: the kernel did not tell.
+class Doors:
+    """Asks the other ends, and remembers what they said: a question for each of a hundred pods takes ten milliseconds.
+
+    `asking` is a strict socket of the interfaces' namespace.
     """
-    bridges = {one.index: one.name for one in interfaces.links.values() if one.kind == "bridge"}
-    ports = [one for one in interfaces.links.values() if one.master in bridges]
-    doors = [one for one in ports if one.kind == "veth" and one.namespace is not None]
-    holders: dict[Address, tuple[str, ...]] = {}
-    for port in sorted(doors, key=lambda one: one.name):
-        for address in _addresses(asking, port):
-            holders[address] = (*holders.get(address, ()), port.name)
-    names = frozenset(one.name for one in doors)
-    return Behind(frozenset(bridges.values()), holders, names, frozenset(one.name for one in ports) - names)
+
+    def __init__(self, asking: NetlinkSocket) -> None:
+        self._asking = asking
+        self._known: dict[tuple[int, int, int | None], frozenset[Address]] = {}
+        """By index of the port and place of the other end; a name may be another's by now."""
+
+    def look(self, interfaces: Interfaces, *, anew: bool) -> Behind:
+        """Who is behind the ports. Without `anew`, ends that had addresses before are taken to have them still.
+
+        A namespace that has just gone, or that the caller has no right over, has no addresses here.
+
+        Raises:
+            KernelError: the kernel did not tell.
+        """
+        bridges = {one.index: one.name for one in interfaces.links.values() if one.kind == "bridge"}
+        ports = [one for one in interfaces.links.values() if one.master in bridges]
+        doors = [one for one in ports if one.kind == "veth" and one.namespace is not None]
+        before, self._known = self._known, {}
+        holders: dict[Address, tuple[str, ...]] = {}
+        for port in sorted(doors, key=lambda one: one.name):
+            key = port.index, port.parent, port.namespace
+            had = frozenset[Address]() if anew else before.get(key, frozenset())
+            self._known[key] = had or _addresses(self._asking, port)
+            for address in self._known[key]:
+                holders[address] = (*holders.get(address, ()), port.name)
+        names = frozenset(one.name for one in doors)
+        return Behind(frozenset(bridges.values()), holders, names, frozenset(one.name for one in ports) - names)
 
 
-def _addresses(asking: NetlinkSocket, port: Link) -> set[Address]:
+def _addresses(asking: NetlinkSocket, port: Link) -> frozenset[Address]:
     """Those of the other end."""
     try:
         told = rtnetlink.assigned(asking, rtnetlink.AF_UNSPEC, index=port.parent, namespace=port.namespace)
     except Refused:
-        return set()
-    return {one.address for one in told if one.index == port.parent and not one.address.is_link_local}
+        return frozenset()
+    return frozenset(one.address for one in told if one.index == port.parent and not one.address.is_link_local)
