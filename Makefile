@@ -86,7 +86,7 @@ UV_COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version
 .PHONY: lock
 lock: ## resolve pyproject.toml into requirements/*.txt
 	$(UV_COMPILE) --group build -o requirements/run.txt
-	$(UV_COMPILE) -c requirements/run.txt -o requirements/image.txt
+	$(UV_COMPILE) --extra agent -c requirements/run.txt -o requirements/image.txt
 	$(UV_COMPILE) --group build --group dev -c requirements/run.txt -o requirements/dev.txt
 
 .PHONY: clean

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks import document, doors, kernel
+from benchmarks import agent, document, doors, kernel
 from benchmarks.analysis import FULL, QUICK, Bench
 from benchmarks.cluster import Shape, generate
 from benchmarks.tables import Row, markdown, print_table
@@ -37,7 +37,9 @@ _DOCS = Path(__file__).parents[1] / "docs"
 def main() -> int:
     """Parse the few options, run, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=("kernel", "analysis", "doors"), help="one part, and not all")
+    parser.add_argument(
+        "--only", choices=("kernel", "analysis", "doors", "agent", "scale"), help="one part, and not all"
+    )
     parser.add_argument("--rounds", type=int, help="how often each variant is measured (default 5; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="analysis at a tenth of the size: does it all run?")
     parser.add_argument("-o", "--output", choices=("text", "json", "markdown"), default="text")
@@ -45,7 +47,7 @@ def main() -> int:
         "--write", action="store_true", help="put tables and drawings of the analysis part into docs/performance.md"
     )
     chosen = parser.parse_args()
-    if chosen.write and (chosen.quick or chosen.only in ("kernel", "doors")):
+    if chosen.write and (chosen.quick or chosen.only in ("kernel", "doors", "agent", "scale")):
         parser.error("--write takes the full analysis part")
     rounds = chosen.rounds or (1 if chosen.quick else 5)
     tables: Tables = {}
@@ -96,7 +98,11 @@ def _analysis(rounds: int, *, quick: bool, write: bool) -> Tables:
 
 
 def _in_lab(only: str | None, rounds: int) -> Tables:
-    """What needs namespaces: how elements are changed, and unless that alone was asked for, the packets."""
+    """What needs namespaces: how elements are changed, the agent, and unless another was asked for, the packets."""
+    if only == "agent":
+        return agent.measure(rounds)
+    if only == "scale":
+        return agent.scale()
     changed = {"changing elements, 10 000 intervals beside them": doors.measure(rounds)} if only != "kernel" else {}
     return {**changed, **(_kernel(rounds) if only != "doors" else {})}
 

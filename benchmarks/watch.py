@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import statistics
 import subprocess  # noqa: TID251 - a benchmark starts the processes that it measures
@@ -215,7 +216,10 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=2000)
     parser.add_argument("-o", "--output", choices=("text", "markdown"), default="text")
     chosen = parser.parse_args()
-    rows = [measure(count, chosen.changes, streaming=one) for count in chosen.pods for one in (True, False)]
+    rows: list[Row] = []
+    for count, streaming in itertools.product(chosen.pods, (True, False)):
+        rows.append(measure(count, chosen.changes, streaming=streaming))
+        print(rows[-1], file=sys.stderr, flush=True)
     if chosen.output == "markdown":
         print(markdown(rows), end="")
     else:

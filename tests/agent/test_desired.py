@@ -15,14 +15,15 @@ from outgate.agent.world import World
 from outgate.model import Pod, Snapshot
 from outgate.nft.compile import compile_node
 from outgate.nft.epoch import with_epoch
-from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
+from outgate.nft.objects import Judgement, Ruleset, SetKey
 from outgate.nft.options import Options
-from outgate.nft.transaction import references
 from outgate.packets import Address
 from outgate.policy import Mode, Policies
 from outgate.testing import Manifest, pod, policy, random_cluster, snapshot_of
+from tests.agent.player import differences, reached
 
 PREFIX = "og"
+Content = dict[SetKey, Judgement | None]
 
 
 def told(one: Pod) -> Pod:
@@ -49,39 +50,11 @@ def compiled(world: World, options: Options) -> Ruleset:
         policies=world.policies.values(),
         nodes=world.nodes.values(),
     )
+    # Not empty, so that the check of links is there even without a pod.
     here = (
         dataclasses.replace(options, interfaces={("", ""): ""} | names(world)) if options.interface_prefix else options
     )
     return compile_node(Policies(snapshot), world.node, here).ruleset
-
-
-def reached(ruleset: Ruleset) -> Ruleset:
-    """What a packet can reach: a class that its last pod left stays until the next rebuild."""
-    waiting: list[Chain | NftSet] = [chain for chain in ruleset.chains.values() if chain.hook is not None]
-    seen: set[tuple[str, str]] = {("chain", chain.name) for chain in waiting if isinstance(chain, Chain)}
-    while waiting:
-        for kind, name in references(waiting.pop()):
-            if (kind, name) not in seen:
-                seen.add((kind, name))
-                waiting.append(ruleset.chains[name] if kind == "chain" else ruleset.sets[name])
-    return Ruleset(
-        {name: one for name, one in sorted(ruleset.chains.items()) if ("chain", name) in seen},
-        {name: one for name, one in sorted(ruleset.sets.items()) if ("set", name) in seen},
-    )
-
-
-def differences(mine: Ruleset, theirs: Ruleset) -> list[str]:
-    """What is not alike, by name; short."""
-    found = [
-        f"chain {name}"
-        for name in mine.chains.keys() | theirs.chains.keys()
-        if mine.chains.get(name) != theirs.chains.get(name)
-    ]
-    for name in sorted(mine.sets.keys() | theirs.sets.keys()):
-        one, other = mine.sets.get(name), theirs.sets.get(name)
-        if one is None or other is None or dict(one.elements) != dict(other.elements) or one.key != other.key:
-            found.append(f"set {name}: {one and dict(one.elements)} {other and dict(other.elements)}")
-    return found
 
 
 Contents = dict[str, dict[SetKey, Judgement | None]]
@@ -129,7 +102,7 @@ class Walk:
         moved = self.desired.move(touched)
         assert applied(before, moved) == {name: dict(one.elements) for name, one in self.desired.sets.items()}
 
-    def _steps(self, snapshot: Snapshot) -> Iterator[Callable[[], bool | set[Address]]]:
+    def _steps(self, snapshot: Snapshot) -> Iterator[Callable[[], set[Address] | bool]]:
         world = self.world
         for one in snapshot.pods:
             yield partial(world.put_pod, told(one))
@@ -145,7 +118,7 @@ class Walk:
             yield partial(world.put_node, node)
 
 
-def applied(before: Contents, moved: Move) -> Contents:
+def applied(before: dict[str, Content], moved: Move) -> dict[str, Content]:
     """The sets after a move, from what it says of itself: a key that is not there cannot be taken away."""
     for one in moved.sets:
         assert one.name not in before

@@ -1,24 +1,39 @@
-"""Settings become the options of a ruleset, and nothing of them is lost on the way."""
+"""The choices of an agent, and the ruleset's options that follow from them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 
-from outgate.agent.settings import Settings
+import pytest
+
+from outgate.agent.settings import AUTO, Settings
+from outgate.nft.options import Options
 from outgate.policy import Mode
 
-
-def test_each_choice_reaches_the_ruleset() -> None:
-    """A choice that is taken and forgotten is a promise that the kernel does not keep."""
-    given = Settings("n1", Mode.AUDIT, open_at_birth=True, reject=True, mark_mask=0xFF00, log_group=7, log_allowed=True)
-    made = given.options("veth")
-    assert (made.mode, made.open_at_birth, made.reject) == (Mode.AUDIT, True, True)
-    assert (made.mark_mask, made.log_group, made.log_allowed, made.interface_prefix) == (0xFF00, 7, True, "veth")
+SHARED = {"mark_mask", "reject", "log_group", "log_allowed", "mode", "open_at_birth"}
 
 
-def test_files_stand_in_the_run_folder() -> None:
-    """Who sets one folder has set them all."""
-    settings = Settings("n1", run_dir=Path("/x"))
-    files = (settings.lock_file, settings.status_file, settings.log_file, settings.cni_socket)
-    assert {one.parent for one in files} == {Path("/x")}
-    assert len(set(files)) == 4
+@pytest.mark.parametrize("name", sorted(SHARED))
+def test_a_choice_reaches_the_ruleset(name: str) -> None:
+    """One that is read and then forgotten is worse than one that does not exist."""
+    other = {"mark_mask": 0xFF00, "log_group": 9, "mode": Mode.AUDIT}.get(name, True)
+    chosen = dataclasses.replace(Settings("here"), **{name: other})  # type: ignore[arg-type] # of that field
+    assert getattr(chosen.options("og"), name) == other
+    assert getattr(Settings("here").options("og"), name) != other
+
+
+def test_who_chooses_nothing_enforces() -> None:
+    """And is closed at birth; whose interfaces are pods' is found out, never guessed here."""
+    plain = Settings("here")
+    assert plain.options("og") == Options(interface_prefix="og", mode=Mode.ENFORCE, log_group=5)
+    assert plain.interface_prefix == AUTO
+    assert plain.options("").interface_prefix == ""
+
+
+def test_files_are_in_their_folders() -> None:
+    """What two agents must share is one path; what a reboot clears is not among what is kept."""
+    plain = Settings("here")
+    files = [plain.lock_file, plain.status_file, plain.log_file, plain.cni_socket]
+    assert {one.parent for one in files} == {plain.run_dir}
+    assert len(set(files)) == len(files)
+    assert not plain.run_dir.is_relative_to(plain.state_dir)

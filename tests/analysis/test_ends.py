@@ -13,8 +13,8 @@ from outgate.analysis.roll import numbers
 from outgate.errors import InputError
 from outgate.model import Document, Place
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.testing import namespace, pod, snapshot_of
-from tests.analysis.shop import snapshot
+from outgate.testing import namespace, node, pod, service, snapshot_of
+from tests.analysis.shop import owned, snapshot
 
 PLACE = Place(Document("tests.yaml", None), ("to",))
 SHOP = snapshot()
@@ -42,12 +42,14 @@ def ends(written: object) -> Ends:
     return found
 
 
-def reached(written: object, port: object = None, *, translated: bool = True) -> dict[str, TransportSet]:
+def reached(
+    written: object, port: object = None, *, translated: bool = True, places: Places = PLACES
+) -> dict[str, TransportSet]:
     """The destinations that are meant, by name and address; those outside by their blocks."""
     errors: list[InputError] = []
-    found = PLACES.reached(asked(written), ports(port), errors, translated=translated)
+    found = places.reached(asked(written), ports(port), errors, translated=translated)
     assert errors == []
-    shown = ((PLACES.roll.ends[one], transports) for transports, some in found.known.items() for one in numbers(some))
+    shown = ((places.roll.ends[one], transports) for transports, some in found.known.items() for one in numbers(some))
     known = {f"{end} {end.address}": transports for end, transports in shown}
     return known | {" ".join(addresses.cidrs()[:2]): transports for addresses, transports in found.outside}
 
@@ -231,3 +233,107 @@ def test_destinations_add_up() -> None:
     assert (any_of(both.known.values()), both.single, len(both.outside)) == (0b0111, 0b0010, 2)
     assert both.without(0b0010) == Reached({tcp(80): 0b0001, tcp(1) | tcp(81): 0b0100}, both.outside)
     assert any_of(()) == 0
+
+
+def web(number: int, protocol: str = "TCP") -> dict[str, object]:
+    """A container port of that name."""
+    return {"name": "web", "containerPort": number, "protocol": protocol}
+
+
+HARBOUR = snapshot_of(
+    [
+        node("quay", ["192.168.50.11", "fd00:50::11"]),
+        node("empty", ["192.168.50.12"]),
+        node("odd", ["10.1.0.5"]),
+        pod("ship/crane", ["10.1.0.1"], on="quay", ports=[web(80)]),
+        # Two on the network of a node call two ports by one name; two more are at a node that the input does not have.
+        owned(
+            pod(
+                "port/agent", ["192.168.50.11", "fd00:50::11"], on="quay", host_network=True, ports=[web(9100)], app="a"
+            ),
+            "DaemonSet",
+            "watch",
+        ),
+        pod("port/proxy", ["192.168.50.11"], on="quay", host_network=True, ports=[web(81, "UDP")], app="p"),
+        pod("far/one", ["192.168.50.13"], on="lost", host_network=True, ports=[web(82)]),
+        pod("far/two", ["192.168.50.13"], on="lost", host_network=True, ports=[web(83), {"containerPort": 84}]),
+        # What claims the address of a node for its own is found by it.
+        pod("ship/odd", ["10.1.0.5"], ports=[web(85)]),
+        service("port/front", "10.96.0.1", [{"name": "web", "port": 1, "targetPort": 9100}], app="a"),
+    ]
+)
+HARBOUR_PLACES = Places(Lookup(HARBOUR))
+CRANE, ODD = {"ship/crane 10.1.0.1": tcp(80)}, {"ship/odd 10.1.0.5": tcp(85)}
+QUAY_V4 = {"node quay 192.168.50.11": tcp(9100) | TransportSet.ports(Protocol.UDP, 81)}
+# Only what has an address of a family is at it.
+QUAY = QUAY_V4 | {"node quay fd00:50::11": tcp(9100)}
+AGENT = {f"port/agent {address}": tcp(9100) for address in ("192.168.50.11", "fd00:50::11")}
+PROXY = {"port/proxy 192.168.50.11": TransportSet.ports(Protocol.UDP, 81)}
+LOST = {"far/one 192.168.50.13": tcp(82, 83)}
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("anywhere", CRANE | ODD | QUAY | LOST),
+        ("every node", QUAY | ODD),
+        ("node/quay", QUAY),
+        ("node/odd", {"node odd 10.1.0.5": tcp(85)}),
+        ("192.168.50.11", QUAY_V4),
+        ("192.168.50.13", LOST),
+        ("10.1.0.5", ODD),
+        ("192.168.50.0/24", QUAY_V4 | LOST),
+        ("fd00:50::/64", {"node quay fd00:50::11": tcp(9100)}),
+        (
+            "every pod",
+            CRANE | ODD | AGENT | PROXY | {"far/one 192.168.50.13": tcp(82), "far/two 192.168.50.13": tcp(83)},
+        ),
+        ("port/*", AGENT | PROXY),
+        ("port/agent", AGENT),
+        ("port/ds/watch", AGENT),
+        ("far/one", {"far/one 192.168.50.13": tcp(82)}),
+        ({"labels": {"app": "p"}}, PROXY),
+        ({"labels": {"app": ["a", "p"]}}, AGENT | PROXY),
+        ({"namespaceLabels": {"kubernetes.io/metadata.name": "port"}}, AGENT | PROXY),
+        ({"any": "anywhere", "except": "ship/*"}, QUAY | LOST),
+        ({"any": "anywhere", "except": "port/proxy"}, CRANE | ODD | LOST | {"node quay fd00:50::11": tcp(9100)}),
+        ({"any": "anywhere", "except": "every node"}, CRANE | LOST),
+        ({"any": "every node", "except": "10.0.0.0/8"}, QUAY),
+        (
+            {"any": "every pod", "except": "every node"},
+            CRANE | {"far/one 192.168.50.13": tcp(82), "far/two 192.168.50.13": tcp(83)},
+        ),
+        (["port/proxy", "node/quay"], PROXY | QUAY),
+        (["far/two", "192.168.50.13"], {"far/two 192.168.50.13": tcp(83)} | LOST),
+    ],
+    ids=label,
+)
+def test_a_port_name_means_what_the_pods_say_that_are_meant(written: object, found: dict[str, TransportSet]) -> None:
+    """Of pods each its own; of an address, whatever it is called by, all there: a node's are those on its network."""
+    assert reached(written, "web", translated=False, places=HARBOUR_PLACES) == found
+
+
+def test_a_port_name_keeps_its_protocol_at_a_node() -> None:
+    """And beside a number, the number is meant everywhere and the name where it is."""
+    assert reached("every node", "web/UDP", places=HARBOUR_PLACES) == {
+        "node quay 192.168.50.11": TransportSet.ports(Protocol.UDP, 81)
+    }
+    assert reached(["node/quay", "node/empty"], ["web", 7], places=HARBOUR_PLACES) == {
+        "node quay 192.168.50.11": QUAY_V4["node quay 192.168.50.11"] | tcp(7),
+        "node quay fd00:50::11": tcp(9100) | tcp(7),
+        "node empty 192.168.50.12": tcp(7),
+    }
+
+
+@pytest.mark.parametrize("written", ["10.96.0.1", "10.96.0.0/31", {"any": "10.96.0.0/24", "except": "ship/*"}], ids=str)
+def test_the_name_of_a_services_port_is_one_at_its_address(written: object) -> None:
+    """It leads to the port behind it, as the number does."""
+    found = reached(written, "web", places=HARBOUR_PLACES)
+    assert found == {"port/agent 192.168.50.11": tcp(9100)}
+
+
+def test_whoever_is_taken_out_does_not_come_back_behind_a_service() -> None:
+    """By whatever name: the endpoint is a host-network pod, and its node was taken out."""
+    for gone in ("port/agent", "node/quay", "192.168.50.11"):
+        found = reached({"any": "10.96.0.0/31", "except": gone}, [1, "web"], places=HARBOUR_PLACES)
+        assert found == {"10.96.0.0/32": tcp(1)}

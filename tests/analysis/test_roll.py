@@ -14,6 +14,18 @@ from outgate.testing import random_cluster, snapshot_of
 from tests.analysis.shop import snapshot
 
 
+def test_the_ports_at_an_address_are_those_of_all_pods_there() -> None:
+    """A packet to a port of a host-network pod is one to its node."""
+    roll = Roll(snapshot())
+    meant = {
+        str(roll.ends[number]): {port.name for port in ports}
+        for ports, some in roll.by_ports_at.items()
+        for number in numbers(some)
+    }
+    assert meant["node node-b"] == meant["data/agent"] == {"metrics"}
+    assert (meant["data/db"], meant["node node-a"]) == ({"sql", "metrics"}, set())
+
+
 @given(st.sets(st.integers(0, 5000)))
 def test_sets_and_integers_are_the_same(some: set[int]) -> None:
     """There and back, in order."""
@@ -72,3 +84,8 @@ def test_who_is_at_an_address_is_what_looking_at_each_says(seed: int, blocks: li
     for ports, some in roll.by_ports.items():
         declared = {number for number, end in enumerate(roll.ends) if end.pod is not None and end.pod.ports == ports}
         assert set(numbers(some)) == declared
+    by_address = {number: ports for ports, some in roll.by_ports_at.items() for number in numbers(some)}
+    for number, ports in by_address.items():
+        holders = [pod for pod in roll.snapshot.endpoints if roll.ends[number].address in pod.addresses]
+        assert set(ports) == {port for pod in holders for port in pod.ports}
+    assert by_address.keys() == set(numbers(roll.everybody | roll.pods | roll.nodes))

@@ -230,3 +230,59 @@ def calls(replicas: int) -> int:
 def test_what_an_assertion_costs_follows_the_kinds_of_pods_and_not_the_pods() -> None:
     """Forty times the pods, the same kinds: the same work, but for the first look at every pod."""
     assert calls(400) < 1.5 * calls(10)
+
+
+HOST_PORTS = [
+    node("node-a", ["192.168.50.11"]),
+    pod("shop/web", ["10.1.0.1"], on="node-b", ports=[{"name": "http", "containerPort": 8080}], app="web"),
+    pod("shop/idle", ["10.1.0.2"], on="node-b", app="idle"),
+    pod(
+        "sys/agent", ["192.168.50.11"], on="node-a", host_network=True, ports=[{"name": "http", "containerPort": 9100}]
+    ),
+    pod("sys/proxy", ["192.168.50.11"], on="node-a", host_network=True, ports=[{"name": "http", "containerPort": 81}]),
+]
+
+
+def host_ports(*open_at: int) -> Judge:
+    """`shop/idle` may reach these TCP ports of the node and nothing else; `shop/web` nothing at all."""
+    rule = {"to": [{"ipBlock": {"cidr": "192.168.50.11/32"}}], "ports": [{"port": one} for one in open_at]}
+    closed = {"podSelector": {}, "policyTypes": ["Egress"]}
+    idle = {"podSelector": {"matchLabels": {"app": "idle"}}, "policyTypes": ["Egress"], "egress": [rule]}
+    policies = [policy("shop/closed", closed), *([policy("shop/idle", idle)] if open_at else [])]
+    return Judge(Policies(snapshot_of([*HOST_PORTS, *policies])))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{from: shop/idle, port: http, only: []}",
+        "{from: shop/*, deny: {to: anywhere, port: http}}",
+        "{from: shop/idle, deny: {to: every node, port: http}}",
+        "{from: shop/idle, deny: {to: node/node-a, port: http}}",
+        "{from: shop/idle, deny: {to: 192.168.50.0/24, port: http}}",
+        "{from: shop/idle, deny: {to: every pod, port: http}}",
+        "{from: shop/idle, deny: {to: {any: anywhere, except: shop/*}, port: http}}",
+        "{from: shop/idle, only: {to: sys/agent, port: http}}",
+        "{to: anywhere, port: http, only: [{from: shop/web}, {from: shop/idle, port: 53/UDP}], ignore: *others}",
+        "{to: every node, port: http, deny: {from: shop/idle}}",
+        "{to: every node, deny: {from: shop/*, port: http}}",
+        "{to: 192.168.50.11, port: http, only: {from: shop/web}, ignore: *others}",
+    ],
+)
+def test_a_port_name_is_looked_for_at_host_network_pods(written: str) -> None:
+    """Green while a packet to the port of a host-network pod passes would be green by omission, on either side."""
+    # Nobody keeps nodes and addresses outside from a node, whatever the port is called.
+    written = written.replace("*others", "{from: {any: anywhere, except: shop/*}}")
+    shut, opened = host_ports(), host_ports(81)
+    assert outcome(shut, written).holds
+    flow = failure(written, opened).trace.flow
+    assert (str(flow.source), str(flow.destination.address), flow.coordinate) == ("shop/idle", "192.168.50.11", 81)
+
+
+def test_a_pod_that_is_named_means_its_own_port_names() -> None:
+    """Another pod of its node calls another port so: that one is neither demanded with it nor listed by it."""
+    assert outcome(host_ports(9100), "{from: shop/idle, exactly: {to: sys/agent, port: http}}").holds
+    assert outcome(host_ports(9100, 81), "{from: shop/idle, exactly: {to: every node, port: http}}").holds
+    assert outcome(host_ports(9100, 81), "{from: shop/idle, port: http, exactly: node/node-a}").holds
+    assert "6:81" in proof("{from: shop/idle, only: {to: sys/agent, port: http}}", host_ports(9100, 81))
+    assert "6:81" in proof("{from: shop/idle, allow: {to: every node, port: http}}", host_ports(9100))

@@ -126,7 +126,7 @@ def _handler_of(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             server.asked.append(asked)
             self.send(server.answer(asked))
 
-        do_POST = do_DELETE = do_GET  # noqa: N815 - the names that the library looks for
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that the library looks for
 
         def send(self, reply: Reply) -> None:
             if reply.raw is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -177,6 +178,27 @@ def test_a_peer_that_vanishes_is_noticed_by_the_kernel() -> None:
         assert found == [value for _, _, value in _SIGNS_OF_LIFE]
         assert len(found) == 6
         one.close()
+
+
+def test_a_connection_that_has_ended_is_not_used_again() -> None:
+    """A server closes one that was idle for minutes; the next request is not what finds out."""
+
+    def never(_: float) -> None:
+        raise AssertionError("no request has failed")
+
+    with ApiServer(lambda _: Reply(body="{}")) as plain, Client(access_to(plain), wait=never) as client:
+        assert client.get("/x").status == 200
+        (one,) = client._free
+        assert not one.stale
+        raw = one._raw
+        assert raw is not None
+        raw.shutdown(socket.SHUT_WR)
+        poll = select.poll()
+        poll.register(raw, select.POLLRDHUP)
+        assert poll.poll(20_000), "the server has closed its end"
+        assert client._free[0].stale
+        assert client.get("/x").status == 200
+        assert plain.connections == 2
 
 
 def test_a_connection_that_is_broken_off() -> None:

@@ -53,6 +53,8 @@ def test_the_whole_and_then_each_change(server: WatchServer, follower: Follower,
         assert follower.state == state_of(server, "Pod")
     assert [type(one) for one in follower.events] == [Replaced, Upserted, Upserted, Removed]
     assert follower.of(Removed)[0].object.uid != ""
+    # A bookmark that does not say that it ends the state ends nothing.
+    assert server.total().lists == (0 if streaming == "offered" else 1)
     assert follower.troubled == {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from outgate.cluster.access import Access, Credentials, from_pod
-from outgate.cluster.events import Recovered, Replaced, Troubled, Upserted
+from outgate.cluster.events import Event, Recovered, Replaced, Troubled, Upserted
 from outgate.cluster.watch import Pace
 from tests.cluster.following import QUICK, Follower, access_of, follow, state_of
 from tests.cluster.watched import pod
@@ -372,14 +371,14 @@ def test_steps_of_the_wall_clock_do_nothing(
 
 def test_a_follower_that_raises(server: WatchServer) -> None:
     """A thread that ended in silence would leave a node with its old rules for ever."""
-    once = threading.Event()
+    full: list[type] = [Upserted]
 
     class Raising(Follower):
-        def deliver(self, event: object) -> None:
-            if isinstance(event, Upserted) and not once.is_set():
-                once.set()
+        def deliver(self, event: Event) -> None:
+            if type(event) in full:
+                full.remove(type(event))
                 raise RuntimeError("full")
-            super().deliver(event)  # type: ignore[arg-type]  # any event
+            super().deliver(event)
 
     raising = Raising()
     with follow(server, raising):
@@ -387,6 +386,12 @@ def test_a_follower_that_raises(server: WatchServer) -> None:
         server.put(pod("new"))
         raising.until(lambda: len(raising.state) == 4 and not raising.troubled)
         assert raising.state == state_of(server, "Pod")
+        # And what is told of it may find no room either.
+        full += [Troubled, Recovered]
+        server.fail(503, times=4)
+        server.cut()
+        server.put(pod("newer"))
+        raising.until(lambda: len(raising.state) == 5 and not full and not raising.troubled)
     assert "cannot be used: RuntimeError: full" in raising.of(Troubled)[0].words
 
 

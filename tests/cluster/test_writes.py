@@ -1,4 +1,4 @@
-"""Two writes, as an API server takes them."""
+"""Three writes, as an API server takes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from outgate.cluster.client import ATTEMPTS, Client
-from outgate.cluster.writes import create, remove
+from outgate.cluster.writes import create, remove, replace
 from outgate.errors import ClusterError
 from tests.cluster.apiserver import ApiServer, Reply, access_to, status
 
@@ -27,6 +27,14 @@ def test_an_object_is_posted(server: ApiServer) -> None:
     (asked,) = server.asked
     assert (asked.method, asked.path, json.loads(asked.body)) == ("POST", "/api/v1/namespaces", {"kind": "Namespace"})
     assert asked.headers["Content-Type"] == "application/json"
+
+
+def test_an_object_is_put_in_the_place_of_another(server: ApiServer) -> None:
+    """Whole."""
+    with Client(access_to(server)) as client:
+        replace(client, "/api/v1/namespaces/x", {"kind": "Namespace"})
+    (asked,) = server.asked
+    assert (asked.method, asked.path, json.loads(asked.body)) == ("PUT", "/api/v1/namespaces/x", {"kind": "Namespace"})
 
 
 @pytest.mark.parametrize(

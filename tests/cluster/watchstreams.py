@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import select
@@ -227,7 +228,7 @@ class Exchange:
             except Expired:
                 self.fail(410, TOO_OLD)
                 return
-        first = 0 if start is None else next((i + 1 for i, one in enumerate(found) if one.key == start), len(found))
+        first = 0 if start is None else bisect.bisect_right(found, start, key=lambda one: one.key)
         limit = int(query.get("limit", "0")) or len(found)
         page = found[first : first + limit]
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
@@ -312,11 +313,10 @@ class Exchange:
                 finished = self.finished or now >= end
                 mark = marks and (self.bookmark_due or finished or now >= next_mark)
                 self.bookmark_due = False
-            told = [line for line in lines if line]
-            self._send_events(told)
             self._send(b"".join(map(chunk, extra)))
             if any(b'"ERROR"' in line for line in extra):
                 return
+            self._send_events([line for line in lines if line])
             if mark:
                 next_mark = now + self.server.bookmark_every
                 self._traffic.bookmarks += 1

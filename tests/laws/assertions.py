@@ -13,7 +13,7 @@ from outgate.packets import Address, Packet, Protocol
 from outgate.testing import Manifest
 from tests.laws.reference import Reference
 
-__all__ = ["Meaning", "random_assertion"]
+__all__ = ["Meaning", "random_assertion", "random_destination"]
 
 _PORTS: tuple[Any, ...] = (80, "79-81", "53/UDP", "UDP", "http", [443, "dns/UDP"], "web", [80, "80/SCTP"])
 _BLOCKS = ("10.1.0.0/24", "10.1.0.8/29", "203.0.113.0/24", "0.0.0.0/0", "::/0", "fd00:1::/64", "192.168.50.0/24")
@@ -36,6 +36,11 @@ def random_assertion(chance: random.Random, manifests: list[Manifest]) -> dict[s
     if verb in ("only", "exactly") and chance.random() < 0.4:
         written["ignore"] = chance.choice(("dns", {"port": "80-90"}, [{far: _end(chance, manifests)}]))
     return written
+
+
+def random_destination(chance: random.Random, manifests: list[Manifest]) -> dict[str, Any]:
+    """One end, or two, and often a port name."""
+    return {"to": _ends(chance, manifests), "port": chance.choice((*_PORTS, "http", "web", ["dns", "web/SCTP"]))}
 
 
 def _ends(chance: random.Random, manifests: list[Manifest]) -> Any:
@@ -76,16 +81,22 @@ class Meaning:
         self.far = "to" if self.outbound else "from"
         self.verb = next(one for one in ("allow", "deny", "only", "exactly") if one in written)
 
+    def reaches(self, entry: dict[str, Any], packet: Packet) -> bool:
+        """Whether an entry of destinations and ports has the destination and the port of a packet."""
+        pods = self._meant(entry["to"], packet.destination)
+        return pods is not None and self._ports(entry["port"], packet, pods)
+
     def wants(self, packet: Packet) -> bool | None:
         """Whether the packet must be allowed (True), must be denied (False), or nothing is said of it (None)."""
         near, far = (packet.source, packet.destination)[:: 1 if self.outbound else -1]
-        if not self._has(self.written["from" if self.outbound else "to"], near) or not self.meets(packet):
+        subject = self._meant(self.written["from" if self.outbound else "to"], near)
+        if subject is None or not self.meets(packet):
             return None
-        if any(self._entry(one, far, packet) for one in _list(self.written.get("ignore", []))):
+        if any(self._entry(one, far, packet, subject) for one in _list(self.written.get("ignore", []))):
             return None
-        if any(self._entry(one, far, packet) for one in self.written[self.verb]):
+        if any(self._entry(one, far, packet, subject) for one in self.written[self.verb]):
             return {"allow": True, "deny": False, "only": None, "exactly": True}[self.verb]
-        whole = self._ports(self.written.get("port"), packet)
+        whole = self._ports(self.written.get("port"), packet, self._holders(far) if self.outbound else subject)
         return False if self.verb in ("only", "exactly") and whole and not _silent(far) else None
 
     def meets(self, packet: Packet) -> bool:
@@ -126,19 +137,39 @@ class Meaning:
     def _live(self) -> list[Any]:
         return [one for one in self.reference.pods if one["status"]["phase"] not in ("Succeeded", "Failed")]
 
-    def _entry(self, entry: Any, far: Address, packet: Packet) -> bool:
+    def _entry(self, entry: Any, far: Address, packet: Packet, subject: list[Any]) -> bool:
         if entry == "dns":
             return packet.coordinate == 53 and packet.protocol in (Protocol.TCP, Protocol.UDP)
         ports = entry.get("ports", entry.get("port", self.written.get("port")))
-        return self._has(entry.get(self.far, "anywhere"), far) and self._ports(ports, packet)
+        others = self._meant(entry.get(self.far, "anywhere"), far)
+        return others is not None and self._ports(ports, packet, others if self.outbound else subject)
 
     def _has(self, end: Any, address: Address) -> bool:
+        return self._meant(end, address) is not None
+
+    def _meant(self, end: Any, address: Address) -> list[Any] | None:
+        """The pods that an end means by an address: those it speaks of, or where it speaks of addresses, all there.
+
+        None: it does not have the address.
+        """
+        holders = self._holders(address)
         if isinstance(end, list):
-            return any(self._has(one, address) for one in end)
+            found = [self._meant(one, address) for one in end]
+            return [pod for some in found for pod in some or ()] if any(some is not None for some in found) else None
         if isinstance(end, dict):
             if "any" in end:
-                return self._has(end["any"], address) and not self._has(end["except"], address)
-            return any(self._labelled(end, pod) for pod in self._holders(address))
+                return None if self._has(end["except"], address) else self._meant(end["any"], address)
+            return [pod for pod in holders if self._labelled(end, pod)] or None
+        if end == "every pod":
+            return holders or None
+        if end in ("anywhere", "every node") or _is_block(end):
+            return holders if self._spans(end, address) else None
+        space, _, name = end.partition("/")
+        named = [pod for pod in holders if pod["metadata"]["namespace"] == space]
+        return [pod for pod in named if name in ("*", pod["metadata"]["name"])] or None
+
+    def _spans(self, end: str, address: Address) -> bool:
+        """Whether a block or a word for addresses has one of them."""
         if end == "anywhere":
             return not _silent(address)
         if end == "every node":
@@ -147,14 +178,8 @@ class Meaning:
                 for node in self.reference.nodes.values()
                 for one in node["status"]["addresses"]
             )
-        if end == "every pod":
-            return bool(self._holders(address))
-        if _is_block(end):
-            block = ipaddress.ip_network(end)
-            return address in block and not (_silent(address) and block.num_addresses > 1)
-        space, _, name = end.partition("/")
-        holders = [pod for pod in self._holders(address) if pod["metadata"]["namespace"] == space]
-        return any(name in ("*", pod["metadata"]["name"]) for pod in holders)
+        block = ipaddress.ip_network(end)
+        return address in block and not (_silent(address) and block.num_addresses > 1)
 
     def _holders(self, address: Address) -> list[Any]:
         return [pod for pod in self._live() if address in self.reference._addresses(pod)]
@@ -174,12 +199,13 @@ class Meaning:
             for key, value in some.items()
         )
 
-    def _ports(self, ports: Any, packet: Packet) -> bool:
+    def _ports(self, ports: Any, packet: Packet, pods: list[Any]) -> bool:
+        """Whether a packet is to one of some ports; `pods` are those that say what a name means at its destination."""
         if ports is None:
             return packet.protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
-        return any(self._port(str(one), packet) for one in _list(ports))
+        return any(self._port(str(one), packet, pods) for one in _list(ports))
 
-    def _port(self, text: str, packet: Packet) -> bool:
+    def _port(self, text: str, packet: Packet, pods: list[Any]) -> bool:
         if text == "UDP":
             return packet.protocol == Protocol.UDP
         number, _, protocol = text.partition("/")
@@ -187,7 +213,6 @@ class Meaning:
         if number[0].isdigit():
             low, _, high = number.partition("-")
             return name == (protocol or "TCP") and int(low) <= packet.coordinate <= int(high or low)
-        pods = self._holders(packet.destination)
         named = [
             (port["name"], port.get("protocol") or "TCP", port["containerPort"])
             for pod in pods

@@ -6,17 +6,21 @@ import ipaddress
 import random
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from outgate.analysis.assertion_words import read_ends, read_ports
 from outgate.analysis.assertions import KIND, read
+from outgate.analysis.ends import Places
+from outgate.analysis.lookup import Lookup
+from outgate.analysis.roll import numbers
 from outgate.analysis.verdicts import Outcome, evaluate
-from outgate.errors import InvalidInput
-from outgate.model import Document, Snapshot
-from outgate.packets import Packet, Protocol
+from outgate.errors import InputError, InvalidInput
+from outgate.model import Document, Place, Snapshot
+from outgate.packets import AddressSet, Packet, Protocol
 from outgate.policy import Judge, Policies
 from outgate.testing import random_cluster, snapshot_of
-from tests.laws.assertions import Meaning, random_assertion
+from tests.laws.assertions import Meaning, random_assertion, random_destination
 from tests.laws.reference import Reference
 from tests.laws.traffic import Traffic
 
@@ -63,11 +67,12 @@ def passes(reference: Reference, packet: Packet) -> bool:
     return reference.allows_egress(*ask) and reference.allows_ingress(*ask)
 
 
-@given(SEEDS)
-def test_a_verdict_is_what_every_packet_says(seed: int) -> None:
+@given(SEEDS, st.booleans())
+@example(2518, False)  # A port name `anywhere`, that host-network pods alone have.
+def test_a_verdict_is_what_every_packet_says(seed: int, crowded: bool) -> None:
     """One packet that contradicts a green assertion, or none that proves a red one, and nobody may trust the tool."""
     chance = random.Random(seed)
-    manifests = random_cluster(seed)
+    manifests = random_cluster(seed, crowded=crowded)
     snapshot = snapshot_of(manifests)
     judge = Judge(Policies(snapshot))
     reference = Reference(manifests, {pod.key: list(pod.addresses) for pod in snapshot.endpoints})
@@ -92,3 +97,32 @@ def test_a_verdict_is_what_every_packet_says(seed: int) -> None:
             # What no policy can forbid counts where both ends were named one by one, and only there.
             named = not meaning.meets(packet) and meaning.names(packet)
             assert meaning.wants(packet) is wanted or named, (written, packet)
+
+
+@given(SEEDS, st.booleans())
+def test_a_destination_is_whoever_is_meant_by_it(seed: int, crowded: bool) -> None:
+    """Also where an assertion fails anyway, and a packet that was left out would not be missed."""
+    chance = random.Random(seed)
+    manifests = random_cluster(seed, crowded=crowded)
+    snapshot = snapshot_of(manifests)
+    places = Places(Lookup(snapshot))
+    reference = Reference(manifests, {pod.key: list(pod.addresses) for pod in snapshot.endpoints})
+    place = Place(Document("test.yaml", {}))
+    some = {(one.destination, one.protocol, one.coordinate): one for one in packets(snapshot, chance)}
+    for _ in range(CASES // 2):
+        written = random_destination(chance, manifests)
+        errors: list[InputError] = []
+        ports = read_ports(written["port"], place, None, errors)
+        found = places.reached(read_ends(written["to"], place, errors), ports, errors)
+        if any("no container port named" not in one.message for one in errors):
+            # About nobody: such an assertion is refused, which others test.
+            continue
+        there = [
+            (AddressSet.of(places.roll.ends[one].address for one in numbers(bits)), transports)
+            for transports, bits in found.known.items()
+        ]
+        there += found.outside
+        meaning = Meaning({**written, "deny": []}, reference)
+        for (address, *transport), packet in some.items():
+            reached = any(address in addresses and asked.contains(*transport) for addresses, asked in there)
+            assert reached is meaning.reaches(written, packet), (written, packet)

@@ -324,6 +324,47 @@ def test_another_mask_begins_with_its_own_epoch() -> None:
     assert epoch_of(change.after or desired) == Epoch(0xFF, 4)
 
 
+@pytest.mark.parametrize("theirs", [3, 5, 7, 9])
+@pytest.mark.parametrize("desired", [shape(), shape(peers=())], ids=["nothing else", "tightens"])
+def test_epochs_are_counted_on_from_the_last(theirs: int, desired: Ruleset) -> None:
+    """A table that somebody restored has an epoch of before, and connections that have not spoken since carry it."""
+    change = delta(desired, shape(epoch=theirs), last=Epoch(MASK, 7))
+    same_again = theirs == 7 and not change.tightens
+
+    assert change.after is not None
+    assert epoch_of(change.after) == Epoch(MASK, 7 if same_again else 8)
+    assert same([*states(change, shape(epoch=theirs))][-1], change.after)
+
+
+def test_a_table_that_is_gone_does_not_begin_anew() -> None:
+    """From 1 on, it would come to the numbers that live connections have, and let them pass unasked."""
+    for actual in (None, having(shape(), NftSet("quota q", ())), having(shape(), Chain("est"))):
+        change = delta(shape(), actual, last=Epoch(MASK, 7))
+        assert epoch_of(change.after or Ruleset()) == Epoch(MASK, 8)
+        kept = delta(shape(), actual, last=Epoch(MASK, 7), keep=True)
+        assert epoch_of(kept.after or Ruleset()) == Epoch(MASK, 7)
+    assert epoch_of(delta(shape(epoch=3), None).after or Ruleset()) == Epoch(MASK, 3)
+    assert epoch_of(delta(shape(), shape(), last=Epoch(0xFF, 7)).after or Ruleset()) == Epoch(MASK, 1), "another mask"
+
+
+def test_what_is_owed_is_raised_without_a_difference() -> None:
+    """The kernel refused it, or an agent died; `keep` still keeps."""
+    change = delta(shape(), shape(epoch=7), tightens=True)
+
+    assert change.tightens
+    assert epoch_of(change.after or Ruleset()) == Epoch(MASK, 8)
+    assert [len(change.prepare), change.remove] == [0, None]
+    assert delta(shape(), shape(epoch=7), tightens=True, keep=True).transactions == ()
+
+
+def test_a_new_pod_raises_the_epoch_where_unknown_ones_are_only_counted() -> None:
+    """By its interface it was led away, and let pass."""
+    before = having(shape(epoch=7), Chain("d_1", (ChainRule((Counter(),)), ChainRule((RETURN,)))))
+    wanted = having(shape(pods=(POD, OTHER)), before.chains["d_1"])
+
+    assert delta(wanted, before).tightens
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Tampering.
 

@@ -35,7 +35,7 @@ from outgate.nft.objects import (
     jump,
 )
 from outgate.nft.parse import parse_ruleset
-from outgate.nft.text import rule_text, ruleset_text, set_text, statement_text, transaction_text
+from outgate.nft.text import rule_text, ruleset_blocks, ruleset_text, set_text, statement_text, transaction_text
 from outgate.nft.transaction import (
     AddChain,
     AddElements,
@@ -215,6 +215,15 @@ def test_a_comment_cannot_leave_its_quotes(comment: str) -> None:
     assert [found.statements for found in read.chains["c_1"].rules] == [(Counter(), DROP)]
     assert set(read.sets) == {"s_1"}
     assert read.sets["s_1"].comment == read.chains["c_1"].rules[0].comment
+
+
+def test_a_large_set_comes_in_pieces() -> None:
+    """Whoever writes it holds no more than some lines, and the whole reads back."""
+    many = replace(EG4, elements={((one, one),): RETURN for one in range(5000)})
+    large = replace(WHOLE, sets={"eg4": many, "t_a": PORTS})
+    pieces = list(ruleset_blocks(large))
+    assert max(piece.count("\n") for piece in pieces) < 500
+    assert parse_ruleset("".join(pieces)).sets["eg4"].elements == many.elements
 
 
 def test_a_change_is_written_command_by_command() -> None:

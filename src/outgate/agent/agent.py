@@ -1,7 +1,8 @@
-"""One agent, put together: doors to the API server and to the kernel, the loop between them, and who watches it.
+"""One agent, put together: doors to the API server and to the kernel, the loop between them, and who accompanies it.
 
 The order of the start is the order of trust. The kernel may already hold what an agent before this one put there, and
-goes on with it; nothing is written until all kinds have been listed, so a start changes what differs and no more.
+goes on with it; nothing is written until all kinds have been listed, so a start changes what differs and no more. What
+only looks, tells or saves comes beside the loop (`Companions`), and its failure is said and stops nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from outgate.agent.companions import Companions
 from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel
 from outgate.agent.links import LinkWatch
@@ -28,23 +30,36 @@ _LISTENING = 1.0
 class Agent:
     """An agent in the network namespace of the calling thread. `run` returns when `stop` is called.
 
+    `say` is told, in one line each, what a person should know.
+
     Raises:
         NotPermitted: the caller may not change the kernel's rules.
-        KernelError: the kernel has no nf_tables, or nft is missing.
+        KernelError: the kernel has no nf_tables, nft is missing, or a socket of the settings cannot be had.
     """
 
     def __init__(
-        self, settings: Settings, access: Access, observers: tuple[Observer, ...] = (), *, pace: Pace | None = None
+        self,
+        settings: Settings,
+        access: Access,
+        observers: tuple[Observer, ...] = (),
+        *,
+        pace: Pace | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.settings = settings
         prefix = "" if settings.interface_prefix == AUTO else settings.interface_prefix
         self.kernel = Kernel()
         state = State.of(settings.node, settings.options(prefix), keep=settings.keep)
         self.loop = Loop(state, self.kernel)
-        choose = settings.interface_prefix == AUTO
-        self.links = LinkWatch(self.loop.deliver, choose=choose, guards=self.kernel.guards)
-        self.loop.observers += (self.links, *observers)
-        self.watches = Watches(access, [Subscription(kind) for kind in sorted(NEEDED)], self.loop.deliver, pace=pace)
+        self.companions = Companions(settings, access, self.loop.deliver, say)
+        self.links = LinkWatch(
+            self.loop.deliver,
+            choose=settings.interface_prefix == AUTO,
+            guards=self.kernel.guards,
+            hindered=self.companions.seeing.hindered,
+        )
+        self.loop.observers += (self.links, self.companions, *observers)
+        self.watches = Watches(access, _subscriptions(settings.node), self.loop.deliver, pace=pace)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -52,6 +67,7 @@ class Agent:
         """Keep the kernel true until stopped."""
         self._start("ear", self._listen)
         self._start("links", self.links.run)
+        self.companions.start()
         self.watches.start()
         try:
             self.loop.run()
@@ -59,6 +75,7 @@ class Agent:
             self._ending.set()
             self.links.stop()
             self.watches.stop()
+            self.companions.stop(self.loop.state)
             for thread in self._threads:
                 thread.join()
             self.links.close()
@@ -78,3 +95,9 @@ class Agent:
             words = self.kernel.drifted(_LISTENING)
             if words:
                 self.loop.deliver(Drifted(words))
+
+
+def _subscriptions(node: str) -> list[Subscription]:
+    """All kinds that are needed; of nodes this one alone: each says every few minutes, in 15 kB, that it is well."""
+    own = {"Node": f"metadata.name={node}"}
+    return [Subscription(kind, field_selector=own.get(kind, "")) for kind in sorted(NEEDED)]

@@ -58,6 +58,8 @@ class Died:
     namespace: str
     name: str
     uid: str = ""
+    addresses: tuple[Address, ...] = ()
+    """Those that the network had; empty where the plugin did not say."""
 
 
 @dataclass(frozen=True, slots=True)

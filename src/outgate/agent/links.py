@@ -108,12 +108,20 @@ class LinkWatch:
         KernelError: the kernel does not tell of its interfaces.
     """
 
-    def __init__(self, deliver: Callable[[Event], object], *, choose: bool, guards: bool = True) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[Event], object],
+        *,
+        choose: bool,
+        guards: bool = True,
+        hindered: Callable[[tuple[str, ...]], object] = lambda _: None,
+    ) -> None:
         self.hindrances: tuple[str, ...] = ()
         """What is in the way, as last looked; a new tuple each time."""
         self._deliver = deliver
         self._choose = choose
         self._guards = guards
+        self._hindered = hindered
         self._watch = InterfaceWatch()
         self._asking = NetlinkSocket(ROUTE, strict=True)
         self._doors = Doors(self._asking)
@@ -187,6 +195,7 @@ class LinkWatch:
         if interfaces is None:
             return
         self.hindrances = hindrances(interfaces, mine, guards=self._guards) + self._without_port(world)
+        self._hindered(self.hindrances)
         options = state.desired.options
         if self._choose:
             prefix = prefix_of((world.links.get(address, "") for address in mine), options.interface_prefix)

@@ -18,15 +18,17 @@ talk, the first can tell already whose packets they are.
 
 **The epoch** is raised when a change may stop what was let pass (`outgate.nft.epoch`). The death of a pod of another
 node stops nobody: its address leads nowhere. So its rights are only noted (`ghosts`), and the epoch is raised when the
-address comes back with fewer.
+address comes back with fewer. The birth of a pod of this node raises it if a policy isolates that: what was sent to its
+address before was let pass without it. What was to raise it and has not come in is owed (`owed`): where the kernel
+refused it; and by an agent that begins, for the notes of the one before it died with that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from outgate.agent.desired import Desired, Move
+from outgate.agent.desired import Desired
 from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
 from outgate.agent.world import Claim, World
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
@@ -34,9 +36,11 @@ from outgate.errors import InputError
 from outgate.model import Namespace, NetworkPolicy, Node, Pod
 from outgate.nft.delta import Change, chunks, delta
 from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
+from outgate.nft.frame import LINKS
 from outgate.nft.guard import FAMILY
-from outgate.nft.objects import Judgement, Ruleset
+from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
+from outgate.nft.placement import Elements
 from outgate.nft.transaction import (
     AddChain,
     AddElements,
@@ -51,10 +55,13 @@ from outgate.nft.transaction import (
 )
 from outgate.packets import Address
 
-__all__ = ["NEEDED", "Answer", "Apply", "Do", "Look", "State", "plan"]
+__all__ = ["MOST_GHOSTS", "NEEDED", "Answer", "Apply", "Do", "Look", "State", "plan"]
 
 NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"})
 """The kinds without which nothing is written to the kernel."""
+
+MOST_GHOSTS = 10_000
+"""So many dead pods are remembered. IPv6 addresses hardly ever come back; beyond this, to judge all anew costs less."""
 
 PodKey = tuple[str, str]
 
@@ -100,11 +107,17 @@ class State:
     """The kernel's table of the bridges, where `seen`."""
     seen: bool = False
     looking: bool = False
+    doubtful: bool = False
+    """The table was changed while it was listed: the listing may be older than that."""
     changing: bool = False
     rebuild: bool = True
     dirty: set[Address] = field(default_factory=set)
     ghosts: dict[Address, frozenset[object]] = field(default_factory=dict)
-    """What an address had of which the pod is gone: its set memberships."""
+    """What an address had of which the pod, one of another node, is gone: its set memberships."""
+    owed: bool = True
+    """The next change raises the epoch, whatever it does."""
+    last: Epoch | None = None
+    """The epoch that this agent left the table with, or was about to."""
     received: list[float] = field(default_factory=list)
     waiting: dict[int, tuple[PodKey, Claim]] = field(default_factory=dict)
     covered: tuple[int, ...] = ()
@@ -243,7 +256,7 @@ def _drop(state: State, kind: str, key: PodKey) -> None:
         case "NetworkPolicy":
             state.rebuild |= world.drop_policy(key)
         case "Node":
-            world.nodes.pop(key[1], None)
+            world.drop_node(key[1])
         case _:
             pass
     state.broken.pop((kind, *key), None)
@@ -254,8 +267,8 @@ def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
         case Born(namespace, name, claim, token):
             state.dirty |= state.world.born((namespace, name), claim)
             state.waiting[token] = (namespace, name), claim
-        case Died(namespace, name, uid):
-            state.dirty |= state.world.died((namespace, name), uid)
+        case Died(namespace, name, uid, addresses):
+            state.dirty |= state.world.died((namespace, name), uid, addresses)
         case Forgotten(token):
             state.waiting.pop(token, None)
 
@@ -266,11 +279,12 @@ def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) ->
             state.guard = guard
             # Nothing that was believed counts any more: the difference to the listing says what is to be done.
             state.comparing = state.ready and not (state.rebuild or state.dirty or state.refused)
-            state.actual, state.seen, state.looking, state.rebuild = ruleset, True, False, True
+            state.actual, state.looking, state.rebuild = ruleset, False, True
+            state.seen, state.doubtful = not state.doubtful, False
         case Drifted():
-            state.seen = False
+            state.seen, state.doubtful = False, state.looking
         case Applied():
-            state.changing, state.refused = False, ""
+            state.changing, state.refused, state.owed = False, "", False
         case Refused(words):
             state.changing, state.seen, state.refused, state.covered = False, False, words, ()
 
@@ -335,17 +349,16 @@ def _guarded(state: State, change: Change | None) -> Change | None:
 
 def _rebuilt(state: State) -> Change | None:
     desired = state.desired
-    before = state.actual
+    before, placed = state.actual, desired.placed
     ruleset = desired.rebuild()
-    change = delta(ruleset, before, keep=state.keep)
-    if change.after is not None:
-        ruleset = change.after
-    elif before is not None:
-        ruleset = with_epoch(ruleset, epoch_of(before) or Epoch(desired.options.mark_mask, desired.options.epoch))
-    desired.chains = dict(ruleset.chains)
+    tightens = _tightens(state, {address: placed.get(address, {}) for address in state.dirty})
+    change = delta(ruleset, before, keep=state.keep, tightens=tightens or state.owed, last=state.last)
+    assert change.after is not None, "a difference to a table that is desired ends there"
+    desired.chains = dict(change.after.chains)
     state.actual = desired.ruleset
     if change.tightens:
         state.ghosts.clear()
+    _note(state, change)
     return change if change.transactions else None
 
 
@@ -354,10 +367,9 @@ def _moved(state: State) -> Change | None:
         return None
     desired = state.desired
     assert state.actual is not None, "a table that was never made is rebuilt, not moved"
+    before = {address: dict(desired.placed.get(address, {})) for address in state.dirty}
     moved = desired.move(state.dirty)
-    tightens = _tightens(state, moved)
-    if not moved:
-        return None
+    tightens = _tightens(state, before)
     prepare: list[Command] = []
     prepare += (AddChain(chain) for chain in moved.chains)
     prepare += (AddSet(one) for one in moved.sets)
@@ -368,38 +380,53 @@ def _moved(state: State) -> Change | None:
     flip += (AddElements(desired.sets[name].holding(content)) for name, content in moved.more.items())
     if tightens and not state.keep:
         flip += _raise_epoch(state)
+    if not prepare and not flip:
+        return None
     state.actual = desired.ruleset
-    return Change(
+    change = Change(
         prepare=tuple(chunks(prepare)),
         flip=Transaction(tuple(flip)) if flip else None,
         tightens=tightens,
         after=state.actual,
     )
+    _note(state, change)
+    return change
 
 
-def _tightens(state: State, moved: Move) -> bool:
-    """Whether what pods did may stop something that passed; and which rights are only noted."""
-    world, placed, found = state.world, state.desired.placed, False
-    for address, lost in moved.lost.items():
-        if address in world.holders:
-            found = True
-            state.ghosts.pop(address, None)
-        elif any(value is not None for value in lost.values()):
+def _note(state: State, change: Change) -> None:
+    """Remember the epoch that a change gives out, and that it must be given out if the kernel refuses it."""
+    state.last = epoch_of(state.desired.ruleset)
+    state.owed = change.tightens
+
+
+def _tightens(state: State, before: Mapping[Address, Elements]) -> bool:
+    """Whether what pods did may stop something that passed; and which rights are only noted.
+
+    `before` is what the addresses had. A pod of this node that is new may stop something, too: until now its address
+    was somebody else's, or led out of the node, and whoever talked to it then was not asked for the policies of this
+    pod. (Pods that nobody isolates change nothing for anybody.)
+    """
+    found = False
+    for address, had in before.items():
+        has = state.desired.placed.get(address, {})
+        lost = {at for at, value in had.items() if at[0] not in _LINK_SETS and has.get(at, _MISSING) != value}
+        if address in state.world.holders:
+            closes = any(value is not None and value.chain and had.get(at) != value for at, value in has.items())
+            found |= closes or bool(lost) or bool(state.ghosts.pop(address, frozenset()) - has.keys())
+        elif any(value is not None for value in had.values()):
             found = True  # a pod of this node: what it still sends is nobody's
-        else:
-            state.ghosts[address] = state.ghosts.get(address, frozenset()) | frozenset(lost)
-    for address in [one for one in state.dirty if one in state.ghosts and one in world.holders]:
-        found |= bool(state.ghosts.pop(address) - placed.get(address, {}).keys())
-    if not state.desired.options.interface_prefix:
-        # Pods are not known by their interfaces, so before it was known this one may have talked.
-        found |= any(_closes(verdict) for content in moved.more.values() for verdict in content.values())
-    if found:
+        elif lost:
+            state.ghosts[address] = frozenset(lost)
+    if found or len(state.ghosts) > MOST_GHOSTS:
         state.ghosts.clear()
-    return found
+        return True
+    return False
 
 
-def _closes(verdict: Judgement | None) -> bool:
-    return verdict is not None and bool(verdict.chain)
+_LINK_SETS = frozenset(LINKS.values())
+"""Whose interface an address is: asked of each packet, before its connection is looked at."""
+_MISSING = object()
+"""No verdict, where None is one: that of a set."""
 
 
 def _raise_epoch(state: State) -> Iterable[Command]:

@@ -17,6 +17,7 @@ earlier. Each method returns the addresses whose state may have changed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,8 @@ from outgate.packets import Address
 __all__ = ["Claim", "Kind", "Record", "World"]
 
 PodKey = tuple[str, str]
+_LEFT = 2000
+"""Addresses that were left and not asked about yet; beyond it the oldest are forgotten."""
 _KindKey = tuple[str, frozenset[tuple[str, str]], tuple[ContainerPort, ...], bool]
 
 
@@ -91,6 +94,8 @@ class World:
     """Counts on with every change of `ports`, `doors`, `local` or the node's own wires."""
     local: set[PodKey] = field(default_factory=set)
     """The pods of this node with a network of their own."""
+    left: deque[tuple[Address, Pod]] = field(default_factory=lambda: deque(maxlen=_LEFT))
+    """Who last had which address, for whoever names the packets of a pod that has just died. He takes them out."""
     _kinds: dict[_KindKey, Kind] = field(default_factory=dict)
     _claims: dict[PodKey, Claim] = field(default_factory=dict)
     _departed: dict[PodKey, str] = field(default_factory=dict)
@@ -133,17 +138,25 @@ class World:
     def born(self, key: PodKey, claim: Claim) -> set[Address]:
         """The network plugin has given a pod its addresses."""
         self._claims[key] = claim
-        self._departed.pop(key, None)
+        if claim.uid in {"", self._departed.get(key)}:
+            # Made anew. Of a namesake, what the API server still says is of the one that has gone.
+            self._departed.pop(key, None)
         record = self.pods.get(key)
         if record is None:
             return set()
         touched = self._settle(record, record.pod)
         return touched | self._relink(self.pods[key])
 
-    def died(self, key: PodKey, uid: str) -> set[Address]:
-        """The network plugin has taken a pod's network away. The API server may list the pod for a while yet."""
+    def died(self, key: PodKey, uid: str, addresses: tuple[Address, ...] = ()) -> set[Address]:
+        """The network plugin has taken a pod's network away. The API server may list the pod for a while yet.
+
+        `addresses` are those of that network, where they are known: a pod that has others lives in a new one.
+        """
+        claim, record = self._claims.get(key), self.pods.get(key)
+        now = claim.addresses if claim is not None else record.addresses if record is not None else ()
+        if addresses and now and not set(addresses) & set(now):
+            return set()
         self._claims.pop(key, None)
-        record = self.pods.get(key)
         if record is None or (uid and record.pod.uid and uid != record.pod.uid):
             return set()
         self._departed[key] = record.pod.uid
@@ -243,11 +256,14 @@ class World:
         if pod.addresses:
             return pod.addresses if pod.addressed else ()
         claim = self._claims.get(pod.key)
-        return claim.addresses if claim is not None and pod.node == self.node else ()
+        if claim is None or pod.node != self.node or (pod.uid and claim.uid not in {"", pod.uid}):
+            return ()
+        return claim.addresses
 
     def _leave(self, record: Record) -> set[Address]:
         kind, key = record.kind, record.pod.key
         for address in record.addresses:
+            self.left.append((address, record.pod))
             others = tuple(one for one in self.holders[address] if one != key)
             if others:
                 self.holders[address] = others
@@ -259,8 +275,10 @@ class World:
             if not kind.addresses[address]:
                 del kind.addresses[address]
         if not kind.addresses and self._kinds.get(kind.key) is kind:
-            # A kind without an address has nothing in any set; it is made anew when one comes.
+            # A kind without an address has nothing in any set. What sets there are is asked anew when one comes: a
+            # rebuild in between does not look at it.
             del self._kinds[kind.key]
+            kind.shares = None
         return set(record.addresses)
 
     def _kind_of(self, pod: Pod) -> Kind:
@@ -306,6 +324,11 @@ class World:
         self.nodes[one.name] = one
         blocks = before.pod_cidrs if before is not None else ()
         return one.name == self.node and blocks != one.pod_cidrs
+
+    def drop_node(self, name: str) -> None:
+        """A node is gone. Of this one the last that was known stays: its pods run on, and unknown ones stay closed."""
+        if name != self.node:
+            self.nodes.pop(name, None)
 
 
 def _means(policy: NetworkPolicy) -> object:

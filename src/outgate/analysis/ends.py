@@ -3,7 +3,8 @@
 A pod's or a node's address is an end of its own, because both ends of its flows have policies; all other addresses are
 kept as a set. Known ends are bits (see `roll`), so that everybody is as quickly joined and cut as a single pod. A
 destination has transports beside its ends: a port name means what each pod says, and a Service means the ports of its
-endpoints, which is what policies see (docs/decisions/0003).
+endpoints, which is what policies see (docs/decisions/0003). Where an address is meant and not a pod, as by a node, a
+block or `anywhere`, a name means what any pod there says: at a node those on its network, whose ports are the node's.
 
 A block of addresses stands for whoever has one of them, and for every Service whose address is in it. What the
 NetworkPolicy API does not speak of (loopback, multicast) is left out of a block, unless that is all of it.
@@ -30,7 +31,7 @@ from outgate.analysis.lookup import (
 from outgate.analysis.roll import Bits, Roll, bits_of, numbers
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
-from outgate.model import Pod, Service, ServicePort, Snapshot
+from outgate.model import ContainerPort, Pod, Service, ServicePort, Snapshot
 from outgate.model.place import complaint
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
@@ -184,10 +185,12 @@ class Places:
         return found
 
     def _less(self, one: Ends, other: Ends) -> Ends:
-        """What is in one and not in the other, by whatever name: a host-network pod is at its node's address, too."""
-        gone = other.known | self.roll.twins(other.known) | self.roll.at(other.written)
-        kept = one.known & ~gone
+        kept = one.known & ~self._gone(other)
         return Ends(kept, one.outside - other.outside, one.single & kept, one.written - other.written)
+
+    def _gone(self, other: Ends) -> Bits:
+        """What is taken away with some ends, by whatever name: a host-network pod is at its node's address, too."""
+        return other.known | self.roll.twins(other.known) | self.roll.at(other.written)
 
     def _of(self, asked: EndAsked) -> Ends:
         match asked.what:
@@ -263,12 +266,12 @@ class Places:
         if service is not None and not (service.headless and _by_number(ports)):
             return self._behind(service, ports, None, listed=not translated)
         ends = self._of_headless(service) if service is not None else self._ends(asked)
-        found = self._with_ports(ends, ports)
+        found = self._with_ports(ends, ports, of_pods=service is not None or self._means_pods(asked))
         if ends.outside:
             # Who writes the very address of a Service means the Service.
             found |= self._outside(ends.outside, ports, translated or not isinstance(asked.what, Network | Word))
             # What was taken out of a block does not come back in behind a Service.
-            found = found.without(any_of(self._of(one).known for one in asked.excepts))
+            found = found.without(any_of(self._gone(self._of(one)) for one in asked.excepts))
         if not found:
             names = ", ".join(one.name for one in (ports.ports if ports is not None else ()) if one.name)
             raise UnknownName(f"{asked} has no container port named {names}")
@@ -282,9 +285,15 @@ class Places:
             raise UsageError(f"{target} is a Service: nothing can be taken from it")
         return target.service if isinstance(target, ServiceTarget) else None
 
+    def _means_pods(self, asked: EndAsked) -> bool:
+        """Whether pods are meant, each with its own ports, and not whoever is at an address."""
+        if isinstance(asked.what, Word):
+            return asked.what is Word.EVERY_POD
+        return isinstance(asked.what, PodsAsked) or isinstance(self.lookup.find(asked.what), PodsTarget)
+
     def _outside(self, addresses: AddressSet, ports: PortsAsked | None, translated: bool) -> Reached:
         """Addresses that no pod and no node has; those of Services lead to endpoints, on the ports that they have."""
-        asked = _transports(ports, None)
+        asked = _transports(ports, ())
         services = self._service_addresses if translated else {}
         dialled = {address: service for address, service in services.items() if address in addresses}
         found = Reached({}, ((addresses - AddressSet.of(dialled), asked),))
@@ -294,7 +303,8 @@ class Places:
             for port in service.ports:
                 own |= TransportSet.ports(Protocol[port.protocol], port.port)
             rest.setdefault(asked - own, []).append(address)
-            if asked & own:
+            # By the name of a port it is the Service that knows the number.
+            if any(_asks_for(ports, one.name, int(Protocol[one.protocol]), one.port) for one in service.ports):
                 found |= self._behind(service, ports, address, listed=False)
         cubes = (*found.outside, *((AddressSet.of(many), transports) for transports, many in rest.items()))
         return Reached(found.known, tuple(cube for cube in cubes if cube[0] and cube[1]))
@@ -349,25 +359,27 @@ class Places:
         outside = AddressSet.of(end.address for end in found if end.pod is None and end.node is None)
         return Ends(self.roll.of(inside), outside)
 
-    def _with_ports(self, ends: Ends, ports: PortsAsked | None) -> Reached:
-        """The known ends at which any of the ports is."""
+    def _with_ports(self, ends: Ends, ports: PortsAsked | None, *, of_pods: bool) -> Reached:
+        """The known ends at which any of the ports is. `of_pods`: a name means what the pods say that are meant."""
         known: dict[TransportSet, Bits] = {}
-        parts = [(ends.known, None)] if _by_number(ports) else self._by_ports(ends.known)
-        for some, pod in parts:
-            transports = _transports(ports, pod)
+        parts = [(ends.known, ())] if _by_number(ports) else self._by_ports(ends.known, of_pods)
+        for some, declared in parts:
+            transports = _transports(ports, declared)
             if some and transports:
                 known[transports] = known.get(transports, 0) | some
         return Reached(known, (), ends.single & any_of(known.values()))
 
-    def _by_ports(self, known: Bits) -> Iterator[tuple[Bits, Pod | None]]:
-        """Ends by what the names of ports mean there, each with a pod that says it."""
-        by_ports = self.roll.by_ports
-        for some in by_ports.values():
+    def _by_ports(self, known: Bits, of_pods: bool) -> Iterator[tuple[Bits, tuple[ContainerPort, ...]]]:
+        """Ends by the container ports that say what a name means there."""
+        by_ports = self.roll.by_ports if of_pods else self.roll.by_ports_at
+        for declared, some in by_ports.items():
             mine = known & some
             if mine:
                 known &= ~mine
-                yield mine, self.roll.ends[next(numbers(mine))].pod
-        yield known, None
+                yield mine, declared
+        # A node that is named although a pod claims its address for its own came to the roll late.
+        for number in numbers(known):
+            yield 1 << number, self.roll.ports_at(self.roll.ends[number].address)
 
 
 def _by_transports(known: Mapping[int, TransportSet]) -> dict[TransportSet, Bits]:
@@ -382,14 +394,14 @@ def _by_number(ports: PortsAsked | None) -> bool:
     return ports is None or not any(one.name for one in ports.ports)
 
 
-def _transports(ports: PortsAsked | None, pod: Pod | None) -> TransportSet:
-    """The ports that are asked at one end; a name means what the pod there says, and nothing where there is none."""
+def _transports(ports: PortsAsked | None, declared: Iterable[ContainerPort]) -> TransportSet:
+    """The ports that are asked at one end; a name means what is declared there, and nothing where nothing is."""
     if ports is None:
         return TransportSet.governed()
     found = TransportSet()
     for one in ports.ports:
         if one.name:
-            for port in pod.ports if pod is not None else ():
+            for port in declared:
                 if port.name == one.name and one.protocol in (None, int(Protocol[port.protocol])):
                     found |= TransportSet.ports(Protocol[port.protocol], port.port)
         else:

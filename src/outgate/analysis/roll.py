@@ -142,6 +142,18 @@ class Roll:
                 found.setdefault(pod.ports, []).append(number)
         return {ports: bits_of(many) for ports, many in found.items()}
 
+    def ports_at(self, address: Address) -> tuple[ContainerPort, ...]:
+        """The container ports that the pods at an address declare: on a host network all of those that share it."""
+        return tuple(dict.fromkeys(port for pod in self.snapshot.owners_of(address) for port in pod.ports))
+
+    @cached_property
+    def by_ports_at(self) -> Mapping[tuple[ContainerPort, ...], Bits]:
+        """Ends by the container ports of all pods at their addresses: those of a node by its host-network pods'."""
+        found: dict[tuple[ContainerPort, ...], list[int]] = {}
+        for number in numbers(self.everybody | self.pods | self.nodes):
+            found.setdefault(self.ports_at(self.ends[number].address), []).append(number)
+        return {ports: bits_of(many) for ports, many in found.items()}
+
     @cached_property
     def nodes(self) -> Bits:
         """Every node by every address; whoever else is seen there in its place."""

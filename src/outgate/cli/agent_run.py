@@ -85,11 +85,16 @@ def run(**given: Any) -> int:
       NODE_NAME=node-a outgate agent run                       enforce
     """
     from outgate.agent.agent import Agent
+    from outgate.agent.boot import boot
+    from outgate.agent.store import Store
+    from outgate.host.nft import Nftables
 
     settings = _settings(given)
     access = find_cluster(options.chosen_context() or "")
     with _alone(settings):
-        agent = Agent(settings, access)
+        booted = boot(Store(settings.state_dir, settings.node), Nftables())
+        note("; ".join((booted.words, *booted.faults)))
+        agent = Agent(settings, access, say=note)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: agent.stop())
         note(f"outgate agent on {settings.node}: {settings.mode.value}; the API server is {access.url.geturl()}")

@@ -63,6 +63,8 @@ VERBS: dict[str, Verb] = {
     "lab": Verb("outgate.cli.lab:lab", "Enforce the policies here, in namespaces, and send real packets."),
     "compile": Verb("outgate.cli.compile:compile_", "Print the nftables ruleset for one node."),
     "agent": Verb("outgate.cli.agent:agent", "Enforce on a node of a real cluster."),
+    "status": Verb("outgate.cli.status:status", "Say what the agent of this node has programmed, and what not."),
+    "logs": Verb("outgate.cli.logs:logs", "Show the packets that policies denied on this node."),
     "completion": Verb("outgate.cli.completion:completion", "Print the completion script for a shell."),
 }
 

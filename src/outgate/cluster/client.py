@@ -244,7 +244,7 @@ class Client:
         deadline.start(seconds)
         credentials = self._identity.credentials()
         while (free := self._pop()) is not None:
-            if free.sock is not None and free.credentials is credentials:
+            if not free.stale and free.credentials is credentials:
                 free.deadline.start(seconds)
                 return free
             self._drop(free)

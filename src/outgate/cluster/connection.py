@@ -14,6 +14,7 @@ import contextlib
 import http.client
 import io
 import os
+import select
 import socket
 import ssl
 import tempfile
@@ -149,6 +150,15 @@ class Connection(http.client.HTTPConnection):
             self._raw = raw
             if self._broken:
                 raise ConnectionAbortedError("broken off")
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is of no use any more: between two answers nothing comes but the end."""
+        if self.sock is None or self._raw is None:
+            return True
+        poll = select.poll()
+        poll.register(self._raw, select.POLLIN | select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def break_off(self) -> None:
         """From any thread: whoever connects, writes or reads here gets an OSError or the end, and does so now."""

@@ -18,6 +18,7 @@ random, so that those of many nodes do not end together.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
@@ -119,6 +120,15 @@ class Reflector:
     def _round(self) -> float:
         """Go on until something ends, and give the seconds after which to go on again."""
         try:
+            return self._attempt()
+        except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave the node with old rules for ever
+            self._version = ""
+            with contextlib.suppress(Exception):
+                self._say(f"the news of {self._resource.full} cannot be used: {type(error).__name__}: {error}")
+            return self._backoff.next()
+
+    def _attempt(self) -> float:
+        try:
             self._follow()
         except GoneError:
             self._version = ""
@@ -134,10 +144,6 @@ class Reflector:
             return self._pause_after(failure)
         except OutgateError as error:
             self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
-            return self._backoff.next()
-        except Exception as error:  # noqa: BLE001 - a thread that ends unseen would leave the node with old rules for ever
-            self._version = ""
-            self._say(f"the news of {self._resource.full} cannot be used: {type(error).__name__}: {error}")
             return self._backoff.next()
         return 0.0
 
@@ -308,14 +314,14 @@ class Reflector:
     def _say(self, words: str) -> None:
         # Who hangs up is told nothing of it.
         if not self._troubled and not self._stopped():
-            self._troubled = True
             self._deliver(Troubled(self.kind, words))
+            self._troubled = True
 
     def _well(self) -> None:
         self._renewed = False
         if self._troubled:
-            self._troubled = False
             self._deliver(Recovered(self.kind))
+            self._troubled = False
 
 
 class _State:

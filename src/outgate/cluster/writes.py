@@ -1,8 +1,8 @@
-"""The writes of Outgate to an API server: an object is created, or removed by name. There are no others.
+"""The writes of Outgate to an API server: an object is created, replaced whole, or removed by name. No others.
 
-Only a probe that was asked for writes (`outgate.cluster.canary`), into a namespace of its own with a name that nobody
-else has. So a write whose answer was lost may be sent again: that an object of this name is there already (409) means
-that the first one did arrive, and that it is gone already (404) is what was wanted.
+Two write: a probe that was asked for (`outgate.cluster.canary`), into a namespace of its own, and an agent's Events,
+each under a name that nobody else has. So a write whose answer was lost may be sent again: that an object of this name
+is there already (409) means that the first one did arrive, and that it is gone already (404) is what was wanted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from outgate.cluster.client import Answer, Client
 
-__all__ = ["create", "remove"]
+__all__ = ["create", "remove", "replace"]
 
 
 def create(client: Client, path: str, value: Mapping[str, Any]) -> Answer:
@@ -24,6 +24,15 @@ def create(client: Client, path: str, value: Mapping[str, Any]) -> Answer:
         ClusterError: the server gives no answer.
     """
     return client.send("POST", path, msgspec.json.encode(value))
+
+
+def replace(client: Client, path: str, value: Mapping[str, Any]) -> Answer:
+    """Put an object in the place of the one at a path; 404 where none is there.
+
+    Raises:
+        ClusterError: the server gives no answer.
+    """
+    return client.send("PUT", path, msgspec.json.encode(value))
 
 
 def remove(client: Client, path: str, *, uid: str = "", at_once: bool = False) -> Answer:

@@ -53,6 +53,10 @@ class Nftables:
         listing = self._listing("-nn", "-j", family=family)
         return read_listing(listing) if listing is not None else None
 
+    def stands(self) -> bool:
+        """Whether there is our table, whatever is in it. Raises as `list`."""
+        return self._listing("-t") is not None
+
     def counters(self) -> Mapping[tuple[str, int], Counter]:
         """The packets and bytes of each counter, by chain and number of the rule; nothing without a table.
 

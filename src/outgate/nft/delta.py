@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from outgate.nft.canonical import canonical_rule
-from outgate.nft.epoch import epoch_of, with_epoch
+from outgate.nft.epoch import Epoch, epoch_of, with_epoch
 from outgate.nft.objects import (
     Chain,
     Compare,
@@ -83,23 +83,35 @@ class Change:
         return (*self.first, *self.prepare, *rest)
 
 
-def delta(desired: Ruleset, actual: Ruleset | None, *, keep: bool = False) -> Change:
+def delta(
+    desired: Ruleset,
+    actual: Ruleset | None,
+    *,
+    keep: bool = False,
+    tightens: bool = False,
+    last: Epoch | None = None,
+) -> Change:
     """The change from `actual`, as listed, to `desired`.
 
     The epoch that `desired` carries counts only where the table has none yet. Otherwise the actual one is
     kept or, if the change tightens anything, followed by the next. With `keep` live connections go on that the
-    change no longer allows: the epoch stays.
+    change no longer allows: the epoch stays. `tightens` says that something beside this difference asks for
+    another epoch. `last` is the epoch that the table was left with; if it has another one, or is gone, somebody else
+    was there, and connections may carry any number up to `last`: so the next is counted from that.
     """
-    if actual is None:
-        return _Plan(desired, Ruleset()).change(AddTable(), tightens=True)
-    mine, theirs = epoch_of(desired), epoch_of(actual)
+    mine, theirs = epoch_of(desired), epoch_of(actual) if actual is not None else None
     current = theirs if theirs and mine and theirs.mask == mine.mask else mine
+    if last is not None and mine is not None and last.mask == mine.mask and last != theirs:
+        current, tightens = last, True
     kept = with_epoch(desired, current) if current else desired
     following = with_epoch(desired, current.following()) if current else desired
+    if actual is None:
+        made = kept if keep or last is None else following
+        return _Plan(made, Ruleset()).change(AddTable(), tightens=True)
     if _beyond_repair(desired, actual):
-        return _rebuilt(following)
+        return _rebuilt(kept if keep else following)
     plan = _Plan(kept, actual)
-    tightens = plan.tightens()
+    tightens |= plan.tightens()
     return _Plan(following, actual).change(tightens=True) if tightens and not keep else plan.change(tightens=tightens)
 
 
@@ -205,8 +217,9 @@ class _Plan:
         """Whether a packet that was let pass may be stopped by what the flip does.
 
         A key that is new in a map and leads to a chain counts, unless pods are known by their interfaces: then
-        its pod was unknown before, and nothing of it was let pass. A new element of a set counts if a rule
-        that looks into the set can deny because of it; `return` means allowed, as everywhere in this table.
+        its pod was unknown before, and nothing of it was let pass (whether somebody talked to its address before, the
+        caller knows). A new element of a set counts if a rule that looks into the set can deny because of it;
+        `return` means allowed, as everywhere in this table.
         """
         reached = [one for one in self.less if one.elements and ("set", one.name) in self.live]
         rewritten = [chain for chain in self.changed_chains if ("chain", chain.name) in self.live]
@@ -220,12 +233,13 @@ class _Plan:
 
 
 def _closed_at_birth(ruleset: Ruleset) -> bool:
-    """Whether what comes from the interface of a pod that is in no map is led away, to be dropped."""
+    """Whether what comes from the interface of a pod that is in no map is led away and dropped, not only counted."""
     return any(
         isinstance(rule.statements[0], Compare)
         and rule.statements[0].field is Field.IIFNAME
         and isinstance(rule.statements[-1], Judgement)
         and rule.statements[-1].act == "goto"
+        and _can_deny(ruleset, rule.statements)
         for chain in ruleset.chains.values()
         for rule in chain.rules
         if len(rule.statements) > 1

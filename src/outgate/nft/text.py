@@ -11,6 +11,7 @@ is a bug in whoever built the object. Comments are the only text of a manifest, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -64,6 +65,7 @@ __all__ = [
     "chain_text",
     "elements_text",
     "rule_text",
+    "ruleset_blocks",
     "ruleset_text",
     "set_text",
     "statement_text",
@@ -80,6 +82,7 @@ REJECTIONS = (
 """What a `Reject` can answer. The ICMP kinds stand at their kernel numbers plus one (NFT_REJECT_ICMPX_…)."""
 
 _INDENT = "    "
+_LINES = 256
 _WITH_PORTS = (6, 17, 132)
 _ALL = 0xFFFF_FFFF
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
@@ -88,14 +91,20 @@ _LOG_PREFIX = re.compile(r"[A-Za-z0-9 ._/:@=,()\[\]!<>+*~-]{0,120}")
 
 def ruleset_text(ruleset: Ruleset) -> str:
     """The whole table as one block, as ``nft -f`` reads it and close to what ``nft list table`` prints."""
-    lines = [f"table {ruleset.family} {checked_name(ruleset.table)} {{"]
-    blocks = [set_text(one) for _, one in sorted(ruleset.sets.items())]
-    blocks += [chain_text(one) for one in sorted(ruleset.chains.values(), key=_chain_order)]
-    for block in blocks:
-        if len(lines) > 1:
-            lines.append("")
-        lines += [f"{_INDENT}{line}" for line in block.splitlines()]
-    return "\n".join((*lines, "}", ""))
+    return "".join(ruleset_blocks(ruleset))
+
+
+def ruleset_blocks(ruleset: Ruleset) -> Iterator[str]:
+    """What `ruleset_text` says, some lines at a time: for writing what is too large to be held twice."""
+    yield f"table {ruleset.family} {checked_name(ruleset.table)} {{\n"
+    sets = (_set_lines(one) for _, one in sorted(ruleset.sets.items()))
+    chains = (iter(chain_text(one).splitlines()) for one in sorted(ruleset.chains.values(), key=_chain_order))
+    for number, lines in enumerate(itertools.chain(sets, chains)):
+        if number:
+            yield "\n"
+        while some := "".join(f"{_INDENT}{line}\n" for line in itertools.islice(lines, _LINES)):
+            yield some
+    yield "}\n"
 
 
 def _chain_order(chain: Chain) -> tuple[object, ...]:
@@ -121,13 +130,19 @@ def _hook(chain: Chain) -> Iterator[str]:
 
 def set_text(one: NftSet) -> str:
     """A set or map as a block, elements sorted, one a line."""
-    word = "map" if one.is_map else "set"
-    lines = [f"{word} {checked_name(one.name)} {{", *(f"{_INDENT}{part}" for part in _declaration(one))]
-    if one.elements:
-        first, *rest = elements_text(one)
-        lead = f"{_INDENT}elements = {{ "
-        lines.append(lead + (",\n" + " " * len(lead)).join((first, *rest)) + " }")
-    return "\n".join((*lines, "}"))
+    return "\n".join(_set_lines(one))
+
+
+def _set_lines(one: NftSet) -> Iterator[str]:
+    yield f"{'map' if one.is_map else 'set'} {checked_name(one.name)} {{"
+    yield from (f"{_INDENT}{part}" for part in _declaration(one))
+    lead = f"{_INDENT}elements = {{ "
+    left = len(one.elements)
+    for element in elements_text(one):
+        left -= 1
+        yield f"{lead}{element}{',' if left else ' }'}"
+        lead = " " * len(lead)
+    yield "}"
 
 
 def _declaration(one: NftSet) -> Iterator[str]:

@@ -22,6 +22,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -140,7 +141,17 @@ class Farm:
 
     def settings(self, node: str) -> Settings:
         """The settings of a node's agent."""
-        base = Settings(node=node, interface_prefix=POD_INTERFACE_PREFIX, log_group=None, listen="")
+        folder = Path("/run") / f"outgate-{node}"
+        folder.mkdir(exist_ok=True)
+        base = Settings(
+            node=node,
+            interface_prefix=POD_INTERFACE_PREFIX,
+            log_group=None,
+            listen="",
+            write_events=False,
+            run_dir=folder,
+            state_dir=folder,
+        )
         return replace(base, **self.changes)  # type: ignore[arg-type]  # a test writes them by name
 
     def start(self, node: str) -> None:

@@ -1,0 +1,129 @@
+"""Who accompanies the loop: status, metrics, the log of packets, Events, the network plugin's socket, the saved state.
+
+They look at the agent, tell of it, and bring it questions; none of them decides anything. So one that cannot start (a
+log group that somebody else reads, an API server that takes no Events) is said and left out. Only what was asked for by
+name and cannot be had, an address to listen on or the plugin's socket, ends the agent before it begins.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+from outgate.agent.attribution import Attribution
+from outgate.agent.cluster_events import ClusterEvents
+from outgate.agent.cni import Server
+from outgate.agent.counters import PacketCounters
+from outgate.agent.events import Event
+from outgate.agent.kernel import Timing
+from outgate.agent.measures import Measures
+from outgate.agent.packets_log import PacketLog
+from outgate.agent.seeing import Seeing
+from outgate.agent.settings import Settings
+from outgate.agent.status import Publisher
+from outgate.agent.step import Apply, State
+from outgate.agent.store import Saver, Store
+from outgate.agent.web import WebServer, pages_of
+from outgate.cluster.access import Access
+from outgate.cluster.client import Client
+from outgate.errors import KernelError
+from outgate.host.nft import Nftables
+
+__all__ = ["Companions"]
+
+
+class Companions:
+    """All of them, as one observer of the loop. What the settings leave out is not there.
+
+    Raises:
+        KernelError: the address to listen on cannot be had.
+    """
+
+    def __init__(
+        self, settings: Settings, access: Access, deliver: Callable[[Event], None], say: Callable[[str], None]
+    ) -> None:
+        self._say = say
+        self._frozen = False
+        self.publisher = Publisher(settings)
+        attribution = Attribution()
+        self._counters = PacketCounters(lambda: Nftables().counters(), attribution.origins)
+        self._events = ClusterEvents(Client(access), settings.node, say=say) if settings.write_events else None
+        self._log: PacketLog | None = None
+        self.measures = Measures(lambda: self.publisher.current, self._counters, self._lost)
+        if settings.log_group is not None:
+            hear = self._events.packet if self._events is not None else lambda _: None
+            self._log = PacketLog(
+                settings.log_file,
+                attribution,
+                settings.log_group,
+                log_allowed=settings.log_allowed,
+                logged=self.measures.logged,
+                hear=hear,
+            )
+        self.seeing = Seeing(
+            self.publisher, measures=self.measures, attribution=attribution, events=self._events, say=say
+        )
+        pages = pages_of(self.publisher.live, self.publisher.ready, self.measures.exposition)
+        self._web = WebServer(settings.listen, pages) if settings.listen else None
+        self._plugin = Server(settings.cni_socket, deliver, lambda: self.publisher.ready()[0], self._asked)
+        self._saver = Saver(Store(settings.state_dir, settings.node), say)
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            KernelError: the network plugin's socket cannot be made.
+        """
+        self._plugin.start()
+        if self._events is not None:
+            self._events.start()
+        if self._log is not None:
+            try:
+                self._log.start(self._counters.read(now=True))
+            except KernelError as error:
+                self._say(f"denied packets are not logged: {error.message}")
+
+    def stop(self, state: State) -> None:
+        """End all of them, and save the state once more."""
+        self._plugin.stop()
+        if self._web is not None:
+            self._web.close()
+        if self._log is not None:
+            self._log.stop()
+        if self._events is not None:
+            self._events.stop()
+        self.seeing.ended(state)
+        self._saver.stop(state)
+
+    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
+        """A change is in the kernel."""
+        self.seeing.applied(command, timing, seconds, now)
+
+    def refused(self, words: str) -> None:
+        """A change, or a look, did not work."""
+        self.seeing.refused(words)
+        self._say(f"the kernel refused: {words}")
+
+    def answered(self, token: int) -> None:
+        """The network plugin may go on."""
+        self._plugin.answer(token)
+        self.seeing.answered(token)
+
+    def turned(self, state: State, now: float) -> None:
+        """A turn is done."""
+        self.seeing.turned(state, now)
+        self._saver.changed(state)
+        if state.ready and not self._frozen:
+            # What a cluster says once stays for long: looking through all of it for garbage would stall the loop.
+            self._frozen = True
+            gc.collect()
+            gc.freeze()
+
+    def _lost(self, counted: object) -> int:
+        return self._log.lost(counted) if self._log is not None else 0  # type: ignore[arg-type] # as Measures gives it
+
+    def _asked(self, result: str, seconds: float) -> None:
+        self.measures.cni(result)
+        if result == "enforced":
+            self.measures.cni_waited(seconds)
+            self.measures.pod_enforced(seconds)

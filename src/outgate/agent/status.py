@@ -1,0 +1,317 @@
+"""What the agent publishes of itself: a document in a file, and the answers to "does it live" and "is it ready".
+
+The loop calls `Publisher.publish` with its state after each turn. The file is written at most once a second, whole and
+atomically, and last when the agent ends; it stays when the agent is gone, as the rules do, and says as of when they
+stand. A file that cannot be written stops nobody.
+
+*Ready* is a claim: the kernel holds what the cluster asks for. It is not made before the kernel has taken the first
+whole change, nor while it refuses one, nor while somebody else has changed our table, nor on a node where something is
+in the way of enforcing (`hindrances`). A lost API server does not take it back: the rules stand, and the lag is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from outgate.agent.settings import Settings
+from outgate.agent.step import NEEDED, State
+from outgate.model import Namespace, Pod
+from outgate.nft.frame import DISPATCHES, LINKS
+from outgate.policy.mode import Mode, mode_of, strange_mode
+from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
+from outgate.version import __version__
+
+__all__ = ["ELEMENT_FAMILIES", "POD_STATES", "POLICY_MODES", "Publisher", "elements_of", "rfc3339"]
+
+POD_STATES = ("enforced", "waiting", "contested", "unenforceable")
+POLICY_MODES = ("enforce", "audit", "broken")
+ELEMENT_FAMILIES = ("dispatch", "peers", "ports", "blocks", "links")
+
+_MOST = 100
+"""Entries of each list of the document: it is for a person, and bounded whatever the cluster does."""
+_INTERVAL = 1.0
+"""Seconds between two writings of the file."""
+_LIVE_WITHIN = 60.0
+"""Seconds within which the loop turns. Programming a node anew takes a few; one that hangs is to be started again."""
+_FAMILY = {"p": "peers", "n": "ports", "t": "ports", "a": "blocks", "b": "blocks"}
+_FAMILY_OF = {one.name: "dispatch" for one in DISPATCHES} | dict.fromkeys(LINKS.values(), "links")
+
+
+def rfc3339(seconds: float) -> str:
+    """A moment, given in seconds since 1970, in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What a status needs beside the state. Times in seconds: `started`, `applied`, `wall` since 1970."""
+
+    started: float
+    wall: float
+    now: float
+    """Monotonic, as the times of events are."""
+    applied: float | None = None
+    ready: bool = False
+    hindrances: tuple[str, ...] = ()
+    pending: float | None = None
+    silent: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """How many there are of each mode, which are audited only, and what is strange in their annotations."""
+
+    modes: dict[str, int]
+    audited: tuple[str, ...]
+    strange: tuple[str, ...]
+
+
+def _status_of(state: State, settings: Settings, around: _Around, policies: _Policies) -> AgentStatus:
+    """The document. It costs what the pods of this node cost, not the cluster's."""
+    unenforced = list(_unenforced(state, around.hindrances))
+    counts = dict.fromkeys(POD_STATES, 0)
+    for one in unenforced:
+        counts[one.state] += 1
+    counts["enforced"] = len(state.world.local) - len(unenforced)
+    return AgentStatus(
+        node=settings.node,
+        version=__version__,
+        mode=settings.mode.value,
+        started=rfc3339(around.started),
+        written=rfc3339(around.wall),
+        applied=rfc3339(around.applied) if around.applied is not None else None,
+        ready=around.ready,
+        generation=state.generation,
+        epoch=state.epoch,
+        synced=tuple(sorted(state.synced)),
+        troubled=dict(sorted(state.troubled.items())),
+        pods=counts,
+        unenforced=tuple(unenforced[:_MOST]),
+        policies=policies.modes,
+        audited=policies.audited,
+        broken=tuple(_broken(state)),
+        strange=policies.strange,
+        elements=elements_of(state),
+        drift_repairs=state.drift,
+        last_refusal=state.refused,
+        lag=_lag(state, around),
+        hindrances=around.hindrances,
+    )
+
+
+def elements_of(state: State) -> dict[str, int]:
+    """How many elements the sets have, by what the sets are for."""
+    found = dict.fromkeys(ELEMENT_FAMILIES, 0)
+    for name, one in state.desired.sets.items():
+        family = _FAMILY_OF.get(name) or _FAMILY.get(name[:1])
+        if family is not None:
+            found[family] += len(one.elements)
+    return found
+
+
+def _unenforced(state: State, hindrances: tuple[str, ...]) -> Iterator[UnenforcedPod]:
+    for key in sorted(state.world.local):
+        pod = state.world.pods[key].pod
+        why = ("unenforceable", hindrances[0]) if hindrances else _why_not(state, pod)
+        if why is not None:
+            yield UnenforcedPod(*key, *why)
+
+
+def _why_not(state: State, pod: Pod) -> tuple[str, str] | None:
+    """Why a pod of this node is not enforced; None where it is."""
+    world, linked = state.world, bool(state.desired.options.interface_prefix)
+    addresses = world.pods[pod.key].addresses
+    for address in addresses:
+        holders = world.holders.get(address, ())
+        if len(holders) > 1:
+            others = ", ".join("/".join(one) for one in holders if one != pod.key)
+            return "contested", f"{address} is claimed by {others} too; closed until one of them is gone"
+    if not addresses:
+        return "waiting", "has no address yet"
+    if missing := NEEDED - state.synced:
+        return "waiting", f"the API server has not told of every {', '.join(sorted(missing))} yet"
+    if not state.ready or state.rebuild:
+        return "waiting", state.refused or "the rules are not in the kernel yet"
+    for address in addresses:
+        if address in state.dirty or address not in state.desired.placed:
+            return "waiting", f"{address} is not in the kernel yet"
+        if linked and not world.links.get(address):
+            return "waiting", f"no interface of this node leads to {address} yet"
+    return None
+
+
+def _policies(state: State, default: Mode) -> _Policies:
+    counts = dict.fromkeys(POLICY_MODES, 0)
+    audited: list[str] = []
+    strange: dict[str, None] = {}
+    for key, policy in sorted(state.world.policies.items()):
+        namespace = state.world.namespaces.get(policy.namespace) or Namespace(policy.namespace)
+        if words := strange_mode(policy, namespace):
+            strange[words] = None
+        if ("NetworkPolicy", *key) in state.broken:
+            counts["broken"] += 1
+            continue
+        mode = mode_of(policy, namespace, default)
+        counts[mode.value] += 1
+        if mode is Mode.AUDIT:
+            audited.append(str(policy))
+    return _Policies(counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST)))
+
+
+def _broken(state: State) -> Iterator[BrokenObject]:
+    for (kind, namespace, name), errors in sorted(state.broken.items())[:_MOST]:
+        yield BrokenObject(kind, namespace, name, tuple(ObjectError(one.path, one.message) for one in errors[:_MOST]))
+
+
+def _lag(state: State, around: _Around) -> Lag:
+    kernel = 0.0 if around.pending is None else max(0.0, around.now - around.pending)
+    kinds = sorted(state.synced | state.troubled.keys())
+    watch = {kind: round(max(0.0, around.now - around.silent.get(kind, around.now)), 3) for kind in kinds}
+    return Lag(round(kernel, 3), watch)
+
+
+class Publisher:
+    """Keeps what is published. Its answers may be asked for by any thread; all else is for the loop's.
+
+    `clock` is the monotonic clock that the events' times are of, `wall` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        live_within: float = _LIVE_WITHIN,
+    ) -> None:
+        self.settings = settings
+        self.trouble = ""
+        """Why the file could not be written, where it could not."""
+        self._clock, self._wall, self._live_within = clock, wall, live_within
+        self._started = wall()
+        self._turned = clock()
+        self._written: float | None = None
+        self._applied: float | None = None
+        self._hindrances: tuple[str, ...] = ()
+        self._confirmed = False
+        self._ready = False
+        self._why_not = "the agent is starting"
+        self._sent: float | None = None
+        self._pending: float | None = None
+        self._silent: dict[str, float] = {}
+        self._current: AgentStatus | None = None
+        self._counted: object = None
+        self._policies = _Policies({}, (), ())
+
+    # ---- what the loop says --------------------------------------------------------------------------------------
+
+    def hindered(self, words: Iterable[str]) -> None:
+        """What is in the way of enforcing on this node now; nothing where it is empty."""
+        self._hindrances = tuple(words)
+
+    def applying(self, received: Iterable[float]) -> None:
+        """A change goes to the kernel; when the events behind it were received (`Apply.received`)."""
+        self._sent = min((*received, *(() if self._sent is None else (self._sent,))), default=None)
+
+    def applied(self) -> None:
+        """The kernel has taken a change."""
+        self._sent = None
+        self._applied = self._wall()
+
+    def publish(self, state: State, *, last: bool = False) -> None:
+        """The state after a turn; `last` where there will be no other."""
+        now = self._turned = self._clock()
+        self._follow(state, now)
+        if last or self._written is None or now - self._written >= _INTERVAL:
+            self._write(state, now)
+
+    # ---- what others ask -----------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> AgentStatus | None:
+        """The document as it was last written; None before the first."""
+        return self._current
+
+    def live(self) -> tuple[bool, str]:
+        """Whether the loop turns, and words about it."""
+        idle = self._clock() - self._turned
+        if idle > self._live_within:
+            return False, f"the loop has not turned for {idle:.0f} s"
+        return True, "ok"
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the kernel holds what the cluster asks for, and words about it."""
+        return self._ready, "ok" if self._ready else self._why_not
+
+    # ---- how -----------------------------------------------------------------------------------------------------
+
+    def _follow(self, state: State, now: float) -> None:
+        if state.settled and state.ready and not state.refused:
+            self._confirmed = True
+        self._why_not = self._reason(state)
+        self._ready = not self._why_not
+        self._pending = min((*state.received, *(() if self._sent is None else (self._sent,))), default=None)
+        for kind in state.troubled:
+            self._silent.setdefault(kind, now)
+        for kind in self._silent.keys() - state.troubled.keys():
+            del self._silent[kind]
+
+    def _reason(self, state: State) -> str:
+        if self._hindrances:
+            return f"this node cannot be enforced: {self._hindrances[0]}"
+        if missing := NEEDED - state.synced:
+            return f"the API server has not told of every {', '.join(sorted(missing))} yet"
+        if state.refused:
+            return f"the kernel refused the last change: {state.refused}"
+        if not self._confirmed:
+            return "the rules are not in the kernel yet"
+        if not state.seen:
+            return "somebody has changed our table, and it is not mended yet"
+        return ""
+
+    def _policies_of(self, state: State) -> _Policies:
+        """Those of the last compilation; thousands of them are not looked at again each second."""
+        known = (state.generation, frozenset(state.broken)) if state.generation else None
+        if known is None or known != self._counted:
+            self._counted, self._policies = known, _policies(state, self.settings.mode)
+        return self._policies
+
+    def _write(self, state: State, now: float) -> None:
+        around = _Around(
+            self._started,
+            self._wall(),
+            now,
+            self._applied,
+            self._ready,
+            self._hindrances,
+            self._pending,
+            dict(self._silent),
+        )
+        self._current = _status_of(state, self.settings, around, self._policies_of(state))
+        self._written = now
+        try:
+            _replace(self.settings.status_file, msgspec.json.format(msgspec.json.encode(self._current)) + b"\n")
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = f"{self.settings.status_file}: {error.strerror or error}"
+
+
+def _replace(file: Path, text: bytes) -> None:
+    """Put a text into a file, so that a reader sees the old one or the new one."""
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        beside.write_bytes(text)
+        os.replace(beside, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise

@@ -1,0 +1,232 @@
+"""`outgate logs`: the packets that policies denied on this node, and by which line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from outgate.cli import options
+from outgate.cli.inputs import note
+from outgate.cli.status import run_dir_option
+
+if TYPE_CHECKING:
+    from outgate.report.packet_log import LogRecord
+
+__all__ = ["Wanted", "follow", "logs"]
+
+_VERDICTS = ("denied", "would-deny", "allowed", "unknown-pod")
+_DIRECTIONS = ("egress", "ingress")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = 65536
+"""Bytes of a line. One of ours has some 700."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines are asked for; what is empty asks for any."""
+
+    pod: str = ""
+    namespace: str = ""
+    verdicts: tuple[str, ...] = ()
+    direction: str = ""
+    policy: str = ""
+    since: datetime | None = None
+
+    def __call__(self, one: LogRecord) -> bool:
+        """Whether a line is among them."""
+        pod, peer = one.pod, one.peer
+        named = {str(pod)} if pod is not None else set[str]()
+        spaces = {pod.namespace} if pod is not None else set[str]()
+        if peer is not None and peer.kind == "Pod":
+            named.add(f"{peer.namespace}/{peer.name}")
+            spaces.add(peer.namespace)
+        return (
+            (not self.pod or self.pod in named)
+            and (not self.namespace or self.namespace in spaces)
+            and (not self.verdicts or one.verdict in self.verdicts)
+            and (not self.direction or one.direction == self.direction)
+            and (not self.policy or self.policy in _policies(one))
+            and (self.since is None or _moment(one.time) >= self.since)
+        )
+
+
+def _policies(one: LogRecord) -> set[str]:
+    """The policies of a line, with their namespace and without."""
+    space, _, names = (one.policy or "").partition("/")
+    return {text for name in names.split(",") for text in (name, f"{space}/{name}")}
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _since(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    """A span back from now (10m) or a moment (2026-11-26T03:00:00Z)."""
+    if text is None:
+        return None
+    if span := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
+        try:
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        except OverflowError as error:
+            raise click.BadParameter("nobody logged anything so long ago.") from error
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter("give a span, as in 10m or 2h, or a moment, as in 2026-11-26T03:00:00Z.") from error
+    return found if found.tzinfo is not None else found.astimezone()
+
+
+@click.command()
+@click.option("--follow", "following", is_flag=True, help="Go on, and show each line as it comes.")
+@click.option("--pod", metavar="NAMESPACE/NAME", default="", help="Only packets of, or to and from, this pod.")
+@click.option("-n", "--namespace", metavar="NAME", default="", help="Only packets with an end in this namespace.")
+@click.option("--verdict", multiple=True, type=click.Choice(_VERDICTS), help="Only these. May be repeated.")
+@click.option("--direction", type=click.Choice(_DIRECTIONS), default=None, help="Only what was sent, or received.")
+@click.option("--policy", metavar="[NAMESPACE/]NAME", default="", help="Only what this policy decided.")
+@click.option("--since", metavar="TIME", callback=_since, help="Only since then: 10m, 2h, or a moment.")
+@run_dir_option
+@options.output_options("text", "json")
+def logs(
+    following: bool,
+    pod: str,
+    namespace: str,
+    verdict: tuple[str, ...],
+    direction: str | None,
+    policy: str,
+    since: datetime | None,
+    run_dir: Path,
+    output: str,
+    quiet: bool,
+    verbose: int,  # noqa: ARG001 - -v has nothing to add
+) -> int:
+    """Show the packets that policies denied on this node, and by which line.
+
+    Each packet is one line, with the pod, its peer and the policy. Lines are limited to 50 a second for each set of
+    policies, and the file to a few megabytes; the metrics count every packet, and what the log has lost.
+
+    \b
+    Examples:
+      outgate logs --since 10m
+      outgate logs --follow --pod shop/web
+      outgate logs --verdict would-deny --policy shop/default-deny
+      outgate logs -o json | jq .peer
+
+    \b
+    Exit codes:
+      0  all lines were shown, or there is none
+      2  bad usage
+      3  no log is here
+    """
+    from outgate.agent.settings import Settings
+    from outgate.errors import KernelError, UsageError
+
+    if pod and pod.count("/") != 1:
+        raise UsageError(f"--pod {pod}: a pod is named as NAMESPACE/NAME")
+    file = Settings("", run_dir=run_dir).log_file
+    before = file.with_name(f"{file.name}.1")
+    if not following and not file.exists() and not before.exists():
+        hint = "the agent writes it where it runs and logs; see --run-dir, and outgate status"
+        raise KernelError(f"{file} is not there", hint=hint)
+    wanted = Wanted(pod, namespace, verdict, direction or "", policy, since)
+    broken = _show(follow(file) if following else _all(file, before), wanted, output, flush=following)
+    if broken:
+        note(f"note: {broken} lines could not be read", quiet)
+    return 0
+
+
+def _show(lines: Iterable[bytes], wanted: Wanted, output: str, *, flush: bool) -> int:
+    """Write the lines that are wanted; how many are none."""
+    import sys
+
+    import msgspec
+
+    from outgate.report.packet_log import LogRecord, record_text
+
+    decoder, broken = msgspec.json.Decoder(LogRecord), 0
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            record = decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            broken += 1
+            continue
+        if wanted(record):
+            click.echo(line.decode().rstrip() if output == "json" else record_text(record))
+            if flush:
+                sys.stdout.flush()
+    return broken
+
+
+def _all(file: Path, before: Path) -> Iterator[bytes]:
+    """The lines that there are, the oldest first."""
+    # Both are opened before either is read, so that a rotation in between loses no line and shows none twice.
+    newest, oldest = _opened(file), _opened(before)
+    if newest is not None and oldest is not None and _same(newest, before):
+        oldest.close()
+        oldest = None
+    for one in (oldest, newest):
+        if one is not None:
+            with one:
+                yield from one
+
+
+def follow(file: Path) -> Generator[bytes, None, None]:
+    """The lines that there are, the rotated ones first, and then each as it is written, through rotations."""
+    from outgate.host.inotify import FolderWatch
+
+    before = file.with_name(f"{file.name}.1")
+    with FolderWatch(file.parent) as watch, ExitStack() as stack:
+        opened = _opened(file)
+        oldest = _opened(before)
+        if oldest is not None:
+            # What was rotated between the two openings is the file that is open already, and read once.
+            with oldest:
+                if opened is None or not _same(opened, before):
+                    yield from oldest
+        rest = b""
+        while True:
+            stack.pop_all().close()
+            if opened is not None:
+                stack.enter_context(opened)
+            newer: BinaryIO | None = None
+            while newer is None:
+                # Asked before reading: who rotates has closed the file before, so that it is read to its end here.
+                moved = opened is None or not _same(opened, file)
+                while opened is not None and (line := opened.readline(_LONGEST)):
+                    rest += line
+                    if rest.endswith(b"\n") or len(rest) >= _LONGEST:
+                        yield rest
+                        rest = b""
+                newer = _opened(file) if moved else None
+                if newer is None:
+                    watch.wait(None)
+            opened, rest = newer, b""
+
+
+def _opened(file: Path) -> BinaryIO | None:
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _same(opened: BinaryIO, file: Path) -> bool:
+    """Whether the name still leads to the file that is open."""
+    import os
+
+    try:
+        return os.path.samestat(os.fstat(opened.fileno()), file.stat())
+    except FileNotFoundError:
+        return False

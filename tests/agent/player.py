@@ -1,0 +1,261 @@
+"""An agent's step between an API server and a kernel, both played; what must hold at every step is checked here.
+
+The kernel is `outgate.nft.transaction.apply`, which refuses what the kernel refuses, and `outgate.nft.evaluate`. At
+each transaction:
+
+    nothing is refused that was not meant to be (a map that leads nowhere, an object used that is not there)
+    no interval set that packets look into is filled by the transaction that leads there (`dataplane.md` 0.1)
+    what is denied before and after a change is denied in between, and what passes before and after passes
+
+and whenever the agent rests, what it believes of the table is what stands in the kernel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
+from outgate.agent.step import Answer, Apply, Look, State, plan
+from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
+from outgate.errors import InputError
+from outgate.nft.delta import Change
+from outgate.nft.epoch import EST, Epoch, epoch_of, with_epoch
+from outgate.nft.evaluate import CtDirection, Evaluator, Fate, Header, Outcome
+from outgate.nft.objects import Chain, CtState, NftSet, Ruleset
+from outgate.nft.options import Options
+from outgate.nft.transaction import DeleteTable, apply, references
+from outgate.packets import Address
+from tests.agent.words import HERE, PREFIX, Happening
+
+__all__ = ["Player", "Probe", "differences", "established", "fate", "reached"]
+
+MOST_ROUNDS = 30
+"""More plans than any event needs: an agent that never comes to rest is found."""
+
+
+def reached(ruleset: Ruleset) -> Ruleset:
+    """What a packet can reach: a class that its last pod left stays until the next rebuild."""
+    waiting: list[Chain | NftSet] = [chain for chain in ruleset.chains.values() if chain.hook is not None]
+    seen: set[tuple[str, str]] = {("chain", chain.name) for chain in waiting}
+    while waiting:
+        for kind, name in references(waiting.pop()):
+            if (kind, name) not in seen:
+                seen.add((kind, name))
+                waiting.append(ruleset.chains[name] if kind == "chain" else ruleset.sets[name])
+    return Ruleset(
+        {name: one for name, one in sorted(ruleset.chains.items()) if ("chain", name) in seen},
+        {name: one for name, one in sorted(ruleset.sets.items()) if ("set", name) in seen},
+    )
+
+
+def differences(mine: Ruleset, theirs: Ruleset) -> list[str]:
+    """What is not alike, by name; short."""
+    found = [
+        f"chain {name}"
+        for name in sorted(mine.chains.keys() | theirs.chains.keys())
+        if mine.chains.get(name) != theirs.chains.get(name)
+    ]
+    for name in sorted(mine.sets.keys() | theirs.sets.keys()):
+        one, other = mine.sets.get(name), theirs.sets.get(name)
+        if one is None or other is None or dict(one.elements) != dict(other.elements) or one.key != other.key:
+            found.append(f"set {name}: {one and dict(one.elements)} {other and dict(other.elements)}")
+    return found
+
+
+def fate(evaluator: Evaluator, hook: str, header: Header) -> Outcome:
+    """A packet on its way through the hooks that it meets: prerouting, then the given one."""
+    first = evaluator.run("prerouting", header)
+    return first if first.fate is not Fate.ACCEPT else evaluator.run(hook, header)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A packet that is tried between any two transactions."""
+
+    hook: str
+    header: Header
+
+
+@dataclass(slots=True)
+class Player:
+    """One agent, what the API server would list, and the kernel of its node."""
+
+    options: Options = field(default_factory=lambda: Options(interface_prefix=PREFIX))
+    keep: bool = False
+    node: str = HERE
+    probes: Callable[[], Iterable[Probe]] = tuple
+    refusal: Callable[[int, int], int | None] = lambda _number, _size: None
+    """(how many changes there were, transactions of this one) → how many are performed before a refusal."""
+    state: State = field(init=False)
+    kernel: Ruleset | None = None
+    ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
+    links: dict[Address, str] = field(default_factory=dict)
+    answered: set[int] = field(default_factory=set)
+    changes: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger = {kind: {} for kind in ("Pod", "Namespace", "NetworkPolicy", "Node")}
+        self.start()
+
+    # ---- the API server and the node -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """An agent begins: it lists, and looks at what the kernel has. What the one before knew is lost."""
+        self.state = State.of(self.node, self.options, keep=self.keep)
+        self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in self.ledger)])
+
+    def _listed(self, kind: str) -> Event:
+        return Replaced(kind, tuple(self.ledger[kind].values()))
+
+    def events(self, one: Happening) -> list[Event]:
+        """What an agent is told when something happens. The world changes at once."""
+        many = self.ledger.get(one.kind, {})
+        space, _, name = one.name.partition("/")
+        match one.act:
+            case "put":
+                many[one.name] = one.body
+                return [Upserted(one.kind, one.body, 0.0)]
+            case "gone":
+                return [Removed(one.kind, many.pop(one.name))] if one.name in many else []
+            case "list":
+                for name in one.body:
+                    many.pop(name, None)
+                return [self._listed(one.kind)]
+            case "link":
+                self.links |= dict([one.body])
+                return [Linked(dict(self.links))]
+            case "born":
+                claim, token = one.body
+                return [Born(space, name, claim, token)]
+            case "died":
+                return [Died(space, name, one.body)]
+            case "forgotten":
+                return [Forgotten(one.body)]
+            case "tamper":
+                self._tamper(*one.body)
+                return [Drifted(one.text)]
+            case "broken":
+                return [Broken("NetworkPolicy", space, name, (InputError("", 0, "", "what is this?"),))]
+            case "trouble":
+                return [Troubled(one.kind, "no route to host")]
+            case _:
+                return [Recovered(one.kind)]
+
+    def _tamper(self, act: str, what: str) -> None:
+        """Somebody else changes our table."""
+        assert self.kernel is not None
+        sets = dict(self.kernel.sets)
+        chains = dict(self.kernel.chains)
+        match act:
+            case "deletes":
+                self.kernel = None
+                return
+            case "empties":
+                chains[EST] = Chain(EST)
+            case "restores":
+                now = self.state.epoch
+                epoch = Epoch(self.options.mark_mask, int(what) if what.isdigit() else now)
+                self.kernel = with_epoch(self.kernel, epoch)
+                return
+            case "forgets":
+                for name, one in sets.items():
+                    rest = {key: value for key, value in one.elements.items() if what not in _written(key)}
+                    sets[name] = one.holding(rest)
+        self.kernel = dataclasses.replace(self.kernel, sets=sets, chains=chains)
+
+    # ---- the kernel --------------------------------------------------------------------------------------------------
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Plan once for all these events, do what is asked, and go on until nothing is left to do."""
+        waiting = tuple(events)
+        for _ in range(MOST_ROUNDS):
+            self.state, commands = plan(self.state, waiting)
+            if not commands:
+                self._at_rest()
+                return
+            waiting = tuple(answer for command in commands for answer in self._perform(command))
+        raise AssertionError("an agent that never comes to rest")
+
+    def _at_rest(self) -> None:
+        if self.state.settled and self.kernel is not None and self.state.actual is not None:
+            assert differences(self.state.actual, self.kernel) == []
+            assert self.state.covered == ()
+
+    def _perform(self, command: Look | Apply | Answer) -> Iterator[Event]:
+        match command:
+            case Look():
+                yield Listed(self.kernel)
+            case Answer(token):
+                assert token not in self.answered, "nobody is answered twice"
+                self.answered.add(token)
+            case Apply(change):
+                yield self._change(change)
+
+    def _change(self, change: Change) -> Event:
+        self.changes += 1
+        stop = self.refusal(self.changes, len(change.transactions))
+        tables = [self.kernel]
+        for number, transaction in enumerate(change.transactions):
+            if number == stop:
+                self.kernel = tables[-1]
+                return Refused("no")
+            after = apply(transaction, tables[-1])
+            if DeleteTable() not in transaction.commands:
+                assert late_intervals(tables[-1], after) == []
+            tables.append(after)
+        self._nothing_between(tables)
+        self.kernel = tables[-1]
+        return Applied()
+
+    def _nothing_between(self, tables: list[Ruleset | None]) -> None:
+        """Between the state before a change and the one after there is no third one."""
+        if len(tables) < 3:
+            return
+        evaluators = [Evaluator(table or Ruleset()) for table in tables]
+        for probe in self.probes():
+            fates = [fate(one, probe.hook, probe.header).fate for one in evaluators]
+            if fates[0] is fates[-1]:
+                assert set(fates) == {fates[0]}, f"{probe}: {fates}"
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that stands in the kernel."""
+        found = epoch_of(self.kernel) if self.kernel is not None else None
+        return found.value if found is not None else 0
+
+    def end(self) -> Ruleset:
+        """What packets can reach, whatever the epoch."""
+        assert self.state.settled
+        assert self.kernel is not None
+        return reached(with_epoch(self.kernel, Epoch(self.options.mark_mask)))
+
+
+def late_intervals(before: Ruleset | None, after: Ruleset | None) -> list[str]:
+    """Interval sets that packets look into and that the same transaction made, or took from.
+
+    For a moment these look empty. That one gains again what a stranger took from it is another matter.
+    """
+    if after is None:
+        return []
+    old = before.sets if before is not None else {}
+    return [
+        name
+        for name, one in reached(after).sets.items()
+        if one.interval and (name not in old or not old[name].elements.items() <= one.elements.items())
+    ]
+
+
+def established(header: Header, *, reply: bool = False) -> Header:
+    """A later packet of the same connection, of its client or of the other side."""
+    if reply:
+        return header.reply()
+    return dataclasses.replace(header, state=CtState.ESTABLISHED, direction=CtDirection.ORIGINAL)
+
+
+def _written(key: tuple[Any, ...]) -> set[str]:
+    """The IPv4 addresses in a key, as people write them."""
+    values = [part[0] for part in key if not isinstance(part, str)]
+    return {".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0)) for value in values if value > 1 << 16}
