@@ -32,6 +32,10 @@ class Played(Kernel):
         """The table as it is."""
         return self.table
 
+    def guard(self) -> Ruleset | None:
+        """No bridge is played."""
+        return None
+
     def apply(self, change: Change) -> Timing:
         """Make the change, or refuse it."""
         if self.refusals:

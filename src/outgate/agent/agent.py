@@ -53,7 +53,10 @@ class Agent:
         self.loop = Loop(state, self.kernel)
         self.companions = Companions(settings, access, self.loop.deliver, say)
         self.links = LinkWatch(
-            self.loop.deliver, choose=settings.interface_prefix == AUTO, hindered=self.companions.seeing.hindered
+            self.loop.deliver,
+            choose=settings.interface_prefix == AUTO,
+            guards=self.kernel.guards,
+            hindered=self.companions.seeing.hindered,
         )
         self.loop.observers += (self.links, self.companions, *observers)
         self.watches = Watches(access, _subscriptions(settings.node), self.loop.deliver, pace=pace)

@@ -8,10 +8,14 @@ There are two ways to follow a change:
               chains and sets with it, which are filled by looking at each *kind* of pod
 
 The table that is believed to be in the kernel stands here, too (`ruleset`): a move changes it in place.
+
+Where pods are behind a bridge there is a second table (`guard`), small and made anew as a whole when something of this
+node's own wiring has changed. An address whose port is not known yet is not placed: its pod stays closed.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +24,7 @@ from outgate.agent.world import Kind, World
 from outgate.model import Node, Snapshot
 from outgate.nft.classes import Classes
 from outgate.nft.frame import DISPATCHES, LINKS, frame, link_set
+from outgate.nft.guard import Ports, guard
 from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
 from outgate.nft.options import Options
 from outgate.nft.placement import Elements, Shares, local_elements
@@ -29,6 +34,7 @@ from outgate.policy import Origin, Policies
 __all__ = ["Desired", "Move"]
 
 _Content = dict[SetKey, Judgement | None]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(slots=True)
@@ -61,6 +67,8 @@ class Desired:
         self.sets: dict[str, NftSet] = {}
         self._contents: dict[str, _Content] = {}
         self._frame: tuple[Node, tuple[Chain, ...]] | None = None
+        self._guard: tuple[tuple[int, tuple[Network, ...]], Ruleset | None] | None = None
+        self._watching = options.passive or options.open_at_birth
 
     @property
     def ruleset(self) -> Ruleset:
@@ -71,6 +79,35 @@ class Desired:
     def index(self) -> Mapping[str, tuple[Origin, ...]]:
         """Chain name → the rule or the policies behind it."""
         return self.classes.index
+
+    # ---- who is behind which port of a bridge ------------------------------------------------------------------------
+
+    def guard(self) -> Ruleset | None:
+        """The table of the bridges, if there is a bridge with pods: the same object for as long as it is the same."""
+        world = self.world
+        node = world.nodes.get(world.node)
+        key = world.rewired, node.pod_cidrs if node is not None else ()
+        if self._guard is None or self._guard[0] != key:
+            ports = Ports(
+                {address: port for address, port in world.ports.items() if port},
+                frozenset(world.doors),
+                world.behind.wires,
+                self._blocks(key[1]),
+            )
+            needed = bool(world.doors) or bool(ports.blocks)
+            self._guard = key, guard(ports, passive=self._watching) if needed else None
+        return self._guard[1]
+
+    def _blocks(self, blocks: tuple[Network, ...]) -> tuple[Network, ...]:
+        """The node's blocks of pod addresses, where it is known that all of its pods are behind one bridge."""
+        addresses = [one for key in self.world.local for one in self.world.pods[key].addresses]
+        bridged = bool(addresses) and all(one in self.world.ports for one in addresses)
+        one_bridge = len({self.world.links[one] for one in addresses}) == 1 if bridged else False
+        return blocks if one_bridge and not self._watching else ()
+
+    def awaits_port(self, address: Address) -> bool:
+        """Whether an address may not be let talk yet, because it is not known whose packets are really its own."""
+        return not self._watching and self.world.ports.get(address) == ""
 
     # ---- all of it ---------------------------------------------------------------------------------------------------
 
@@ -202,7 +239,8 @@ class Desired:
         contested = len(holders) > 1
         for key in holders:
             kind = world.pods[key].kind
-            if world.is_local(key):
+            # Where pods are known by the bridge, one that is not placed is closed.
+            if world.is_local(key) and not (self.options.interface_prefix and self.awaits_port(address)):
                 link = world.links.get(address, "") if self.options.interface_prefix else ""
                 found.update(local_elements(self.classes, kind.example, address, contested=contested, interface=link))
             if not contested:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outgate.agent.world import Claim
 from outgate.cluster.events import Event as ApiEvent
+from outgate.host.bridges import Behind
 from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.packets import Address
@@ -16,9 +17,11 @@ __all__ = ["Applied", "Born", "Chosen", "Died", "Drifted", "Event", "Forgotten",
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Our table as the kernel has it; None where it has none."""
+    """Our tables as the kernel has them; None where it has none."""
 
     ruleset: Ruleset | None
+    guard: Ruleset | None = None
+    """The one of the bridges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Linked:
     """Which interface of the node leads to which address. Asked for the addresses of this node's pods alone."""
 
     links: Mapping[Address, str]
+    behind: Behind = field(default_factory=Behind)
+    """Who is behind the ports of its bridges; nobody where bridges are not guarded."""
 
 
 @dataclass(frozen=True, slots=True)

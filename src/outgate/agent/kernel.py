@@ -1,10 +1,10 @@
-"""Our table in this node's kernel: the two doors to it, and the ear at them.
+"""Our tables in this node's kernel: the two doors to them, and the ear at them.
 
 Policies go in through ``nft -f`` (`outgate.host.nft`), a process that may take its time; addresses and the epoch
 through one netlink batch (`outgate.host.nft_elements`), which is in force when the call returns. A change is what
 `outgate.nft.delta` plans: prepare, flip, remove; each transaction takes the faster door that can carry it.
 
-What others do to our table is heard (`outgate.host.nft_monitor`). So that our own changes are not taken for theirs,
+What others do to our tables is heard (`outgate.host.nft_monitor`). So that our own changes are not taken for theirs,
 nothing is read from the monitor while a process of ours makes one: its generation is claimed first.
 """
 
@@ -19,6 +19,7 @@ from outgate.host.nft import Nftables
 from outgate.host.nft_elements import ElementDoor, can_carry
 from outgate.host.nft_monitor import NftMonitor
 from outgate.nft.delta import Change
+from outgate.nft.guard import FAMILY
 from outgate.nft.objects import Ruleset
 from outgate.nft.transaction import Transaction, weight
 
@@ -46,6 +47,8 @@ class Kernel:
 
     def __init__(self) -> None:
         self._text = Nftables()
+        self.guards = self._text.guards()
+        """Whether the kernel has nftables for bridges."""
         self._elements = ElementDoor()
         self._monitor = NftMonitor()
         self._monitor.own(self._elements.port)
@@ -56,6 +59,10 @@ class Kernel:
     def list(self) -> Ruleset | None:
         """The table as it is. Raises what `Nftables.list` raises."""
         return self._text.list()
+
+    def guard(self) -> Ruleset | None:
+        """The table of the bridges as it is. Raises what `Nftables.list` raises."""
+        return self._text.list(FAMILY)
 
     def generation(self) -> int:
         """Counts on with every transaction of anybody in this network namespace."""

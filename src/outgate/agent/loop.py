@@ -126,7 +126,7 @@ class Loop:
             case Apply():
                 self._apply(command)
             case Look():
-                self._attempt(lambda: self._pending.append(Listed(self._kernel.list())))
+                self._attempt(lambda: self._pending.append(Listed(self._kernel.list(), self._kernel.guard())))
             case Answer(token):
                 for observer in self.observers:
                     observer.answered(token)

@@ -48,6 +48,11 @@ def look(mask: int) -> Preflight:
     found, warned = [*_refused()], list[str]()
     interfaces = Interfaces.read()
     found += hindrances(interfaces, ())
+    if interfaces.bridges() and not Nftables().guards():
+        warned.append(
+            "the kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): pods on a bridge of this node can send "
+            "under each other's addresses"
+        )
     warned += (
         f"packets between two ports of the bridge {bridge.name} do not pass the rules: if its ports are pods, "
         "load br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1"

@@ -13,6 +13,9 @@ Three rules stand above the rest:
     one change at a time                              the next is made from what the kernel has after the last
     a refusal means to look again                     what was believed of the table is void; it is listed, and mended
 
+The table of the bridges (`Desired.guard`) is changed before the other in the same command: whatever the second lets
+talk, the first can tell already whose packets they are.
+
 **The epoch** is raised when a change may stop what was let pass (`outgate.nft.epoch`). The death of a pod of another
 node stops nobody: its address leads nowhere. So its rights are only noted (`ghosts`), and the epoch is raised when the
 address comes back with fewer. The birth of a pod of this node raises it if a policy isolates that: what was sent to its
@@ -23,7 +26,7 @@ refused it; and by an agent that begins, for the notes of the one before it died
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from outgate.agent.desired import Desired
 from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
@@ -34,6 +37,7 @@ from outgate.model import Namespace, NetworkPolicy, Node, Pod
 from outgate.nft.delta import Change, chunks, delta
 from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
 from outgate.nft.frame import LINKS
+from outgate.nft.guard import FAMILY
 from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.nft.placement import Elements
@@ -42,8 +46,10 @@ from outgate.nft.transaction import (
     AddElements,
     AddRules,
     AddSet,
+    AddTable,
     Command,
     DeleteElements,
+    DeleteTable,
     FlushChain,
     Transaction,
 )
@@ -97,6 +103,8 @@ class State:
     synced: set[str] = field(default_factory=set)
     actual: Ruleset | None = None
     """The kernel's table, where `seen`."""
+    guard: Ruleset | None = None
+    """The kernel's table of the bridges, where `seen`."""
     seen: bool = False
     looking: bool = False
     doubtful: bool = False
@@ -168,8 +176,8 @@ def _absorb(state: State, event: Event) -> None:
             state.troubled.pop(kind, None)
         case Broken(kind, namespace, name, errors):
             state.broken[kind, namespace, name] = errors
-        case Linked(links):
-            state.dirty |= state.world.link(links)
+        case Linked(links, behind):
+            state.dirty |= state.world.link(links, behind)
         case Chosen(options):
             if options != state.desired.options:
                 state.desired, state.rebuild = Desired(state.world, options), True
@@ -267,7 +275,8 @@ def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
 
 def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) -> None:
     match event:
-        case Listed(ruleset):
+        case Listed(ruleset, guard):
+            state.guard = guard
             # Nothing that was believed counts any more: the difference to the listing says what is to be done.
             state.comparing = state.ready and not (state.rebuild or state.dirty or state.refused)
             state.actual, state.looking, state.rebuild = ruleset, False, True
@@ -299,7 +308,7 @@ def _commands(state: State) -> Iterable[Do]:
         return
     received = tuple(state.received)
     whole = state.rebuild
-    change = _rebuilt(state) if whole else _moved(state)
+    change = _guarded(state, _rebuilt(state) if whole else _moved(state))
     state.rebuild, state.dirty, state.received = False, set(), []
     if whole:
         state.generation += 1
@@ -321,8 +330,21 @@ def _covered(state: State) -> Iterable[int]:
         record = state.world.pods.get(key)
         if record is None or not state.world.is_local(key) or (claim.uid and record.pod.uid not in {"", claim.uid}):
             continue
-        if set(claim.addresses) <= set(record.addresses):
+        if set(claim.addresses) <= set(record.addresses) and not any(map(state.desired.awaits_port, claim.addresses)):
             yield token
+
+
+def _guarded(state: State, change: Change | None) -> Change | None:
+    """The change, and before it what the bridges need."""
+    wanted, has = state.desired.guard(), state.guard
+    state.guard = wanted
+    if wanted is has:
+        return change
+    if wanted is not None:
+        first = delta(wanted, has).transactions
+    else:
+        first = (Transaction((AddTable(), DeleteTable()), FAMILY),)
+    return replace(change or Change(), first=first) if first else change
 
 
 def _rebuilt(state: State) -> Change | None:

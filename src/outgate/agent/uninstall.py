@@ -106,8 +106,9 @@ def _refuse_beside_an_agent(lock: Path) -> None:
 def _table(door: Nftables) -> Removal:
     thing = "the table inet outgate"
     try:
-        if not door.stands():
+        if not door.stands() and not door.guarding():
             return Removal(thing, Fate.ABSENT)
+        # And the one of the bridges, which is nothing without it.
         door.remove()
     except KernelError as error:
         return Removal(thing, Fate.FAILED, error.message)

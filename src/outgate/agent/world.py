@@ -8,6 +8,9 @@ name, and beside them two indexes that one change touches in one place:
     holders    an address → the pods that have it now. Finished pods have none; pods on the host network share their
                node's, which is no pod's
 
+Pods behind a bridge have a port beside their interface (`ports`): an address is its pod's at that port alone
+(`outgate.nft.guard`).
+
 A pod's addresses come from its status, and for a pod that is being made from the network plugin (`Claim`), seconds
 earlier. Each method returns the addresses whose state may have changed.
 """
@@ -18,6 +21,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from outgate.host.bridges import Behind
 from outgate.model import ContainerPort, Namespace, NetworkPolicy, Node, Pod
 from outgate.model.labels import Labels
 from outgate.model.snapshot import NAME_LABEL
@@ -80,6 +84,14 @@ class World:
     """The interface of this node that leads to an address, as the kernel's routes say."""
     links: dict[Address, str] = field(default_factory=dict)
     """The same for the addresses of this node's pods, as the ruleset has it."""
+    behind: Behind = field(default_factory=Behind)
+    """The bridges of this node, and who is behind their ports, as the kernel says."""
+    ports: dict[Address, str] = field(default_factory=dict)
+    """The port of each address of this node's pods that is behind a bridge; empty where it is not known."""
+    doors: set[str] = field(default_factory=set)
+    """The ports that lead to pods, or led there as long as they have been there."""
+    rewired: int = 0
+    """Counts on with every change of `ports`, `doors`, `local` or the node's own wires."""
     local: set[PodKey] = field(default_factory=set)
     """The pods of this node with a network of their own."""
     left: deque[tuple[Address, Pod]] = field(default_factory=lambda: deque(maxlen=_LEFT))
@@ -108,6 +120,7 @@ class World:
         self._departed.pop(key, None)
         self._claims.pop(key, None)
         before = self.pods.pop(key, None)
+        self.rewired += key in self.local
         self.local.discard(key)
         return self._leave(before) if before is not None else set()
 
@@ -149,9 +162,13 @@ class World:
         self._departed[key] = record.pod.uid
         return self._settle(record, record.pod)
 
-    def link(self, ways: Mapping[Address, str]) -> set[Address]:
+    def link(self, ways: Mapping[Address, str], behind: Behind | None = None) -> set[Address]:
         """The interfaces of this node that lead to addresses; asked for those of its own pods alone."""
-        self.ways = ways
+        self.ways, before = ways, self.behind
+        self.behind = behind or Behind()
+        gone = self.doors - self.behind.doors
+        self.doors -= gone
+        self.rewired += bool(gone) or before.wires != self.behind.wires
         return {address for key in self.local for address in self._relink(self.pods[key])}
 
     def _relink(self, record: Record) -> set[Address]:
@@ -163,7 +180,34 @@ class World:
             if self.links.get(address, "") != link:
                 touched.add(address)
                 self.links[address] = link
+            touched |= self._replug(address, link, claim)
         return touched
+
+    def _replug(self, address: Address, link: str, claim: Claim | None) -> set[Address]:
+        """Ask for the port of a local pod's address, where its interface is a bridge."""
+        known = self.ports.get(address)
+        port = self._port(address, known or "", claim) if link in self.behind.bridges else None
+        if port == known:
+            return set()
+        if port is None:
+            del self.ports[address]
+        else:
+            self.ports[address] = port
+            self.doors |= {port} - {""}
+        self.rewired += 1
+        return {address}
+
+    def _port(self, address: Address, known: str, claim: Claim | None) -> str:
+        """What the network plugin said of a birth counts, and what is known stays until it is wrong.
+
+        So a pod that gives itself the address of another, whose port is known, has nothing of it.
+        """
+        doors, holders = self.behind.doors, self.behind.holders.get(address, ())
+        if claim is not None and claim.interface in doors:
+            return claim.interface
+        if known in doors and (known in holders or not holders):
+            return known
+        return holders[0] if len(holders) == 1 else ""
 
     def is_local(self, key: PodKey) -> bool:
         """Whether a pod is this node's."""
@@ -194,6 +238,7 @@ class World:
         # Pods of one template come with equal labels and ports: one copy is kept.
         kept = replace(pod, labels=kind.example.labels, ports=kind.example.ports)
         self.pods[pod.key] = Record(kept, kind, addresses)
+        self.rewired += local != (pod.key in self.local)
         (self.local.add if local else self.local.discard)(pod.key)
         if addresses:
             self._kinds[kind.key] = kind
@@ -225,6 +270,7 @@ class World:
             else:
                 del self.holders[address]
                 self.links.pop(address, None)
+                self.rewired += self.ports.pop(address, None) is not None
             kind.addresses[address] -= 1
             if not kind.addresses[address]:
                 del kind.addresses[address]

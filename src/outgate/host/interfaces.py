@@ -85,10 +85,11 @@ class Interfaces:
             KernelError: the kernel did not tell.
         """
         with NetlinkSocket(ROUTE, strict=True) as asking:
-            return cls._asked(asking)
+            return cls.asked(asking)
 
     @classmethod
-    def _asked(cls, asking: NetlinkSocket) -> Interfaces:
+    def asked(cls, asking: NetlinkSocket) -> Interfaces:
+        """Those of the namespace of a strict socket. Raises as `read`."""
         links = {one.index: one for one in rtnetlink.links(asking)}
         routes = {
             (one.network, one.metric): one
@@ -200,7 +201,7 @@ class InterfaceWatch:
         try:
             self._asking = NetlinkSocket(ROUTE, strict=True)
             # Heard before asked: what happens in between comes as an event that says again what is known.
-            self.current = Interfaces._asked(self._asking)
+            self.current = Interfaces.asked(self._asking)
             """How it stood after the last `read`."""
         except BaseException:
             self._hearing.close()
@@ -234,10 +235,17 @@ class InterfaceWatch:
         before = self.current
         links, routes = dict(before.links), dict(before.routes)
         if lost or not all(_follow(one, links, routes) for one in heard):
-            self.current = Interfaces._asked(self._asking)
+            self.current = Interfaces.asked(self._asking)
         else:
             self.current = Interfaces(links, routes)
         return self.current != before
+
+    def refresh(self) -> None:
+        """Brings `current` up to date by reading everything anew: of a link's other end no event tells.
+
+        Raises KernelError when the kernel does not tell.
+        """
+        self.current = Interfaces.asked(self._asking)
 
     def _heard(self, timeout: float | None) -> tuple[list[Message], bool]:
         """All that is waiting, and whether something was lost."""

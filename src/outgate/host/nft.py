@@ -1,6 +1,7 @@
-"""The door to nftables: one table, ours, read and changed through the `nft` command.
+"""The door to nftables: our tables, read and changed through the `nft` command.
 
-It speaks to the network namespace of the calling thread and touches no other table. Every call is a process of its
+One is ``inet outgate``; where pods are behind a bridge, ``bridge outgate`` stands beside it (`outgate.nft.guard`). The
+door speaks to the network namespace of the calling thread and touches no other table. Every call is a process of its
 own: libnftables cannot be interrupted, a process can. What is read is asked for numerically, so that no
 name of the machine's ``/etc/protocols`` or ``/etc/services`` comes between.
 """
@@ -12,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from outgate.errors import KernelError, NotPermitted
 from outgate.host import process
 from outgate.nft.delta import Change
+from outgate.nft.guard import FAMILY, Ports, guard
 from outgate.nft.listing import read_listing
 from outgate.nft.objects import Counter, Ruleset
-from outgate.nft.text import transaction_text
+from outgate.nft.text import ruleset_text, transaction_text
 from outgate.nft.transaction import (
     AddElements,
     AddRules,
@@ -29,6 +31,7 @@ from outgate.nft.transaction import (
 __all__ = ["Nftables"]
 
 _OURS = Ruleset()
+_FAMILIES = (_OURS.family, FAMILY)
 _TIMEOUT = 120.0
 """Seconds. Loading 100 000 elements has been seen to take 1.6 s; a slow machine may take many times that."""
 
@@ -38,16 +41,16 @@ class _TooLong(KernelError):
 
 
 class Nftables:
-    """Our table in the kernel."""
+    """Our tables in the kernel."""
 
-    def list(self) -> Ruleset | None:
-        """The table as the kernel has it; None where there is none.
+    def list(self, family: str = _OURS.family) -> Ruleset | None:
+        """The table of a family as the kernel has it; None where there is none.
 
         Raises:
             NotPermitted: the caller may not look.
             KernelError: nft is missing or failed.
         """
-        listing = self._listing("-nn", "-j")
+        listing = self._listing("-nn", "-j", family=family)
         return read_listing(listing) if listing is not None else None
 
     def stands(self) -> bool:
@@ -57,17 +60,31 @@ class Nftables:
     def counters(self) -> Mapping[tuple[str, int], Counter]:
         """The packets and bytes of each counter, by chain and number of the rule; nothing without a table.
 
+        Both tables count what is forged in a chain ``spoof``, and what is unknown in ``unknown``: they are added up.
         Elements of sets are not read, so this costs the same however many there are. Raises as `list`.
         """
-        listing = self._listing("-nn", "-t", "-j")
-        ruleset = read_listing(listing) if listing is not None else None
-        return {
-            (name, index): statement
-            for name, chain in (ruleset.chains if ruleset else {}).items()
-            for index, rule in enumerate(chain.rules)
-            for statement in rule.statements
-            if isinstance(statement, Counter)
-        }
+        found: dict[tuple[str, int], Counter] = {}
+        for family in _FAMILIES:
+            listing = self._listing("-nn", "-t", "-j", family=family)
+            ruleset = read_listing(listing) if listing is not None else None
+            for at, one in _counters(ruleset) if ruleset is not None else ():
+                before = found.get(at, Counter())
+                found[at] = Counter(before.packets + one.packets, before.bytes + one.bytes)
+        return found
+
+    def guarding(self) -> bool:
+        """Whether there is our table of the bridges. Raises as `list`."""
+        return self._listing("-t", family=FAMILY) is not None
+
+    def guards(self) -> bool:
+        """Whether the kernel has nftables for bridges (CONFIG_NF_TABLES_BRIDGE). Raises as `list`."""
+        try:
+            self.check(ruleset_text(guard(Ports(), passive=True)))
+        except NotPermitted:
+            raise
+        except KernelError:
+            return False
+        return True
 
     def apply(self, change: Change) -> None:
         """Make a change, transaction by transaction.
@@ -80,6 +97,8 @@ class Nftables:
             TooLong: the flip does not fit; the old state stands.
             KernelError: nft refused. What was done before stands; list, and make a new delta.
         """
+        for transaction in change.first:
+            self.commit(transaction)
         for transaction in change.prepare:
             self.commit(transaction, whole=False)
         for whole in (change.flip, change.remove):
@@ -102,12 +121,14 @@ class Nftables:
         self._run(("nft", "-f", "-"), text)
 
     def remove(self) -> None:
-        """Remove the table, if there is one. Raises as `apply`."""
-        self.load(transaction_text(Transaction((AddTable(), DeleteTable()))))
+        """Remove our tables, those that there are. Raises as `apply`."""
+        for family in _FAMILIES:
+            if self._listing("-t", family=family) is not None:
+                self._commit(Transaction((AddTable(), DeleteTable()), family))
 
-    def _listing(self, *options: str) -> str | None:
+    def _listing(self, *options: str, family: str = _OURS.family) -> str | None:
         try:
-            return self._run(("nft", *options, "list", "table", _OURS.family, _OURS.table)).stdout
+            return self._run(("nft", *options, "list", "table", family, _OURS.table)).stdout
         except KernelError as error:
             if not isinstance(error, NotPermitted) and "No such file or directory" in error.message:
                 return None
@@ -136,6 +157,14 @@ class Nftables:
                     hint="run as root, or raise net.core.wmem_max and wmem_default",
                 ) from error
             raise
+
+
+def _counters(ruleset: Ruleset) -> Iterator[tuple[tuple[str, int], Counter]]:
+    for name, chain in ruleset.chains.items():
+        for index, rule in enumerate(chain.rules):
+            for statement in rule.statements:
+                if isinstance(statement, Counter):
+                    yield (name, index), statement
 
 
 def _halves(transaction: Transaction) -> Iterator[Transaction]:

@@ -36,6 +36,7 @@ _BUFFER = 8 * 1024 * 1024
 """Bytes wanted for unread messages: 100 000 new elements are about 15 MB of them, and the kernel waits for nobody."""
 _HEADER = struct.Struct("=IH")
 _NAME = Ruleset().table.encode() + b"\0"
+_FAMILIES = frozenset(nft_wire.FAMILIES.values())
 _FIRST_ATTRIBUTE = struct.pack("=HH", 4 + len(_NAME), 1) + _NAME
 _MOST = 1000
 """Transactions that one call returns, at about the most: somebody who never stops must not keep it for ever."""
@@ -142,7 +143,7 @@ class NftMonitor:
         named = _FIRST_ATTRIBUTE in data
         for at, kind in _heads(data):
             if kind != nft_wire.NEWGEN:
-                if named and data.startswith(_FIRST_ATTRIBUTE, at + 20) and data[at + 16] == nft_wire.INET:
+                if named and data.startswith(_FIRST_ATTRIBUTE, at + 20) and data[at + 16] in _FAMILIES:
                     self._touched = True
                 continue
             one = next(messages(data[at:]))

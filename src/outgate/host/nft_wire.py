@@ -59,8 +59,8 @@ __all__ = [
     "set_request",
 ]
 
-INET = 1
-"""NFPROTO_INET, the family of our table."""
+FAMILIES = {"inet": 1, "bridge": 7}
+"""NFPROTO_INET and NFPROTO_BRIDGE, the families of our tables."""
 SUBSYSTEM = 10
 """NFNL_SUBSYS_NFTABLES: the upper byte of every kind of message."""
 NEWRULE, DELRULE, NEWSETELEM, GETSETELEM, DELSETELEM, NEWGEN, GETGEN = (
@@ -134,16 +134,17 @@ def encode(transaction: Transaction) -> Iterator[Piece]:
 
     Raises ValueError for a value, a name or a rule that means nothing, as `nft.text` does.
     """
+    ours = _OURS[transaction.family]
     for command in transaction.commands:
         match command:
             case AddElements(part):
-                yield from _elements(command, part, NEWSETELEM, _CREATE)
+                yield from _elements(command, part, NEWSETELEM, _CREATE, ours)
             case DeleteElements(part):
-                yield from _elements(command, part, DELSETELEM, 0)
+                yield from _elements(command, part, DELSETELEM, 0, ours)
             case FlushChain(name):
-                yield Piece(DELRULE, 0, _OURS + _named(2, name), command)
+                yield Piece(DELRULE, 0, ours + _named(2, name), command)
             case AddRules(name, rules):
-                chain = _OURS + _named(2, name)
+                chain = ours + _named(2, name)
                 for rule in rules:
                     yield Piece(NEWRULE, _CREATE | _APPEND, chain + _rule(rule), command)
             case _:
@@ -177,9 +178,9 @@ def batch_header() -> bytes:
     return _GENMSG.pack(0, 0, SUBSYSTEM)
 
 
-def set_request(name: str) -> bytes:
+def set_request(name: str, family: str = "inet") -> bytes:
     """The body of a GETSETELEM for one of our sets."""
-    return _OURS + _named(2, name)
+    return _OURS[family] + _named(2, name)
 
 
 def blamed(piece: Piece, offset: int) -> SetKey | None:
@@ -190,7 +191,7 @@ def blamed(piece: Piece, offset: int) -> SetKey | None:
     if len(piece.keys) < 2:
         return piece.keys[0] if piece.keys else None
     inside = offset - HEADER_LENGTH
-    at = len(_OURS) + len(_named(2, _set_of(piece))) + 4
+    at = len(set_request(_set_of(piece))) + 4
     if inside < at:
         return None
     for key in piece.keys:
@@ -210,8 +211,8 @@ def _set_of(piece: Piece) -> str:
 # Elements.
 
 
-def _elements(command: Command, part: NftSet, kind: int, flags: int) -> Iterator[Piece]:
-    begin = set_request(part.name)
+def _elements(command: Command, part: NftSet, kind: int, flags: int, ours: bytes) -> Iterator[Piece]:
+    begin = ours + _named(2, part.name)
     with_data = kind == NEWSETELEM
     packed: list[bytes] = []
     keys: list[SetKey] = []
@@ -288,7 +289,7 @@ def _named(kind: int, name: str) -> bytes:
     return attribute(kind, checked_name(name).encode() + b"\0")
 
 
-_OURS = _GENMSG.pack(INET, 0, 0) + _named(1, Ruleset().table)
+_OURS = {name: _GENMSG.pack(number, 0, 0) + _named(1, Ruleset().table) for name, number in FAMILIES.items()}
 
 
 def read_elements(body: bytes, declaration: NftSet) -> Iterator[tuple[SetKey, Judgement | None]]:

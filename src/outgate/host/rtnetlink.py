@@ -49,6 +49,7 @@ GROUP_IPV6_ROUTE = 11
 
 BYTE_ORDER = sys.byteorder
 
+AF_UNSPEC = 0
 AF_BRIDGE = 7
 AF_INET = 2
 AF_INET6 = 10
@@ -95,6 +96,8 @@ class Link:
     """The kind of `master` (IFLA_INFO_SLAVE_KIND)."""
     functions: int = 0
     """How many virtual functions (SR-IOV) the hardware has been split into."""
+    namespace: int | None = None
+    """The network namespace of the other end, by its number in this one; None where that is this one, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ def link(body: bytes) -> Link:
         data=attributes(information.get(2, b"")),
         member_kind=text(information.get(4, b"")),
         functions=_number(found.get(21)),
+        namespace=int.from_bytes(found[37], BYTE_ORDER, signed=True) if 37 in found else None,
     )
 
 
@@ -163,10 +167,14 @@ def links(asking: NetlinkSocket) -> list[Link]:
     return [link(one.body) for one in asking.dump(GETLINK, body, "list the interfaces") if one.kind == NEWLINK]
 
 
-def assigned(asking: NetlinkSocket, family: int) -> list[Assigned]:
-    """All addresses of a family. Raises as `NetlinkSocket.dump`."""
+def assigned(asking: NetlinkSocket, family: int, *, index: int = 0, namespace: int | None = None) -> list[Assigned]:
+    """All addresses of a family; of one interface where `index` is given, in another namespace where that is.
+
+    Both are obeyed for strict sockets alone. Raises as `NetlinkSocket.dump`.
+    """
     found = []
-    for one in asking.dump(GETADDR, _ASSIGNED.pack(family, 0, 0, 0, 0), "list the addresses"):
+    target = b"" if namespace is None else attribute(10, struct.pack("=i", namespace))
+    for one in asking.dump(GETADDR, _ASSIGNED.pack(family, 0, 0, 0, index) + target, "list the addresses"):
         if one.kind == NEWADDR:
             _, length, short, _, index = _ASSIGNED.unpack_from(one.body)
             parts = attributes(one.body, _ASSIGNED.size)

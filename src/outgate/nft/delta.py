@@ -73,12 +73,14 @@ class Change:
     connections are judged again."""
     after: Ruleset | None = None
     """The table once all is done: the desired one, with the epoch that it got."""
+    first: tuple[Transaction, ...] = ()
+    """What another table of ours has to have before: a change of that, whole."""
 
     @property
     def transactions(self) -> tuple[Transaction, ...]:
         """All of them, in order."""
         rest = (one for one in (self.flip, self.remove) if one is not None)
-        return (*self.prepare, *rest)
+        return (*self.first, *self.prepare, *rest)
 
 
 def delta(
@@ -137,7 +139,7 @@ def _rebuilt(desired: Ruleset) -> Change:
     """
     plan = _Plan(desired, Ruleset())
     commands = (AddTable(), DeleteTable(), AddTable(), *plan.preparation(), *plan.flip())
-    return Change(flip=Transaction(commands), tightens=True, after=desired)
+    return Change(flip=Transaction(commands, desired.family), tightens=True, after=desired)
 
 
 class _Plan:
@@ -161,12 +163,16 @@ class _Plan:
     def change(self, *before: Command, tightens: bool = False) -> Change:
         """The plan as transactions."""
         return Change(
-            prepare=tuple(chunks((*before, *self.preparation()))),
-            flip=_transaction(self.flip()),
-            remove=_transaction(self.removal()),
+            prepare=tuple(chunks((*before, *self.preparation()), self.desired.family)),
+            flip=self._transaction(self.flip()),
+            remove=self._transaction(self.removal()),
             tightens=tightens,
             after=self.desired,
         )
+
+    def _transaction(self, commands: Iterable[Command]) -> Transaction | None:
+        many = tuple(commands)
+        return Transaction(many, self.desired.family) if many else None
 
     def preparation(self) -> Iterator[Command]:
         """What no packet reaches yet: a chain before what leads to it, a set before the rules that look into it."""
@@ -308,24 +314,19 @@ def _without(one: NftSet, other: NftSet) -> NftSet:
     return one.only(key for key, value in one.elements.items() if other.elements.get(key, missing) != value)
 
 
-def _transaction(commands: Iterable[Command]) -> Transaction | None:
-    many = tuple(commands)
-    return Transaction(many) if many else None
-
-
-def chunks(commands: Iterable[Command]) -> Iterator[Transaction]:
+def chunks(commands: Iterable[Command], family: str = "inet") -> Iterator[Transaction]:
     """Commands in their order, cut into transactions that an unprivileged socket can send."""
     chunk: list[Command] = []
     rules = elements = 0
     for command in (piece for one in commands for piece in _pieces(one)):
         more_rules, more_elements = weight(command)
         if chunk and (rules + more_rules > MAX_RULES or elements + more_elements > MAX_ELEMENTS):
-            yield Transaction(tuple(chunk))
+            yield Transaction(tuple(chunk), family)
             chunk, rules, elements = [], 0, 0
         chunk.append(command)
         rules, elements = rules + more_rules, elements + more_elements
     if chunk:
-        yield Transaction(tuple(chunk))
+        yield Transaction(tuple(chunk), family)
 
 
 def _pieces(command: Command) -> Iterator[Command]:

@@ -154,6 +154,8 @@ def _key(fields: Sequence[Field]) -> _Json:
 
 
 def _field(field: Field) -> _Json:
+    if field is Field.ND_TARGET:
+        return {"payload": {"base": "th", "offset": 64, "len": 128}}
     first, _, second = field.value.partition(" ")
     if not second:
         return {"meta": {"key": first}}

@@ -323,6 +323,8 @@ class _Walk:
                 return int(header.direction)
             case Field.CT_MARK:
                 return self.mark
+            case Field.ARP_SADDR | Field.ND_TARGET:
+                return None  # a header is one of IP, and of ICMPv6 it has the type alone
 
     def _stamp(self, stamp: StampMark) -> None:
         # Written whole, the mark is set without being read; in part, it is read first, which breaks without one.

@@ -44,7 +44,7 @@ _ALL = 0xFFFF_FFFF
 Json = Any
 """A value of a JSON document: its shape is what this module finds out."""
 
-_FIELD_OF = {tuple(field.value.split()): field for field in Field}
+_FIELD_OF = {tuple(field.value.split()): field for field in Field} | {("icmpv6", "taddr"): Field.ND_TARGET}
 _SET_MEMBERS = {"family", "name", "table", "type", "handle", "flags", "comment", "elem", "map"}
 
 
@@ -216,8 +216,10 @@ def _stamp(value: Json) -> Statement:
 def _fields(key: Json) -> Iterator[Field]:
     for part in key.get("concat", [key]):
         ((kind, body),) = part.items()
-        if kind == "payload":
-            words: tuple[str, ...] = (body["protocol"], body["field"])
+        if kind == "payload" and "base" in body:
+            words: tuple[str, ...] = (f"@{body['base']},{body['offset']},{body['len']}",)
+        elif kind == "payload":
+            words = (body["protocol"], *body["field"].split())
         elif kind == "meta" and body["key"] in ("iifname", "oifname"):
             words = (body["key"],)
         elif kind in ("meta", "ct") and body.keys() == {"key"}:

@@ -1,7 +1,7 @@
 """The part of nftables that Outgate uses, as values.
 
-One table, ``inet outgate``. Its objects fall in two kinds, and the whole way of changing a ruleset
-without a leak rests on the difference:
+One table, ``inet outgate``, and a small one beside it where pods are behind a bridge (`outgate.nft.guard`). Their
+objects fall in two kinds, and the whole way of changing a ruleset without a leak rests on the difference:
 
     fixed    chains, block maps and port sets whose *name is made of their content*. They never change:
              another content is another name, created and filled before anything refers to it.
@@ -50,7 +50,11 @@ __all__ = [
 
 
 class Field(enum.Enum):
-    """What a rule can look at. The value is nft's own spelling."""
+    """What a rule can look at. The value is nft's own spelling.
+
+    The target of a neighbour solicitation or advertisement (RFC 4861, 4.4) has a name only since nft 1.0.9, ``icmpv6
+    taddr``; it is the 128 bits behind the first 64 of ICMPv6.
+    """
 
     IP_SADDR = "ip saddr"
     IP_DADDR = "ip daddr"
@@ -68,6 +72,8 @@ class Field(enum.Enum):
     SCTP_DPORT = "sctp dport"
     ICMPV6_TYPE = "icmpv6 type"
     IP6_HOPLIMIT = "ip6 hoplimit"
+    ARP_SADDR = "arp saddr ip"
+    ND_TARGET = "@th,64,128"
     IIFNAME = "iifname"
     OIFNAME = "oifname"
     CT_STATE = "ct state"
@@ -266,7 +272,7 @@ class NftSet:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Everything in our one table."""
+    """Everything in one table of ours."""
 
     chains: Mapping[str, Chain] = field(default_factory=dict)
     sets: Mapping[str, NftSet] = field(default_factory=dict)

@@ -29,6 +29,8 @@ __all__ = ["REJECT_CODES", "Word", "compared", "rule_of", "stamped", "verdict_of
 _ALL = 0xFFFF_FFFF
 _FIELDS = {tuple(field.value.split()): field for field in Field}
 _FIELDS |= {("meta", "iifname"): Field.IIFNAME, ("meta", "oifname"): Field.OIFNAME}
+# Commas are words of their own.
+_FIELDS |= {("@th", ",", "64", ",", "128"): Field.ND_TARGET, ("icmpv6", "taddr"): Field.ND_TARGET}
 
 REJECT_CODES = {"0": "no-route", "1": "port-unreachable", "2": "host-unreachable", "3": "admin-prohibited"}
 """Numeric listing of ``reject with icmpx``: NFT_REJECT_ICMPX_… of the kernel."""
@@ -222,7 +224,7 @@ class _Line:
         return compared(fields[0], values, negated=negated)
 
     def field(self) -> Field:
-        for length in (2, 1):
+        for length in (5, 3, 2, 1):
             found = _FIELDS.get(tuple(self.peek(index) for index in range(length)))
             if found is not None:
                 self.at += length

@@ -41,6 +41,7 @@ class Kind(enum.Enum):
     INTERFACE = "interface name"
     IPV4 = "IPv4 address"
     IPV6 = "IPv6 address"
+    BITS = "128 bits"
     PROTOCOL = "protocol"
     PORT = "port"
     FAMILY = "family"
@@ -54,6 +55,7 @@ class Kind(enum.Enum):
 _TOP = {
     Kind.IPV4: (1 << 32) - 1,
     Kind.IPV6: (1 << 128) - 1,
+    Kind.BITS: (1 << 128) - 1,
     Kind.PORT: 0xFFFF,
     Kind.MARK: 0xFFFF_FFFF,
     Kind.STATE: 0x7F,
@@ -77,6 +79,8 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.SCTP_DPORT: Kind.PORT,
     Field.ICMPV6_TYPE: Kind.ICMPV6_TYPE,
     Field.IP6_HOPLIMIT: Kind.NUMBER,
+    Field.ARP_SADDR: Kind.IPV4,
+    Field.ND_TARGET: Kind.BITS,
     Field.IIFNAME: Kind.INTERFACE,
     Field.OIFNAME: Kind.INTERFACE,
     Field.CT_STATE: Kind.STATE,
@@ -158,6 +162,8 @@ def _single(kind: Kind, value: int) -> str:
         return str(ipaddress.IPv6Address(value))
     if kind is Kind.MARK:
         return f"{value:#010x}"
+    if kind is Kind.BITS:
+        return f"{value:#x}"
     return _WRITTEN.get(kind, {}).get(value) or str(value)
 
 
@@ -180,7 +186,7 @@ def read_value(kind: Kind, text: str) -> KeyPart:
     single = _read_single(kind, text)
     if single is not None:
         return single, single
-    if "/" in text and kind in (Kind.IPV4, Kind.IPV6):
+    if "/" in text and kind in (Kind.IPV4, Kind.IPV6, Kind.BITS):
         network = ipaddress.ip_network(text)
         if network.version == (4 if kind is Kind.IPV4 else 6):
             return int(network.network_address), int(network.broadcast_address)
@@ -192,7 +198,7 @@ def read_value(kind: Kind, text: str) -> KeyPart:
 
 
 def _read_single(kind: Kind, text: str) -> int | None:
-    if kind is Kind.IPV4 or kind is Kind.IPV6:
+    if kind is Kind.IPV4 or kind is Kind.IPV6 or (kind is Kind.BITS and ":" in text):
         try:
             return int(ipaddress.IPv4Address(text) if kind is Kind.IPV4 else ipaddress.IPv6Address(text))
         except ValueError:
@@ -200,7 +206,10 @@ def _read_single(kind: Kind, text: str) -> int | None:
     word = _WORDS.get(kind, {}).get(text)
     if word is not None:
         return word
-    if re.fullmatch(r"0x[0-9a-f]{1,8}|[0-9]{1,10}", text) is None:
+    if (
+        re.fullmatch(r"0x[0-9a-f]{1,32}|[0-9]{1,39}" if kind is Kind.BITS else r"0x[0-9a-f]{1,8}|[0-9]{1,10}", text)
+        is None
+    ):
         return None
     value = int(text, 0 if text.startswith("0x") else 10)
     return value if value <= _TOP.get(kind, 0xFF) else None

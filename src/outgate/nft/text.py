@@ -301,9 +301,8 @@ def _stamp(stamp: StampMark) -> str:
 
 
 def transaction_text(transaction: Transaction) -> str:
-    """One transaction on our table as commands, one a line."""
-    ours = Ruleset()
-    where = f"{ours.family} {ours.table}"
+    """One transaction on a table of ours as commands, one a line."""
+    where = f"{transaction.family} {Ruleset().table}"
     return "".join(f"{line}\n" for command in transaction.commands for line in _command(command, where))
 
 

@@ -127,9 +127,11 @@ Command = (
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Commands that come into force together."""
+    """Commands on one table that come into force together."""
 
     commands: tuple[Command, ...]
+    family: str = "inet"
+    """Which of our tables: that of this family."""
 
 
 class Refused(ValueError):
@@ -169,7 +171,7 @@ def apply(transaction: Transaction, before: Ruleset | None) -> Ruleset | None:
     Raises:
         Refused: the kernel would refuse; nothing has changed then.
     """
-    state = _State(before)
+    state = _State(before, transaction.family)
     for command in transaction.commands:
         state.perform(command)
     state.check()
@@ -177,9 +179,9 @@ def apply(transaction: Transaction, before: Ruleset | None) -> Ruleset | None:
 
 
 class _State:
-    def __init__(self, before: Ruleset | None) -> None:
+    def __init__(self, before: Ruleset | None, family: str) -> None:
         self.exists = before is not None
-        frame = before or Ruleset()
+        frame = before or Ruleset(family=family)
         self.frame = Ruleset(family=frame.family, table=frame.table)
         self.chains: dict[str, Chain] = dict(frame.chains)
         self.sets: dict[str, NftSet] = dict(frame.sets)

@@ -1,0 +1,161 @@
+"""The guard of a bridge: whose packet it is, asked at the port that it comes in by.
+
+To the hooks of IP all pods of a bridge come in by the bridge, so the check of (interface, address) in `frame` cannot
+tell them apart. This is the same check one level below, in a table of its own, ``bridge outgate``:
+
+    prerouting ─► ports: a pod's port ─► guard ─► it sends under addresses of its own, or it goes to ``spoof``
+                         the node's own wires ─► pass, whatever they carry
+               ─► blocks: from any other port, an address of the node's pods is nobody's: ``unknown``
+
+A pod's port lets pass what carries a source of its own in IPv4, in IPv6 or as the sender of ARP, and what has none yet
+(RFC 5227 probes for an address with the sender 0.0.0.0, RFC 4862 with the source ::). Link-local sources pass, for no
+policy is about them, but what such a packet *advertises* must be the pod's. Everything else is dropped and counted:
+frames of other protocols have no source that could be asked for, and a frame with two tags is one of them.
+
+A frame with one tag of 802.1Q has lost it here (net/core/dev.c, `__netif_receive_skb_core`, "skb_vlan_untag") while
+``ether type`` still says 802.1Q, and a tag of VLAN 0 is nothing to its receiver. Where nft would ask ``ether type`` by
+itself, a rule that *denies* would not see such a frame. So the type of ICMPv6 is asked behind ``meta l4proto``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from outgate.nft.frame import LINKS, UNKNOWN, link_set
+from outgate.nft.objects import (
+    ACCEPT,
+    DROP,
+    RETURN,
+    Chain,
+    ChainRule,
+    Compare,
+    Counter,
+    Field,
+    Hook,
+    Judgement,
+    KeyType,
+    Lookup,
+    NftSet,
+    Ruleset,
+    SetKey,
+    Statement,
+    VerdictMap,
+    goto,
+    jump,
+)
+from outgate.nft.spelling import checked_interface
+from outgate.packets import Address
+
+__all__ = ["FAMILY", "PORTS", "SPOOF", "Ports", "guard", "nameable"]
+
+FAMILY = "bridge"
+"""The family of the table."""
+PORTS = "ports"
+"""The map from a port to what is asked of it."""
+SPOOF = "spoof"
+"""The chain of packets with a source that is not their pod's, as in the other table."""
+
+_BEFORE_ALL = -310
+"""Before NF_BR_PRI_NAT_DST_BRIDGED (-300), NF_BR_PRI_BRNF (0: br_netfilter) and whatever the bridge learns."""
+_ADVERT, _GUARD = "advert", "guard"
+_ICMPV6, _NEIGHBOUR_ADVERTISEMENT = 58, 136
+_LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of a node's bridges, as far as it matters who sends there."""
+
+    owners: Mapping[Address, str] = field(default_factory=dict)
+    """The port behind which the pod with an address is."""
+    pods: Collection[str] = ()
+    """Ports that lead to pods, also to such that have no address, or none any more."""
+    wires: Collection[str] = ()
+    """Ports that lead to no other network namespace: uplinks and the like."""
+    blocks: tuple[Network, ...] = ()
+    """Sources that no port but a pod's may have; none where it is not known that all of the node's pods are here."""
+
+
+def nameable(interface: str) -> bool:
+    """Whether a rule can name the interface: the kernel takes nearly any byte, and a last ``*`` would be a pattern."""
+    try:
+        return not checked_interface(interface).endswith("*")
+    except ValueError:
+        return False
+
+
+def guard(ports: Ports, *, passive: bool) -> Ruleset:
+    """The table for these ports. `passive`: what is forged is counted and passes.
+
+    Raises ValueError for a pod's port that no rule can name (`nameable`). Where a wire cannot be named, unknown ports
+    are left alone, for it would be one of them.
+    """
+    blocks = ports.blocks if all(map(nameable, ports.wires)) else ()
+    pods = frozenset(ports.pods) | frozenset(ports.owners.values())
+    fates: dict[SetKey, Judgement | None] = {
+        (name,): ACCEPT for name in sorted(ports.wires) if nameable(name) and blocks
+    }
+    fates |= {(name,): goto(_GUARD) for name in sorted(pods)}
+    sets = {PORTS: NftSet(PORTS, (KeyType.IFNAME,), fates, is_map=True)}
+    for version in LINKS:
+        owned: dict[SetKey, Judgement | None] = {
+            (port, (int(one), int(one))): None
+            for one, port in sorted(ports.owners.items(), key=lambda item: int(item[0]))
+            if one.version == version
+        }
+        sets[LINKS[version]] = link_set(version).holding(owned)
+    fate = ACCEPT if passive else DROP
+    chains = (
+        Chain(SPOOF, (ChainRule((Counter(), fate), "source address of another"),)),
+        Chain(UNKNOWN, (ChainRule((Counter(), fate), "address of a pod, from a port of none"),)),
+        Chain(_ADVERT, tuple(_advert(ports.owners))),
+        Chain(_GUARD, tuple(_guard())),
+        Chain("prerouting", tuple(_prerouting(blocks)), Hook("prerouting", _BEFORE_ALL)),
+    )
+    return Ruleset({chain.name: chain for chain in chains}, sets, family=FAMILY)
+
+
+def _guard() -> Iterator[ChainRule]:
+    yield ChainRule((*_advertises(), jump(_ADVERT)))
+    for look, version in ((Field.IP_SADDR, 4), (Field.IP6_SADDR, 6), (Field.ARP_SADDR, 4)):
+        yield ChainRule((Lookup((Field.IIFNAME, look), LINKS[version]), RETURN))
+    yield ChainRule((_among(Field.IP6_SADDR, _LINK_LOCAL), RETURN))
+    yield ChainRule((Compare(Field.IP6_SADDR), RETURN), "duplicate address detection")
+    yield ChainRule((Compare(Field.ARP_SADDR), RETURN), "address probe")
+    yield ChainRule((goto(SPOOF),))
+
+
+def _advert(owners: Mapping[Address, str]) -> Iterator[ChainRule]:
+    """What a pod may say that it has.
+
+    A rule for each address, where a set would need ``typeof`` of raw bits (nft 1.0.3). Advertisements alone come here.
+    """
+    for address, port in sorted(owners.items(), key=lambda item: int(item[0])):
+        if address.version == 6:
+            mine = Compare(Field.ND_TARGET, int(address), int(address))
+            yield ChainRule((Compare(Field.IIFNAME, text=port), mine, RETURN))
+    yield ChainRule((_among(Field.ND_TARGET, _LINK_LOCAL), RETURN))
+    yield ChainRule((goto(SPOOF),))
+
+
+def _prerouting(blocks: tuple[Network, ...]) -> Iterator[ChainRule]:
+    yield ChainRule((VerdictMap((Field.IIFNAME,), PORTS),))
+    for block in sorted(blocks, key=lambda one: (one.version, int(one.network_address))):
+        if block.version == 4:
+            yield ChainRule((_among(Field.IP_SADDR, block), goto(UNKNOWN)))
+            yield ChainRule((_among(Field.ARP_SADDR, block), goto(UNKNOWN)))
+        else:
+            yield ChainRule((_among(Field.IP6_SADDR, block), goto(UNKNOWN)))
+            yield ChainRule((*_advertises(), _among(Field.ND_TARGET, block), goto(UNKNOWN)))
+
+
+def _advertises() -> tuple[Statement, ...]:
+    kind = Compare(Field.ICMPV6_TYPE, _NEIGHBOUR_ADVERTISEMENT, _NEIGHBOUR_ADVERTISEMENT)
+    return Compare(Field.L4PROTO, _ICMPV6, _ICMPV6), kind
+
+
+def _among(look: Field, block: Network) -> Compare:
+    return Compare(look, int(block.network_address), int(block.broadcast_address))
