@@ -142,7 +142,9 @@ def test_the_kernel_holds_what_was_meant() -> None:
             for transaction in delta(guard(two, passive=False), first).transactions:
                 fast.apply(transaction)
         second = door.list(FAMILY)
+        assert door.guarding()
         door.remove()
+        assert not door.guarding()
         return able, nothing, same, second, door.list(FAMILY)
 
     able, nothing, same, second, gone = alone(inside)

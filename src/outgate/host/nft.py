@@ -68,6 +68,10 @@ class Nftables:
                 found[at] = Counter(before.packets + one.packets, before.bytes + one.bytes)
         return found
 
+    def guarding(self) -> bool:
+        """Whether there is our table of the bridges. Raises as `list`."""
+        return self._listing("-t", family=FAMILY) is not None
+
     def guards(self) -> bool:
         """Whether the kernel has nftables for bridges (CONFIG_NF_TABLES_BRIDGE). Raises as `list`."""
         try:
