@@ -7,7 +7,8 @@ import os
 import pytest
 
 from outgate.agent.preflight import Preflight, look
-from outgate.host import process
+from outgate.host import links, process
+from outgate.host.nft import Nftables
 from tests.lab.alone import alone
 
 pytestmark = pytest.mark.kernel
@@ -40,3 +41,17 @@ def test_who_writes_into_our_bits_is_named() -> None:
     assert "theirs" in ours.warnings[0]
     assert "0xffff0000" in ours.warnings[0]
     assert ours.hindrances == other.hindrances == ()
+
+
+def test_a_kernel_that_cannot_guard_a_bridge_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is a bridge, its pods could be each other; where there is none, nothing is said."""
+    monkeypatch.setattr(Nftables, "guards", lambda _: False)
+
+    def inside() -> tuple[tuple[str, ...], tuple[str, ...]]:
+        before = look(MASK).warnings
+        links.batch(["link add cni0 type bridge"])
+        return before, look(MASK).warnings
+
+    before, after = alone(inside)
+    assert not any("CONFIG_NF_TABLES_BRIDGE" in one for one in before)
+    assert any("CONFIG_NF_TABLES_BRIDGE" in one for one in after)
