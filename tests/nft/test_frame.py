@@ -104,9 +104,13 @@ def test_icmp_errors_pass_and_helpers_connections_do_not() -> None:
         assert now.run("forward", header).fate is fate, kind
     error = Header(6, 5, 6, 58, icmp_type=2, state=CtState.RELATED, iifname="og11")
     assert now.run("forward", error).fate is Fate.ACCEPT
-    for protocol in (6, 17):
-        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=protocol)
+    mark = Epoch(PREFIX.mark_mask).bits
+    for protocol, kind in ((6, None), (17, None), (1, 5)):
+        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=protocol, icmp_type=kind)
         assert now.run("forward", header).fate is Fate.DROP
+        inherited = replace(header, mark=mark)
+        assert now.run("forward", inherited).fate is Fate.DROP, "the mark is that of the connection it is related to"
+        assert now.run("forward", replace(inherited, state=CtState.ESTABLISHED)).fate is Fate.ACCEPT
 
 
 def test_what_a_pod_may_always_say_to_its_node() -> None:

@@ -129,7 +129,11 @@ class _Frame:
             (ChainRule((jump("egress_reply"),)), ChainRule((jump("ingress_reply"),)), ChainRule((goto("stamp"),))),
         )
         both = (ChainRule((jump("egress"),)), ChainRule((jump("ingress"),)), ChainRule((goto("stamp"),)))
-        begin = (ChainRule((jump("est"),)), *_related())
+        # What is only related has the mark of the connection that it is related to, or has inherited it
+        # (net/netfilter/nf_conntrack_core.c, `init_conntrack`: "ct->mark = READ_ONCE(exp->master->mark)"): nobody has
+        # judged it by that.
+        unrelated = Compare(Field.CT_STATE, mask=int(CtState.RELATED), negated=True)
+        begin = (ChainRule((unrelated, jump("est"))), *_related())
         yield Chain("forward", (*begin, ChainRule((reply, goto("reply"))), *both), Hook("forward", -10))
         yield Chain("input", (*begin, *self._to_the_node(reply), both[0], both[2]), Hook("input", -10))
 
