@@ -26,6 +26,7 @@ __all__ = [
     "icmp",
     "init",
     "ip",
+    "packed",
     "segment",
     "tcp",
     "token",

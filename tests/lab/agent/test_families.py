@@ -16,7 +16,7 @@ pytestmark = pytest.mark.kernel
 
 PLAIN4, PLAIN6 = "198.51.100.7", "2001:db8:7::7"
 NAT64, ULA, ODD = "64:ff9b::c633:6407", "fdab::7", "4000::7"
-"""What `::/0` has, and 2000::/3 with fd00::/8 (a peer's reading of it) does not: RFC 6052, and a block not given out."""
+"""The first and the last are in `::/0`, and not in 2000::/3 and fd00::/8, as which a peer reads it."""
 MAPPED = f"::ffff:{PLAIN4}"
 
 
@@ -86,7 +86,7 @@ def test_19_a_policy_for_pods_is_of_both_families(family: int) -> None:
 
 
 def test_19_an_ipv4_address_in_ipv6_clothes() -> None:
-    """By a socket it is IPv4 on the wire, and judged so; on the wire itself nobody may send it who may not send IPv6."""
+    """By a socket it is IPv4 on the wire, and judged so; on the wire itself it is IPv6, and judged so."""
 
     def check(farm: Farm) -> None:
         with farm.stage.enter(farm.stage.world):

@@ -1,4 +1,4 @@
-"""Property 18: ICMP is traffic like any other; what reports of connections, and finds neighbours, is the network itself."""
+"""Property 18: ICMP is traffic like any other, but for errors about connections and the finding of neighbours."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_18_messages_about_nothing_do_not_pass(family: int) -> None:
 
 @FAMILIES
 def test_18_an_error_goes_to_the_connection_it_is_about_and_nowhere_else(family: int) -> None:
-    """Related is what goes back to the sender of the packet it quotes: else any denied target is reached by an error."""
+    """Related is what goes back to the sender of the packet it quotes: else an error reaches any denied target."""
 
     def check(farm: Farm) -> None:
         mine, theirs = farm.address("a/one", family), farm.address("b/three", family)
@@ -140,7 +140,7 @@ def test_18_neighbours_are_found_by_who_may_do_nothing_else() -> None:
 
 
 def test_18_a_pod_does_not_redirect() -> None:
-    """A redirect (137) among neighbours, with hop limit 255, would tell the node where to send; so would an IPv4 one."""
+    """A redirect (137) among neighbours, with hop limit 255, would tell the node where to send."""
 
     def check(farm: Farm) -> None:
         target = socket.inet_pton(socket.AF_INET6, farm.address("b/three", 6))
@@ -156,8 +156,7 @@ def test_18_a_pod_does_not_redirect() -> None:
 
 
 def test_18_a_redirect_about_a_connection_is_no_error() -> None:
-    """Connection tracking calls an IPv4 redirect related (net/netfilter/nf_conntrack_proto_icmp.c): it tells no one's
-    connection anything, and sends a pod's traffic elsewhere."""
+    """Connection tracking calls an IPv4 redirect related, and it would send another pod's traffic elsewhere."""
 
     def check(farm: Farm) -> None:
         mine, theirs = farm.address("a/one"), farm.address("b/three")
