@@ -134,7 +134,8 @@ class _Frame:
         # judged it by that.
         unrelated = Compare(Field.CT_STATE, mask=int(CtState.RELATED), negated=True)
         begin = (ChainRule((unrelated, jump("est"))), *_related())
-        yield Chain("forward", (*begin, ChainRule((reply, goto("reply"))), *both), Hook("forward", -10))
+        on_bridge = ChainRule((*_discovery(), ACCEPT), "neighbour discovery on a bridge")
+        yield Chain("forward", (*begin, on_bridge, ChainRule((reply, goto("reply"))), *both), Hook("forward", -10))
         yield Chain("input", (*begin, *self._to_the_node(reply), both[0], both[2]), Hook("input", -10))
 
     def _dispatch_lines(self, direction: Direction, mirrored: bool) -> Iterator[ChainRule]:
@@ -159,10 +160,7 @@ class _Frame:
     def _to_the_node(self, reply: Compare) -> Iterator[ChainRule]:
         """What a pod may always send to its own node: answers, and what IPv6 cannot live without."""
         yield ChainRule((reply, ACCEPT), "answers to what the node asked: probes")
-        # RFC 4861, 7.1: a valid neighbour discovery packet has hop limit 255, so it was not forwarded. Redirects
-        # (137) are not among them: no pod tells its node where to send.
-        hops, kinds = Compare(Field.IP6_HOPLIMIT, 255, 255), Compare(Field.ICMPV6_TYPE, 133, 136)
-        yield ChainRule((kinds, hops, ACCEPT), "neighbour discovery")
+        yield ChainRule((*_discovery(), ACCEPT), "neighbour discovery")
         if self.options.interface_prefix:
             groups = _between(Field.IP6_DADDR, _LINK_MULTICAST)
             yield ChainRule((Compare(Field.IIFNAME, text=f"{self.options.interface_prefix}*"), groups, DROP))
@@ -187,6 +185,15 @@ def _link_check(options: Options) -> Iterator[Chain]:
     prefix = Compare(Field.IIFNAME, text=f"{options.interface_prefix}*")
     # Before connection tracking, so that a spoofed packet cannot ride on another pod's connection.
     yield Chain("prerouting", (ChainRule((prefix, jump("spoof"))),), Hook("prerouting", -310))
+
+
+def _discovery() -> tuple[Compare, Compare]:
+    """RFC 4861, 7.1: a valid neighbour discovery packet has hop limit 255, so no router has passed it on.
+
+    Redirects (137) are not among them: no pod tells another, or its node, where to send. In `forward` such a packet is
+    one that br_netfilter shows between two ports of a bridge: `ip6_forward` counts the hop before it asks the hook.
+    """
+    return Compare(Field.ICMPV6_TYPE, 133, 136), Compare(Field.IP6_HOPLIMIT, 255, 255)
 
 
 def _related() -> Iterator[ChainRule]:
