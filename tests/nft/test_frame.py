@@ -105,8 +105,8 @@ def test_icmp_errors_pass_and_helpers_connections_do_not() -> None:
     error = Header(6, 5, 6, 58, icmp_type=2, state=CtState.RELATED, iifname="og11")
     assert now.run("forward", error).fate is Fate.ACCEPT
     mark = Epoch(PREFIX.mark_mask).bits
-    for protocol, kind in ((6, None), (17, None), (1, 5)):
-        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=protocol, icmp_type=kind)
+    for number, redirect in ((6, None), (17, None), (1, 5)):
+        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=number, icmp_type=redirect)
         assert now.run("forward", header).fate is Fate.DROP
         inherited = replace(header, mark=mark)
         assert now.run("forward", inherited).fate is Fate.DROP, "the mark is that of the connection it is related to"
