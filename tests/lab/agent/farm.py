@@ -220,6 +220,11 @@ class Farm:
         texts = (json.dumps(one).encode() for one in self.server.store.all("NetworkPolicy"))
         return [one for one in (reader.read(text).value for text in texts) if isinstance(one, NetworkPolicy)]
 
+    def server_down(self) -> None:
+        """The API server goes away, and has let go of every connection: a process that is forked now holds none."""
+        self.server.down()
+        assert self.server.until(lambda: not self.server.exchanges), "a connection is kept"
+
     def server_up(self) -> None:
         """The API server comes back, where it was: in the world."""
         with self.stage.enter(self.stage.world):

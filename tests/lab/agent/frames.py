@@ -168,9 +168,9 @@ def segment(protocol: int, source: str, target: str, ports: tuple[int, int], loa
 
 
 def transport(protocol: int, source: str, target: str, ports: tuple[int, int], load: bytes) -> bytes:
-    """The first packet of a connection, whole. ICMP has no ports; it is an echo request."""
+    """The first packet of a connection, whole. Of ICMP it is an echo request, with the first port for its identity."""
     if protocol in {ICMP, ICMPV6}:
-        return echo(source, target, load)
+        return echo(source, target, load, identity=ports[0])
     return ip(source, target, protocol, segment(protocol, source, target, ports, load))
 
 

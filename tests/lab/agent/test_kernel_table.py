@@ -121,7 +121,7 @@ def test_09_a_pod_starts_no_process() -> None:
         farm.server.put(TWO)
         farm.settle()
         assert last_process() == begun
-        os.waitpid(os.fork() or os._exit(0), 0)  # type: ignore[func-returns-value]  # the child has no value, nor a life
+        os.waitpid(os.fork() or os._exit(0), 0)  # the child has no value, nor a life
         assert last_process() > begun, "or what is counted is nothing"
         for one, before in zip(farm.agents.values(), doors, strict=True):
             assert one.told["text"] == before["text"]
