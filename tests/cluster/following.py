@@ -51,8 +51,7 @@ class Follower:
                 assert len({key_of(event.kind, one) for one in event.objects}) == len(event.objects)
             case Upserted():
                 self.state[key_of(event.kind, event.object)] = event.object
-                if event.kind != "NetworkPolicy":
-                    self.broken.pop(key_of(event.kind, event.object), None)
+                self.broken.pop(key_of(event.kind, event.object), None)
             case Removed():
                 self.state.pop(key_of(event.kind, event.object), None)
                 self.broken.pop(key_of(event.kind, event.object), None)

@@ -204,7 +204,7 @@ def test_a_broken_policy_closes_its_own_pods(server: WatchServer, follower: Foll
         server.delete("NetworkPolicy", "shop", "breaks")
         follower.until(lambda: len(follower.of(Removed)) == 1)
     kinds = [type(one) for one in follower.events]
-    assert kinds == [Replaced, Broken, Broken, Upserted, Upserted, Removed]
+    assert kinds == [Replaced, Broken, Upserted, Broken, Upserted, Removed]
     assert follower.state == state_of(server, "NetworkPolicy")
 
 

@@ -166,6 +166,8 @@ def _matches(draw: st.DrawFn, sets: Sequence[NftSet]) -> list[Statement]:
         found.append(Compare(Field.NFPROTO, number, number))
     if family == 6 and protocol is None and draw(st.booleans()):
         return [*found, draw(_compares(Field.ICMPV6_TYPE))]
+    if family == 4 and protocol is None and draw(st.booleans()):
+        return [*found, draw(_compares(Field.ICMP_TYPE))]
     order = [draw(st.sampled_from(sorted(fields, key=str))) for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3])))]
     if protocol is None and Field.L4PROTO in order:
         # The protocol may be fixed to one without ports, where asking for one is refused.

@@ -12,6 +12,7 @@ from outgate.nft.objects import (
     Chain,
     Compare,
     Counter,
+    CtState,
     Field,
     Judgement,
     Log,
@@ -200,9 +201,10 @@ def test_neighbour_discovery_to_the_node_is_open_and_redirects_are_not() -> None
 
 
 def test_the_mark_is_compared_before_anything_else() -> None:
-    """An established connection costs one comparison."""
+    """An established connection costs two comparisons: it is not only related to one, and it has been judged."""
     forward = compiled(DENY).ruleset.chains["forward"]
-    assert statements(forward)[0] == Judgement("jump", "est")
+    unrelated = Compare(Field.CT_STATE, mask=int(CtState.RELATED), negated=True)
+    assert list(statements(forward))[:2] == [unrelated, Judgement("jump", "est")]
     assert [one.field for one in statements(compiled(DENY).ruleset.chains["est"]) if isinstance(one, Compare)] == [
         Field.CT_MARK
     ]

@@ -97,11 +97,20 @@ def test_what_passes_is_stamped_beside_the_bits_of_others() -> None:
 
 
 def test_icmp_errors_pass_and_helpers_connections_do_not() -> None:
-    """Path MTU discovery lives on errors; a related TCP connection is a new one."""
+    """Path MTU discovery lives on errors; a redirect is none, and a related TCP connection is a new one."""
     now = table()
-    for protocol, fate in ((1, Fate.ACCEPT), (58, Fate.ACCEPT), (6, Fate.DROP), (17, Fate.DROP)):
-        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=protocol)
-        assert now.run("forward", header).fate is fate
+    for kind, fate in ((3, Fate.ACCEPT), (4, Fate.DROP), (5, Fate.DROP), (11, Fate.ACCEPT), (12, Fate.ACCEPT)):
+        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=1, icmp_type=kind)
+        assert now.run("forward", header).fate is fate, kind
+    error = Header(6, 5, 6, 58, icmp_type=2, state=CtState.RELATED, iifname="og11")
+    assert now.run("forward", error).fate is Fate.ACCEPT
+    mark = Epoch(PREFIX.mark_mask).bits
+    for number, redirect in ((6, None), (17, None), (1, 5)):
+        header = packet(API, OUTSIDE, state=CtState.RELATED, protocol=number, icmp_type=redirect)
+        assert now.run("forward", header).fate is Fate.DROP
+        inherited = replace(header, mark=mark)
+        assert now.run("forward", inherited).fate is Fate.DROP, "the mark is that of the connection it is related to"
+        assert now.run("forward", replace(inherited, state=CtState.ESTABLISHED)).fate is Fate.ACCEPT
 
 
 def test_what_a_pod_may_always_say_to_its_node() -> None:

@@ -51,7 +51,10 @@ def test_each_kind_has_its_spelling(kind: Kind, low: int, high: int, text: str) 
     assert read_value(kind, text) == (low, high)
 
 
-@given(st.sampled_from([Kind.IPV4, Kind.IPV6, Kind.PORT, Kind.PROTOCOL, Kind.ICMPV6_TYPE, Kind.MARK]), st.data())
+@given(
+    st.sampled_from([Kind.IPV4, Kind.IPV6, Kind.PORT, Kind.PROTOCOL, Kind.ICMP_TYPE, Kind.ICMPV6_TYPE, Kind.MARK]),
+    st.data(),
+)
 def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
     """Otherwise a listing of what we loaded would look like drift."""
     tops = {Kind.IPV4: 1 << 32, Kind.IPV6: 1 << 128, Kind.PORT: 1 << 16, Kind.MARK: 1 << 32}
@@ -69,6 +72,7 @@ def test_what_is_written_is_read_back(kind: Kind, data: st.DataObject) -> None:
         (Kind.PROTOCOL, "ipv6-icmp-sctp", (58, 132)),
         (Kind.ICMPV6_TYPE, "nd-router-solicit-nd-neighbor-advert", (133, 136)),
         (Kind.ICMPV6_TYPE, "135", (135, 135)),
+        (Kind.ICMP_TYPE, "time-exceeded-parameter-problem", (11, 12)),
         (Kind.STATE, "related", (4, 4)),
         (Kind.MARK, "65536", (0x10000, 0x10000)),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from outgate.model import Namespace, NetworkPolicy
 from outgate.policy.mode import ANNOTATION, Mode, mode_of, strange_mode
+from outgate.testing import namespace, snapshot_of
 
 
 def policy(written: str | None) -> NetworkPolicy:
@@ -51,3 +52,10 @@ def test_a_strange_word_is_reported(own: str | None, around: str | None) -> None
 def test_nothing_is_said_of_known_words(own: str | None, around: str | None) -> None:
     """Nor of none."""
     assert strange_mode(policy(own), space(around)) == ""
+
+
+def test_the_annotation_of_a_namespace_is_read() -> None:
+    """The reader keeps what it knows of, and nothing else of a namespace's metadata."""
+    written = {**namespace("shop"), "metadata": {"name": "shop", "annotations": {ANNOTATION: "audit", "other": "x"}}}
+    (found,) = snapshot_of([written]).namespaces.values()
+    assert found.annotations == {ANNOTATION: "audit"}

@@ -4,7 +4,7 @@ Whoever folds the events of a kind has its state: `Replaced` is all of it, `Upse
 While no news come (`Troubled` until `Recovered`) what stands is kept. `Broken` is an object that cannot be understood;
 what was known of it before stands too, except that of a NetworkPolicy there is always a stand-in, which closes (see
 `outgate.cluster.closed`) and comes as `Upserted` or within `Replaced` as any other policy does. `Broken` follows the
-`Replaced` that lacks the object.
+`Replaced` that lacks the object, and the stand-in: an `Upserted` with nothing behind it says that the object is whole.
 """
 
 from __future__ import annotations

@@ -274,10 +274,11 @@ class Reflector:
                 self._deliver(Removed(self.kind, found.value))
         else:
             found = self._reader.read(line.object)
-            if found.broken is not None:
-                self._deliver(found.broken)
             if found.value is not None:
                 self._deliver(Upserted(self.kind, found.value, received))
+            # Last, as after a list: an object that comes up is otherwise one that is no longer broken.
+            if found.broken is not None:
+                self._deliver(found.broken)
         self._version = found.version or self._version
 
     # -- both ----------------------------------------------------------------------------------------------------------

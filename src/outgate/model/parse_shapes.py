@@ -406,7 +406,8 @@ _API_SERVICE = Struct(
 )
 
 OBJECTS: Mapping[tuple[str, str], Struct] = {
-    ("v1", "Namespace"): Struct("Namespace", {"metadata": _SHORT_METADATA}),
+    # How its policies are meant (`outgate.policy.mode`).
+    ("v1", "Namespace"): Struct("Namespace", {"metadata": _annotated("outgate.dev/enforcement")}),
     ("v1", "Pod"): _POD,
     ("v1", "Service"): _SERVICE,
     ("v1", "Endpoints"): _ENDPOINTS,

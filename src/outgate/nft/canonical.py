@@ -26,7 +26,7 @@ from outgate.nft.spelling import shorten
 __all__ = ["IMPLIED_FAMILY", "IMPLIED_PROTOCOL", "canonical", "canonical_rule", "fields_of", "required_value"]
 
 _IPV4, _IPV6 = 2, 10
-_TCP, _UDP, _ICMPV6, _SCTP = 6, 17, 58, 132
+_ICMP, _TCP, _UDP, _ICMPV6, _SCTP = 1, 6, 17, 58, 132
 
 IMPLIED_PROTOCOL = {
     Field.TCP_SPORT: _TCP,
@@ -35,6 +35,7 @@ IMPLIED_PROTOCOL = {
     Field.UDP_DPORT: _UDP,
     Field.SCTP_SPORT: _SCTP,
     Field.SCTP_DPORT: _SCTP,
+    Field.ICMP_TYPE: _ICMP,
     Field.ICMPV6_TYPE: _ICMPV6,
 }
 """Fields that hold for packets of one protocol only."""
@@ -45,6 +46,7 @@ IMPLIED_FAMILY = {
     Field.IP6_SADDR: _IPV6,
     Field.IP6_DADDR: _IPV6,
     Field.IP6_HOPLIMIT: _IPV6,
+    Field.ICMP_TYPE: _IPV4,
     Field.ICMPV6_TYPE: _IPV6,
 }
 """Fields that hold for packets of one family only (the number is that of ``meta nfproto``)."""

@@ -309,7 +309,7 @@ class _Walk:
                 return header.sport
             case Field.TH_DPORT | Field.TCP_DPORT | Field.UDP_DPORT | Field.SCTP_DPORT:
                 return header.dport
-            case Field.ICMPV6_TYPE:
+            case Field.ICMP_TYPE | Field.ICMPV6_TYPE:
                 return header.icmp_type
             case Field.IP6_HOPLIMIT:
                 return header.hop_limit

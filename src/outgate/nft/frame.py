@@ -49,7 +49,9 @@ UNKNOWN = "unknown"
 LINKS = {4: "if4", 6: "if6"}
 """The sets of (interface, address) of local pods, by family."""
 
-_ICMP = (int(Protocol.ICMP), int(Protocol.ICMPV6))
+_ICMPV6 = int(Protocol.ICMPV6)
+_ERRORS = ((3, 3), (11, 12))
+"""ICMP types of IPv4: destination unreachable; time exceeded and parameter problem (RFC 792)."""
 _ORIGINAL, _REPLY = 0, 1
 _LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
 _LINK_MULTICAST = ipaddress.IPv6Network("ff02::/16")
@@ -127,7 +129,11 @@ class _Frame:
             (ChainRule((jump("egress_reply"),)), ChainRule((jump("ingress_reply"),)), ChainRule((goto("stamp"),))),
         )
         both = (ChainRule((jump("egress"),)), ChainRule((jump("ingress"),)), ChainRule((goto("stamp"),)))
-        begin = (ChainRule((jump("est"),)), *_related())
+        # What is only related has the mark of the connection that it is related to, or has inherited it
+        # (net/netfilter/nf_conntrack_core.c, `init_conntrack`: "ct->mark = READ_ONCE(exp->master->mark)"): nobody has
+        # judged it by that.
+        unrelated = Compare(Field.CT_STATE, mask=int(CtState.RELATED), negated=True)
+        begin = (ChainRule((unrelated, jump("est"))), *_related())
         on_bridge = ChainRule((*_discovery(), ACCEPT), "neighbour discovery on a bridge")
         yield Chain("forward", (*begin, on_bridge, ChainRule((reply, goto("reply"))), *both), Hook("forward", -10))
         yield Chain("input", (*begin, *self._to_the_node(reply), both[0], both[2]), Hook("input", -10))
@@ -191,10 +197,15 @@ def _discovery() -> tuple[Compare, Compare]:
 
 
 def _related() -> Iterator[ChainRule]:
-    """ICMP errors about a connection: without them path MTU discovery dies. Helpers' connections do not pass."""
+    """ICMP errors about a connection: without them path MTU discovery dies. Helpers' connections do not pass.
+
+    Connection tracking calls an IPv4 redirect related, too (net/netfilter/nf_conntrack_proto_icmp.c,
+    `nf_conntrack_icmpv4_error`), and source quench, which RFC 6633 forbids: neither is an error about a connection.
+    """
     related = Compare(Field.CT_STATE, mask=int(CtState.RELATED))
-    for number in _ICMP:
-        yield ChainRule((related, Compare(Field.L4PROTO, number, number), ACCEPT))
+    for low, high in _ERRORS:
+        yield ChainRule((related, Compare(Field.ICMP_TYPE, low, high), ACCEPT))
+    yield ChainRule((related, Compare(Field.L4PROTO, _ICMPV6, _ICMPV6), ACCEPT))
 
 
 def _between(look: Field, block: ipaddress.IPv6Network) -> Compare:

@@ -70,6 +70,7 @@ class Field(enum.Enum):
     UDP_DPORT = "udp dport"
     SCTP_SPORT = "sctp sport"
     SCTP_DPORT = "sctp dport"
+    ICMP_TYPE = "icmp type"
     ICMPV6_TYPE = "icmpv6 type"
     IP6_HOPLIMIT = "ip6 hoplimit"
     ARP_SADDR = "arp saddr ip"

@@ -45,6 +45,7 @@ class Kind(enum.Enum):
     PROTOCOL = "protocol"
     PORT = "port"
     FAMILY = "family"
+    ICMP_TYPE = "ICMP type"
     ICMPV6_TYPE = "ICMPv6 type"
     NUMBER = "8-bit number"
     STATE = "connection state"
@@ -77,6 +78,7 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.UDP_DPORT: Kind.PORT,
     Field.SCTP_SPORT: Kind.PORT,
     Field.SCTP_DPORT: Kind.PORT,
+    Field.ICMP_TYPE: Kind.ICMP_TYPE,
     Field.ICMPV6_TYPE: Kind.ICMPV6_TYPE,
     Field.IP6_HOPLIMIT: Kind.NUMBER,
     Field.ARP_SADDR: Kind.IPV4,
@@ -114,6 +116,13 @@ _PROTOCOLS = {name: number for number, name in _PROTOCOLS_WRITTEN.items()} | {
     "wesp": 141, "rohc": 142, "ethernet": 143,
 }  # fmt: skip
 
+_ICMP_TYPES = {
+    "echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
+    "router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
+    "timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16,
+    "address-mask-request": 17, "address-mask-reply": 18,
+}  # fmt: skip
+
 _ICMPV6_TYPES = {
     "destination-unreachable": 1, "packet-too-big": 2, "time-exceeded": 3, "parameter-problem": 4,
     "echo-request": 128, "echo-reply": 129, "mld-listener-query": 130, "mld-listener-report": 131,
@@ -124,6 +133,7 @@ _ICMPV6_TYPES = {
 
 _WORDS: dict[Kind, dict[str, int]] = {
     Kind.PROTOCOL: _PROTOCOLS,
+    Kind.ICMP_TYPE: _ICMP_TYPES,
     Kind.ICMPV6_TYPE: _ICMPV6_TYPES,
     Kind.FAMILY: {"ipv4": 2, "ipv6": 10},
     Kind.STATE: STATES,

@@ -28,17 +28,19 @@ from urllib.parse import urlsplit
 
 from outgate.agent.agent import Agent
 from outgate.agent.kernel import Timing
+from outgate.agent.links import LinkWatch
 from outgate.agent.settings import Settings
 from outgate.agent.step import Apply, State
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.watch import Pace
+from outgate.cluster.watch_decode import Reader
 from outgate.host import process
 from outgate.host.namespaces import die_with_parent
 from outgate.host.nft import Nftables
 from outgate.lab.build import Box, Stage, build
 from outgate.lab.session import run_in_lab
 from outgate.lab.topology import POD_INTERFACE_PREFIX
-from outgate.model import Pod, Snapshot
+from outgate.model import NetworkPolicy, Pod, Snapshot
 from outgate.testing import Manifest, snapshot_of
 from tests.cluster.watchserver import WatchServer
 
@@ -48,19 +50,24 @@ PATIENCE = 60.0
 """Seconds after which something that should have come is a failure. Nothing waits that long when all is well."""
 SERVER = "192.0.2.250"
 QUICK = Pace(start=0.0, relist=0.0, first=0.05, longest=0.2)
-KINDS = ("Namespace", "NetworkPolicy", "Node", "Pod")
+KINDS = ("Namespace", "Node", "Pod")
 
 
-def view(pods: Iterable[Pod], policies: Iterable[object], namespaces: Iterable[Any]) -> dict[str, Any]:
+def view(pods: Iterable[Pod], policies: Iterable[NetworkPolicy], namespaces: Iterable[Any]) -> dict[str, Any]:
     """What an agent and a server must agree about."""
     return {
         "pods": {
             str(one): [sorted(one.labels.items()), [] if one.finished else sorted(map(str, one.addresses)), one.node]
             for one in pods
         },
-        "policies": sorted(repr(one) for one in policies),
+        "policies": sorted(repr(_meaning(one)) for one in policies),
         "namespaces": {one.name: [sorted(one.labels.items()), sorted(one.annotations.items())] for one in namespaces},
     }
+
+
+def _meaning(policy: NetworkPolicy) -> NetworkPolicy:
+    """Without the notes of others."""
+    return replace(policy, annotations={key: one for key, one in policy.annotations.items() if "outgate.dev" in key})
 
 
 class Teller:
@@ -69,9 +76,13 @@ class Teller:
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
         self._said = ""
+        self._doors = {"text": 0, "netlink": 0}
+        self.links: LinkWatch | None = None
 
-    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
-        """Told by what comes after it."""
+    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:  # noqa: ARG002 - no time
+        """Told by what comes after it: the transactions by their doors."""
+        self._doors["text"] += len(timing.text)
+        self._doors["netlink"] += len(timing.netlink)
 
     def refused(self, words: str) -> None:
         """Told with the next state."""
@@ -86,6 +97,8 @@ class Teller:
         world = state.world
         told = view((one.pod for one in world.pods.values()), world.policies.values(), world.namespaces.values())
         told |= {"epoch": state.epoch, "generation": state.generation, "drift": state.drift, "refused": state.refused}
+        told |= self._doors | {"hindrances": self.links.hindrances if self.links else ()}
+        told["broken"] = sorted("/".join(key) for key in state.broken)
         said = json.dumps(told)
         if said != self._said:
             self._said = said
@@ -164,7 +177,9 @@ class Farm:
             os.close(reading)
             access = Access("cluster:farm", urlsplit(url), Credentials)
             with self.stage.enter(self.stage.nodes[node]):
-                agent = Agent(self.settings(node), access, (Teller(writing),), pace=QUICK)
+                teller = Teller(writing)
+                agent = Agent(self.settings(node), access, (teller,), pace=QUICK)
+                teller.links = agent.links
                 signal.signal(signal.SIGTERM, lambda *_: agent.stop())
                 agent.run()
             return 0
@@ -183,7 +198,8 @@ class Farm:
     def settle(self, nodes: Iterable[str] = (), *, until: Callable[[Mapping[str, Any]], bool] | None = None) -> None:
         """Wait until the agents know what the server knows, and have nothing left to do."""
         snapshot = snapshot_of([one for kind in KINDS for one in self.server.store.all(kind)])
-        wanted = view(snapshot.pods, snapshot.policies, [one for one in snapshot.namespaces.values() if one.declared])
+        spaces = [one for one in snapshot.namespaces.values() if one.declared]
+        wanted = view(snapshot.pods, self._policies(), spaces)
         some = [self.agents[name] for name in nodes or self.agents]
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -198,6 +214,17 @@ class Farm:
                 if one.pipe in ready:
                     one.read()
 
+    def _policies(self) -> list[NetworkPolicy]:
+        """The policies of the server; of one that cannot be understood what stands for it."""
+        reader = Reader("NetworkPolicy", "farm")
+        texts = (json.dumps(one).encode() for one in self.server.store.all("NetworkPolicy"))
+        return [one for one in (reader.read(text).value for text in texts) if isinstance(one, NetworkPolicy)]
+
+    def server_down(self) -> None:
+        """The API server goes away, and has let go of every connection: a process that is forked now holds none."""
+        self.server.down()
+        assert self.server.until(lambda: not self.server.exchanges), "a connection is kept"
+
     def server_up(self) -> None:
         """The API server comes back, where it was: in the world."""
         with self.stage.enter(self.stage.world):
@@ -211,18 +238,19 @@ class Farm:
     # ---- packets -----------------------------------------------------------------------------------------------------
 
     def box(self, path: str) -> Box:
-        """A pod's box, or ``world``."""
+        """A pod's box, a node's by its name, or ``world``."""
         if path == "world":
             return self.stage.world
+        if path in self.stage.nodes:
+            return self.stage.nodes[path]
         namespace, name = path.split("/")
         return self.stage.pods[namespace, name]
 
     def address(self, path: str, family: int = 4) -> str:
-        """An address of a pod; any address is its own."""
-        if "/" not in path:
+        """An address of a pod, a node or the world; any address is its own."""
+        if "/" not in path and path != "world" and path not in self.stage.nodes:
             return path
-        namespace, name = path.split("/")
-        return next(str(one) for one in self.stage.pods[namespace, name].addresses if one.version == family)
+        return next(str(one) for one in self.box(path).addresses if one.version == family)
 
     @contextlib.contextmanager
     def connection(
@@ -243,20 +271,24 @@ class Farm:
             with taken:
                 yield client, taken
 
-    def passes(self, source: str, target: str, port: int, family: int = 4) -> bool:
-        """Whether a datagram from a pod (or the world) reaches a pod, or an address of the world.
+    def passes(
+        self, source: str, target: str, port: int, family: int = 4, *, through: tuple[str, int] | None = None
+    ) -> bool:
+        """Whether a datagram from a pod (a node, the world) reaches a pod, a node, or an address of the world.
 
-        One of two things happens, and both can be seen: it arrives, or a node counts it among what it dropped.
+        One of two things happens, and both can be seen: it arrives, or a node counts it among what it dropped. What is
+        dialled is the target itself or, where given, the address and port that lead `through` a Service to it.
         """
         af = socket.AF_INET if family == 4 else socket.AF_INET6
-        with self.stage.enter(self.box(target) if "/" in target else self.stage.world):
+        at_home = "/" in target or target in self.stage.nodes
+        with self.stage.enter(self.box(target) if at_home else self.stage.world):
             server = socket.socket(af, socket.SOCK_DGRAM)
         with self.stage.enter(self.box(source)):
             client = socket.socket(af, socket.SOCK_DGRAM)
         with server, client:
             server.bind(("" if "/" in target else self.address(target, family), port))
             before = self.dropped()
-            client.sendto(b"there", (self.address(target, family), port))
+            client.sendto(b"there", through or (self.address(target, family), port))
             deadline = time.monotonic() + PATIENCE
             while time.monotonic() < deadline:
                 if select.select([server], [], [], 0.01)[0]:
