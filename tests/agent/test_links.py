@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -39,6 +41,14 @@ ONE, TWO = address_of(4, 0x0A010001), address_of(4, 0x0A010002)
 def test_the_prefix_is_what_all_have_in_common(names: list[str], before: str, expected: str) -> None:
     """A prefix that some pod's interface lacks would let that pod be a stranger to its own rules."""
     assert prefix_of(names, before) == expected
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what the watch's thread finds out; it tells nobody."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "it never was so"
+        time.sleep(0.01)
 
 
 def routed() -> None:
@@ -157,12 +167,12 @@ def test_an_address_that_a_pod_gets_later_is_found() -> None:
         while state.world.ports[ONE] != "veth1":
             plan(state, [heard.get(timeout=30)])
         watch.turned(state, 0.0)
-        assert f"no port of a bridge leads to {TWO} alone" in watch.hindrances
+        until(lambda: f"no port of a bridge leads to {TWO} alone" in watch.hindrances)
         links.batch([f"addr add {TWO}/24 dev eth0"], inside=namespaces.opened("end1"))
         while state.world.ports[TWO] != "veth2":
             plan(state, [heard.get(timeout=30)])
         watch.turned(state, 0.0)
-        assert not any("no port" in one for one in watch.hindrances)
+        until(lambda: not any("no port" in one for one in watch.hindrances))
         watch.stop()
         listening.join()
         watch.close()

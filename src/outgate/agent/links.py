@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from outgate.agent.events import Chosen, Event, Linked
 from outgate.agent.kernel import Timing
@@ -101,6 +102,15 @@ def hindrances(interfaces: Interfaces, addresses: Iterable[Address], *, guards: 
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """What there is to be looked at for hindrances."""
+
+    interfaces: Interfaces
+    mine: frozenset[Address]
+    unplugged: tuple[str, ...]
+
+
 class LinkWatch:
     """Tells the loop how addresses are reached, and finds out what pods' interfaces are called. An `Observer`.
 
@@ -130,6 +140,9 @@ class LinkWatch:
         self._seen: tuple[object, object, object] = (None, None, None)
         self._unplugged: frozenset[Address] = frozenset()
         """Addresses of this node's pods behind a bridge whose port is not known."""
+        self._question: _Question | None = None
+        self._judged: _Question | None = None
+        self._judge_at = 0.0
         self._told = Linked(Ways(self._watch.current), self._behind())
         deliver(self._told)
 
@@ -142,6 +155,8 @@ class LinkWatch:
             changed = self._watch.read(0.0)
             if changed or rung or self._unplugged:
                 self._look(changed=changed)
+            if time.monotonic() >= self._judge_at:
+                self._judge()
 
     def _look(self, *, changed: bool) -> None:
         before, found = self._watch.current, self._behind()
@@ -152,6 +167,15 @@ class LinkWatch:
         if changed or found != self._told.behind:
             self._told = Linked(Ways(self._watch.current) if changed else self._told.links, found)
             self._deliver(self._told)
+
+    def _judge(self) -> None:
+        """Say what is in the way, where pods or ways are others than they were."""
+        asked = self._question
+        if asked is None or asked is self._judged:
+            return
+        self._judged, self._judge_at = asked, time.monotonic() + _LISTENING
+        self.hindrances = hindrances(asked.interfaces, asked.mine, guards=self._guards) + asked.unplugged
+        self._hindered(self.hindrances)
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -194,8 +218,10 @@ class LinkWatch:
         interfaces = getattr(world.ways, "interfaces", None)
         if interfaces is None:
             return
-        self.hindrances = hindrances(interfaces, mine, guards=self._guards) + self._without_port(world)
-        self._hindered(self.hindrances)
+        self._question = _Question(interfaces, mine, self._without_port(world))
+        if self._judged is None or not self._judged.mine:
+            # Nothing may be claimed before pods have been looked at once; afterwards the thread has the time for it.
+            self._judge()
         options = state.desired.options
         if self._choose:
             prefix = prefix_of((world.links.get(address, "") for address in mine), options.interface_prefix)

@@ -55,6 +55,7 @@ class Classes:
         self.registry = Registry(options)
         self._parts: dict[_Key, Part] = {}
         self._before: Mapping[_Key, Part] = {}
+        self._known: dict[tuple[tuple[str, str], View], Part] = {}
 
     def following(self, policies: Policies) -> Classes:
         """The classes under other policies of the same node, and with the same options."""
@@ -78,7 +79,13 @@ class Classes:
         return self.part(pod, view).way
 
     def part(self, pod: Pod, view: View) -> Part:
-        """All that the class of a pod needs in a view."""
+        """All that the class of a pod needs in a view. Asked once for each pod, by its name."""
+        known = self._known.get((pod.key, view))
+        if known is None:
+            known = self._known[pod.key, view] = self._part(pod, view)
+        return known
+
+    def _part(self, pod: Pod, view: View) -> Part:
         selecting = self.policies.selection.selecting(pod, view.direction)
         if not selecting:
             return _OPEN
