@@ -7,6 +7,7 @@ only looks, tells or saves comes beside the loop (`Companions`), and its failure
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -25,6 +26,9 @@ __all__ = ["Agent"]
 
 _LISTENING = 1.0
 """Seconds: how long the ear at the table listens before it looks whether it should end."""
+
+_TURN = 0.0005
+"""Seconds that one thread of Python goes on while another wants to."""
 
 
 class Agent:
@@ -65,6 +69,8 @@ class Agent:
 
     def run(self) -> None:
         """Keep the kernel true until stopped."""
+        # The loop must not wait five milliseconds, as it would by default, for whoever saves or tells meanwhile.
+        sys.setswitchinterval(_TURN)
         self._start("ear", self._listen)
         self._start("links", self.links.run)
         self.companions.start()

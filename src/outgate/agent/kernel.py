@@ -18,15 +18,12 @@ from dataclasses import dataclass, field
 from outgate.host.nft import Nftables
 from outgate.host.nft_elements import ElementDoor, can_carry
 from outgate.host.nft_monitor import NftMonitor
-from outgate.nft.delta import Change
+from outgate.nft.delta import FAST_ELEMENTS, Change
 from outgate.nft.guard import FAMILY
 from outgate.nft.objects import Ruleset
 from outgate.nft.transaction import Transaction, weight
 
 __all__ = ["Kernel", "Timing"]
-
-LARGEST = 2000
-"""Elements that the fast door is given at once: an ordinary user's socket takes no more than some thousands."""
 
 
 @dataclass(slots=True)
@@ -110,4 +107,4 @@ class Kernel:
 
 
 def _is_small(transaction: Transaction) -> bool:
-    return sum(weight(command)[1] for command in transaction.commands) <= LARGEST
+    return sum(weight(command)[1] for command in transaction.commands) <= FAST_ELEMENTS

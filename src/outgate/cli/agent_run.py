@@ -86,6 +86,7 @@ def run(**given: Any) -> int:
     """
     from outgate.agent.agent import Agent
     from outgate.agent.boot import boot
+    from outgate.agent.preflight import look
     from outgate.agent.store import Store
     from outgate.host.nft import Nftables
 
@@ -94,6 +95,9 @@ def run(**given: Any) -> int:
     with _alone(settings):
         booted = boot(Store(settings.state_dir, settings.node), Nftables())
         note("; ".join((booted.words, *booted.faults)))
+        found = look(settings.mark_mask)
+        for words in (*found.hindrances, *found.warnings):
+            note(f"warning: {words}")
         agent = Agent(settings, access, say=note)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: agent.stop())

@@ -53,13 +53,15 @@ from outgate.nft.transaction import (
     weight,
 )
 
-__all__ = ["MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "delta"]
+__all__ = ["FAST_ELEMENTS", "MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "delta"]
 
 MAX_RULES = 2000
 MAX_ELEMENTS = 10_000
 """What one preparing transaction carries at most. Each is a process of nft that reads the table first, so fewer are
 faster; a larger one gains nothing more. Without CAP_NET_ADMIN outside its user namespace nft cannot raise its socket's
 buffer, and 1000 rules or 5000 elements have been seen to fail: then it is sent again in halves (`Nftables.commit`)."""
+FAST_ELEMENTS = 2000
+"""The same for elements of hash sets alone, which need no process of nft (`outgate.agent.kernel`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,9 @@ class _Plan:
         yield from (AddChain(chain) for chain in inner)
         yield from (AddSet(one) for one in self.new_sets)
         yield from self._elements(live=False)
-        yield from (AddElements(one) for one in self.new_sets if one.elements)
+        filled = [one for one in self.new_sets if one.elements]
+        for interval in (True, False):
+            yield from (AddElements(one) for one in filled if one.interval is interval)
         yield from (AddRules(chain.name, chain.rules) for chain in inner if chain.rules)
         yield from self._rewritten(live=False)
 
@@ -316,18 +320,31 @@ def _without(one: NftSet, other: NftSet) -> NftSet:
 
 
 def chunks(commands: Iterable[Command], family: str = "inet") -> Iterator[Transaction]:
-    """Commands in their order, cut into transactions that an unprivileged socket can send."""
+    """Commands in their order, cut into transactions that an unprivileged socket can send.
+
+    Elements of hash sets are kept apart from all else where there are many: a netlink batch carries them.
+    """
     chunk: list[Command] = []
     rules = elements = 0
+    fast = False
     for command in (piece for one in commands for piece in _pieces(one)):
         more_rules, more_elements = weight(command)
-        if chunk and (rules + more_rules > MAX_RULES or elements + more_elements > MAX_ELEMENTS):
+        other = _is_fast(command) is not fast and max(elements, more_elements) >= FAST_ELEMENTS // 10
+        most = FAST_ELEMENTS if fast else MAX_ELEMENTS
+        if chunk and (other or rules + more_rules > MAX_RULES or elements + more_elements > most):
             yield Transaction(tuple(chunk), family)
             chunk, rules, elements = [], 0, 0
+        if not chunk:
+            fast = _is_fast(command)
         chunk.append(command)
+        fast = fast and _is_fast(command)
         rules, elements = rules + more_rules, elements + more_elements
     if chunk:
         yield Transaction(tuple(chunk), family)
+
+
+def _is_fast(command: Command) -> bool:
+    return isinstance(command, AddElements | DeleteElements) and not command.part.interval
 
 
 def _pieces(command: Command) -> Iterator[Command]:
@@ -335,9 +352,11 @@ def _pieces(command: Command) -> Iterator[Command]:
     match command:
         case AddRules(name, rules) if len(rules) > MAX_RULES:
             yield from (AddRules(name, rules[at : at + MAX_RULES]) for at in range(0, len(rules), MAX_RULES))
-        case AddElements(part) | DeleteElements(part) if len(part.elements) > MAX_ELEMENTS:
-            keys = list(part.elements)
-            for at in range(0, len(keys), MAX_ELEMENTS):
-                yield type(command)(part.only(keys[at : at + MAX_ELEMENTS]))
+        case AddElements(part) | DeleteElements(part):
+            keys, most = list(part.elements), FAST_ELEMENTS if _is_fast(command) else MAX_ELEMENTS
+            if len(keys) <= most:
+                yield command
+                return
+            yield from (type(command)(part.only(keys[at : at + most])) for at in range(0, len(keys), most))
         case _:
             yield command
