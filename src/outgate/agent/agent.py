@@ -19,6 +19,7 @@ from outgate.agent.loop import Loop, Observer
 from outgate.agent.settings import AUTO, Settings
 from outgate.agent.step import NEEDED, State
 from outgate.cluster.access import Access
+from outgate.cluster.events import Event
 from outgate.cluster.watch import Pace, Subscription
 from outgate.cluster.watches import Watches
 
@@ -63,7 +64,7 @@ class Agent:
             hindered=self.companions.seeing.hindered,
         )
         self.loop.observers += (self.links, self.companions, *observers)
-        self.watches = Watches(access, _subscriptions(settings.node), self.loop.deliver, pace=pace)
+        self.watches = Watches(access, _subscriptions(settings.node), self._told, pace=pace)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -90,6 +91,10 @@ class Agent:
     def stop(self) -> None:
         """Return from `run` soon. The kernel keeps what it has."""
         self.loop.stop()
+
+    def _told(self, event: Event) -> None:
+        self.companions.told(event)
+        self.loop.deliver(event)
 
     def _start(self, name: str, body: Callable[[], None]) -> None:
         thread = threading.Thread(target=body, name=name, daemon=True)

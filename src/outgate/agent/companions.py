@@ -26,6 +26,8 @@ from outgate.agent.store import Saver, Store
 from outgate.agent.web import WebServer, pages_of
 from outgate.cluster.access import Access
 from outgate.cluster.client import Client
+from outgate.cluster.events import Event as ApiEvent
+from outgate.cluster.events import Recovered, Replaced, Troubled
 from outgate.errors import KernelError
 from outgate.host.nft import Nftables
 
@@ -44,6 +46,7 @@ class Companions:
     ) -> None:
         self._say = say
         self._frozen = False
+        self._listed: set[str] = set()
         self.publisher = Publisher(settings)
         attribution = Attribution()
         self._counters = PacketCounters(lambda: Nftables().counters(), attribution.origins)
@@ -94,6 +97,21 @@ class Companions:
             self._events.stop()
         self.seeing.ended(state)
         self._saver.stop(state)
+
+    def told(self, event: ApiEvent) -> None:
+        """The API server has told something, in whichever thread: a watch that begins anew is counted."""
+        match event:
+            case Troubled(kind, words):
+                self.measures.restarted(kind, "troubled")
+                self._say(f"no news of {kind} objects: {words}")
+            case Recovered(kind):
+                self._say(f"news of {kind} objects come again")
+            case Replaced(kind):
+                if kind in self._listed:
+                    self.measures.restarted(kind, "listed anew")
+                self._listed.add(kind)
+            case _:
+                pass
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """A change is in the kernel."""
