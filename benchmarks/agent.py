@@ -24,8 +24,9 @@ from benchmarks.manifests import manifests
 from benchmarks.tables import Row
 from outgate.agent.agent import Agent
 from outgate.agent.kernel import Timing
+from outgate.agent.loop import Observer
 from outgate.agent.settings import Settings
-from outgate.agent.step import NEEDED, Apply, State
+from outgate.agent.step import NEEDED, Apply
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.watch import Pace
 from outgate.host import links, process
@@ -55,7 +56,7 @@ def _resident() -> float:
     return int(fields["VmRSS"].split()[0]) / 1024
 
 
-class _Meter:
+class _Meter(Observer):
     """Tells the parent each change that is in force, and the state of the process with it."""
 
     def __init__(self, pipe: int, begun: float) -> None:
@@ -82,12 +83,6 @@ class _Meter:
     def refused(self, words: str) -> None:
         """A benchmark of refusals is none."""
         self._pipe.write(json.dumps({"refused": words}) + "\n")
-
-    def answered(self, token: int) -> None:
-        """Nobody asks."""
-
-    def turned(self, state: State, now: float) -> None:
-        """Nothing that `applied` does not tell."""
 
 
 class _Run:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from outgate.agent.kernel import Kernel, Timing
-from outgate.agent.loop import FIRST_PAUSE, LONGEST_PAUSE, Loop
+from outgate.agent.loop import FIRST_PAUSE, LONGEST_PAUSE, Loop, Observer
 from outgate.agent.step import NEEDED, Apply, State
 from outgate.cluster.events import Replaced, Upserted
 from outgate.errors import KernelError
@@ -51,7 +51,7 @@ class Played(Kernel):
 
 
 @dataclass
-class Heard:
+class Heard(Observer):
     """What observers are told."""
 
     applied_: list[Apply] = field(default_factory=list)

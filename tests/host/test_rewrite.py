@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from outgate.errors import InvalidInput
-from outgate.host.rewrite import rewrite
+from outgate.host.rewrite import put, rewrite
 
 
 def test_the_text_changes_and_the_permissions_do_not(tmp_path: Path) -> None:
@@ -53,3 +53,28 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         rewrite(str(file), b"old", b"new")
     assert os.listdir(tmp_path) == ["a.yaml"]
     assert file.read_bytes() == b"old"
+
+
+def test_a_file_of_ours_is_put_whole(tmp_path: Path) -> None:
+    """Whether or not there was one; with its permissions, where they are given."""
+    file = tmp_path / "status.json"
+    for data in (b"first", b"second"):
+        put(file, data, mode=0o640)
+        assert file.read_bytes() == data
+        assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["status.json"]
+
+
+def test_what_cannot_be_put_leaves_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader never meets half a file, nor the writer's leavings."""
+    file = tmp_path / "status.json"
+    put(file, b"first")
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="No space"):
+        put(file, b"second")
+    assert file.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["status.json"]

@@ -16,7 +16,6 @@ ELSEWHERE = {
     "__init__.py": "tests/cli/test_main.py",  # only the version, which `--version` prints
     "version.py": "tests/cli/test_main.py",  # likewise
     "__main__.py": "tests/cli/test_main.py",  # only runs there: in a process of its own
-    "agent/companions.py": "tests/lab/agent/test_farm.py",  # likewise: they accompany each of them
     "agent/agent.py": "tests/lab/agent/test_farm.py",  # agents that run, with real kernels and an API server
     "analysis/reachability.py": "tests/analysis/test_reach.py",  # only the values that `reach` makes
 }

@@ -8,14 +8,15 @@ name and cannot be had, an address to listen on or the plugin's socket, ends the
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from outgate.agent.attribution import Attribution
 from outgate.agent.cluster_events import ClusterEvents
 from outgate.agent.cni import Server
-from outgate.agent.counters import PacketCounters
+from outgate.agent.counters import PacketCounters, Series
 from outgate.agent.events import Event
 from outgate.agent.kernel import Timing
+from outgate.agent.loop import Observer
 from outgate.agent.measures import Measures
 from outgate.agent.packets_log import PacketLog
 from outgate.agent.seeing import Seeing
@@ -34,7 +35,7 @@ from outgate.host.nft import Nftables
 __all__ = ["Companions"]
 
 
-class Companions:
+class Companions(Observer):
     """All of them, as one observer of the loop. What the settings leave out is not there.
 
     Raises:
@@ -46,6 +47,7 @@ class Companions:
     ) -> None:
         self._say = say
         self._frozen = False
+        self._unsaved = False
         self._listed: set[str] = set()
         self.publisher = Publisher(settings)
         attribution = Attribution()
@@ -115,30 +117,31 @@ class Companions:
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """A change is in the kernel."""
+        self._unsaved = True
         self.seeing.applied(command, timing, seconds, now)
 
     def refused(self, words: str) -> None:
         """A change, or a look, did not work."""
-        self.seeing.refused(words)
         self._say(f"the kernel refused: {words}")
 
     def answered(self, token: int) -> None:
         """The network plugin may go on."""
         self._plugin.answer(token)
-        self.seeing.answered(token)
 
     def turned(self, state: State, now: float) -> None:
         """A turn is done."""
         self.seeing.turned(state, now)
-        self._saver.changed(state)
+        if self._unsaved or self._saver.due == 0:
+            self._unsaved = False
+            self._saver.changed(state)
         if state.ready and not self._frozen:
             # What a cluster says once stays for long: looking through all of it for garbage would stall the loop.
             self._frozen = True
             gc.collect()
             gc.freeze()
 
-    def _lost(self, counted: object) -> int:
-        return self._log.lost(counted) if self._log is not None else 0  # type: ignore[arg-type] # as Measures gives it
+    def _lost(self, counted: Mapping[Series, int] | None) -> int:
+        return self._log.lost(counted) if self._log is not None else 0
 
     def _asked(self, result: str, seconds: float) -> None:
         self.measures.cni(result)

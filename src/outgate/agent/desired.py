@@ -46,8 +46,6 @@ class Move:
     """New, and filled; not among `more`."""
     less: dict[str, _Content] = field(default_factory=dict)
     more: dict[str, _Content] = field(default_factory=dict)
-    lost: dict[Address, Elements] = field(default_factory=dict)
-    """What addresses no longer have, or have otherwise."""
 
     def __bool__(self) -> bool:
         return bool(self.chains or self.sets or self.less or self.more)
@@ -165,12 +163,8 @@ class Desired:
         self._grow(touched, found)
         for address in touched:
             before, after = self.placed.get(address, {}), self._elements(address)
-            lost = {at: value for at, value in before.items() if after.get(at, _MISSING) != value}
-            if lost:
-                found.lost[address] = lost
-            self._note(found.less, lost)
-            won = {at: value for at, value in after.items() if before.get(at, _MISSING) != value}
-            self._note(found.more, won)
+            self._note(found.less, before, after)
+            self._note(found.more, after, before)
             if after:
                 self.placed[address] = after
             else:
@@ -186,9 +180,11 @@ class Desired:
             found.more.pop(one.name, None)
         return found
 
-    def _note(self, among: dict[str, _Content], elements: Elements) -> None:
-        for (name, key), value in elements.items():
-            among.setdefault(name, {})[key] = value
+    def _note(self, among: dict[str, _Content], some: Elements, others: Elements) -> None:
+        """Note what is in the first and not so in the second, by its set."""
+        for (name, key), value in some.items():
+            if others.get((name, key), _MISSING) != value:
+                among.setdefault(name, {})[key] = value
 
     def _grow(self, touched: tuple[Address, ...], found: Move) -> None:
         """Classes that this node did not have: their chains and sets, filled with all pods there are."""

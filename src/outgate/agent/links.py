@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from outgate.agent.events import Chosen, Event, Linked
-from outgate.agent.kernel import Timing
-from outgate.agent.step import Apply, State
+from outgate.agent.loop import Observer
+from outgate.agent.step import State
 from outgate.agent.world import World
 from outgate.host.bridges import Behind, Doors
 from outgate.host.bypass import bypasses
@@ -111,7 +111,7 @@ class _Question:
     unplugged: tuple[str, ...]
 
 
-class LinkWatch:
+class LinkWatch(Observer):
     """Tells the loop how addresses are reached, and finds out what pods' interfaces are called. An `Observer`.
 
     Raises:
@@ -198,15 +198,6 @@ class LinkWatch:
             return found
         holders = {one: tuple(name for name in names if name not in odd) for one, names in found.holders.items()}
         return replace(found, doors=found.doors - odd, holders=holders)
-
-    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
-        """Nothing that matters here."""
-
-    def refused(self, words: str) -> None:
-        """Nothing that matters here."""
-
-    def answered(self, token: int) -> None:
-        """Nothing that matters here."""
 
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - how pods hang on the node has no time
         """Look again where the pods of this node, or the ways to them, have changed."""

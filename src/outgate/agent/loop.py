@@ -14,7 +14,6 @@ import queue
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from outgate.agent.events import Applied, Drifted, Event, Listed, Refused
 from outgate.agent.kernel import Kernel, Timing
@@ -33,8 +32,11 @@ COMPARE = 600.0
 """Seconds after which the kernel's table is read and compared, whether or not anybody was heard changing it."""
 
 
-class Observer(Protocol):
-    """Who is told what the loop does. Called in the loop's thread; must be quick and raise nothing."""
+class Observer:
+    """Who is told what the loop does, as far as it matters to them: by itself each of these does nothing.
+
+    Called in the loop's thread; must be quick and raise nothing.
+    """
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """A change is in the kernel. `now` is the clock that `Apply.received` was taken from."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from outgate.agent.attribution import Attribution
 from outgate.agent.cluster_events import ClusterEvents
+from outgate.agent.loop import Observer
 from outgate.agent.measures import Measures
 from outgate.agent.status import Publisher
 from outgate.agent.step import Apply, State
@@ -25,7 +26,7 @@ class Timed(Protocol):
     netlink: list[float]
 
 
-class Seeing:
+class Seeing(Observer):
     """An observer of the loop. What is not given is not told."""
 
     def __init__(
@@ -52,12 +53,6 @@ class Seeing:
                 for one in each:
                     self._measures.transaction(one, door)
             self._measures.applied(seconds, whole=command.whole, received=command.received, now=now)
-
-    def refused(self, words: str) -> None:
-        """A change, or a look at the table, did not work. The state says so too."""
-
-    def answered(self, token: int) -> None:
-        """The network plugin may go on."""
 
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - the publisher has its own clock
         """A turn is done."""

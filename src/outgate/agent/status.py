@@ -11,19 +11,17 @@ in the way of enforcing (`hindrances`). A lost API server does not take it back:
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from outgate.agent.settings import Settings
 from outgate.agent.step import NEEDED, State
+from outgate.host.rewrite import put
 from outgate.model import Namespace, Pod
 from outgate.nft.frame import DISPATCHES, LINKS
 from outgate.policy.mode import Mode, mode_of, strange_mode
@@ -299,19 +297,7 @@ class Publisher:
         self._current = _status_of(state, self.settings, around, self._policies_of(state))
         self._written = now
         try:
-            _replace(self.settings.status_file, msgspec.json.format(msgspec.json.encode(self._current)) + b"\n")
+            put(self.settings.status_file, msgspec.json.format(msgspec.json.encode(self._current)) + b"\n")
             self.trouble = ""
         except OSError as error:
             self.trouble = f"{self.settings.status_file}: {error.strerror or error}"
-
-
-def _replace(file: Path, text: bytes) -> None:
-    """Put a text into a file, so that a reader sees the old one or the new one."""
-    beside = file.with_name(f".{file.name}.new")
-    try:
-        beside.write_bytes(text)
-        os.replace(beside, file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise

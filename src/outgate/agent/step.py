@@ -34,7 +34,7 @@ from outgate.agent.world import Claim, World
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
 from outgate.model import Namespace, NetworkPolicy, Node, Pod
-from outgate.nft.delta import Change, chunks, delta
+from outgate.nft.delta import Change, chunks, creation, delta
 from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
 from outgate.nft.frame import LINKS
 from outgate.nft.guard import FAMILY
@@ -42,10 +42,8 @@ from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.nft.placement import Elements
 from outgate.nft.transaction import (
-    AddChain,
     AddElements,
     AddRules,
-    AddSet,
     AddTable,
     Command,
     DeleteElements,
@@ -370,21 +368,18 @@ def _moved(state: State) -> Change | None:
     before = {address: dict(desired.placed.get(address, {})) for address in state.dirty}
     moved = desired.move(state.dirty)
     tightens = _tightens(state, before)
-    prepare: list[Command] = []
-    prepare += (AddChain(chain) for chain in moved.chains)
-    prepare += (AddSet(one) for one in moved.sets)
-    prepare += (AddElements(one.holding(dict(one.elements))) for one in moved.sets if one.elements)
-    prepare += (AddRules(chain.name, chain.rules) for chain in moved.chains)
+    # What is new is loaded as it is now; the next move changes the sets themselves.
+    sets = [one.holding(dict(one.elements)) for one in moved.sets]
     flip: list[Command] = []
     flip += (DeleteElements(desired.sets[name].holding(content)) for name, content in moved.less.items())
     flip += (AddElements(desired.sets[name].holding(content)) for name, content in moved.more.items())
     if tightens and not state.keep:
         flip += _raise_epoch(state)
-    if not prepare and not flip:
+    if not moved.chains and not moved.sets and not flip:
         return None
     state.actual = desired.ruleset
     change = Change(
-        prepare=tuple(chunks(prepare)),
+        prepare=tuple(chunks(creation(moved.chains, sets))),
         flip=Transaction(tuple(flip)) if flip else None,
         tightens=tightens,
         after=state.actual,

@@ -9,11 +9,9 @@ What is not ours is left, also where it has our name: files are looked into befo
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, RULESET
 from outgate.errors import KernelError, UsageError
 from outgate.host.nft import Nftables
+from outgate.host.rewrite import put
 
 __all__ = ["BOOT_UNIT", "PLUGIN", "Fate", "Removal", "uninstall"]
 
@@ -204,18 +203,6 @@ def _without_plugin(path: Path) -> Removal | None:
         return None
     if not kept:
         return _removed(path, path.unlink)
-    return _removed(Path(thing), lambda: _rewrite(path, json.dumps(found | {"plugins": kept}, indent=2) + "\n"))
-
-
-def _rewrite(path: Path, text: str) -> None:
-    """A new file in the place of the old one, with its rights: a runtime watches the folder and must not see half."""
-    # Not *.conf, *.conflist or *.json, which runtimes would load.
-    beside = path.with_name(f".{path.name}.outgate")
-    mode = path.stat().st_mode & 0o777
-    try:
-        beside.write_text(text)
-        beside.chmod(mode)
-        os.replace(beside, path)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+    rest = json.dumps(found | {"plugins": kept}, indent=2).encode() + b"\n"
+    # A runtime watches the folder and must not see half a list.
+    return _removed(Path(thing), lambda: put(path, rest, mode=path.stat().st_mode & 0o777))

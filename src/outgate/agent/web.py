@@ -15,10 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from outgate.errors import KernelError, UsageError
+from outgate.host.closing import Closing
 
 __all__ = ["Page", "WebServer", "listening_address", "pages_of"]
 
@@ -85,7 +84,7 @@ def listening_address(text: str) -> tuple[str, int]:
     return str(address), int(port)
 
 
-class WebServer:
+class WebServer(Closing):
     """Serves pages from threads of its own until it is closed.
 
     Raises:
@@ -110,14 +109,6 @@ class WebServer:
         self.port: int = self._server.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, name="web", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Take no more requests."""

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from outgate.host.bridges import Behind
 from outgate.model import ContainerPort, Namespace, NetworkPolicy, Node, Pod
 from outgate.model.labels import Labels
+from outgate.model.objects import OWN_PREFIX
 from outgate.model.snapshot import NAME_LABEL
 from outgate.nft.placement import Share
 from outgate.packets import Address
@@ -333,5 +334,5 @@ class World:
 
 def _means(policy: NetworkPolicy) -> object:
     """What of a policy decides: not its annotations but ours, not its place."""
-    ours = {key: text for key, text in policy.annotations.items() if key.startswith("outgate.dev/")}
+    ours = {key: text for key, text in policy.annotations.items() if key.startswith(OWN_PREFIX)}
     return policy.pods, policy.types, policy.egress, policy.ingress, ours

@@ -10,10 +10,9 @@ import ctypes
 import os
 import select
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from outgate.errors import KernelError
+from outgate.host.closing import Closing
 
 __all__ = ["FolderWatch"]
 
@@ -22,7 +21,7 @@ _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 """IN_NONBLOCK and IN_CLOEXEC are defined as these."""
 
 
-class FolderWatch:
+class FolderWatch(Closing):
     """Hears that something in a folder was written, created or moved there, from the moment that it is made.
 
     Raises:
@@ -39,12 +38,8 @@ class FolderWatch:
             os.close(self._handle)
             raise error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Hears no more."""
         os.close(self._handle)
 
     def wait(self, timeout: float | None) -> bool:

@@ -20,10 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from outgate.host import rtnetlink
+from outgate.host.closing import Closing
 from outgate.host.netlink import ROUTE, NetlinkSocket, Overrun
 from outgate.host.netlink_format import Message, messages
 from outgate.host.rtnetlink import Link, Route
@@ -183,7 +182,7 @@ def bridge_port(address: Address) -> str:
     return ""
 
 
-class InterfaceWatch:
+class InterfaceWatch(Closing):
     """Keeps up with interfaces and routes, in the network namespace of the thread that makes it.
 
     Raises:
@@ -206,14 +205,6 @@ class InterfaceWatch:
         except BaseException:
             self._hearing.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Hears no more."""

@@ -25,10 +25,9 @@ import select
 import socket
 import time
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
 
 from outgate.errors import KernelError, NotPermitted
+from outgate.host.closing import Closing
 from outgate.host.netlink_format import (
     ACK,
     DONE,
@@ -85,7 +84,7 @@ def refusal(doing: str, number: int, words: str = "") -> KernelError:
     return Refused(f"the kernel refused to {doing}: {said}", number)
 
 
-class NetlinkSocket:
+class NetlinkSocket(Closing):
     """A socket of one netlink protocol in the network namespace of the thread that makes it.
 
     `groups` are multicast groups by number. `buffer` is how many bytes of unread messages are wanted; an ordinary user
@@ -129,14 +128,6 @@ class NetlinkSocket:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         self.port: int = self._socket.getsockname()[0]
         """The port that the kernel gave this socket: events of what it did carry it."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Lets go of the socket. Closing twice is no error."""

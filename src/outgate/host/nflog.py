@@ -14,10 +14,10 @@ import contextlib
 import struct
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from outgate.errors import KernelError, NotPermitted
+from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
 from outgate.host.netlink_format import Message, attribute, attributes, messages, text
 
@@ -65,7 +65,7 @@ def _groups_read() -> set[int]:
     return set()
 
 
-class LogReader:
+class LogReader(Closing):
     """Reads one group in the network namespace of the thread that makes it; `snaplen` bytes of each packet at most.
 
     Raises:
@@ -98,14 +98,6 @@ class LogReader:
         settings = attribute(2, struct.pack(">IBx", snaplen, _COPY_PACKET))
         settings += attribute(4, struct.pack(">I", _FLUSH)) + attribute(6, struct.pack(">H", _NUMBERED))
         self._socket.ask(_CONFIGURE, header + settings, f"read nflog group {group}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Gives the group back."""

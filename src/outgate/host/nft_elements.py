@@ -17,11 +17,10 @@ import struct
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from outgate.errors import KernelError
 from outgate.host import nft_wire
+from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun, Refused, refusal
 from outgate.host.netlink_format import ACK, ERROR, REQUEST, Failure, attribute, failure, message, messages
 from outgate.host.nft_wire import Piece, can_carry
@@ -41,7 +40,7 @@ class Overtaken(KernelError):
     """Somebody else has changed nftables since the generation that a change was made for; nothing was done."""
 
 
-class ElementDoor:
+class ElementDoor(Closing):
     """Our table, through a netlink socket in the network namespace of the thread that makes it.
 
     Raises:
@@ -52,14 +51,6 @@ class ElementDoor:
         self._socket = NetlinkSocket(NETFILTER)
         self.port: int = self._socket.port
         """What marks this door's changes as its own, in the events that `nft_monitor` reads."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Lets go of the socket; what was changed stays."""

@@ -21,10 +21,9 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from outgate.host import nft_wire
+from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
 from outgate.host.netlink_format import HEADER_LENGTH, messages
 from outgate.nft.objects import Ruleset
@@ -65,7 +64,7 @@ class Committed:
         return self.touched and not self.ours
 
 
-class NftMonitor:
+class NftMonitor(Closing):
     """Hears of transactions in the network namespace of the thread that makes it, from that moment on.
 
     Raises:
@@ -78,14 +77,6 @@ class NftMonitor:
         self._ports: set[int] = set()
         self._claims: dict[int, None] = {}
         self._touched = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Hears no more."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
+from pathlib import Path
 
 from outgate.errors import InputError, InvalidInput, unusable
 
-__all__ = ["rewrite"]
+__all__ = ["put", "rewrite"]
 
 
 def rewrite(file: str, before: bytes, after: bytes) -> None:
@@ -34,3 +36,23 @@ def rewrite(file: str, before: bytes, after: bytes) -> None:
             raise
     except OSError as error:
         raise InvalidInput([unusable(file, "written", error)]) from error
+
+
+def put(file: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Put data into a file that is ours, whatever was there; with these permissions, where they are given.
+
+    What is half written has a name with a dot before and ``.new`` behind it, which no reader of folders takes up.
+
+    Raises:
+        OSError: it cannot be written. The file is then what it was.
+    """
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        beside.write_bytes(data)
+        if mode is not None:
+            beside.chmod(mode)
+        os.replace(beside, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise

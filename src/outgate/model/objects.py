@@ -18,6 +18,7 @@ from outgate.model.place import NOWHERE, Place
 from outgate.records import dataclass
 
 __all__ = [
+    "OWN_PREFIX",
     "Address",
     "Binding",
     "BlockPeer",
@@ -45,6 +46,9 @@ __all__ = [
     "SlicePort",
     "Workload",
 ]
+
+OWN_PREFIX = "outgate.dev/"
+"""What the keys of our own annotations and labels begin with."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -15,6 +15,7 @@ from typing import Any
 
 from outgate.model.hints import hints_of
 from outgate.model.objects import (
+    OWN_PREFIX,
     Address,
     Binding,
     Callout,
@@ -114,16 +115,13 @@ class Troubles:
             yield network
 
 
-OURS = "outgate.dev/"
-"""What the keys of our own annotations begin with."""
-
 Reader = Callable[[Mapping[str, Any], Place, Troubles], Iterable[Made]]
 
 
 def _namespace(value: Mapping[str, Any], place: Place, _: Troubles) -> Iterator[Made]:
     metadata = value["metadata"]
     said = metadata.get("annotations", {})
-    ours = {key: text for key, text in said.items() if key.startswith(OURS) and isinstance(text, str)}
+    ours = {key: text for key, text in said.items() if key.startswith(OWN_PREFIX) and isinstance(text, str)}
     yield Namespace(metadata["name"], metadata.get("labels", {}), annotations=ours, place=place)
 
 

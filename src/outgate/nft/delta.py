@@ -53,7 +53,7 @@ from outgate.nft.transaction import (
     weight,
 )
 
-__all__ = ["FAST_ELEMENTS", "MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "delta"]
+__all__ = ["FAST_ELEMENTS", "MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "creation", "delta"]
 
 MAX_RULES = 2000
 MAX_ELEMENTS = 10_000
@@ -62,6 +62,8 @@ faster; a larger one gains nothing more. Without CAP_NET_ADMIN outside its user 
 buffer, and 1000 rules or 5000 elements have been seen to fail: then it is sent again in halves (`Nftables.commit`)."""
 FAST_ELEMENTS = 2000
 """The same for elements of hash sets alone, which need no process of nft (`outgate.agent.kernel`)."""
+_MANY = 200
+"""From so many elements on, the batch of their own is worth that the rest takes one more process of nft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +182,8 @@ class _Plan:
     def preparation(self) -> Iterator[Command]:
         """What no packet reaches yet: a chain before what leads to it, a set before the rules that look into it."""
         inner = [chain for chain in self.new_chains if chain.hook is None]
-        yield from (AddChain(chain) for chain in inner)
-        yield from (AddSet(one) for one in self.new_sets)
+        yield from creation(inner, self.new_sets)
         yield from self._elements(live=False)
-        filled = [one for one in self.new_sets if one.elements]
-        for interval in (True, False):
-            yield from (AddElements(one) for one in filled if one.interval is interval)
-        yield from (AddRules(chain.name, chain.rules) for chain in inner if chain.rules)
         yield from self._rewritten(live=False)
 
     def flip(self) -> Iterator[Command]:
@@ -319,6 +316,19 @@ def _without(one: NftSet, other: NftSet) -> NftSet:
     return one.only(key for key, value in one.elements.items() if other.elements.get(key, missing) != value)
 
 
+def creation(chains: Iterable[Chain], sets: Iterable[NftSet]) -> Iterator[Command]:
+    """Make chains and sets that nothing leads to yet: first all of them, then what is in them.
+
+    Hash sets come together, because a netlink batch carries their elements and no others.
+    """
+    new, filled = tuple(chains), tuple(sets)
+    yield from (AddChain(chain) for chain in new)
+    yield from (AddSet(one) for one in filled)
+    for interval in (True, False):
+        yield from (AddElements(one) for one in filled if one.elements and one.interval is interval)
+    yield from (AddRules(chain.name, chain.rules) for chain in new if chain.rules)
+
+
 def chunks(commands: Iterable[Command], family: str = "inet") -> Iterator[Transaction]:
     """Commands in their order, cut into transactions that an unprivileged socket can send.
 
@@ -329,7 +339,7 @@ def chunks(commands: Iterable[Command], family: str = "inet") -> Iterator[Transa
     fast = False
     for command in (piece for one in commands for piece in _pieces(one)):
         more_rules, more_elements = weight(command)
-        other = _is_fast(command) is not fast and max(elements, more_elements) >= FAST_ELEMENTS // 10
+        other = _is_fast(command) is not fast and max(elements, more_elements) >= _MANY
         most = FAST_ELEMENTS if fast else MAX_ELEMENTS
         if chunk and (other or rules + more_rules > MAX_RULES or elements + more_elements > most):
             yield Transaction(tuple(chunk), family)

@@ -36,13 +36,14 @@ from outgate.nft.objects import (
     StampMark,
     Statement,
     VerdictMap,
+    among,
     goto,
     jump,
 )
 from outgate.nft.options import Options
 from outgate.packets import Protocol
 
-__all__ = ["DISPATCHES", "LINKS", "UNKNOWN", "Dispatch", "frame", "link_set"]
+__all__ = ["DISPATCHES", "LINKS", "LINK_LOCAL", "UNKNOWN", "Dispatch", "frame", "link_set"]
 
 UNKNOWN = "unknown"
 """The chain of packets of pods that are not programmed."""
@@ -53,7 +54,8 @@ _ICMPV6 = int(Protocol.ICMPV6)
 _ERRORS = ((3, 3), (11, 12))
 """ICMP types of IPv4: destination unreachable; time exceeded and parameter problem (RFC 792)."""
 _ORIGINAL, _REPLY = 0, 1
-_LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
+LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
+"""Addresses that are every interface's own (RFC 4291, 2.5.6)."""
 _LINK_MULTICAST = ipaddress.IPv6Network("ff02::/16")
 
 
@@ -154,15 +156,14 @@ class _Frame:
             return
         for block in self.node.pod_cidrs:
             fields = (Field.IP_SADDR, Field.IP_DADDR) if block.version == 4 else (Field.IP6_SADDR, Field.IP6_DADDR)
-            low, high = int(block.network_address), int(block.broadcast_address)
-            yield Compare(fields[0] if source else fields[1], low, high)
+            yield among(fields[0] if source else fields[1], block)
 
     def _to_the_node(self, reply: Compare) -> Iterator[ChainRule]:
         """What a pod may always send to its own node: answers, and what IPv6 cannot live without."""
         yield ChainRule((reply, ACCEPT), "answers to what the node asked: probes")
         yield ChainRule((*_discovery(), ACCEPT), "neighbour discovery")
         if self.options.interface_prefix:
-            groups = _between(Field.IP6_DADDR, _LINK_MULTICAST)
+            groups = among(Field.IP6_DADDR, _LINK_MULTICAST)
             yield ChainRule((Compare(Field.IIFNAME, text=f"{self.options.interface_prefix}*"), groups, DROP))
 
 
@@ -177,7 +178,7 @@ def _link_check(options: Options) -> Iterator[Chain]:
         (
             ChainRule((Lookup((Field.IIFNAME, Field.IP_SADDR), LINKS[4]), RETURN)),
             ChainRule((Lookup((Field.IIFNAME, Field.IP6_SADDR), LINKS[6]), RETURN)),
-            ChainRule((_between(Field.IP6_SADDR, _LINK_LOCAL), RETURN)),
+            ChainRule((among(Field.IP6_SADDR, LINK_LOCAL), RETURN)),
             ChainRule((Compare(Field.IP6_SADDR, 0, 0), RETURN), "duplicate address detection"),
             ChainRule((Counter(), fate), "source address of another"),
         ),
@@ -206,7 +207,3 @@ def _related() -> Iterator[ChainRule]:
     for low, high in _ERRORS:
         yield ChainRule((related, Compare(Field.ICMP_TYPE, low, high), ACCEPT))
     yield ChainRule((related, Compare(Field.L4PROTO, _ICMPV6, _ICMPV6), ACCEPT))
-
-
-def _between(look: Field, block: ipaddress.IPv6Network) -> Compare:
-    return Compare(look, int(block.network_address), int(block.broadcast_address))

@@ -23,7 +23,7 @@ import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from outgate.nft.frame import LINKS, UNKNOWN, link_set
+from outgate.nft.frame import LINK_LOCAL, LINKS, UNKNOWN, link_set
 from outgate.nft.objects import (
     ACCEPT,
     DROP,
@@ -42,6 +42,7 @@ from outgate.nft.objects import (
     SetKey,
     Statement,
     VerdictMap,
+    among,
     goto,
     jump,
 )
@@ -61,7 +62,6 @@ _BEFORE_ALL = -310
 """Before NF_BR_PRI_NAT_DST_BRIDGED (-300), NF_BR_PRI_BRNF (0: br_netfilter) and whatever the bridge learns."""
 _ADVERT, _GUARD = "advert", "guard"
 _ICMPV6, _NEIGHBOUR_ADVERTISEMENT = 58, 136
-_LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -122,7 +122,7 @@ def _guard() -> Iterator[ChainRule]:
     yield ChainRule((*_advertises(), jump(_ADVERT)))
     for look, version in ((Field.IP_SADDR, 4), (Field.IP6_SADDR, 6), (Field.ARP_SADDR, 4)):
         yield ChainRule((Lookup((Field.IIFNAME, look), LINKS[version]), RETURN))
-    yield ChainRule((_among(Field.IP6_SADDR, _LINK_LOCAL), RETURN))
+    yield ChainRule((among(Field.IP6_SADDR, LINK_LOCAL), RETURN))
     yield ChainRule((Compare(Field.IP6_SADDR), RETURN), "duplicate address detection")
     yield ChainRule((Compare(Field.ARP_SADDR), RETURN), "address probe")
     yield ChainRule((goto(SPOOF),))
@@ -137,7 +137,7 @@ def _advert(owners: Mapping[Address, str]) -> Iterator[ChainRule]:
         if address.version == 6:
             mine = Compare(Field.ND_TARGET, int(address), int(address))
             yield ChainRule((Compare(Field.IIFNAME, text=port), mine, RETURN))
-    yield ChainRule((_among(Field.ND_TARGET, _LINK_LOCAL), RETURN))
+    yield ChainRule((among(Field.ND_TARGET, LINK_LOCAL), RETURN))
     yield ChainRule((goto(SPOOF),))
 
 
@@ -145,17 +145,13 @@ def _prerouting(blocks: tuple[Network, ...]) -> Iterator[ChainRule]:
     yield ChainRule((VerdictMap((Field.IIFNAME,), PORTS),))
     for block in sorted(blocks, key=lambda one: (one.version, int(one.network_address))):
         if block.version == 4:
-            yield ChainRule((_among(Field.IP_SADDR, block), goto(UNKNOWN)))
-            yield ChainRule((_among(Field.ARP_SADDR, block), goto(UNKNOWN)))
+            yield ChainRule((among(Field.IP_SADDR, block), goto(UNKNOWN)))
+            yield ChainRule((among(Field.ARP_SADDR, block), goto(UNKNOWN)))
         else:
-            yield ChainRule((_among(Field.IP6_SADDR, block), goto(UNKNOWN)))
-            yield ChainRule((*_advertises(), _among(Field.ND_TARGET, block), goto(UNKNOWN)))
+            yield ChainRule((among(Field.IP6_SADDR, block), goto(UNKNOWN)))
+            yield ChainRule((*_advertises(), among(Field.ND_TARGET, block), goto(UNKNOWN)))
 
 
 def _advertises() -> tuple[Statement, ...]:
     kind = Compare(Field.ICMPV6_TYPE, _NEIGHBOUR_ADVERTISEMENT, _NEIGHBOUR_ADVERTISEMENT)
     return Compare(Field.L4PROTO, _ICMPV6, _ICMPV6), kind
-
-
-def _among(look: Field, block: Network) -> Compare:
-    return Compare(look, int(block.network_address), int(block.broadcast_address))

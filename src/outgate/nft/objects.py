@@ -16,6 +16,7 @@ Terms are nft(8)'s own: a *set* holds keys, a *map* here always a verdict for ea
 from __future__ import annotations
 
 import enum
+import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +45,7 @@ __all__ = [
     "StampMark",
     "Statement",
     "VerdictMap",
+    "among",
     "goto",
     "jump",
 ]
@@ -217,6 +219,11 @@ class Opaque:
     """
 
     text: str
+
+
+def among(look: Field, block: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Compare:
+    """An address field that is in a block."""
+    return Compare(look, int(block.network_address), int(block.broadcast_address))
 
 
 Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Judgement | Opaque

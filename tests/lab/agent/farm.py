@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 from outgate.agent.agent import Agent
 from outgate.agent.kernel import Timing
 from outgate.agent.links import LinkWatch
+from outgate.agent.loop import Observer
 from outgate.agent.settings import Settings
 from outgate.agent.step import Apply, State
 from outgate.cluster.access import Access, Credentials
@@ -70,7 +71,7 @@ def _meaning(policy: NetworkPolicy) -> NetworkPolicy:
     return replace(policy, annotations={key: one for key, one in policy.annotations.items() if "outgate.dev" in key})
 
 
-class Teller:
+class Teller(Observer):
     """Says through a pipe what the agent knows, whenever it is done and that is news."""
 
     def __init__(self, pipe: int) -> None:
@@ -83,12 +84,6 @@ class Teller:
         """Told by what comes after it: the transactions by their doors."""
         self._doors["text"] += len(timing.text)
         self._doors["netlink"] += len(timing.netlink)
-
-    def refused(self, words: str) -> None:
-        """Told with the next state."""
-
-    def answered(self, token: int) -> None:
-        """Nobody waits here."""
 
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - what is told has no time
         """The turn is done."""
