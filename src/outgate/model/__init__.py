@@ -4,6 +4,7 @@ Every value keeps the place it came from. Nothing here says what a policy *means
 and nothing opens a file or a socket (`outgate.cluster`).
 """
 
+from outgate.model.cluster_policy import ClusterPolicy, ClusterRule, NamePeer, NodePeer, UnknownPeer
 from outgate.model.hints import NO_HINTS, Hints
 from outgate.model.labels import LabelSelector, Operator, Requirement
 from outgate.model.objects import (
@@ -39,6 +40,8 @@ __all__ = [
     "BlockPeer",
     "Called",
     "Callout",
+    "ClusterPolicy",
+    "ClusterRule",
     "Container",
     "ContainerPort",
     "Direction",
@@ -47,9 +50,11 @@ __all__ = [
     "Hints",
     "Ingress",
     "LabelSelector",
+    "NamePeer",
     "Namespace",
     "NetworkPolicy",
     "Node",
+    "NodePeer",
     "Operator",
     "Owner",
     "Place",
@@ -62,5 +67,6 @@ __all__ = [
     "ServiceAccount",
     "ServicePort",
     "Snapshot",
+    "UnknownPeer",
     "Workload",
 ]

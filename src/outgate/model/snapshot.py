@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.objects import (
     Address,
     Binding,
@@ -37,7 +38,7 @@ from outgate.model.objects import (
     Workload,
 )
 
-__all__ = ["NAME_LABEL", "STAND_IN_V4", "STAND_IN_V6", "Snapshot"]
+__all__ = ["NAME_LABEL", "STAND_IN_V4", "STAND_IN_V6", "Snapshot", "in_order"]
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """Set by the API server on every namespace to its name; any other value is overwritten."""
@@ -63,6 +64,8 @@ class Snapshot:
     accounts: tuple[ServiceAccount, ...] = ()
     bindings: tuple[Binding, ...] = ()
     callouts: tuple[Callout, ...] = ()
+    cluster_policies: tuple[ClusterPolicy, ...] = ()
+    """Those of both tiers, in the order in which they are asked within each: by priority, then by name."""
     settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     """Of ConfigMaps by which network plugins are set, what `outgate.model.switches` knows: by namespace and name."""
 
@@ -81,6 +84,7 @@ class Snapshot:
         accounts: Iterable[ServiceAccount] = (),
         bindings: Iterable[Binding] = (),
         callouts: Iterable[Callout] = (),
+        cluster_policies: Iterable[ClusterPolicy] = (),
         settings: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
@@ -103,6 +107,7 @@ class Snapshot:
             accounts=_by_name(accounts),
             bindings=_by_name(bindings),
             callouts=tuple(sorted(callouts, key=lambda one: (one.kind, one.name))),
+            cluster_policies=in_order(cluster_policies),
             settings=dict(sorted((settings or {}).items())),
         )
 
@@ -111,6 +116,10 @@ class Snapshot:
         ordered = _by_name(policies)
         names = _named(self.namespaces.values(), (policy.namespace for policy in ordered))
         return dataclasses.replace(self, policies=ordered, namespaces=names)
+
+    def with_cluster_policies(self, policies: Iterable[ClusterPolicy]) -> Snapshot:
+        """The same cluster under other policies of the whole cluster."""
+        return dataclasses.replace(self, cluster_policies=in_order(policies))
 
     def with_pods(self, pods: Iterable[Pod]) -> Snapshot:
         """The same cluster with other pods; nothing is assumed and no address is filled in."""
@@ -205,6 +214,15 @@ class Snapshot:
             for pod in self.pods_by_namespace.get(service.namespace, ()):
                 if wanted <= pod.labels.items() and (pod.ready or service.publish_not_ready):
                     yield pod
+
+
+def in_order(many: Iterable[ClusterPolicy]) -> tuple[ClusterPolicy, ...]:
+    """Policies of the cluster as they are asked: Admin before Baseline, a lower number first, and then by name.
+
+    ClusterNetworkPolicySpec.Priority: "Policies with lower priority values have higher precedence". Equal ones have
+    no order of their own; that one of them stands before the other here decides nothing (`outgate.policy.tiers`).
+    """
+    return tuple(sorted(many, key=lambda one: (one.tier, one.priority, one.name, one.kind)))
 
 
 def _by_name(many: Iterable[_Named]) -> tuple[_Named, ...]:
