@@ -253,35 +253,35 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @_mutation("an entry without a port is any protocol", "a rule for all of TCP opens UDP and everything else too")
 def _(patch: pytest.MonkeyPatch) -> None:
-    proper = rules_module._ports
+    proper = rules_module.ports_match
 
     def wrong(entries: Any) -> PortMatch:
         found = proper(entries)
         wide = any(entry.port is None for entry in entries)
         return dataclasses.replace(found, numbers=TransportSet.any()) if wide else found
 
-    patch.setattr(rules_module, "_ports", wrong)
+    patch.setattr(rules_module, "ports_match", wrong)
 
 
 @_mutation("endPort is ignored", "of a range of ports only the first is opened")
 def _(patch: pytest.MonkeyPatch) -> None:
-    proper = rules_module._ports
+    proper = rules_module.ports_match
 
     def wrong(entries: Any) -> PortMatch:
         return proper(tuple(dataclasses.replace(entry, end_port=None) for entry in entries))
 
-    patch.setattr(rules_module, "_ports", wrong)
+    patch.setattr(rules_module, "ports_match", wrong)
 
 
 @_mutation("endPort is exclusive", "the last port of a range stays closed")
 def _(patch: pytest.MonkeyPatch) -> None:
-    proper = rules_module._ports
+    proper = rules_module.ports_match
 
     def shortened(entry: Any) -> Any:
         longer = entry.end_port is not None and entry.end_port > entry.port
         return dataclasses.replace(entry, end_port=entry.end_port - 1) if longer else entry
 
-    patch.setattr(rules_module, "_ports", lambda entries: proper(tuple(map(shortened, entries))))
+    patch.setattr(rules_module, "ports_match", lambda entries: proper(tuple(map(shortened, entries))))
 
 
 @_mutation("a port name means one number everywhere", "a pod is opened on the port that another pod calls so")

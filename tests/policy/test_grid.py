@@ -10,7 +10,8 @@ import dataclasses
 from outgate.model import Direction
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.policy import Policies
-from outgate.policy.grid import Grid, Row, lens_of
+from outgate.policy.cells import Row
+from outgate.policy.grid import Grid, lens_of
 from outgate.policy.identity import members
 from outgate.policy.interned import EVERYTHING
 from outgate.policy.profile import KUBE_ROUTER, OUTGATE, PASSING_ICMP

@@ -25,7 +25,8 @@ from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Policies, Profile
-from outgate.policy.grid import Grid, Row
+from outgate.policy.cells import Row
+from outgate.policy.grid import Grid
 from outgate.policy.identity import Lens, members
 from outgate.records import dataclass
 

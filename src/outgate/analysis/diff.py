@@ -32,7 +32,8 @@ from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Policies, Profile
-from outgate.policy.grid import Row, lens_of
+from outgate.policy.cells import Row
+from outgate.policy.grid import lens_of
 from outgate.policy.identity import Bits, members
 from outgate.records import dataclass
 

@@ -17,7 +17,8 @@ from outgate.model import Direction, NetworkPolicy
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Rule
-from outgate.policy.grid import Contribution, Grid
+from outgate.policy.cells import Contribution
+from outgate.policy.grid import Grid
 from outgate.records import dataclass
 
 __all__ = ["Redundant", "redundant_policies", "redundant_rules"]

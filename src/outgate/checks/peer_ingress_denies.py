@@ -118,7 +118,7 @@ from outgate.model import Direction, Pod, PodPeer
 from outgate.packets import Protocol, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Rule
-from outgate.policy.grid import Row
+from outgate.policy.cells import Row
 from outgate.policy.identity import members
 
 __all__ = ["CHECK"]

@@ -125,6 +125,11 @@ class Snapshot:
         """The same cluster with other pods; nothing is assumed and no address is filled in."""
         return dataclasses.replace(self, pods=_by_name(pods))
 
+    @property
+    def every_policy(self) -> tuple[NetworkPolicy | ClusterPolicy, ...]:
+        """The NetworkPolicies and those of the whole cluster, in the order of each."""
+        return (*self.policies, *self.cluster_policies)
+
     @cached_property
     def endpoints(self) -> tuple[Pod, ...]:
         """The pods that can send and receive: all but the finished ones."""

@@ -1,8 +1,9 @@
 """What may pass: for one pod and one direction, a partition of all packets.
 
-    A pod is isolated for a direction when at least one policy selects it and names the direction.
+    A pod is isolated for a direction when at least one NetworkPolicy selects it and names the direction.
     Isolated: allowed is the union of what the rules of those policies allow; all the rest is denied.
     Not isolated: everything is allowed.
+    Before and after that come the tiers of the cluster's policies (`outgate.policy.tiers`).
 
 Packets are taken as policy sees them: after the translation of Service addresses, unless the profile says that
 egress is judged before it. There is no order among NetworkPolicies. Where several rules allow a packet, the first by
@@ -14,18 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
+from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, PASSING_ICMP, Profile
-from outgate.policy.rules import NamedPort, Origin, PodMatch, Rule, Verdict, origin_of
+from outgate.policy.rules import NamedPort, Origin, PodMatch, Rule, Tier, Verdict, origin_of
 from outgate.policy.selection import PodKey, Selection, resolve
+from outgate.policy.tiers import Isolation, Layer, layers, partition
 from outgate.records import dataclass
 
 __all__ = ["ClassKey", "Decision", "Isolation", "Part", "Policies", "decide"]
 
-ClassKey = tuple[Direction, tuple[tuple[str, str], ...], tuple[tuple[NamedPort, TransportSet], ...]]
+ClassKey = tuple[Direction, tuple[tuple[str, ...], ...], tuple[tuple[NamedPort, TransportSet], ...]]
 """What a decision depends on: direction, names of the selecting policies, meanings of the port names."""
 
 
@@ -51,10 +53,12 @@ class Decision:
     direction: Direction
     isolated_by: tuple[Origin, ...]
     parts: tuple[Part, ...]
+    governed: bool = False
+    """Whether any policy selects the pod in this direction, those of the whole cluster included."""
 
     @property
     def isolated(self) -> bool:
-        """Whether any policy selects the pod in this direction."""
+        """Whether any NetworkPolicy selects the pod in this direction."""
         return bool(self.isolated_by)
 
     def allowed(self) -> PacketSet:
@@ -64,18 +68,6 @@ class Decision:
             if part.verdict.allows:
                 found |= part.packets
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """The policies that select one pod in one direction; none where it is not isolated."""
-
-    policies: tuple[NetworkPolicy, ...]
-    """By name."""
-    origins: tuple[Origin, ...]
-    """The same, the one with the fewest rules first."""
-    rules: tuple[Rule, ...]
-    """The rules of all of them, by policy name and index."""
 
 
 class Policies:
@@ -94,9 +86,20 @@ class Policies:
         if found is None:
             selecting = self.selection.selecting(pod, direction)
             origins = _isolating(selecting, direction)
-            found = Isolation(selecting, origins, tuple(self.rules(selecting, direction)))
+            above = self.layers(self.selection.governing(pod), direction)
+            found = Isolation(
+                selecting,
+                origins,
+                tuple(self.rules(selecting, direction)),
+                tuple(one for one in above if one.tier is Tier.ADMIN),
+                tuple(one for one in above if one.tier is Tier.BASELINE),
+            )
             self._isolations[pod.key, direction] = found
         return found
+
+    def layers(self, policies: tuple[ClusterPolicy, ...], direction: Direction) -> tuple[Layer, ...]:
+        """The layers of some policies of the cluster that come in their order."""
+        return tuple(layers(policies, direction, lambda one: self.selection.rules(one, direction)))
 
     def class_of(self, pod: Pod, direction: Direction) -> ClassKey:
         """The policy class of a pod: pods with equal keys are treated alike, so they share a kernel chain."""
@@ -104,11 +107,13 @@ class Policies:
         names: dict[NamedPort, TransportSet] = {}
         if direction is Direction.INGRESS:
             # K/types: on ingress a port name is resolved on the selected pod itself.
-            for rule in isolation.rules:
+            for rule in isolation.every_rule():
                 for name in rule.ports.names if rule.ports else ():
                     names[name] = resolve((name,), pod)
         meanings = tuple(sorted(names.items(), key=lambda item: (item[0].protocol, item[0].name)))
-        return direction, tuple((one.namespace, one.name) for one in isolation.policies), meanings
+        names_of = ((one.namespace, one.name) for one in isolation.policies)
+        above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod) if direction in one.types)
+        return direction, (*names_of, *above), meanings
 
     def rules(self, policies: tuple[NetworkPolicy, ...], direction: Direction) -> Iterator[Rule]:
         """All rules of some policies in a direction, in the order in which they are named."""
@@ -124,21 +129,17 @@ class Policies:
         return found
 
     def _decide(self, isolation: Isolation, key: ClassKey, direction: Direction) -> Decision:
-        if not isolation.policies:
+        if not isolation.governed:
             return Decision(direction, (), (Part(PacketSet.any(), Verdict.ALLOW, None),))
         meanings = dict(key[2])
         rest, parts = PacketSet.any(), []
         if self.profile.icmp_passes:
             parts.append(Part(_ICMP, Verdict.ALLOW, None))
             rest = rest - _ICMP
-        for rule in isolation.rules:
-            new = self.packets_of(rule, meanings) & rest
-            if new:
-                parts.append(Part(new, Verdict.ALLOW, rule.origin))
-                rest = rest - new
-        if rest:
-            parts.append(Part(rest, Verdict.DENY, isolation.origins[0]))
-        return Decision(direction, isolation.origins, tuple(parts))
+        for packets, verdict, rule in partition(isolation, rest, lambda rule: self.packets_of(rule, meanings)):
+            denier = None if verdict.allows else next(iter(isolation.origins), None)
+            parts.append(Part(packets, verdict, denier if rule is None else rule.origin))
+        return Decision(direction, isolation.origins, tuple(parts), governed=True)
 
     def packets_of(self, rule: Rule, meanings: dict[NamedPort, TransportSet] | None = None) -> PacketSet:
         """Exactly the packets that a rule matches. `meanings`: of port names, for ingress."""
@@ -182,7 +183,7 @@ def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:
     "if the traffic source is the pod's local node".
     """
     shared = policies.decision(pod, direction)
-    if not shared.isolated:
+    if not shared.governed:
         return shared
     exempt = AddressSet.of(pod.addresses)
     if direction is Direction.EGRESS:
@@ -192,4 +193,4 @@ def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:
     free = PacketSet.cube(exempt, TransportSet.any())
     rest = tuple(Part(part.packets - free, part.verdict, part.origin) for part in shared.parts)
     kept = (Part(free, Verdict.ALLOW, None), *(part for part in rest if part.packets))
-    return Decision(direction, shared.isolated_by, kept)
+    return Decision(direction, shared.isolated_by, kept, shared.governed)

@@ -8,42 +8,43 @@ under the same policies share it. What the destinations' ingress policies let in
 its destinations to the sources that it names. No pair of identities is ever looked at alone, so the work is that of a
 few integer operations for each identity and rule.
 
+Where policies of the whole cluster select an identity, the order of rules counts, and what passes is worked out in that
+order (`outgate.policy.tiers`) on the same sets.
+
 The grid speaks of pods that are not each other. What hangs on being the same pod, or on the node of a pod, is said
 by `judge`: a pod always reaches itself, and a node always reaches its own pods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from outgate.model import Direction, NetworkPolicy
+from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Snapshot
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.packetset import Cube
+from outgate.policy.cells import Cells, Contribution, Row, union
+from outgate.policy.cluster_rules import cluster_rules, looks_at_nodes
 from outgate.policy.decide import Policies
 from outgate.policy.identity import Bits, Identities, Lens, members
-from outgate.policy.interned import EVERYTHING, NOTHING, Transports
+from outgate.policy.interned import EVERYTHING, Transports
 from outgate.policy.profile import PASSING_ICMP
-from outgate.policy.rules import BlockMatch, NamedPort, PodMatch, Rule, rules_of
+from outgate.policy.rules import BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of, rules_of
+from outgate.policy.tiers import Isolation, layers, partition
 from outgate.records import dataclass
 
-__all__ = ["Contribution", "Grid", "PolicyKey", "Row", "lens_of"]
-
-Row = tuple[tuple[int, Bits], ...]
-"""Disjoint sets of destinations, each with the number of what may be sent there; what is in none is denied."""
-
-Contribution = tuple[int, Bits]
-"""What one rule allows: the number of its transports, and with whom."""
+__all__ = ["Grid", "PolicyKey", "lens_of"]
 
 PolicyKey = tuple[int, ...]
-"""The policies that isolate an identity in a direction, by name, each by its number in the grid's table."""
+"""The policies that select an identity in a direction, each by its number in the grid's table: the NetworkPolicies,
+which isolate it, by name, and then those of the whole cluster in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A policy and its rules."""
 
-    policy: NetworkPolicy
+    policy: NetworkPolicy | ClusterPolicy
     rules: dict[Direction, tuple[Rule, ...]]
     number: int
     lens: Lens
@@ -57,15 +58,23 @@ class _Table:
         self.read: list[_Read] = []
         self._known: dict[int, _Read] = {}
 
-    def of(self, policy: NetworkPolicy) -> _Read:
+    def of(self, policy: NetworkPolicy | ClusterPolicy, snapshot: Snapshot) -> _Read:
         """What is known of a policy; it is read when it is first met. It is kept, so no other can have its id."""
         found = self._known.get(id(policy))
-        if found is None:
-            rules = {direction: tuple(rules_of(policy, direction)) for direction in Direction}
+        if found is not None and not (isinstance(policy, ClusterPolicy) and looks_at_nodes(policy)):
+            return found
+        rules = {direction: _rules_of(policy, direction, snapshot) for direction in Direction}
+        if found is None or found.rules != rules:
             lens = Lens.of((policy,), (rule for many in rules.values() for rule in many))
             found = self._known[id(policy)] = _Read(policy, rules, len(self.read), lens)
             self.read.append(found)
         return found
+
+
+def _rules_of(policy: NetworkPolicy | ClusterPolicy, direction: Direction, snapshot: Snapshot) -> tuple[Rule, ...]:
+    if isinstance(policy, ClusterPolicy):
+        return tuple(cluster_rules(policy, direction, snapshot))
+    return tuple(rules_of(policy, direction))
 
 
 class Grid:
@@ -79,7 +88,7 @@ class Grid:
         self.policies = policies
         snapshot = policies.snapshot
         self._table: _Table = previous._table if previous is not None else _Table()
-        self._policies = [self._table.of(policy) for policy in snapshot.policies]
+        self._policies = [self._table.of(policy, snapshot) for policy in snapshot.every_policy]
         mine = Lens.together(one.lens for one in self._policies)
         self.lens = mine if lens is None else lens | mine
         self.identities = self._identities(previous)
@@ -89,6 +98,7 @@ class Grid:
         self.transports: Transports = previous.transports if previous is not None else Transports()
         self._packets: dict[tuple[Cube, ...], PacketSet] = previous._packets if previous is not None else {}
         self._outsides: dict[tuple[PolicyKey, Direction], PacketSet] = {}
+        self._standings: dict[tuple[PolicyKey, Direction], Isolation] = {}
         self._meanings: dict[NamedPort, tuple[tuple[int, Bits], ...]] = {}
         self._contributed: dict[tuple[int, Family, int], tuple[Rule, tuple[Contribution, ...]]] = {}
         self._egress: dict[tuple[PolicyKey, Family], Row] = {}
@@ -115,17 +125,36 @@ class Grid:
                 yield from rules
 
     def policies_of(self, key: PolicyKey) -> tuple[NetworkPolicy, ...]:
-        """The policies of a key."""
-        return tuple(self._table.read[number].policy for number in key)
+        """The policies of a key that isolate."""
+        return tuple(one for number in key if isinstance(one := self._table.read[number].policy, NetworkPolicy))
 
     def rules(self, key: PolicyKey, direction: Direction) -> Iterator[Rule]:
-        """The rules of some policies in a direction, by policy name and index."""
+        """The rules of the NetworkPolicies of a key in a direction, by policy name and index."""
         for number in key:
-            yield from self._table.read[number].rules[direction]
+            read = self._table.read[number]
+            if isinstance(read.policy, NetworkPolicy):
+                yield from read.rules[direction]
 
-    def rules_of(self, policy: NetworkPolicy, direction: Direction) -> tuple[Rule, ...]:
+    def standing(self, key: PolicyKey, direction: Direction) -> Isolation:
+        """All policies of a key, ready to be asked in their order."""
+        found = self._standings.get((key, direction))
+        if found is None:
+            rules = {id(read.policy): read.rules[direction] for read in map(self._table.read.__getitem__, key)}
+            above = [one for number in key if isinstance(one := self._table.read[number].policy, ClusterPolicy)]
+            tiers = tuple(layers(above, direction, lambda one: rules[id(one)]))
+            mine = self.policies_of(key)
+            found = self._standings[key, direction] = Isolation(
+                mine,
+                tuple(origin_of(one, direction) for one in mine),
+                tuple(self.rules(key, direction)),
+                tuple(one for one in tiers if one.tier is Tier.ADMIN),
+                tuple(one for one in tiers if one.tier is Tier.BASELINE),
+            )
+        return found
+
+    def rules_of(self, policy: NetworkPolicy | ClusterPolicy, direction: Direction) -> tuple[Rule, ...]:
         """The rules of one policy of the snapshot: the very ones that `rules` gives."""
-        return self._table.of(policy).rules[direction]
+        return self._table.of(policy, self.policies.snapshot).rules[direction]
 
     def _identities(self, previous: Grid | None) -> Identities:
         """Those of the previous grid where nothing that they were made from has changed."""
@@ -147,8 +176,8 @@ class Grid:
         self.keys = {direction: [tuple(one) for one in many] for direction, many in selecting.items()}
 
     def isolated(self, number: int, direction: Direction) -> bool:
-        """Whether any policy selects the identity in this direction."""
-        return bool(self.keys[direction][number])
+        """Whether any NetworkPolicy selects the identity in this direction."""
+        return bool(self.policies_of(self.keys[direction][number]))
 
     def _families(self) -> tuple[Family, ...]:
         """The families that have to be told apart; one stands for both where no block tells them apart."""
@@ -258,11 +287,24 @@ class Grid:
             return ((EVERYTHING, self.identities.everybody),)
         found = self._egress.get((key, family))
         if found is None:
-            rules = self.rules(key, Direction.EGRESS)
-            ruled = (one for rule in rules for one in self.out_of(rule, family))
-            found = self.union((*self._always(), *ruled))
-            self._egress[key, family] = found
+            ruled = self._allowed(key, Direction.EGRESS, lambda rule: self.out_of(rule, family))
+            found = self._egress[key, family] = self.union((*self._always(), *ruled))
         return found
+
+    def _allowed(
+        self, key: PolicyKey, direction: Direction, spoken_of: Callable[[Rule], tuple[Contribution, ...]]
+    ) -> Iterator[Contribution]:
+        """What some policies allow together, and with whom; `spoken_of` says what a rule matches."""
+        standing = self.standing(key, direction)
+        if not standing.tiered:
+            for rule in standing.rules:
+                yield from spoken_of(rule)
+            return
+        table = self.transports
+        everything = Cells(table, ((EVERYTHING, self.identities.everybody),))
+        for part, verdict, _ in partition(standing, everything, lambda rule: Cells.of(table, spoken_of(rule))):
+            if verdict.allows:
+                yield from part.row
 
     def let_in(self, number: int, family: Family) -> Row:
         """What the ingress sides of others let in from an identity: (transports, destinations)."""
@@ -284,14 +326,16 @@ class Grid:
             bit = 1 << number
             for one in self._always() if key else ((EVERYTHING, everybody),):
                 told[one] = told.get(one, 0) | bit
-            for rule in self.rules(key, Direction.INGRESS):
-                for one in self.into(rule, number, family):
-                    told[one] = told.get(one, 0) | bit
+            for one in self._let_in_by(key, number, family) if key else ():
+                told[one] = told.get(one, 0) | bit
         by_source: list[list[Contribution]] = [[] for _ in self.identities.all]
         for (transports, sources), destinations in told.items():
             for number in members(sources):
                 by_source[number].append((transports, destinations))
         return by_source
+
+    def _let_in_by(self, key: PolicyKey, number: int, family: Family) -> Iterator[Contribution]:
+        return self._allowed(key, Direction.INGRESS, lambda rule: self.into(rule, number, family))
 
     def row(self, number: int, family: Family) -> Row:
         """What one identity may send to whom, by addresses of one family that both have."""
@@ -345,23 +389,7 @@ class Grid:
 
     def union(self, contributions: Iterable[Contribution]) -> Row:
         """The same as disjoint sets: each identity under all that it has together."""
-        parts: dict[int, Bits] = {}
-        for transports, bits in contributions:
-            rest = bits
-            refined: dict[int, Bits] = {}
-            for known, mine in parts.items():
-                common = mine & rest
-                if common != mine:
-                    refined[known] = refined.get(known, 0) | (mine ^ common)
-                if common:
-                    together = self.transports.union(known, transports)
-                    refined[together] = refined.get(together, 0) | common
-                    rest ^= common
-            if rest:
-                refined[transports] = refined.get(transports, 0) | rest
-            parts = refined
-        parts.pop(NOTHING, None)
-        return tuple(parts.items())
+        return union(self.transports, contributions)
 
     # ---- outside -----------------------------------------------------------------------------------------------------
 
@@ -372,30 +400,45 @@ class Grid:
             return PacketSet.any()
         found = self._outsides.get((key, direction))
         if found is None:
-            cubes, names = self._cubes(key, direction, number)
-            found = self._packets.get(cubes)
-            if found is None:
-                found = self._packets[cubes] = PacketSet.union_of(cubes)
-            if not names:
+            standing = self.standing(key, direction)
+            found = self._ordered(standing, number) if standing.tiered else self._united(standing, number)
+            named = direction is Direction.INGRESS and any(
+                rule.ports is not None and rule.ports.names for rule in standing.every_rule()
+            )
+            if not named:
                 # Where a port name was looked up, the answer is this identity's alone.
                 self._outsides[key, direction] = found
         return found
 
-    def _cubes(self, key: PolicyKey, direction: Direction, number: int) -> tuple[tuple[Cube, ...], bool]:
-        """What the rules allow outside, and whether that hangs on names of the identity's own ports."""
+    def _united(self, standing: Isolation, number: int) -> PacketSet:
+        """What NetworkPolicies alone allow outside: the union of their rules."""
         cubes: dict[Cube, None] = {}
         if self.policies.profile.icmp_passes:
             cubes[AddressSet.any(), PASSING_ICMP] = None
-        named = False
-        for rule in self.rules(key, direction):
+        for rule in standing.rules:
             addresses = self.outside_of(rule)
-            if not addresses:
-                continue
-            named = named or bool(rule.ports and rule.ports.names and direction is Direction.INGRESS)
-            transports = self.ports_outside(rule, number)
+            transports = self.ports_outside(rule, number) if addresses else None
             if transports:
                 cubes[addresses, transports] = None
-        return tuple(cubes), named
+        several = tuple(cubes)
+        found = self._packets.get(several)
+        if found is None:
+            found = self._packets[several] = PacketSet.union_of(several)
+        return found
+
+    def _ordered(self, standing: Isolation, number: int) -> PacketSet:
+        """What passes outside where the order of rules counts."""
+        found = PacketSet.none()
+        if self.policies.profile.icmp_passes:
+            found = PacketSet.cube(AddressSet.any(), PASSING_ICMP)
+
+        def extent(rule: Rule) -> PacketSet:
+            return PacketSet.cube(self.outside_of(rule), self.ports_outside(rule, number))
+
+        for part, verdict, _ in partition(standing, PacketSet.any(), extent):
+            if verdict.allows:
+                found |= part
+        return found
 
     def ports_outside(self, rule: Rule, number: int) -> TransportSet:
         """What a rule of an identity allows with the addresses outside that it speaks of.
@@ -421,5 +464,6 @@ class Grid:
 
 def lens_of(policies: Policies) -> Lens:
     """What the policies of a snapshot look at."""
-    every = (rule for one in policies.snapshot.policies for direction in Direction for rule in rules_of(one, direction))
-    return Lens.of(policies.snapshot.policies, every)
+    snapshot = policies.snapshot
+    every = snapshot.every_policy
+    return Lens.of(every, (rule for one in every for way in Direction for rule in _rules_of(one, way, snapshot)))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 
-from outgate.model import ContainerPort, NetworkPolicy, Pod
+from outgate.model import ClusterPolicy, ContainerPort, NetworkPolicy, Pod, PodPeer
 from outgate.model.labels import LabelSelector, Operator, Requirement
 from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -63,9 +63,9 @@ class Lens:
     """Protocol and name of the ports that rules name."""
 
     @classmethod
-    def of(cls, policies: Iterable[NetworkPolicy], rules: Iterable[Rule]) -> Lens:
+    def of(cls, policies: Iterable[NetworkPolicy | ClusterPolicy], rules: Iterable[Rule]) -> Lens:
         """The lens of policies and all their rules."""
-        keys = {key for policy in policies for key in policy.pods.keys()}  # noqa: SIM118 - a method of ours
+        keys = {key for policy in policies for key in _pods(policy).keys()}  # noqa: SIM118 - a method of ours
         blocks: dict[AddressSet, None] = {}
         names: set[tuple[str, str]] = set()
         for rule in rules:
@@ -88,6 +88,14 @@ class Lens:
 
     def __or__(self, other: Lens) -> Lens:
         return Lens.together((self, other))
+
+
+def _pods(policy: NetworkPolicy | ClusterPolicy) -> LabelSelector:
+    """What a policy asks of the pods that it is about."""
+    if isinstance(policy, NetworkPolicy):
+        return policy.pods
+    pods = policy.subject.pods if isinstance(policy.subject, PodPeer) else None
+    return pods if pods is not None else LabelSelector()
 
 
 class _Places:
@@ -198,8 +206,20 @@ class Identities:
 
     # ---- asking them -------------------------------------------------------------------------------------------------
 
-    def subjects(self, policy: NetworkPolicy) -> Bits:
-        """Whom a policy selects: pods of its own namespace (types.go, NetworkPolicySpec.podSelector)."""
+    def subjects(self, policy: NetworkPolicy | ClusterPolicy) -> Bits:
+        """Whom a policy selects.
+
+        NetworkPolicy: pods of its own namespace (types.go, NetworkPolicySpec.podSelector). Of the whole cluster: those
+        of its subject, never one on the host network; all where the subject is in a form that is not known.
+        """
+        if isinstance(policy, ClusterPolicy):
+            subject = policy.subject
+            chosen = self.everybody & ~self._host
+            if not isinstance(subject, PodPeer):
+                return chosen
+            if subject.namespaces is not None:
+                chosen &= self._in_namespaces(subject.namespaces)
+            return chosen & self.selected(_pods(policy))
         found = self._in.get(policy.namespace, 0) & self.selected(policy.pods)
         return found if self.selection.profile.host_network_isolated else found & ~self._host
 

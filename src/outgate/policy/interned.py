@@ -24,6 +24,7 @@ class Transports:
         self._numbers: dict[TransportSet, int] = {one: number for number, one in enumerate(self.sets)}
         self._unions: dict[tuple[int, int], int] = {}
         self._meets: dict[tuple[int, int], int] = {}
+        self._rests: dict[tuple[int, int], int] = {}
 
     def number(self, transports: TransportSet) -> int:
         """The number of a set; the same for equal sets."""
@@ -57,4 +58,15 @@ class Transports:
         found = self._meets.get(pair)
         if found is None:
             found = self._meets[pair] = self.number(self.sets[one] & self.sets[other])
+        return found
+
+    def minus(self, one: int, other: int) -> int:
+        """The number of what is in one set and not in another."""
+        if NOTHING in (one, other):
+            return one
+        if other in (one, EVERYTHING):
+            return NOTHING
+        found = self._rests.get((one, other))
+        if found is None:
+            found = self._rests[one, other] = self.number(self.sets[one] - self.sets[other])
         return found

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import field
 
-from outgate.model import NOWHERE, BlockPeer, Direction, NetworkPolicy, Place, PodPeer, PolicyPort
+from outgate.model import NOWHERE, BlockPeer, ClusterPolicy, Direction, NetworkPolicy, Place, PodPeer, PolicyPort
 from outgate.model.labels import LabelSelector
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
@@ -30,8 +30,12 @@ __all__ = [
     "Verdict",
     "origin_of",
     "peer_match",
+    "ports_match",
     "rules_of",
 ]
+
+
+_WITH_PORTS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 
 
 class Verdict(enum.Enum):
@@ -90,7 +94,9 @@ class Origin:
 
     def __str__(self) -> str:
         section = "" if self.rule is None else f" {self.direction.value.lower()}[{self.rule}]"
-        return f"{self.namespace}/{self.name}{section}"
+        # Policies of the whole cluster are of several kinds, and one name in two of them is two policies.
+        who = f"{self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return f"{who}{section}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,17 @@ class PodMatch:
 
 @dataclass(frozen=True, slots=True)
 class BlockMatch:
-    """Peers by address: a block less its own exceptions."""
+    """Peers by address: a block less its own exceptions.
+
+    Where the addresses are those of nodes, `nodes` is the selector that found them: they are what they are now.
+    """
 
     addresses: AddressSet
+    nodes: LabelSelector | None = None
 
     def __str__(self) -> str:
+        if self.nodes is not None:
+            return f"nodes {self.nodes}"
         return "addresses " + ", ".join(self.addresses.cidrs()[:4])
 
 
@@ -154,7 +166,7 @@ class Rule:
     origin: Origin
 
 
-def origin_of(policy: NetworkPolicy, direction: Direction, rule: int | None = None) -> Origin:
+def origin_of(policy: NetworkPolicy | ClusterPolicy, direction: Direction, rule: int | None = None) -> Origin:
     """The origin of a policy, or of one of its rules."""
     place = policy.place if rule is None else policy.rules(direction)[rule].place
     return Origin(policy.api_version, policy.kind, policy.namespace, policy.name, direction, rule, place)
@@ -175,7 +187,7 @@ def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[Rule]:
             Tier.NETWORK_POLICY,
             Action.ACCEPT,
             peers,
-            _ports(rule.ports) if rule.ports else None,
+            ports_match(rule.ports) if rule.ports else None,
             origin_of(policy, direction, index),
         )
 
@@ -191,10 +203,14 @@ def peer_match(namespace: str, peer: PodPeer | BlockPeer) -> PeerMatch:
     return PodMatch(own, peer.namespaces, peer.pods if peer.pods is not None else LabelSelector())
 
 
-def _ports(entries: tuple[PolicyPort, ...]) -> PortMatch:
+def ports_match(entries: tuple[PolicyPort, ...]) -> PortMatch:
+    """What entries of ports match. A name without a protocol is a port of that name of whichever protocol."""
     numbers = TransportSet()
     names: list[NamedPort] = []
     for entry in entries:
+        if not entry.protocol:
+            names.extend(NamedPort(protocol, str(entry.port)) for protocol in _WITH_PORTS)
+            continue
         protocol = Protocol[entry.protocol]
         if entry.port is None:
             numbers |= TransportSet.ports(protocol, PORTS)

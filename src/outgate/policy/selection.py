@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from outgate.model import ContainerPort, Direction, NetworkPolicy, Pod, Snapshot
+from outgate.model import ClusterPolicy, ContainerPort, Direction, NetworkPolicy, Pod, PodPeer, Snapshot
 from outgate.model.labels import LabelIndex, Labels, LabelSelector
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
+from outgate.policy.cluster_rules import cluster_rules
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, PeerMatch, PodMatch, Rule, rules_of
 from outgate.policy.service_peers import ServicePeers
@@ -33,11 +34,12 @@ class Selection:
         # Host-network pods are selected and nobody tells them apart: who shares their address is meant too.
         self.by_address = profile.host_network_selected and not profile.host_network_isolated
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
+        self._governing: dict[tuple[str, _LabelKey], tuple[ClusterPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
         self._kinds_in: dict[str | LabelSelector, tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]] = {}
         self._addresses: dict[PeerMatch, AddressSet] = {}
-        self._rules: dict[tuple[str, str, Direction], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[str, str, str, Direction], tuple[Rule, ...]] = {}
         self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
         self._kind_of: dict[PodKey, tuple[str, _LabelKey]] = {}
         self._selected: dict[tuple[int, tuple[str, _LabelKey]], tuple[PodMatch, bool]] = {}
@@ -71,12 +73,39 @@ class Selection:
             self._selecting[key] = found
         return found
 
-    def rules(self, policy: NetworkPolicy, direction: Direction) -> tuple[Rule, ...]:
+    def governing(self, pod: Pod) -> tuple[ClusterPolicy, ...]:
+        """The policies of the whole cluster whose subject a pod is, in the order in which they are asked.
+
+        types.go, ClusterNetworkPolicySubject: "Host-networked pods are never selected".
+        """
+        if not self.snapshot.cluster_policies or pod.host_network:
+            return ()
+        key = self.kind_of(pod)
+        found = self._governing.get(key)
+        if found is None:
+            policies = self.snapshot.cluster_policies
+            found = self._governing[key] = tuple(one for one in policies if self._is_subject(one, pod))
+        return found
+
+    def _is_subject(self, policy: ClusterPolicy, pod: Pod) -> bool:
+        subject = policy.subject
+        if not isinstance(subject, PodPeer):
+            return True
+        namespaces, pods = subject.namespaces, subject.pods
+        labels = self.snapshot.namespace(pod.namespace).labels
+        return (namespaces is None or namespaces.matches(labels)) and (pods is None or pods.matches(self.visible(pod)))
+
+    def rules(self, policy: NetworkPolicy | ClusterPolicy, direction: Direction) -> tuple[Rule, ...]:
         """The rules of a policy in one direction."""
-        key = (policy.namespace, policy.name, direction)
+        key = (policy.kind, policy.namespace, policy.name, direction)
         found = self._rules.get(key)
         if found is None:
-            found = self._rules[key] = tuple(rules_of(policy, direction))
+            made = (
+                cluster_rules(policy, direction, self.snapshot)
+                if isinstance(policy, ClusterPolicy)
+                else rules_of(policy, direction)
+            )
+            found = self._rules[key] = tuple(made)
         return found
 
     def is_peer(self, match: PeerMatch, pod: Pod | None, inside: bool, *, on_node: bool = False) -> bool:

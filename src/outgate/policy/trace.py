@@ -15,8 +15,9 @@ from outgate.packets import Address, Protocol, TransportSet
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
-from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
+from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Tier, Verdict
 from outgate.policy.selection import resolve
+from outgate.policy.tiers import Outcome, first
 from outgate.records import dataclass
 
 __all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge", "matched", "unstoppable"]
@@ -51,6 +52,14 @@ class Side:
     decided_by: Origin | None
     reason: str
     isolated_by: tuple[Origin, ...] = ()
+    outcome: Outcome | None = None
+    """What the policies said; None where they were not asked."""
+
+    @property
+    def governed_anywhere(self) -> bool:
+        """Whether what decided is a policy of the cluster, which speaks of every protocol."""
+        rule = self.outcome.rule if self.outcome is not None else None
+        return rule is not None and rule.tier is not Tier.NETWORK_POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +96,16 @@ class Judge:
 
     def _open_points(self, flow: Flow, egress: Side, ingress: Side, verdict: bool) -> Iterator[str]:
         # A side that no policy decided (not isolated, or exempt) is open to no reading.
-        judged = egress.decided_by is not None or ingress.decided_by is not None
-        if judged and flow.protocol not in _GOVERNED:
+        sides = (egress, ingress)
+        judged = any(side.decided_by is not None for side in sides)
+        by_network_policy = any(side.decided_by is not None and not side.governed_anywhere for side in sides)
+        if by_network_policy and flow.protocol not in _GOVERNED:
             # concept page: "[...] for other protocols (such as ARP or ICMP) is undefined"
             yield "NetworkPolicy defines TCP, UDP and SCTP alone; other protocols are up to the network plugin"
         if judged and flow.destination.address in TO_MANY:
             yield "NetworkPolicy does not speak of multicast and broadcast; they are up to the network plugin"
+        for side in sides:
+            yield from _disputes(side)
         for profile, words in _readings_touched(self.policies.profile, flow):
             if self._allows(flow, profile) != verdict:
                 yield words
@@ -187,18 +200,29 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
         return Side(direction, allow, False, None, f"{subject} is not a pod: no NetworkPolicy applies to it")
     isolation = policies.isolation(pod, direction)
     word = direction.value.lower()
-    if not isolation.policies:
+    if not isolation.governed:
         what = "is on the host network, where policies do not apply" if pod.host_network else ""
         reason = f"{pod} {what}" if what else f"no policy selects {pod} for {word}"
         return Side(direction, allow, False, None, reason)
     isolating = isolation.origins
+    isolated = bool(isolation.policies)
     exemption = _exemption(policies, flow, subject, peer, direction)
     if exemption:
-        return Side(direction, allow, True, None, exemption, isolating)
-    for rule in isolation.rules:
-        if _matches(policies, rule, peer, flow):
-            return Side(direction, allow, True, rule.origin, f"allowed by {_cite(rule.origin)}", isolating)
-    return Side(direction, Verdict.DENY, True, isolating[0], _refusal(pod, isolating, word), isolating)
+        return Side(direction, allow, isolated, None, exemption, isolating)
+    found = first(isolation, lambda rule: _matches(policies, rule, peer, flow))
+    if found.rule is not None:
+        origin, reason = found.rule.origin, _said(found.rule)
+    elif found.verdict.allows:
+        origin, reason = None, f"no rule for {word} of the policies that select {pod} matches"
+    else:
+        origin, reason = isolating[0], _refusal(pod, isolating, word)
+    reason = "".join(f"passed on by {_cite(one.origin)}; " for one in found.passed) + reason
+    return Side(direction, found.verdict, isolated, origin, reason, isolating, found)
+
+
+def _said(rule: Rule) -> str:
+    """What a rule that decides says, with its place."""
+    return f"{'denied' if rule.action is Action.DENY else 'allowed'} by {_cite(rule.origin)}"
 
 
 def unstoppable(policies: Policies, source: Endpoint, destination: Endpoint) -> str:
@@ -362,6 +386,13 @@ def _names(pod: Pod, wanted: NamedPort, protocol: int, number: int) -> bool:
     return wanted.protocol == protocol and any(
         port.port == number and port.name == wanted.name and port.protocol == wanted.protocol.name for port in pod.ports
     )
+
+
+def _disputes(side: Side) -> Iterator[str]:
+    """ClusterNetworkPolicySpec.Priority: where policies of one priority overlap, "the behavior is undefined"."""
+    if side.outcome is not None and side.outcome.disputed:
+        names = ", ".join(dict.fromkeys(str(rule.origin) for rule in side.outcome.disputed))
+        yield f"{names} have the same tier and priority and say different things; the API does not say which counts"
 
 
 def _cite(origin: Origin) -> str:

@@ -1,0 +1,77 @@
+"""From a policy of the whole cluster to tiered rules.
+
+network-policy-api on what we do not know, ClusterNetworkPolicyEgressPeer: "If no fields are set [...] implementations
+must fail closed": a rule that accepts matches nothing, and one that denies or passes denies everything. That holds for
+the peers of a rule, and for each rule of a policy whose subject is not known: then it is about every pod.
+
+A peer of nodes is brought to the addresses that the nodes have now. Hosts are no peers of selectors: types.go,
+ClusterNetworkPolicyEgressPeer.Namespaces: "[...] all non-host-network pods".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, LabelSelector, NodePeer, PodPeer, Snapshot
+from outgate.model.cluster_policy import ClusterPeer, NamePeer, UnknownPeer
+from outgate.packets import AddressSet
+from outgate.policy.rules import Action, BlockMatch, PeerMatch, Rule, Tier, origin_of, peer_match, ports_match
+
+__all__ = ["cluster_rules", "looks_at_nodes"]
+
+
+def cluster_rules(policy: ClusterPolicy, direction: Direction, snapshot: Snapshot) -> Iterator[Rule]:
+    """The rules of a policy in one direction, in their order."""
+    for index, rule in enumerate(policy.rules(direction)):
+        made = Rule(
+            direction,
+            Tier[policy.tier.upper()],
+            Action(rule.action),
+            tuple(_peers(rule, snapshot)),
+            ports_match(rule.ports) if rule.ports else None,
+            origin_of(policy, direction, index),
+        )
+        unknown = isinstance(policy.subject, UnknownPeer) or any(_unknown(rule, peer) for peer in rule.peers)
+        yield _closed(made) if unknown else made
+
+
+def looks_at_nodes(policy: ClusterPolicy) -> bool:
+    """Whether its rules change when nodes do."""
+    return any(isinstance(peer, NodePeer) for rule in policy.egress for peer in rule.peers)
+
+
+def _unknown(rule: ClusterRule, peer: ClusterPeer) -> bool:
+    """types.go, ClusterNetworkPolicyEgressPeer.DomainNames: "DomainNames is only supported for Accept rules"."""
+    return isinstance(peer, UnknownPeer) or (isinstance(peer, NamePeer) and rule.action != "Accept")
+
+
+def _closed(rule: Rule) -> Rule:
+    """A rule with something in it that we do not know."""
+    if rule.action is Action.ACCEPT:
+        return dataclasses.replace(rule, peers=())
+    return dataclasses.replace(rule, action=Action.DENY, peers=None, ports=None)
+
+
+def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
+    for peer in rule.peers:
+        match peer:
+            case PodPeer() | BlockPeer():
+                # Both selectors of a pod peer are given, so there is no namespace of its own to mean.
+                yield peer_match("", peer)
+            case NodePeer():
+                yield BlockMatch(_addresses(peer.nodes, snapshot), peer.nodes)
+            case _:
+                yield from _named(peer)
+
+
+def _named(peer: ClusterPeer) -> Iterator[PeerMatch]:
+    """Names match the addresses that were learned for them; the policy alone tells of none."""
+    del peer
+    return iter(())
+
+
+def _addresses(nodes: LabelSelector, snapshot: Snapshot) -> AddressSet:
+    """types.go, ClusterNetworkPolicyEgressPeer.Nodes: matched by the addresses of "node.status.addresses"."""
+    chosen = (node for node in snapshot.nodes.values() if nodes.matches(node.labels))
+    return AddressSet.of(address for node in chosen for address in node.addresses)

@@ -1,0 +1,200 @@
+"""The order in which policies are asked, for one pod in one direction.
+
+    1 Admin tier       its rules in order; the first that matches: Accept allows, Deny denies, Pass goes to 2
+    2 NetworkPolicy    where any isolates the pod, their union decides, and that is the end
+    3 Baseline tier    as 1; Pass leaves it
+    4 otherwise        allowed
+
+network-policy-api, ClusterNetworkPolicySpec.Tier: "Admin tier [...] takes precedence over all other policies. [...]
+Baseline tier [...] can be overridden by NetworkPolicy". A policy of the cluster never isolates by being there: where
+no rule matches, the next one is asked. Within a tier the policies are asked by priority, and the rules of a policy from
+the first to the last.
+
+Policies of one priority have no order. They stand together in a `Layer`: each is asked by itself, by its own first
+matching rule, and of the answers Deny comes before Pass and Pass before Accept. So what we do does not hang on names,
+and is the strictest that any order would give; where the answers differ, the verdict is one that the API leaves open.
+
+`partition` splits a whole set of packets, of any kind that knows union, intersection and difference; `first` follows
+one packet. They are written apart, and a test holds them against each other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Protocol, Self, TypeVar
+
+from outgate.model import ClusterPolicy, Direction, NetworkPolicy
+from outgate.policy.rules import Action, Origin, Rule, Tier, Verdict
+from outgate.records import dataclass
+
+__all__ = ["STRICTEST_FIRST", "Extent", "Isolation", "Layer", "Outcome", "first", "layers", "partition"]
+
+STRICTEST_FIRST = (Action.DENY, Action.PASS, Action.ACCEPT)
+"""Whose answer counts among policies of one priority: an Accept is final, a Pass may still end in a denial."""
+
+
+class Extent(Protocol):
+    """A set of packets, in whatever form."""
+
+    def __or__(self, other: Self) -> Self: ...
+    def __and__(self, other: Self) -> Self: ...
+    def __sub__(self, other: Self) -> Self: ...
+    def __bool__(self) -> bool: ...
+
+
+Packets = TypeVar("Packets", bound=Extent)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The policies of a tier that share a priority and select a pod, each with its rules in their order."""
+
+    tier: Tier
+    priority: int
+    policies: tuple[tuple[Rule, ...], ...]
+
+    @property
+    def rules(self) -> Iterator[Rule]:
+        """All rules, policy by policy."""
+        return itertools.chain.from_iterable(self.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """The policies that select one pod in one direction; none where nothing stands in the way."""
+
+    policies: tuple[NetworkPolicy, ...]
+    """Those that isolate it, by name."""
+    origins: tuple[Origin, ...]
+    """The same, the one with the fewest rules first."""
+    rules: tuple[Rule, ...]
+    """The rules of all of them, by policy name and index."""
+    admin: tuple[Layer, ...] = ()
+    """The Admin tier, in the order in which it is asked."""
+    baseline: tuple[Layer, ...] = ()
+    """The Baseline tier likewise."""
+
+    @property
+    def governed(self) -> bool:
+        """Whether any policy at all selects the pod."""
+        return bool(self.policies or self.admin or self.baseline)
+
+    @property
+    def tiered(self) -> bool:
+        """Whether policies of the cluster do, so that the order of rules counts."""
+        return bool(self.admin or self.baseline)
+
+    def every_rule(self) -> Iterator[Rule]:
+        """All rules of all tiers, in their order."""
+        for layer in self.admin:
+            yield from layer.rules
+        yield from self.rules
+        for layer in self.baseline:
+            yield from layer.rules
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of one packet.
+
+    `rule` None: denied by isolation alone, or allowed by nobody. `passed` are the rules that handed it on to the next
+    tier. `disputed` are rules of one priority that say different things of it; the API does not say which counts.
+    """
+
+    verdict: Verdict
+    rule: Rule | None = None
+    passed: tuple[Rule, ...] = ()
+    disputed: tuple[Rule, ...] = ()
+
+
+def layers(
+    policies: Iterable[ClusterPolicy], direction: Direction, rules: Callable[[ClusterPolicy], tuple[Rule, ...]]
+) -> Iterator[Layer]:
+    """The layers of policies that come in their order (`Snapshot.cluster_policies`); those without a rule are none."""
+    speaking = (one for one in policies if direction in one.types)
+    for (tier, priority), together in itertools.groupby(speaking, lambda one: (one.tier, one.priority)):
+        yield Layer(Tier[tier.upper()], priority, tuple(rules(one) for one in together))
+
+
+def partition(
+    isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]
+) -> Iterator[tuple[Packets, Verdict, Rule | None]]:
+    """Disjoint parts of `everything`, together all of it. `extent`: what a rule matches, whatever it says of it."""
+    rest = yield from _through(isolation.admin, everything, extent)
+    for rule in isolation.rules:
+        hit = extent(rule) & rest
+        if hit:
+            yield hit, Verdict.ALLOW, rule
+            rest = rest - hit
+    if isolation.policies:
+        if rest:
+            yield rest, Verdict.DENY, None
+        return
+    rest = yield from _through(isolation.baseline, rest, extent)
+    if rest:
+        yield rest, Verdict.ALLOW, None
+
+
+def _through(
+    tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets]
+) -> Generator[tuple[Packets, Verdict, Rule | None], None, Packets]:
+    """What a tier decides; what it leaves, by Pass or because no rule matches, is returned."""
+    passed: Packets | None = None
+    for layer in tier:
+        for hit, rule in _answers(layer, rest, extent):
+            rest = rest - hit
+            if rule.action is Action.PASS:
+                passed = hit if passed is None else passed | hit
+            else:
+                yield hit, Verdict.ALLOW if rule.action is Action.ACCEPT else Verdict.DENY, rule
+    return rest if passed is None else rest | passed
+
+
+def _answers(layer: Layer, rest: Packets, extent: Callable[[Rule], Packets]) -> Iterator[tuple[Packets, Rule]]:
+    """What the policies of a layer say, each by its own first match, and the strictest first: disjoint parts."""
+    said: dict[Action, list[tuple[Packets, Rule]]] = {action: [] for action in STRICTEST_FIRST}
+    for rules in layer.policies:
+        mine = rest
+        for rule in rules:
+            hit = extent(rule) & mine
+            if hit:
+                said[rule.action].append((hit, rule))
+                mine = mine - hit
+    for action in STRICTEST_FIRST:
+        for hit, rule in said[action]:
+            left = hit & rest
+            if left:
+                yield left, rule
+                rest = rest - left
+
+
+def first(isolation: Isolation, matches: Callable[[Rule], bool]) -> Outcome:
+    """What becomes of one packet, of which `matches` says whether a rule speaks of it."""
+    passed: list[Rule] = []
+    disputed: list[Rule] = []
+    for tier in (isolation.admin, isolation.baseline):
+        if tier is isolation.baseline:
+            for rule in isolation.rules:
+                if matches(rule):
+                    return Outcome(Verdict.ALLOW, rule, tuple(passed), tuple(disputed))
+            if isolation.policies:
+                return Outcome(Verdict.DENY, None, tuple(passed), tuple(disputed))
+        for layer in tier:
+            found = _said(layer, matches)
+            if not found:
+                continue
+            if any(one.action is not found[0].action for one in found):
+                disputed += found
+            if found[0].action is Action.PASS:
+                passed.append(found[0])
+                break
+            verdict = Verdict.ALLOW if found[0].action is Action.ACCEPT else Verdict.DENY
+            return Outcome(verdict, found[0], tuple(passed), tuple(disputed))
+    return Outcome(Verdict.ALLOW, None, tuple(passed), tuple(disputed))
+
+
+def _said(layer: Layer, matches: Callable[[Rule], bool]) -> list[Rule]:
+    """The first matching rule of each policy of a layer, the strictest first."""
+    found = [rule for rules in layer.policies if (rule := next(filter(matches, rules), None)) is not None]
+    return sorted(found, key=lambda rule: STRICTEST_FIRST.index(rule.action))
