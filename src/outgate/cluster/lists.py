@@ -19,7 +19,7 @@ from outgate.cluster.client import Answer, Client
 from outgate.errors import ClusterError
 from outgate.model.hints import trimmed
 from outgate.model.parse_decode import plain_type
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.place import Document
 from outgate.records import dataclass
 
@@ -191,7 +191,7 @@ def _advice(status: int) -> str:
 def _decoder(resource: Resource) -> msgspec.json.Decoder[Any]:
     """The decoder of a page; of a policy everything is kept, because it is read field by field and explained."""
     shape = OBJECTS[resource.api_version, resource.kind]
-    return _page_decoder(dict[str, Any] if shape is NETWORK_POLICY else plain_type(shape))
+    return _page_decoder(dict[str, Any] if shape in POLICIES else plain_type(shape))
 
 
 def _page_decoder(item: Any) -> msgspec.json.Decoder[Any]:

@@ -26,7 +26,7 @@ from outgate.model.parse import Refused, parse_object
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_objects import HostPod
 from outgate.model.parse_pods import PodReader, PodText
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.place import NOWHERE, Document
 
 __all__ = ["KINDS", "Found", "Line", "Mark", "Page", "Reader", "read_line", "read_mark", "read_page"]
@@ -146,7 +146,7 @@ class Reader:
         self._cluster = cluster
         shape = OBJECTS[self._resource.api_version, kind]
         # Of a policy everything is read, because everything in it may be wrong.
-        wanted = dict[str, Any] if shape is NETWORK_POLICY else plain_type(shape)
+        wanted = dict[str, Any] if shape in POLICIES else plain_type(shape)
         self._decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(wanted)
         self._pods = PodReader("default")
 
