@@ -19,7 +19,7 @@ import ipaddress
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -29,6 +29,7 @@ from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Transpo
 from outgate.packets import Protocol as IpProtocol
 from outgate.packets.addresses import Network, address_of
 from outgate.packets.packetset import Cube
+from outgate.testing_policies import Alphabet, Choose, cluster_policy, drawn_cluster_policy, drawn_old_policy
 
 __all__ = [
     "Choose",
@@ -36,6 +37,8 @@ __all__ = [
     "address_sets",
     "addresses",
     "blocks",
+    "cluster_policies",
+    "cluster_policy",
     "clusters",
     "cubes",
     "ingress",
@@ -44,6 +47,7 @@ __all__ = [
     "namespace",
     "networks",
     "node",
+    "old_cluster_policies",
     "packet_sets",
     "pod",
     "points",
@@ -51,6 +55,7 @@ __all__ = [
     "policy",
     "port_numbers",
     "random_cluster",
+    "random_cluster_policies",
     "selectors",
     "service",
     "snapshot_of",
@@ -255,13 +260,6 @@ def packet_sets() -> st.SearchStrategy[PacketSet]:
 # ---- clusters: built from choices, which Hypothesis makes, or chance -------------------------------------------------
 
 
-class Choose(Protocol):
-    """Takes one of some options, the simplest of which comes first."""
-
-    def __call__(self, options: Sequence[T], /) -> T:
-        """One of the options."""
-
-
 def random_cluster(seed: int, *, crowded: bool = False) -> list[Manifest]:
     """A cluster as `clusters` makes them, the same for the same seed.
 
@@ -272,6 +270,15 @@ def random_cluster(seed: int, *, crowded: bool = False) -> list[Manifest]:
     """
     choose = random.Random(seed).choice  # noqa: S311 - chance, not secrecy
     return _crowd(choose) if crowded else _cluster(choose)
+
+
+def random_cluster_policies(seed: int, count: int, *, names: bool = False) -> list[Manifest]:
+    """So many ClusterNetworkPolicies, ``c0`` and on, for the pods of `random_cluster`; the same for the same seed.
+
+    With `names`, some of their Accept rules have DNS names as peers.
+    """
+    choose, of = random.Random(seed).choice, _alphabet(names=names)  # noqa: S311 - chance, not secrecy
+    return [drawn_cluster_policy(choose, of) | {"metadata": {"name": f"c{number}"}} for number in range(count)]
 
 
 def clusters() -> st.SearchStrategy[list[Manifest]]:
@@ -301,6 +308,26 @@ def blocks() -> st.SearchStrategy[Manifest]:
 def policies() -> st.SearchStrategy[Manifest]:
     """NetworkPolicies that the API server accepts, with everything optional left out, null, empty or given."""
     return _drawn(_policy)
+
+
+def cluster_policies(*, names: bool = False) -> st.SearchStrategy[Manifest]:
+    """ClusterNetworkPolicies that the API server accepts; with `names`, DNS names among their peers."""
+    return _drawn(lambda choose: drawn_cluster_policy(choose, _alphabet(names=names)))
+
+
+def old_cluster_policies(*, names: bool = False) -> st.SearchStrategy[Manifest]:
+    """Their forerunners of v1alpha1: an AdminNetworkPolicy, or the BaselineAdminNetworkPolicy."""
+    return _drawn(lambda choose: drawn_old_policy(choose, _alphabet(names=names)))
+
+
+@cache
+def _alphabet(*, names: bool) -> Alphabet:
+    def by(labels: Mapping[str, Sequence[str]]) -> Callable[[Choose], Manifest]:
+        return lambda choose: _selector(choose, labels)
+
+    dns = ("example.com", "www.example.com", "*.example.com", "a.b.example.org.") if names else ()
+    selectors = (by(_POD_LABELS), by(_NAMESPACE_LABELS), by({"zone": ("a", "b")}))
+    return Alphabet(*selectors, [*map(str, _BLOCKS)], _PORTS[1:], _PORT_NAMES, dns)
 
 
 def _drawn(build: Callable[[Choose], T]) -> st.SearchStrategy[T]:

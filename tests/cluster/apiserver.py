@@ -176,10 +176,13 @@ class Shelf:
         if trouble is not None:
             return trouble
         if asked.path == "/apis":
-            groups = {
-                version.partition("/")[0]: version.partition("/")[2] for version, _ in self._kinds if "/" in version
-            }
-            named = [{"name": name, "versions": [{"version": version}]} for name, version in groups.items()]
+            groups: dict[str, set[str]] = {}
+            for name, _, version in (version.partition("/") for version, _ in self._kinds if "/" in version):
+                groups.setdefault(name, set()).add(version)
+            named = [
+                {"name": name, "versions": [{"version": one} for one in sorted(versions)]}
+                for name, versions in groups.items()
+            ]
             return Reply(body={"kind": "APIGroupList", "groups": named})
         if asked.path not in self._lists:
             return Reply(404, "404 page not found\n", {"Content-Type": "text/plain"})

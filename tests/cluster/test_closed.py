@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.cluster.closed import closed_policy
-from outgate.model import Direction, LabelSelector
+from outgate.cluster.closed import closed_cluster_policy, closed_policy
+from outgate.model import Direction, LabelSelector, NodePeer, PodPeer, UnknownPeer
 from outgate.model.labels import EVERYTHING
+from outgate.testing import cluster_policies, cluster_policy
 from tests.cluster.following import meant
 
 OUT, IN = Direction.EGRESS, Direction.INGRESS
@@ -84,3 +85,42 @@ def test_a_good_policy_is_never_wider_closed_than_open(changes: list[tuple[tuple
         assert made.types >= read.types
         if policy["spec"].get("policyTypes"):
             assert made.types == read.types
+
+
+def test_a_cluster_policy_keeps_what_can_be_read() -> None:
+    """Even where its metadata cannot: the name is all that it needs; and it is never only watched."""
+    value = cluster_policy("p", subject={"namespaces": WEB}, egress=[{"action": "Deny", "to": [{"nodes": {}}]}])
+    value["metadata"] |= {"uid": "1-2-3", "labels": 5, "annotations": {"outgate.dev/enforcement": "audit"}}
+    version, kind = value["apiVersion"], value["kind"]
+    made = closed_cluster_policy(value, version, kind, "p", "cluster:x/p")
+    assert (made.name, made.uid, made.annotations, made.place.file) == ("p", "1-2-3", {}, "cluster:x/p")
+    assert made.subject == PodPeer(EVERYTHING, LabelSelector.of({"app": "web"}))
+    assert [(one.action, one.peers) for one in made.egress] == [("Deny", (NodePeer(EVERYTHING),))]
+    nothing = closed_cluster_policy({"metadata": 5, "spec": "x"}, version, kind, "p", "x")
+    assert (nothing.tier, nothing.priority, nothing.uid) == ("Admin", 0, "")
+    assert isinstance(nothing.subject, UnknownPeer)
+
+
+@given(cluster_policies(names=True), st.lists(st.tuples(st.integers(0, 99), JUNK), max_size=3))
+def test_a_cluster_policy_is_never_wider_than_its_subject(
+    policy: dict[str, Any], changes: list[tuple[int, object]]
+) -> None:
+    """Whatever else is nonsense: with a subject that can be read, the stand-in has that one."""
+    subject = closed_cluster_policy(policy, policy["apiVersion"], policy["kind"], "p", "x").subject
+    assert isinstance(subject, PodPeer)
+    value = copy.deepcopy(policy)
+    rest = [one for one in places(value["spec"]) if one[0] != "subject"]
+    for number, to in changes:
+        path = rest[number % len(rest)]
+        here: Any = value["spec"]
+        try:
+            for step in path[:-1]:
+                here = here[step]
+            here[path[-1]] = to
+        except (KeyError, IndexError, TypeError):
+            continue
+    made = closed_cluster_policy(value, policy["apiVersion"], policy["kind"], "p", "x")
+    assert made.subject == subject
+    read: Any = meant(value)
+    if read is not None:
+        assert made == read

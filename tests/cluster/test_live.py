@@ -14,8 +14,9 @@ from outgate.cluster.lists import RESOURCES
 from outgate.cluster.live import Fetched, fetch, find_access
 from outgate.errors import ClusterError, InvalidInput, UnknownName, UsageError
 from outgate.model.parse import parse
-from outgate.testing import namespace, node, pod, policy, service
+from outgate.testing import cluster_policy, namespace, node, pod, policy, service
 from tests.cluster.apiserver import ApiServer, Asked, Reply, Shelf, access_to, status
+from tests.model.test_validate_cluster_policy import old
 
 CLUSTER = [
     namespace("shop"),
@@ -94,6 +95,58 @@ def test_what_only_checks_look_at_is_asked_for_checks_alone(server: ApiServer) -
     assert fetched(server, refusing("rolebindings", 403)).notes == ()
     (note,) = fetched(server, refusing("rolebindings", 403), checks=True).notes
     assert "list rolebindings.rbac.authorization.k8s.io; they are not part" in note
+
+
+CUSTOM = ("clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies")
+
+
+def served(*versions: str, refused: int = 404, rights: bool = True) -> Callable[[Asked], Reply | None]:
+    """Trouble: of network-policy-api these versions alone are there, and perhaps nobody may list anything of it."""
+
+    def answer(asked: Asked) -> Reply | None:
+        if asked.path == "/apis":
+            told = [{"name": "policy.networking.k8s.io", "versions": [{"version": one} for one in versions]}]
+            return Reply(
+                body={"kind": "APIGroupList", "groups": [{"name": "apps", "versions": []}, *told[: len(versions)]]}
+            )
+        if not asked.path.startswith("/apis/policy.networking.k8s.io/"):
+            return None
+        if not rights:
+            return status(403, "Forbidden", "no")
+        return None if asked.path.split("/")[3] in versions else Reply(refused, "404 page not found")
+
+    return answer
+
+
+@pytest.mark.parametrize("rights", [True, False])
+def test_no_policies_of_the_cluster_are_installed(server: ApiServer, rights: bool) -> None:
+    """Said once for all kinds, as a note; who has no rights is told 403, and is told the truth all the same."""
+    found = fetched(server, served(rights=rights))
+    assert found.notes == ("no ClusterNetworkPolicy is installed in this cluster (cluster:prod)",)
+    assert len(found.documents) == len(CLUSTER)
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_one_version_is_enough(server: ApiServer, version: str) -> None:
+    """The other one is nothing that anybody misses."""
+    assert fetched(server, served(version)).notes == ()
+
+
+def test_policies_of_the_cluster_that_are_not_shown(server: ApiServer) -> None:
+    """As of every kind: which, and how to check it."""
+    notes = fetched(server, served("v1alpha1", "v1alpha2", rights=False)).notes
+    assert [one.split()[7] for one in notes] == [f"{one}.policy.networking.k8s.io;" for one in CUSTOM]
+    assert all(one.endswith("networking.k8s.io)") for one in notes)
+
+
+def test_policies_of_the_cluster_are_read(server: ApiServer) -> None:
+    """With a place, and as a server holds them: what is not known closes, with a warning."""
+    server.answer = Shelf([cluster_policy("a", egress=[{"action": "Deny", "to": [{"newer": 1}]}]), old()])
+    with Client(access_to(server, "cluster:prod"), wait=lambda _: None) as client:
+        parsed = parse(fetch(client).documents)
+    assert [one.name for one in parsed.snapshot.cluster_policies] == ["p", "a"]
+    (warning,) = parsed.warnings
+    assert (warning.file, warning.path) == ("cluster:prod/clusternetworkpolicies/a", "spec.egress[0].to[0]")
 
 
 @pytest.mark.parametrize("plural", ["namespaces", "pods", "networkpolicies"])

@@ -61,9 +61,18 @@ def test_a_product_without_policies_is_no_news(server: ApiServer) -> None:
 
 def test_any_served_version_counts(server: ApiServer) -> None:
     """Each product moves its kinds from version to version."""
-    paths = {"/apis/policy.networking.k8s.io/v1alpha1/adminnetworkpolicies": SOME}
-    (found,) = notes(server, [group("policy.networking.k8s.io", "v1alpha2", "v1alpha1")], paths)
-    assert "has adminnetworkpolicies.policy.networking.k8s.io" in found
+    paths = {"/apis/cilium.io/v2alpha1/ciliumnetworkpolicies": SOME}
+    (found,) = notes(server, [group("cilium.io", "v2", "v2alpha1")], paths)
+    assert "has ciliumnetworkpolicies.cilium.io" in found
+
+
+def test_a_newer_version_is_not_read(server: ApiServer) -> None:
+    """Of the versions that are, nothing is said; a server that has only newer ones has what is not read."""
+    served = "policy.networking.k8s.io"
+    paths = {f"/apis/{served}/{version}/clusternetworkpolicies": SOME for version in ("v1alpha2", "v1beta1")}
+    assert notes(server, [group(served, "v1beta1", "v1alpha2")], paths) == []
+    (found,) = notes(server, [group(served, "v1beta1")], paths)
+    assert f"has clusternetworkpolicies.{served}" in found
 
 
 @pytest.mark.parametrize("reply", [status(403, "Forbidden", "no"), status(500, "x", "ill")])
@@ -94,3 +103,18 @@ def test_policies_among_files_are_said() -> None:
         "2 objects CiliumNetworkPolicy of cilium.io/v2 are not read and not part of the answer",
         "1 NetworkPolicy of projectcalico.org/v3 is not read and not part of the answer",
     ]
+
+
+def test_what_is_called_as_ours_is_not() -> None:
+    """Others have a ClusterNetworkPolicy too; a newer one of the same group is no look-alike."""
+    skipped = {
+        "networking.k8s.aws/v1alpha1/ClusterNetworkPolicy": 1,
+        "crd.antrea.io/v1beta1/ClusterNetworkPolicy": 2,
+        "policy.networking.k8s.io/v1beta1/ClusterNetworkPolicy": 1,
+        "networking.gke.io/v1alpha3/FQDNNetworkPolicy": 1,
+        "cilium.io/v2/CiliumClusterwideNetworkPolicy": 1,
+    }
+    ours = "this is not the ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2"
+    said = list(passed_over(skipped))
+    assert len(said) == 5
+    assert [one.partition("answer")[2] for one in said] == [f"; {ours}", f"; {ours}", "", "", ""]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outgate.cluster.files import documents_of
 from outgate.cluster.reading import Lines, Newlines, Unreadable
 from outgate.errors import InputError
-from outgate.model.parse import _items
+from outgate.model.parse_lists import items_of
 from outgate.model.place import Document, Path
 
 
@@ -90,7 +90,7 @@ LISTED = """\
 def documents(text: str) -> list[Document]:
     """What the readers make of a text, lists taken apart."""
     unreadable = Unreadable()
-    return [item for one in documents_of(text.encode(), "f", unreadable) for item in _items(one)]
+    return [item for one in documents_of(text.encode(), "f", unreadable) for item in items_of(one)]
 
 
 def test_a_document_gives_back_its_text() -> None:

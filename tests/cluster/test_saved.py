@@ -16,7 +16,8 @@ from outgate.checks.registry import GROUPS
 from outgate.cluster import Loaded, Text, load
 from outgate.cluster.saved import Saved
 from outgate.policy import PROFILES
-from outgate.testing import clusters, namespace, pod, policy, service
+from outgate.testing import cluster_policy, clusters, namespace, pod, policy, service
+from tests.model.test_validate_cluster_policy import old
 
 Manifest = dict[str, Any]
 
@@ -66,6 +67,8 @@ ENDPOINTS = {
     "metadata": {"name": "web", "namespace": "alpha"},
     "subsets": [{"addresses": [{"ip": "10.9.0.2"}]}, {"notReadyAddresses": [{"ip": "10.9.0.1"}], "ports": None}],
 }
+NEWER = cluster_policy("newer", egress=[{"action": "Deny", "to": [{"template": {"containers": [5]}}, {"pods": {}}]}])
+NEWER["spec"]["template"] = 5
 STRANGE = [
     *(workload(kind, "web") for kind in ("StatefulSet", "Deployment", "DaemonSet", "CronJob", "Job")),
     workload("ReplicaSet", "web-5d", **owned("Deployment", "web")),
@@ -82,6 +85,10 @@ STRANGE = [
     *({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"Bad_{n}", **one}} for n, one in enumerate(STORED)),
     {**policy("alpha/noted", {}), "metadata": {"name": "noted", "annotations": {"why": "é\n\u2028"}}},
     policy("alpha/broken", {"egress": [{"to": [{}]}]}),
+    cluster_policy("c", egress=[{"action": "Accept", "to": [{"domainNames": ["a.b"]}], "protocols": None}]),
+    *({**NEWER, "metadata": {"name": f"newer-{n}", **one}} for n, one in enumerate(STORED)),
+    NEWER,
+    old("BaselineAdminNetworkPolicy", "default", rule={"ports": [{"portNumber": {"port": 53}}]}),
     {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}},
     namespace("alpha", team="red"),
 ]

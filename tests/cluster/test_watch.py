@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from outgate.cluster import watch as module
-from outgate.cluster.events import Broken, Removed, Replaced, Troubled, Upserted
+from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.cluster.watch import Pace, Subscription
 from outgate.model import Direction, NetworkPolicy, Pod
+from outgate.testing import cluster_policy
 from tests.cluster.following import Follower, follow, state_of
 from tests.cluster.watched import namespace, pod, policy
 from tests.cluster.watchserver import Streaming, WatchServer
 from tests.cluster.watchstreams import Request
+from tests.model.test_validate_cluster_policy import old
 
 
 @pytest.fixture
@@ -277,3 +280,89 @@ def test_a_pod_of_the_host_waits_for_its_node(server: WatchServer, follower: Fol
     found = follower.state["Pod", "shop", "host"]
     assert isinstance(found, Pod)
     assert (found.host_network, found.addresses) == (True, ())
+
+
+@pytest.mark.parametrize("streaming", ["offered", "refused", "unknown"])
+def test_policies_of_the_cluster(server: WatchServer, follower: Follower, streaming: Streaming) -> None:
+    """All three kinds; what of one is not known is no trouble, and what is broken closes."""
+    server.streaming = streaming
+    server.bookmark_every = 0.01
+    kinds = ("ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy")
+    server.put_all([cluster_policy("a"), old(), old("BaselineAdminNetworkPolicy", "default")])
+    server.put(cluster_policy("odd", egress=[{"action": "Deny", "to": [{"newer": {}}]}]))
+    with follow(server, follower, kinds):
+        follower.until(lambda: len(follower.of(Replaced)) == 3)
+        assert follower.broken == {}
+        server.put(cluster_policy("bad", tier="None"))
+        follower.until(lambda: len(follower.broken) == 1)
+        server.delete("ClusterNetworkPolicy", "", "a")
+        server.put(cluster_policy("bad"))
+        follower.until(lambda: follower.state == state_of(server, *kinds))
+    assert follower.broken == {}
+    assert follower.of(Troubled) == []
+
+
+def wait_for_requests(server: WatchServer, count: int) -> None:
+    """So many more requests for policies of the cluster."""
+
+    def asked_for() -> int:
+        return sum("clusternetworkpolicies" in one.path for one in list(server.asked))
+
+    before = asked_for()
+    assert server.until(lambda: asked_for() >= before + count)
+
+
+@pytest.mark.parametrize("rights", [True, False])
+def test_a_kind_that_is_not_installed(server: WatchServer, follower: Follower, rights: bool) -> None:
+    """No trouble, with and without the right to ask; it may be installed, and taken out again."""
+    kind = "ClusterNetworkPolicy"
+    server.absent.add(kind)
+    if not rights:
+        server.forbidden |= {("watch", kind), ("list", kind)}
+    with follow(server, follower, [kind]):
+        follower.until(lambda: len(follower.events) == 1)
+        wait_for_requests(server, 3)
+        assert follower.events == [Replaced(kind, ())]
+        server.forbidden.clear()
+        # Whoever was still told 403 has asked whether it is there by the time that it is.
+        wait_for_requests(server, 3)
+        server.put(cluster_policy("a"))
+        server.absent.clear()
+        follower.until(lambda: len(follower.state) == 1)
+        server.uninstall(kind)
+        follower.until(lambda: follower.events[-1] == Replaced(kind, ()))
+        assert follower.state == {}
+        server.absent.clear()
+        server.put(cluster_policy("b"))
+        follower.until(lambda: (kind, "", "b") in follower.state)
+    assert follower.of(Troubled) == []
+
+
+def test_a_right_to_what_is_installed(server: WatchServer, follower: Follower) -> None:
+    """Is said to be missing; that the kind is taken out then ends the trouble."""
+    kind = "ClusterNetworkPolicy"
+    server.forbidden |= {("watch", kind), ("list", kind)}
+    with follow(server, follower, [kind]):
+        follower.until(lambda: bool(follower.troubled))
+        assert "may not watch clusternetworkpolicies.policy.networking.k8s.io (403)" in follower.troubled[kind]
+        assert follower.of(Replaced) == []
+        server.absent.add(kind)
+        follower.until(lambda: not follower.troubled)
+    assert follower.events[-2:] == [Replaced(kind, ()), Recovered(kind)]
+
+
+def test_a_kind_that_is_not_installed_is_asked_for_slowly(server: WatchServer, follower: Follower) -> None:
+    """There are many nodes, and most clusters never have it."""
+    waits: list[float] = []
+    done = threading.Event()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) > 5:
+            done.set()
+            threading.Event().wait(0.01)
+
+    server.absent.add("AdminNetworkPolicy")
+    with follow(server, follower, ["AdminNetworkPolicy"], wait=wait, pace=Pace(start=0)):
+        assert done.wait(20)
+    assert all(30 <= seconds <= 60 for seconds in waits[1:])

@@ -15,11 +15,23 @@ from hypothesis import strategies as st
 
 from outgate.cluster import watch_decode as module
 from outgate.cluster.watch_decode import KINDS, Found, Reader, read_line, read_mark, read_page
-from outgate.model import NOWHERE, EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service
+from outgate.model import (
+    NOWHERE,
+    ClusterPolicy,
+    EndpointSlice,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    Pod,
+    Service,
+    UnknownPeer,
+)
 from outgate.model.parse import Parsed, parse
 from outgate.model.place import Document
+from outgate.testing import cluster_policy
 from tests.cluster.test_closed import POLICY
 from tests.model.test_parse_pods import POD
+from tests.model.test_validate_cluster_policy import old
 
 Manifest = dict[str, Any]
 
@@ -68,6 +80,22 @@ OBJECTS: dict[str, Manifest] = {
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
     },
 }
+OBJECTS |= {
+    "ClusterNetworkPolicy": cluster_policy(
+        "p",
+        subject={"pods": {"podSelector": {"matchLabels": {"app": "web"}}, "namespaceSelector": {}}},
+        egress=[
+            {"action": "Accept", "name": "r", "to": [{"namespaces": {}}, {"nodes": {"matchLabels": {"zone": "a"}}}]},
+            {"action": "Pass", "to": [{"domainNames": ["a.b"]}], "protocols": [{"destinationNamedPort": "http"}]},
+            {"action": "Deny", "to": [{"networks": ["10.0.0.0/8"]}],
+             "protocols": [{"udp": {"destinationPort": {"range": {"start": 1, "end": 9}}}}]},
+        ],
+        ingress=[{"action": "Deny", "from": [{"namespaces": {}}]}],
+    ),
+    "AdminNetworkPolicy": old(rule={"ports": [{"portNumber": {"port": 53, "protocol": "UDP"}}], "action": "Allow"}),
+    "BaselineAdminNetworkPolicy": old("BaselineAdminNetworkPolicy", "default", rule={"name": "r"}),
+}  # fmt: skip
+CUSTOM = ("ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy")
 HELD = {"uid": "1-2-3", "resourceVersion": "7", "managedFields": [{"manager": "kubelet", "fieldsV1": {"f:spec": {}}}]}
 
 
@@ -89,6 +117,7 @@ def parsed_alone(value: Manifest, kind: str) -> tuple[object, Parsed]:
         "Node": list(snapshot.nodes.values()),
         "Service": list(snapshot.services),
         "EndpointSlice": list(snapshot.slices),
+        **{one: list(snapshot.cluster_policies) for one in CUSTOM},
     }  # fmt: skip
     return next(iter(many[kind]), None), parsed
 
@@ -104,7 +133,7 @@ def test_every_kind_is_read(kind: str) -> None:
     value = held(OBJECTS[kind])
     found = read(value)
     expected, _ = parsed_alone(value, kind)
-    assert type(found.value).__name__ == kind
+    assert type(found.value).__name__ == (kind if kind not in CUSTOM else "ClusterPolicy")
     assert found == Found((value["metadata"].get("namespace", ""), value["metadata"]["name"]), found.value, "7")
     # Without the help of the class: a Namespace has the label of its name only in a snapshot.
     if kind == "Namespace":
@@ -158,7 +187,7 @@ def test_a_watch_and_a_list_mean_the_same(drawn: tuple[str, list[tuple[tuple[str
         assert (found.key, found.value, found.version) == (None, None, "")
         assert found.broken is not None
         return
-    if kind not in ("Namespace", "Node") and not metadata.get("namespace"):
+    if kind not in ("Namespace", "Node", *CUSTOM) and not metadata.get("namespace"):
         metadata["namespace"] = "default"
     found = read(value)
     # What the server manages says nothing here, and a watch passes over it.
@@ -167,7 +196,11 @@ def test_a_watch_and_a_list_mean_the_same(drawn: tuple[str, list[tuple[tuple[str
     if found.broken is not None:
         assert [one.message for one in found.broken.errors] == [one.message for one in parsed.errors]
         assert found.broken.kind == kind
-        assert isinstance(found.value, NetworkPolicy) if kind == "NetworkPolicy" else found.value is None
+        if kind in CUSTOM:
+            assert isinstance(found.value, ClusterPolicy)
+            assert (found.value.kind, found.value.name) == (kind, metadata["name"])
+        else:
+            assert isinstance(found.value, NetworkPolicy) if kind == "NetworkPolicy" else found.value is None
     elif kind == "Namespace":
         assert isinstance(found.value, Namespace)
         assert found.value.name == metadata["name"]
@@ -278,6 +311,26 @@ def test_what_is_no_line(text: bytes) -> None:
     assert read_line(text) is None
     assert read_page(text) is None
     assert read_mark(text) is None
+
+
+def test_a_cluster_policy_that_cannot_be_understood() -> None:
+    """What stands for it is closed within its own subject; when it goes, that goes."""
+    broken = held(copy.deepcopy(OBJECTS["ClusterNetworkPolicy"]))
+    broken["spec"]["egress"][0]["action"] = "Log"
+    broken["metadata"]["namespace"] = "nowhere"
+    found = read(broken)
+    assert isinstance(found.value, ClusterPolicy)
+    assert found.key == ("", "p")
+    assert found.broken is not None
+    assert [one.path for one in found.broken.errors] == ["spec.egress[0].action"]
+    whole = read(held(OBJECTS["ClusterNetworkPolicy"])).value
+    assert isinstance(whole, ClusterPolicy)
+    assert (found.value.subject, found.value.egress[1:]) == (whole.subject, whole.egress[1:])
+    assert found.value.egress[0].action == "Deny"
+    assert any(isinstance(one, UnknownPeer) for one in found.value.egress[0].peers)
+    assert found.value.place.document.value is None
+    removed = Reader("ClusterNetworkPolicy", "cluster:test").removed(json.dumps(broken).encode())
+    assert (removed.key, removed.value, removed.broken) == (found.key, found.value, None)
 
 
 def test_lines_pages_and_bookmarks() -> None:

@@ -57,6 +57,8 @@ class WatchServer:
         """The bearer token that is accepted; anything is where it is empty."""
         self.forbidden: set[tuple[str, str]] = set()
         """Verb (list, watch) and kind of what these credentials may not do."""
+        self.absent: set[str] = set()
+        """Kinds of custom resources that are not installed."""
         self.before: Callable[[Request], object] = lambda _: None
         """Is called with each request before it is answered."""
         self.faults = Faults()
@@ -87,6 +89,13 @@ class WatchServer:
     def delete(self, kind: str, namespace: str, name: str) -> int:
         """Remove an object; the version of that."""
         return self.store.delete(kind, namespace, name)
+
+    def uninstall(self, kind: str) -> None:
+        """Take out the definition of a kind: its objects go one by one, then the watches end, and it is not known."""
+        for one in self.store.all(kind):
+            self.delete(kind, "", one["metadata"]["name"])
+        self.absent.add(kind)
+        self.end(kind)
 
     def compact(self) -> None:
         """Forget the history: watches from before, and lists in the middle, are answered with 410."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from outgate.cluster.lists import RESOURCES
 from tests.cluster.watchstore import Collection, Expired, Stored, chunk, event, read_token, selector, token
 from tests.cluster.watchwrites import written
 
@@ -193,6 +194,9 @@ class Exchange:
             self.fail(401, "Unauthorized")
             return
         collection = server.store.collections.get(request.path)
+        if request.method == "GET" and request.path in {f"/apis/{one.api_version}" for one in RESOURCES if one.custom}:
+            self._discovery(request.path.removeprefix("/apis/"))
+            return
         if collection is None or request.method != "GET":
             code, body = written(server, request)
             self._send_whole(code, json.dumps(body).encode())
@@ -202,10 +206,20 @@ class Exchange:
         if (verb, resource.kind) in server.forbidden:
             words = f'{resource.plural} is forbidden: User "x" cannot {verb} resource "{resource.plural}" in API group '
             self.fail(403, f'{words}"{resource.api_version.rpartition("/")[0]}" at the cluster scope')
+        elif resource.kind in server.absent:
+            self.fail(404, "404 page not found")
         elif verb == "list":
             self._list(request, collection)
         else:
             self._watch(request, collection)
+
+    def _discovery(self, version: str) -> None:
+        kinds = [one for one in RESOURCES if one.api_version == version and one.kind not in self.server.absent]
+        if kinds:
+            resources = [{"name": one.plural, "kind": one.kind} for one in kinds]
+            self._send_whole(200, json.dumps({"kind": "APIResourceList", "resources": resources}).encode())
+        else:
+            self.fail(404, "404 page not found")
 
     def fail(self, code: int, words: str, retry_after: int | None = None) -> None:
         """A failure as an API server words it."""

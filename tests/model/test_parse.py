@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.model import Document, NetworkPolicy
-from outgate.model.parse import Refused, implied_by_list, parse, parse_object
+from outgate.model.parse import Refused, parse, parse_object
 from outgate.model.place import Path
 from tests.model.documents import document, egress, parsed, policy, refusals
 
@@ -75,8 +75,6 @@ def test_lists_are_taken_apart() -> None:
     assert [pod.name for pod in result.snapshot.pods] == ["a", "p"]
     assert result.objects == 4
     assert [error.message[:24] for error in result.errors] == ["Object 'Kind' is missing"]
-    assert implied_by_list("PodList", "v1") == {"apiVersion": "v1", "kind": "Pod"}
-    assert implied_by_list("List", "v1") == {}
 
 
 def test_lists_within_lists_do_not_exhaust_the_stack() -> None:

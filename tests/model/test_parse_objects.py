@@ -10,7 +10,7 @@ import pytest
 from outgate.model import Container, ContainerPort, Ingress, Owner, Pod, Service, ServicePort
 from outgate.model.objects import SliceEndpoint, SlicePort
 from outgate.model.parse_objects import READERS, HostPod, Troubles, replica_set_of
-from outgate.model.parse_shapes import OBJECTS
+from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.place import NOWHERE
 from tests.model.documents import parsed, refusals
 
@@ -42,7 +42,7 @@ def service(**fields: Any) -> Service:
 
 def test_every_kind_has_a_reader() -> None:
     """A kind that has a shape and no reader would be looked at and lost."""
-    assert {kind for _, kind in OBJECTS} == {*READERS, "NetworkPolicy"}
+    assert {kind for _, kind in OBJECTS} == {*READERS, *(shape.name for shape in POLICIES)}
 
 
 def test_pod_of_a_live_cluster() -> None:

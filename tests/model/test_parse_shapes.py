@@ -58,7 +58,9 @@ def test_the_kinds_that_are_read() -> None:
     assert {f"{version}/{kind}" for version, kind in OBJECTS} == {
         "v1/Namespace", "v1/Pod", "v1/Service", "v1/Endpoints", "v1/Node", "v1/ReplicationController",
         "discovery.k8s.io/v1/EndpointSlice", "networking.k8s.io/v1/NetworkPolicy", "apps/v1/Deployment",
-        "networking.k8s.io/v1/Ingress",
+        "networking.k8s.io/v1/Ingress", "policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy",
+        "policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy",
+        "policy.networking.k8s.io/v1alpha1/BaselineAdminNetworkPolicy",
         "apps/v1/StatefulSet", "apps/v1/DaemonSet", "apps/v1/ReplicaSet", "batch/v1/Job", "batch/v1/CronJob",
         "v1/ServiceAccount", "rbac.authorization.k8s.io/v1/RoleBinding", "apiregistration.k8s.io/v1/APIService",
         "rbac.authorization.k8s.io/v1/ClusterRoleBinding",

@@ -104,8 +104,8 @@ def _as_text(loaded: Loaded, *, whole: bool) -> list[str]:
 def _whole(one: Refused) -> str:
     from outgate.model.validate import server_message
 
-    group = one.api_version.rpartition("/")[0]
-    return server_message(f"{one.kind}.{group}" if group else one.kind, one.name, one.errors)
+    group, _, version = one.api_version.rpartition("/")
+    return server_message(f"{one.kind}.{group}" if group else one.kind, one.name, one.errors, version=version)
 
 
 def _summary(loaded: Loaded) -> str:

@@ -5,6 +5,10 @@ policy must not harm pods that it does not select. So the stand-in has the name,
 
     podSelector    what the policy says, where that can be read; else the empty selector: all pods of its namespace
     policyTypes    what the policy says, where that can be read; else both directions
+
+A policy of the whole cluster is made of rules that act one by one, and so is its stand-in: what can be read stands, and
+a part that cannot makes its rule deny everything, or, if it should accept, match nothing
+(`outgate.model.parse_cluster_policy`). Where not even the order can be read it comes first of the Admin tier.
 """
 
 from __future__ import annotations
@@ -12,12 +16,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from outgate.model.cluster_policy import ClusterPolicy
+from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.labels import EVERYTHING, LabelSelector
 from outgate.model.objects import Direction, NetworkPolicy
 from outgate.model.parse import Refused, parse_object
+from outgate.model.parse_cluster_policy import read_cluster_policy
 from outgate.model.place import Document, Place
+from outgate.model.structural import with_defaults, without_nulls
 
-__all__ = ["closed_policy"]
+__all__ = ["closed_cluster_policy", "closed_policy"]
 
 _BOTH = frozenset(Direction)
 
@@ -36,6 +44,18 @@ def closed_policy(value: Mapping[str, Any], namespace: str, name: str, place: st
         uid=uid if isinstance(uid, str) else "",
         place=Place(Document(place, None, stored=True)),
     )
+
+
+def closed_cluster_policy(value: Mapping[str, Any], version: str, kind: str, name: str, place: str) -> ClusterPolicy:
+    """The stand-in for the policy of the cluster that has this JSON value and this name.
+
+    Its annotations are not taken: what it says of being only watched is part of what cannot be trusted.
+    """
+    metadata, schema = value.get("metadata"), DEFINITIONS[version, kind].properties["spec"]
+    uid = metadata.get("uid") if isinstance(metadata, dict) else None
+    spec = with_defaults(without_nulls(value.get("spec"), schema), schema)
+    told = {"name": name, "uid": uid if isinstance(uid, str) else ""}
+    return read_cluster_policy(version, kind, told, spec, Place(Document(place, None, stored=True))).policy
 
 
 def _selector(spec: object) -> LabelSelector:

@@ -2,9 +2,11 @@
 
 Whoever folds the events of a kind has its state: `Replaced` is all of it, `Upserted` and `Removed` are one object.
 While no news come (`Troubled` until `Recovered`) what stands is kept. `Broken` is an object that cannot be understood;
-what was known of it before stands too, except that of a NetworkPolicy there is always a stand-in, which closes (see
+what was known of it before stands too, except that of a policy there is always a stand-in, which closes (see
 `outgate.cluster.closed`) and comes as `Upserted` or within `Replaced` as any other policy does. `Broken` follows the
 `Replaced` that lacks the object, and the stand-in: an `Upserted` with nothing behind it says that the object is whole.
+A kind of a CustomResourceDefinition that is not installed has no objects, and `Replaced` says that; that it is gone
+later is the same.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outgate.errors import InputError
+from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service
 
 __all__ = ["Broken", "Event", "Recovered", "Removed", "Replaced", "Troubled", "Upserted", "Watched"]
 
-Watched = Pod | Namespace | Node | Service | EndpointSlice | NetworkPolicy
-"""What can be watched. `kind` in the events is the name of the class."""
+Watched = Pod | Namespace | Node | Service | EndpointSlice | NetworkPolicy | ClusterPolicy
+"""What can be watched. `kind` in the events is the name of the class; that of a ClusterPolicy is one of three."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ import msgspec
 
 from outgate.cluster.reading import Lines, Newlines, Unreadable
 from outgate.errors import InputError
-from outgate.model.parse import implied_by_list
 from outgate.model.parse_decode import plain_type
+from outgate.model.parse_lists import implied_by_list
 from outgate.model.parse_pods import PodText, TypedPod
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.parse_types import Struct
 from outgate.model.place import Document, Path
 
@@ -38,6 +38,7 @@ _BEGINS_AS_POD = re.compile(
     rb'\{[ \t\r\n]*"apiVersion"[ \t\r\n]*:[ \t\r\n]*"v1"[ \t\r\n]*,[ \t\r\n]*"kind"[ \t\r\n]*:[ \t\r\n]*"Pod"'
     rb'|\{[ \t\r\n]*"kind"[ \t\r\n]*:[ \t\r\n]*"Pod"'
 )
+_POLICY_KINDS = tuple(shape.name for shape in POLICIES)
 _NONE_REPEATED: Mapping[Path, int] = {}
 
 
@@ -109,7 +110,7 @@ def _document(
         unreadable.errors.append(InputError(file, lines.first + problem.line - 1, "", problem.message))
         return
     repeated: Mapping[Path, int] = _NONE_REPEATED
-    policy = isinstance(value, dict) and value.get("kind") == "NetworkPolicy"
+    policy = isinstance(value, dict) and value.get("kind") in _POLICY_KINDS
     if whole or (policy and _may_repeat(text, value)):
         repeated = {path: lines.first + line for path, line in _repeated(text).items()}
     yield Document(file, value, lines, "", repeated, text=lines.text, again=lines.value)
@@ -138,7 +139,7 @@ def _value(text: bytes, implied: Mapping[str, object]) -> Any:
             shape = OBJECTS.get((version, kind))
             if shape is None:
                 return named
-            if shape is not NETWORK_POLICY:
+            if shape not in POLICIES:
                 # What is not of this type is read in full below, and refused with the right words later.
                 return {**_decoder(shape).decode(text), **named}
     value = msgspec.json.decode(text)

@@ -17,9 +17,10 @@ import msgspec
 
 from outgate.cluster.client import Answer, Client
 from outgate.errors import ClusterError
+from outgate.model.cluster_policy_schemas import V1ALPHA1, V1ALPHA2
 from outgate.model.hints import trimmed
 from outgate.model.parse_decode import plain_type
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.place import Document
 from outgate.records import dataclass
 
@@ -42,6 +43,8 @@ class Resource:
     """Without it there is no answer at all."""
     checked: bool = False
     """Only checks look at it, so that other verbs need not ask for it."""
+    custom: bool = False
+    """Of a CustomResourceDefinition, which a cluster need not have: its absence says that there are no such objects."""
 
     @property
     def path(self) -> str:
@@ -78,6 +81,9 @@ _KNOWN = (
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
     Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", needed=True),
+    Resource(V1ALPHA2, "ClusterNetworkPolicy", "clusternetworkpolicies", namespaced=False, custom=True),
+    Resource(V1ALPHA1, "AdminNetworkPolicy", "adminnetworkpolicies", namespaced=False, custom=True),
+    Resource(V1ALPHA1, "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", namespaced=False, custom=True),
     Resource("v1", "ServiceAccount", "serviceaccounts", checked=True),
     Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", checked=True),
     Resource(
@@ -166,7 +172,8 @@ def _page(client: Client, resource: Resource, answer: Answer) -> _Page:
         raise _no_list(what) from error
     else:
         # Whole environments of a hundred thousand pods are not kept until the last page is here.
-        found.items = [trimmed(one) for one in found.items or ()]
+        if OBJECTS[resource.api_version, resource.kind] not in POLICIES:
+            found.items = [trimmed(one) for one in found.items or ()]
     return _Page(found.metadata or _ListMeta(), found.items or [])
 
 
@@ -191,7 +198,7 @@ def _advice(status: int) -> str:
 def _decoder(resource: Resource) -> msgspec.json.Decoder[Any]:
     """The decoder of a page; of a policy everything is kept, because it is read field by field and explained."""
     shape = OBJECTS[resource.api_version, resource.kind]
-    return _page_decoder(dict[str, Any] if shape is NETWORK_POLICY else plain_type(shape))
+    return _page_decoder(dict[str, Any] if shape in POLICIES else plain_type(shape))
 
 
 def _page_decoder(item: Any) -> msgspec.json.Decoder[Any]:

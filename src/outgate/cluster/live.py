@@ -5,7 +5,8 @@
     fetched.documents    every object that was given
     fetched.notes        what was not: kinds that the server does not have, or does not show to us, or that are not read
 
-A kind that is missing makes the answer poorer and is said. Without namespaces, pods or network policies the answer
+A kind that is missing makes the answer poorer and is said; of the policies for a whole cluster, which most clusters do
+not have, that there are none of any version. Without namespaces, pods or network policies the answer
 would be another one, so a refusal of these ends the work and names the permission.
 """
 
@@ -17,7 +18,7 @@ from outgate.cluster.access import Access, Runner, from_context, from_pod
 from outgate.cluster.client import Client
 from outgate.cluster.kubeconfig import kubeconfig_files, read_kubeconfig
 from outgate.cluster.lists import RESOURCES, RefusedError, listed
-from outgate.cluster.others import unread_policies
+from outgate.cluster.others import api_groups, unread_policies
 from outgate.errors import ClusterError, UsageError
 from outgate.model.place import Document
 from outgate.records import dataclass
@@ -70,6 +71,7 @@ def fetch(client: Client, *, checks: bool = False) -> Fetched:
     """
     documents: list[Document] = []
     notes: list[str] = []
+    installed = False
     for resource in RESOURCES:
         if resource.checked and not checks:
             continue
@@ -78,9 +80,23 @@ def fetch(client: Client, *, checks: bool = False) -> Fetched:
         except RefusedError as refused:
             if resource.needed:
                 raise _without(client.access, refused) from refused
+            if resource.custom and _is_absent(client, refused):
+                continue
             notes.append(_left_out(client.access, refused))
+        installed = installed or resource.custom
+    if not installed:
+        notes.append(f"no ClusterNetworkPolicy is installed in this cluster ({client.access.name})")
     notes += unread_policies(client)
     return Fetched(tuple(documents), tuple(notes))
+
+
+def _is_absent(client: Client, refused: RefusedError) -> bool:
+    """Whether a kind is not installed at all. Rights come before paths, so who has none is told 403 all the same."""
+    if refused.answer.status == 404:
+        return True
+    group, _, version = refused.resource.api_version.rpartition("/")
+    groups = api_groups(client)
+    return bool(groups) and version not in groups.get(group, ())
 
 
 def _check(access: Access, refused: RefusedError) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from outgate.model.cluster_policy_schemas import DEFINITIONS, GROUP
 from outgate.model.parse_shapes import OBJECTS
 
 if TYPE_CHECKING:  # a verb that reads files needs no HTTP
@@ -42,6 +43,9 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
     "k8s.cni.cncf.io": {"multi-networkpolicies": "MultiNetworkPolicy"},
 }
 
+_OURS = {kind: f"{kind} of {version}" for version, kind in DEFINITIONS}
+"""Kinds of ours whose name others have too: EKS and Antrea have a ClusterNetworkPolicy of their own."""
+
 
 class _Version(msgspec.Struct):
     version: str
@@ -68,7 +72,8 @@ def passed_over(skipped: Mapping[str, int]) -> Iterator[str]:
     """A note for each kind of policy among objects that were passed over: `skipped` counts them by apiVersion/kind."""
     for kind, version, count in kinds_passed_over(skipped):
         what = f"1 {kind} of {version} is" if count == 1 else f"{count} objects {kind} of {version} are"
-        yield f"{what} not read and not part of the answer"
+        other = f"; this is not the {_OURS[kind]}" if kind in _OURS and not version.startswith(f"{GROUP}/") else ""
+        yield f"{what} not read and not part of the answer{other}"
 
 
 def kinds_passed_over(skipped: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:

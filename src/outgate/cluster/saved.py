@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.hints import SIDECARS, trimmed
 from outgate.model.parse_shapes import OBJECTS
 from outgate.model.switches import bare_annotations, bare_containers
@@ -26,8 +27,9 @@ from outgate.model.switches import bare_annotations, bare_containers
 __all__ = ["Saved"]
 
 # What others refer to comes first; kinds that are not named here follow in the order of the model's table.
+_CLUSTER_POLICIES = tuple(kind for _, kind in DEFINITIONS)
 _FIRST = ("Namespace", "Node", "ConfigMap")
-_LAST = ("Pod", "Service", "Endpoints", "EndpointSlice", "Ingress", "NetworkPolicy")
+_LAST = ("Pod", "Service", "Endpoints", "EndpointSlice", "Ingress", "NetworkPolicy", *_CLUSTER_POLICIES)
 _DROPPED = ("generateName", "managedFields", "selfLink", "generation", "creationTimestamp", "finalizers")
 
 _Key = tuple[int, str, str, str]
@@ -48,8 +50,10 @@ class Saved:
                 del metadata["annotations"]
         elif kind in ("DaemonSet", "Deployment"):
             value = _bare(value)
+        # Whatever a policy for the cluster says that is not known decides how it is read, and stays as it is.
+        value = value if kind in _CLUSTER_POLICIES else trimmed(value)
         key = (_ORDER[kind], kind, metadata.get("namespace", ""), metadata["name"])
-        self._objects[key] = {"apiVersion": version, "kind": kind, **trimmed(value), "metadata": metadata}
+        self._objects[key] = {"apiVersion": version, "kind": kind, **value, "metadata": metadata}
 
     def __len__(self) -> int:
         return len(self._objects)

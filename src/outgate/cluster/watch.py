@@ -10,6 +10,9 @@
 or list operation, and starting the watch from the resourceVersion that was returned." What is cleared here is only the
 version: what stands is kept until the new state is complete.
 
+A kind of a CustomResourceDefinition that is not installed (404) has no objects, which is told once, and is asked for
+again slowly: it may be installed any time, and taken out again.
+
 A list asks for the newest state and takes none that is older ("resourceVersion unset: most recent"), so that nobody's
 rights come back with a server that lags behind. Time is counted by a clock that never steps. Nothing is asked for again
 without a pause, except after a watch that the server has ended in peace after a while; the lengths of watches differ at
@@ -31,7 +34,7 @@ from outgate.cluster.events import Broken, Event, Recovered, Removed, Replaced, 
 from outgate.cluster.lists import PAGE, RESTARTS
 from outgate.cluster.stream import Answer, CutError, Stream
 from outgate.cluster.watch_decode import KINDS, Found, Line, Mark, Reader, read_line, read_mark, read_page
-from outgate.cluster.watch_words import GoneError, PauseError, check, stream_error
+from outgate.cluster.watch_words import AbsentError, GoneError, PauseError, check, stream_error
 from outgate.errors import OutgateError
 
 __all__ = ["Pace", "Reflector", "Subscription"]
@@ -108,6 +111,7 @@ class Reflector:
         self._unfinished = 0
         self._renewed = False
         self._troubled = False
+        self._absent = False
 
     def run(self) -> None:
         """Follow, whatever happens. Returns once `stopped` says so."""
@@ -133,9 +137,13 @@ class Reflector:
         except GoneError:
             self._version = ""
             return self._dice.uniform(0, self._pace.relist) + self._backoff.next()
+        except AbsentError:
+            return self._none_installed()
         except CutError:
             return self._backoff.next()
         except PauseError as failure:
+            if failure.slow and self._resource.custom and self._is_absent():
+                return self._none_installed()
             if failure.renew and self._client.renew() and not self._renewed:
                 # Tokens run out: with a new one there is no trouble, if that one is taken.
                 self._renewed = True
@@ -146,6 +154,21 @@ class Reflector:
             self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
             return self._backoff.next()
         return 0.0
+
+    def _none_installed(self) -> float:
+        """The kind is not there: no objects, no trouble, and asked again as slowly as where somebody must act."""
+        self._version = ""
+        if not self._absent:
+            self._deliver(Replaced(self.kind, ()))
+            self._absent = True
+        self._well()
+        return self._dice.uniform(*self._pace.refused)
+
+    def _is_absent(self) -> bool:
+        """Whether a kind that is refused is there at all: who has no rights is told 403 of what does not exist too."""
+        with contextlib.suppress(OutgateError):
+            return self._client.once(f"/apis/{self._resource.api_version}", {}).status == 404
+        return False
 
     def _pause_after(self, failure: PauseError) -> float:
         if failure.slow:
@@ -199,6 +222,7 @@ class Reflector:
         for broken in (*state.broken.values(), *state.nameless):
             self._deliver(broken)
         self._version = version
+        self._absent = False
 
     def _stream(self) -> None:
         """The state and the changes in one, where the server offers it; where it does not, that is remembered."""

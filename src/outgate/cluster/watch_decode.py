@@ -11,22 +11,24 @@ kind.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from outgate.cluster.closed import closed_policy
+from outgate.cluster.closed import closed_cluster_policy, closed_policy
 from outgate.cluster.events import Broken, Watched
 from outgate.cluster.lists import RESOURCES, Resource
 from outgate.errors import InputError
+from outgate.model.cluster_policy import ClusterPolicy, UnknownPeer
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service
 from outgate.model.parse import Refused, parse_object
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_objects import HostPod
 from outgate.model.parse_pods import PodReader, PodText
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.place import NOWHERE, Document
 
 __all__ = ["KINDS", "Found", "Line", "Mark", "Page", "Reader", "read_line", "read_mark", "read_page"]
@@ -34,7 +36,7 @@ __all__ = ["KINDS", "Found", "Line", "Mark", "Page", "Reader", "read_line", "rea
 KINDS: Mapping[str, Resource] = {
     one.kind: one
     for one in RESOURCES
-    if one.kind in ("Pod", "Namespace", "Node", "Service", "EndpointSlice", "NetworkPolicy")
+    if one.custom or one.kind in ("Pod", "Namespace", "Node", "Service", "EndpointSlice", "NetworkPolicy")
 }
 """What can be watched, and where it is."""
 
@@ -146,7 +148,7 @@ class Reader:
         self._cluster = cluster
         shape = OBJECTS[self._resource.api_version, kind]
         # Of a policy everything is read, because everything in it may be wrong.
-        wanted = dict[str, Any] if shape is NETWORK_POLICY else plain_type(shape)
+        wanted = dict[str, Any] if shape in POLICIES else plain_type(shape)
         self._decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(wanted)
         self._pods = PodReader("default")
 
@@ -196,13 +198,19 @@ class Reader:
         kind = self._resource.kind
         place = self._resource.place(self._cluster, metadata)
         namespace, name, version = (_text(metadata, field) for field in ("namespace", "name", "resourceVersion"))
+        if self._resource.custom:
+            namespace = ""
         made = parse_object(Document(place, value, stored=True))
         if not isinstance(made, Refused):
             (one,) = made
             one = one.pod if isinstance(one, HostPod) else one
             assert isinstance(one, Watched)
             return Found((namespace, name), one, version)
-        stand_in = closed_policy(value, namespace, name, place) if kind == "NetworkPolicy" and namespace else None
+        stand_in: Watched | None = None
+        if self._resource.custom:
+            stand_in = closed_cluster_policy(value, self._resource.api_version, kind, name, place)
+        elif kind == "NetworkPolicy" and namespace:
+            stand_in = closed_policy(value, namespace, name, place)
         return Found((namespace, name), stand_in, version, Broken(kind, namespace, name, made.errors))
 
     @staticmethod
@@ -218,6 +226,11 @@ def _text(metadata: object, field: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def _bare_cluster_policy(resource: Resource, _: str, name: str, uid: str) -> ClusterPolicy:
+    version, kind = resource.api_version, resource.kind
+    return ClusterPolicy(name, "Admin", 0, UnknownPeer(), uid=uid, api_version=version, kind=kind)
+
+
 _BARE: Mapping[str, Callable[[str, str, str], Watched]] = {
     "Pod": lambda namespace, name, uid: Pod(namespace, name, uid=uid),
     "Namespace": lambda _, name, __: Namespace(name),
@@ -225,4 +238,5 @@ _BARE: Mapping[str, Callable[[str, str, str], Watched]] = {
     "Service": lambda namespace, name, _: Service(namespace, name),
     "EndpointSlice": lambda namespace, name, _: EndpointSlice(namespace, name, ""),
     "NetworkPolicy": lambda namespace, name, uid: NetworkPolicy(namespace, name, uid=uid),
+    **{one.kind: functools.partial(_bare_cluster_policy, one) for one in KINDS.values() if one.custom},
 }

@@ -8,11 +8,15 @@ from outgate.cluster.access import Access
 from outgate.cluster.lists import Resource
 from outgate.cluster.stream import Answer, seconds_asked
 
-__all__ = ["GoneError", "PauseError", "check", "stream_error"]
+__all__ = ["AbsentError", "GoneError", "PauseError", "check", "stream_error"]
 
 
 class GoneError(Exception):
     """The server no longer knows how it was at our version, or does not know it yet: all must be asked for anew."""
+
+
+class AbsentError(Exception):
+    """The kind is not installed in the cluster, and so there are none of it."""
 
 
 class PauseError(Exception):
@@ -51,7 +55,7 @@ def check(access: Access, resource: Resource, verb: str, answer: Answer) -> None
     """Nothing where the answer is good.
 
     Raises:
-        GoneError, PauseError: it is not.
+        AbsentError, GoneError, PauseError: it is not.
     """
     status = answer.status
     if status == 200:
@@ -64,6 +68,10 @@ def check(access: Access, resource: Resource, verb: str, answer: Answer) -> None
         raise PauseError(f"{words}; {access.kubectl} auth whoami shows who they are", renew=True)
     if status == 403:
         raise PauseError(_missing(access, resource, verb, answer), slow=True)
+    if status == 404 and resource.custom:
+        # A server that does not know its definitions yet does not say this, but 503: "the request has been made before
+        # all known HTTP paths have been installed".
+        raise AbsentError
     if status == 404:
         raise PauseError(f"{access.name}: the server has no {resource.full} (404): {answer.words}", slow=True)
     raise PauseError(what, asked=seconds_asked(answer.retry_after, 0.0))

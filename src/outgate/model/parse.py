@@ -14,6 +14,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
+from outgate.model.cluster_policy import ClusterPolicy
+from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.objects import (
     Binding,
     Callout,
@@ -28,7 +30,10 @@ from outgate.model.objects import (
     ServiceAccount,
     Workload,
 )
+from outgate.model.parse_cluster_policy import read_cluster_policy
 from outgate.model.parse_decode import Flaw, decode
+from outgate.model.parse_envelope import envelope_problem, type_of
+from outgate.model.parse_lists import items_of
 from outgate.model.parse_objects import READERS, HostPod, Made, Troubles, replica_set_of
 from outgate.model.parse_policy import network_policy
 from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
@@ -41,15 +46,15 @@ from outgate.model.validate import (
     label_flaws,
     network_policy_flaws,
     network_policy_warnings,
-    wrong_version,
 )
+from outgate.model.validate_cluster_policy import check_cluster_policy
 from outgate.model.validate_text import quote
 from outgate.records import dataclass
 
 if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON has such pods
     from outgate.model.parse_pods import PodReader, TypedPod
 
-__all__ = ["Keep", "Parsed", "Refused", "implied_by_list", "parse", "parse_object"]
+__all__ = ["Keep", "Parsed", "Refused", "parse", "parse_object"]
 
 _CLUSTER_WIDE = (
     "Namespace",
@@ -59,13 +64,14 @@ _CLUSTER_WIDE = (
     "MutatingWebhookConfiguration",
     "APIService",
 )
+"""And the kinds of network-policy-api, which are read in a way of their own."""
 _FREELY_NAMED = ("RoleBinding", "ClusterRoleBinding", "APIService")
 """Kinds whose names need only be a step of a path: ``system:node-proxier``, ``v1.``."""
-_NETWORKING = "networking.k8s.io/v1"
-_NETWORKING_KINDS = ("IngressClass", "IPAddress", "ServiceCIDR")
 _FROM_SERVER = ("uid", "resourceVersion")
-_SPELLINGS = {(version, kind.casefold()) for version, kind in OBJECTS}
 
+
+Object = Made | NetworkPolicy | ClusterPolicy
+"""What one object of the input makes."""
 
 Keep = Callable[[str, str, Mapping[str, Any]], None]
 """Is told apiVersion, kind and the decoded fields of every object that is used: what the answer rests on."""
@@ -120,14 +126,14 @@ def parse(
     reader = _Reader(default_namespace, stored, keep)
     for document in documents:
         if isinstance(document, Document):
-            for one in _items(document):
+            for one in items_of(document):
                 reader.read(one)
         else:
             reader.pod(document)
     return reader.result()
 
 
-def parse_object(document: Document) -> Refused | tuple[Made | NetworkPolicy, ...]:
+def parse_object(document: Document) -> Refused | tuple[Object, ...]:
     """One object of a server by itself: what it makes before the rest of the input is known, or why it is refused.
 
     Nothing of the text is kept. A kind that is not read makes nothing.
@@ -150,53 +156,6 @@ def _without_value(document: Document) -> Document:
     )
 
 
-def _items(document: Document) -> Iterator[Document]:
-    """The objects of a document: itself, or the items of a list one by one, of lists within lists as well."""
-    waiting = [document]
-    while waiting:
-        one = waiting.pop()
-        value = one.value
-        if value is None:
-            continue
-        kind, items = (value.get("kind"), value.get("items")) if isinstance(value, dict) else (None, None)
-        if not (isinstance(kind, str) and kind.endswith("List") and (isinstance(items, list) or items is None)):
-            yield one
-            continue
-        assert isinstance(value, dict)
-        implied = implied_by_list(kind, value.get("apiVersion"))
-        within = [
-            _item(one, i, {**implied, **item} if isinstance(item, dict) else item) for i, item in enumerate(items or ())
-        ]
-        waiting.extend(reversed(within))
-
-
-def implied_by_list(kind: str, api_version: object) -> dict[str, object]:
-    """What the items of a typed list may leave out; the items of kind List speak for themselves."""
-    return {"apiVersion": api_version, "kind": kind.removesuffix("List")} if kind != "List" else {}
-
-
-def _item(document: Document, index: int, value: object) -> Document:
-    """An item of a list as a document of its own; an item that is null is an empty object."""
-    at = ("items", index)
-    repeated = {path[2:]: line for path, line in document.repeated.items() if path[:2] == at}
-    return Document(
-        document.file,
-        {} if value is None else value,
-        lambda path: document.locate((*at, *path)),
-        document.template,
-        repeated,
-        document.stored,
-        lambda path: document.text((*at, *path)),
-        lambda: _item_of(document, index),
-    )
-
-
-def _item_of(document: Document, index: int) -> object:
-    whole = document.whole()
-    items = whole.get("items") if isinstance(whole, dict) else None
-    return items[index] if isinstance(items, list) and index < len(items) else None
-
-
 class _Reader:
     """Takes documents one at a time and keeps what they amount to."""
 
@@ -205,7 +164,7 @@ class _Reader:
         self.stored = stored
         self.keep = keep
         self.bare = bare
-        self.made: dict[tuple[str, str, str], list[Made | NetworkPolicy]] = {}
+        self.made: dict[tuple[str, str, str], list[Object]] = {}
         self.refused: list[Refused] = []
         self.warnings: list[InputError] = []
         self.skipped: Counter[str] = Counter()
@@ -236,11 +195,11 @@ class _Reader:
         self.objects += 1
         value = document.value
         if not isinstance(value, dict):
-            words = f"this is {_article(value)}, not an object with apiVersion, kind and metadata"
+            words = f"this is {type_of(value)}, not an object with apiVersion, kind and metadata"
             self._refuse(document, "", "", {}, [Flaw((), words, ())])
             return
         version, kind = value.get("apiVersion"), value.get("kind")
-        problem = _envelope_problem(version, kind)
+        problem = envelope_problem(version, kind)
         if problem is not None:
             self._refuse(document, _text(version), _text(kind), _metadata_of(value), [problem])
             return
@@ -251,11 +210,43 @@ class _Reader:
             if (version, kind) != ("v1", "ConfigMap") or not self._setting(document):
                 self.skipped[f"{version}/{kind}"] += 1
             return
-        self._object(document, value, version, kind, shape)
+        if (version, kind) in DEFINITIONS:
+            self._cluster_policy(document, value, version, kind)
+        else:
+            self._object(document, value, version, kind, shape)
+
+    def _cluster_policy(self, document: Document, raw: dict[str, Any], version: str, kind: str) -> None:
+        """A policy of the whole cluster: a custom resource, which the server checks in another way."""
+        checked = check_cluster_policy(
+            raw,
+            version,
+            kind,
+            stored=self._is_stored(document, raw),
+            repeated=document.repeated,
+            line=document.locate,
+        )
+        self._warn(document, checked.warnings)
+        metadata = checked.metadata
+        if checked.flaws:
+            self._refuse(document, version, kind, {**_known(metadata, raw), "namespace": ""}, checked.flaws)
+            return
+        metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
+        place = Place(_without_value(document) if self.bare else document)
+        read = read_cluster_policy(version, kind, metadata, checked.spec, place)
+        if read.broken:
+            self._refuse(document, version, kind, metadata, read.broken)
+            return
+        self._keep(kind, "", metadata["name"], [read.policy], place)
+        if self.keep is not None:
+            self.keep(version, kind, {"metadata": metadata, "spec": checked.spec})
+        self._warn(document, read.unknown)
+
+    def _is_stored(self, document: Document, raw: Mapping[str, Any]) -> bool:
+        return document.stored or (_from_server(raw) if self.stored is None else self.stored)
 
     def _object(self, document: Document, raw: dict[str, Any], version: str, kind: str, shape: Struct) -> None:
         policy = shape is NETWORK_POLICY
-        stored = document.stored or (_from_server(raw) if self.stored is None else self.stored)
+        stored = self._is_stored(document, raw)
         decoded = decode(raw, shape, strict=policy and not stored, repeated=document.repeated)
         metadata = decoded.value.setdefault("metadata", {})
         if kind not in _CLUSTER_WIDE:
@@ -279,7 +270,7 @@ class _Reader:
             self._warn(document, network_policy_warnings(decoded.value))
             return
         troubles = Troubles()
-        made: list[Made | NetworkPolicy] = list(READERS[kind](decoded.value, place, troubles))
+        made: list[Object] = list(READERS[kind](decoded.value, place, troubles))
         if troubles.flaws:
             self._refuse(document, version, kind, metadata, troubles.flaws)
             return
@@ -314,7 +305,7 @@ class _Reader:
         self.generated[key] += 1
         return f"{prefix}{self.generated[key]:05d}"
 
-    def _keep(self, kind: str, namespace: str, name: str, made: list[Made | NetworkPolicy], place: Place) -> None:
+    def _keep(self, kind: str, namespace: str, name: str, made: list[Object], place: Place) -> None:
         key = (kind, namespace, name)
         earlier = self.made.get(key)
         if earlier:
@@ -347,6 +338,7 @@ class _Reader:
                 services=[one for one in everything if isinstance(one, Service)],
                 slices=_without_mirrored(slices, self.made),
                 policies=[one for one in everything if isinstance(one, NetworkPolicy)],
+                cluster_policies=[one for one in everything if isinstance(one, ClusterPolicy)],
                 workloads=workloads,
                 ingresses=[one for one in everything if isinstance(one, Ingress)],
                 accounts=[one for one in everything if isinstance(one, ServiceAccount)],
@@ -390,28 +382,6 @@ def _without_mirrored(
     for one in several:
         if ("EndpointSlice", one.namespace, one.name) in made or (one.namespace, one.service) not in proper:
             yield one
-
-
-def _envelope_problem(version: object, kind: object) -> Flaw | None:
-    """What is wrong with ``apiVersion`` and ``kind``; None for kinds that are ours or somebody else's."""
-    for name, value, missing in (("kind", kind, "Kind"), ("apiVersion", version, "apiVersion")):
-        if value is None or value == "":
-            words = f"Object '{missing}' is missing: every object needs apiVersion and kind; leave the file out if"
-            return Flaw((name,), f"{words} it is no manifest", (name,))
-        if not isinstance(value, str):
-            return Flaw((name,), f"{name} must be a string, not {_article(value)}", (name,))
-    assert isinstance(version, str)
-    assert isinstance(kind, str)
-    if (version, kind) in OBJECTS:
-        return None
-    group = version.rpartition("/")[0]
-    # A group without a dot, or this one, is Kubernetes' own; NetworkPolicy of a dotted group is another product's.
-    if kind == "NetworkPolicy" and ("." not in group or group == "networking.k8s.io"):
-        return Flaw(("apiVersion",), wrong_version(version), ("apiVersion",))
-    mistyped = (version, kind.casefold()) in _SPELLINGS
-    if mistyped or (version == _NETWORKING and kind not in _NETWORKING_KINDS):
-        return Flaw(("kind",), f"no matches for kind {quote(kind)} in version {quote(version)}", ("kind",))
-    return None
 
 
 def _from_server(raw: Mapping[str, Any]) -> bool:
@@ -464,25 +434,9 @@ def _error(document: Document, flaw: Flaw) -> InputError:
     return InputError(document.file, line, spell(flaw.path), flaw.message)
 
 
-def _place_of(made: Made | NetworkPolicy) -> Place:
+def _place_of(made: Object) -> Place:
     return made.pod.place if isinstance(made, HostPod) else made.place
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _article(value: object) -> str:
-    match value:
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping"
-        case str():
-            return "a string"
-        case bool():
-            return "true or false"
-        case None:
-            return "nothing"
-        case _:
-            return "a number"

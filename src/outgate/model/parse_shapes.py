@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.hints import ANNOTATIONS
 from outgate.model.parse_types import (
     BOOLEAN,
@@ -26,7 +27,7 @@ from outgate.model.parse_types import (
     Text,
 )
 
-__all__ = ["ENV", "IDENTITIES", "METADATA", "NETWORK_POLICY", "OBJECTS"]
+__all__ = ["ENV", "IDENTITIES", "METADATA", "NETWORK_POLICY", "OBJECTS", "POLICIES"]
 
 _OWNER_REFERENCE = Struct(
     "OwnerReference",
@@ -405,6 +406,12 @@ _API_SERVICE = Struct(
     {"metadata": _SHORT_METADATA, "spec": Struct("APIServiceSpec", {"service": _SERVICE_REFERENCE})},
 )
 
+# What is in them is for their definitions to say, not for Go's types: they are custom resources.
+_CLUSTER_POLICIES = {
+    (version, kind): Struct(kind, {"metadata": METADATA, "spec": OPAQUE}, package=version.rpartition("/")[2])
+    for version, kind in DEFINITIONS
+}
+
 OBJECTS: Mapping[tuple[str, str], Struct] = {
     # How its policies are meant (`outgate.policy.mode`).
     ("v1", "Namespace"): Struct("Namespace", {"metadata": _annotated("outgate.dev/enforcement")}),
@@ -415,6 +422,7 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("v1", "ReplicationController"): _workload("ReplicationController"),
     ("discovery.k8s.io/v1", "EndpointSlice"): _ENDPOINT_SLICE,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICY,
+    **_CLUSTER_POLICIES,
     ("networking.k8s.io/v1", "Ingress"): _INGRESS,
     ("apps/v1", "Deployment"): _workload("Deployment", template=_STARTED_TEMPLATE),
     ("apps/v1", "StatefulSet"): _workload("StatefulSet"),
@@ -431,3 +439,6 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("apiregistration.k8s.io/v1", "APIService"): _API_SERVICE,
 }
 """What Outgate reads, by ``apiVersion`` and ``kind``; everything else is counted and passed over."""
+
+POLICIES = frozenset({NETWORK_POLICY, *_CLUSTER_POLICIES.values()})
+"""Those that are judged field by field, and explained: nothing of their text may be lost before."""

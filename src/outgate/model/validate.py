@@ -31,8 +31,10 @@ from outgate.model.validate_text import (
 __all__ = [
     "identity_flaws",
     "label_flaws",
+    "metadata_flaws",
     "network_policy_flaws",
     "network_policy_warnings",
+    "selector_flaws",
     "server_message",
     "wrong_version",
 ]
@@ -65,11 +67,12 @@ def _flaw(path: Path, reason: _Reason, detail: str = "", shown: str | None = Non
     return Flaw(path, message, path if at is None else at)
 
 
-def server_message(kind: str, name: str, errors: Iterable[InputError]) -> str:
+def server_message(kind: str, name: str, errors: Iterable[InputError], *, version: str = "v1") -> str:
     """The whole message of the server, put together from the errors of one object.
 
-    `kind` is spelled ``NetworkPolicy.networking.k8s.io``, kind and group. A value that cannot be decoded makes the
-    server answer with that alone (HTTP 400); everything else is a list of field errors (HTTP 422), no two alike.
+    `kind` is spelled ``NetworkPolicy.networking.k8s.io``, kind and group; `version` is that of the group. A value that
+    cannot be decoded makes the server answer with that alone (HTTP 400); everything else is a list of field errors
+    (HTTP 422), no two alike.
     """
     several = list(errors)
     if several and several[0].message.startswith(_DECODING):
@@ -77,7 +80,7 @@ def server_message(kind: str, name: str, errors: Iterable[InputError]) -> str:
         words = several[0].message
         if words.startswith(STRICT_PREFIX):
             words = STRICT_PREFIX + ", ".join(one.message.removeprefix(STRICT_PREFIX) for one in several)
-        return f'{short} in version "v1" cannot be handled as a {short}: {words}'
+        return f'{short} in version "{version}" cannot be handled as a {short}: {words}'
     if several and several[0].path in ("apiVersion", "kind"):
         # Without a type that is served nothing is decoded, and no field is there to be invalid.
         return several[0].message
@@ -92,12 +95,9 @@ def network_policy_flaws(policy: Mapping[str, Any], *, stored: bool = False) -> 
     With `stored`, what was let in under older rules stays in, as on an update: sloppy blocks and bad label values.
     """
     metadata = policy["metadata"]
-    yield from identity_flaws(metadata)
-    yield from _annotations(metadata.get("annotations", {}), ("metadata", "annotations"))
-    yield from _owners(metadata.get("ownerReferences", ()), ("metadata", "ownerReferences"))
-    yield from _finalizers(metadata.get("finalizers", ()), ("metadata", "finalizers"))
+    yield from metadata_flaws(metadata)
     spec = policy.get("spec", {})
-    yield from _selector(spec.get("podSelector", {}), ("spec", "podSelector"), stored)
+    yield from selector_flaws(spec.get("podSelector", {}), ("spec", "podSelector"), stored=stored)
     for section, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(spec.get(section, ())):
             at: Path = ("spec", section, i)
@@ -167,6 +167,17 @@ def network_policy_warnings(policy: Mapping[str, Any]) -> Iterator[Flaw]:
                     warning = cidr_warning(text)
                     if warning:
                         yield Flaw(path, warning, path)
+
+
+def metadata_flaws(metadata: Mapping[str, Any], *, custom: bool = False) -> Iterator[Flaw]:
+    """What the server would refuse in the metadata of an object. A `custom` one has no namespace here.
+
+    Custom resources are held to less: "standard finalizers" are a matter of Kubernetes' own kinds.
+    """
+    yield from identity_flaws(metadata, namespaced=not custom)
+    yield from _annotations(metadata.get("annotations", {}), ("metadata", "annotations"))
+    yield from _owners(metadata.get("ownerReferences", ()), ("metadata", "ownerReferences"))
+    yield from _finalizers(metadata.get("finalizers", ()), ("metadata", "finalizers"), standard=not custom)
 
 
 def identity_flaws(
@@ -263,7 +274,7 @@ def _owner_as_json(owner: Mapping[str, Any]) -> dict[str, Any]:
     return always | {name: owner[name] for name in ("controller", "blockOwnerDeletion") if name in owner}
 
 
-def _finalizers(finalizers: Iterable[str], path: Path) -> Iterator[Flaw]:
+def _finalizers(finalizers: Iterable[str], path: Path, *, standard: bool) -> Iterator[Flaw]:
     several = list(finalizers)
     for i, one in enumerate(several):
         for words in label_key(one):
@@ -272,13 +283,14 @@ def _finalizers(finalizers: Iterable[str], path: Path) -> Iterator[Flaw]:
         words = "finalizer orphan and foregroundDeletion cannot be both set"
         yield _flaw(path, _Reason.INVALID, words, json_text(several))
     # Kubernetes' own objects are held to more than those of others (core's ValidateObjectMeta).
-    for i, one in enumerate(several):
+    for i, one in enumerate(several if standard else ()):
         if "/" not in one and one not in _FINALIZERS:
             words = "name is neither a standard finalizer name nor is it fully qualified"
             yield _flaw((*path, i), _Reason.INVALID, words, quote(one))
 
 
-def _selector(selector: Mapping[str, Any], path: Path, stored: bool) -> Iterator[Flaw]:
+def selector_flaws(selector: Mapping[str, Any], path: Path, *, stored: bool = False) -> Iterator[Flaw]:
+    """What the server would refuse in a selector of its own kinds; with `stored`, bad values are let pass."""
     yield from label_flaws(selector.get("matchLabels", {}), (*path, "matchLabels"))
     for i, requirement in enumerate(selector.get("matchExpressions", ())):
         at = (*path, "matchExpressions", i)
@@ -327,8 +339,10 @@ def _port(port: Mapping[str, Any], at: Path) -> Iterator[Flaw]:
 def _peer(peer: Mapping[str, Any], at: Path, stored: bool) -> Iterator[Flaw]:
     given = [name for name in ("podSelector", "namespaceSelector", "ipBlock") if name in peer]
     for name in given:
-        read = _block if name == "ipBlock" else _selector
-        yield from read(peer[name], (*at, name), stored)
+        if name == "ipBlock":
+            yield from _block(peer[name], (*at, name), stored)
+        else:
+            yield from selector_flaws(peer[name], (*at, name), stored=stored)
     if not given:
         yield _flaw(at, _Reason.REQUIRED, "must specify a peer")
     elif len(given) > 1 and "ipBlock" in given:
