@@ -43,7 +43,7 @@ def test_a_rule_keeps_its_tier_action_and_origin() -> None:
     (made,) = cluster_rules(policy(ClusterRule("Pass", (EVERYBODY, BLOCK))), Direction.EGRESS, Snapshot())
     assert (made.tier, made.action, made.ports) == (Tier.BASELINE, Action.PASS, None)
     assert made.peers == (
-        PodMatch(None, LabelSelector(), LabelSelector()),
+        PodMatch(None, LabelSelector(), LabelSelector(), never_hosts=True),
         BlockMatch(AddressSet.network("10.0.0.0/8")),
     )
     assert str(made.origin) == "ClusterNetworkPolicy p egress[0]"

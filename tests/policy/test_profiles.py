@@ -260,9 +260,9 @@ def test_the_file_has_what_is_asked_of_it(shared: Path) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_deviations_from_the_cases(profile: Profile) -> None:
-    """Of all flows that the API specifies, a profile judges exactly those otherwise that are known for it."""
+    """Of all flows that NetworkPolicy specifies, a profile judges exactly those otherwise that are known for it."""
     found = set()
-    for case, flow in flows():
+    for case, flow in (one for one in flows() if one[0]["group"] == "A"):
         if flow["expect"] != "unspecified" and not flow.get("reply") and not flow.get("established"):
             trace = ask(snapshot_for(case), asked(flow), profile)
             if trace.verdict.allows != (flow["expect"] == "allow"):

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, LabelSelector, NodePeer, PodPeer, Snapshot
 from outgate.model.cluster_policy import ClusterPeer, NamePeer, UnknownPeer
 from outgate.packets import AddressSet
-from outgate.policy.rules import Action, BlockMatch, PeerMatch, Rule, Tier, origin_of, peer_match, ports_match
+from outgate.policy.rules import Action, BlockMatch, PeerMatch, PodMatch, Rule, Tier, origin_of, peer_match, ports_match
 
 __all__ = ["cluster_rules", "looks_at_nodes"]
 
@@ -56,8 +56,10 @@ def _closed(rule: Rule) -> Rule:
 def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
     for peer in rule.peers:
         match peer:
-            case PodPeer() | BlockPeer():
-                # Both selectors of a pod peer are given, so there is no namespace of its own to mean.
+            case PodPeer():
+                every = LabelSelector()
+                yield PodMatch(None, peer.namespaces or every, peer.pods or every, never_hosts=True)
+            case BlockPeer():
                 yield peer_match("", peer)
             case NodePeer():
                 yield BlockMatch(_addresses(peer.nodes, snapshot), peer.nodes)

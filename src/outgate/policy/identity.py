@@ -242,7 +242,7 @@ class Identities:
         if match.namespaces is not None:
             where = self._in_namespaces(match.namespaces)
         found = where & self.selected(match.pods)
-        if not self.selection.profile.host_network_selected:
+        if match.never_hosts or not self.selection.profile.host_network_selected:
             return found & ~self._host
         for bits in self._together.values():
             # Selected by address: whoever shares the address is meant too.

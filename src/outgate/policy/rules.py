@@ -105,11 +105,14 @@ class PodMatch:
 
     Exactly one of `namespace` (the policy's own) and `namespaces` (a selector) is given. `pods` is the selector
     that matches everything where the API has none. Equal matches select the same pods, whoever wrote them.
+    `never_hosts`: pods on the host network are left out whatever a network plugin makes of them; for a NetworkPolicy
+    that is the plugin's own choice (`Profile`).
     """
 
     namespace: str | None
     namespaces: LabelSelector | None
     pods: LabelSelector
+    never_hosts: bool = False
 
     def __str__(self) -> str:
         where = f"namespace {self.namespace}" if self.namespaces is None else f"namespaces {self.namespaces}"

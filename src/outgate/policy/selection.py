@@ -120,7 +120,7 @@ class Selection:
             if unknown and self.profile.stand_ins_out_of_blocks:
                 return inside and any(AddressSet.whole(family) <= match.addresses for family in FAMILIES)
             return inside or (unknown and self.profile.stand_ins_in_blocks)
-        if pod is None or (pod.host_network and not self.profile.host_network_selected):
+        if pod is None or (pod.host_network and (match.never_hosts or not self.profile.host_network_selected)):
             return False
         # The match is kept beside the answer, so that no other can come to have its identity.
         key = (id(match), self.kind_of(pod))
@@ -155,7 +155,7 @@ class Selection:
     def _find(self, match: PodMatch) -> Iterator[Pod]:
         index, pods = self._among(match)
         for number in index.matching(match.pods):
-            yield from pods[number]
+            yield from (pod for pod in pods[number] if not (match.never_hosts and pod.host_network))
 
     def _among(self, match: PodMatch) -> tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]:
         """The kinds of pod in the namespaces of a match. Many matches differ in what they say of pods alone."""

@@ -207,7 +207,10 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     isolating = isolation.origins
     isolated = bool(isolation.policies)
     exemption = _exemption(policies, flow, subject, peer, direction)
-    if exemption:
+    if exemption and isolation.tiered and flow.dialled is not None and _is_itself(pod, peer):
+        # network-policy-api, "Hairpin": what a Service sends back to the pod is subject to policies of the cluster.
+        isolation = dataclasses.replace(isolation, policies=(), origins=(), rules=())
+    elif exemption:
         return Side(direction, allow, isolated, None, exemption, isolating)
     found = first(isolation, lambda rule: _matches(policies, rule, peer, flow))
     if found.rule is not None:
@@ -244,9 +247,7 @@ def _exemption(policies: Policies, flow: Flow, subject: Endpoint, peer: Endpoint
     pod, profile = subject.pod, policies.profile
     if pod is None:
         return ""
-    # The address of a host-network pod is its node's and says nothing about which pod is meant.
-    itself = peer.pod == pod if pod.host_network else peer.address in pod.addresses
-    if itself and (flow.dialled is None or _hairpin_exempt(profile, direction)):
+    if _is_itself(pod, peer) and (flow.dialled is None or _hairpin_exempt(profile, direction)):
         return "a pod always reaches itself"
     if direction is Direction.EGRESS and peer.address in LOOPBACK:
         return "loopback never leaves the pod, which always reaches itself"
@@ -257,6 +258,11 @@ def _exemption(policies: Policies, flow: Flow, subject: Endpoint, peer: Endpoint
     if direction is Direction.INGRESS:
         return f"{peer} is the node of {pod}, which may always reach it"
     return f"{peer} is the node of {pod}, which it may always reach" if profile.own_node_exempt else ""
+
+
+def _is_itself(pod: Pod, peer: Endpoint) -> bool:
+    # The address of a host-network pod is its node's and says nothing about which pod is meant.
+    return peer.pod == pod if pod.host_network else peer.address in pod.addresses
 
 
 def _hairpin_exempt(profile: Profile, direction: Direction) -> bool:
