@@ -75,7 +75,9 @@ class Pace:
 class Reflector:
     """Follows one kind and delivers its events, until it is stopped. `run` is the body of a thread of its own.
 
-    `wait` pauses for so many seconds or until there is nothing more to do; `stopped` says that there is not.
+    `wait` pauses for so many seconds or until there is nothing more to do; `stopped` says that there is not. `failed`
+    is told the kind and the code of each request that failed, whether or not that is trouble: the status of the answer,
+    ``unreachable`` (none came), ``cut`` (it ended too early) or ``unreadable`` (it made no sense).
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Reflector:
         subscription: Subscription,
         deliver: Callable[[Event], object],
         *,
+        failed: Callable[[str, str], object] = lambda _kind, _code: None,
         wait: Callable[[float], object],
         stopped: Callable[[], bool],
         pace: Pace | None = None,
@@ -94,6 +97,7 @@ class Reflector:
         self._client = client
         self._resource = KINDS[subscription.kind]
         self._deliver = deliver
+        self._failed = failed
         self._wait = wait
         self._stopped = stopped
         self._pace = pace or Pace()
@@ -130,12 +134,15 @@ class Reflector:
     def _attempt(self) -> float:
         try:
             self._follow()
-        except GoneError:
+        except GoneError as gone:
+            self._count(gone.code)
             self._version = ""
             return self._dice.uniform(0, self._pace.relist) + self._backoff.next()
         except CutError:
+            self._count("cut")
             return self._backoff.next()
         except PauseError as failure:
+            self._count(failure.code)
             if failure.renew and self._client.renew() and not self._renewed:
                 # Tokens run out: with a new one there is no trouble, if that one is taken.
                 self._renewed = True
@@ -143,6 +150,7 @@ class Reflector:
             self._say(failure.words)
             return self._pause_after(failure)
         except OutgateError as error:
+            self._count("unreachable")
             self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
             return self._backoff.next()
         return 0.0
@@ -171,7 +179,7 @@ class Reflector:
         for attempt in range(RESTARTS + 1):
             if self._pages({"limit": str(PAGE)} if attempt < RESTARTS else {}):
                 return
-        raise GoneError
+        raise GoneError(counted=True)
 
     def _pages(self, query: dict[str, str]) -> bool:
         state = _State()
@@ -180,6 +188,7 @@ class Reflector:
             more = {"continue": token} if token else {}
             answer = self._client.once(self._resource.path, {**self._selectors, **query, **more})
             if answer.status == 410 and token:
+                self._count("410")
                 return False
             check(self._client.access, self._resource, "list", answer)
             page = read_page(answer.body)
@@ -218,7 +227,7 @@ class Reflector:
                 self._unfinished += 1
                 self._streaming = self._unfinished < UNFINISHED
                 words = f"the streaming list of {self._resource.full} is cut off: {cut.words}"
-                raise PauseError(words) from cut
+                raise PauseError(words, code="cut") from cut
             if not whole:
                 self._streaming = False
                 return
@@ -317,6 +326,10 @@ class Reflector:
         if not self._troubled and not self._stopped():
             self._deliver(Troubled(self.kind, words))
             self._troubled = True
+
+    def _count(self, code: str) -> None:
+        if code and not self._stopped():
+            self._failed(self.kind, code)
 
     def _well(self) -> None:
         self._renewed = False

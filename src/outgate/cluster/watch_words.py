@@ -14,11 +14,18 @@ __all__ = ["GoneError", "PauseError", "check", "stream_error"]
 class GoneError(Exception):
     """The server no longer knows how it was at our version, or does not know it yet: all must be asked for anew."""
 
+    def __init__(self, code: int = 410, *, counted: bool = False) -> None:
+        super().__init__(code)
+        self.code = "" if counted else str(code)
+        """The status that said so; empty where it has been counted already."""
+
 
 class PauseError(Exception):
     """There are no news for now. `words` say why."""
 
-    def __init__(self, words: str, *, asked: float = 0.0, slow: bool = False, renew: bool = False) -> None:
+    def __init__(
+        self, words: str, *, asked: float = 0.0, slow: bool = False, renew: bool = False, code: str = "unreadable"
+    ) -> None:
         super().__init__(words)
         self.words = words
         self.asked = asked
@@ -27,6 +34,8 @@ class PauseError(Exception):
         """Only somebody who changes something can mend it."""
         self.renew = renew
         """Other credentials may mend it."""
+        self.code = code
+        """The status of the answer, or in a word why there is none."""
 
 
 class _Details(msgspec.Struct):
@@ -57,16 +66,17 @@ def check(access: Access, resource: Resource, verb: str, answer: Answer) -> None
     if status == 200:
         return
     if status == 410 or _AHEAD in answer.words:
-        raise GoneError
+        raise GoneError(status)
     what = f"{access.name}: the {verb} of {resource.full} is answered with {status}: {answer.words}"
     if status == 401:
         words = f"{access.name}: the server does not accept these credentials (401): {answer.words}"
-        raise PauseError(f"{words}; {access.kubectl} auth whoami shows who they are", renew=True)
+        raise PauseError(f"{words}; {access.kubectl} auth whoami shows who they are", renew=True, code="401")
     if status == 403:
-        raise PauseError(_missing(access, resource, verb, answer), slow=True)
+        raise PauseError(_missing(access, resource, verb, answer), slow=True, code="403")
     if status == 404:
-        raise PauseError(f"{access.name}: the server has no {resource.full} (404): {answer.words}", slow=True)
-    raise PauseError(what, asked=seconds_asked(answer.retry_after, 0.0))
+        words = f"{access.name}: the server has no {resource.full} (404): {answer.words}"
+        raise PauseError(words, slow=True, code="404")
+    raise PauseError(what, asked=seconds_asked(answer.retry_after, 0.0), code=str(status))
 
 
 def _missing(access: Access, resource: Resource, verb: str, answer: Answer) -> str:
@@ -85,9 +95,8 @@ def stream_error(access: Access, resource: Resource, text: msgspec.Raw | bytes) 
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         said = _Status(message="it does not say which")
     if said.code == 410 or _AHEAD in said.message:
-        return GoneError()
+        return GoneError(said.code)
     words = Answer(said.code, bytes(text)).words
     asked = max(said.details.retryAfterSeconds, 0) if said.details is not None else 0
-    return PauseError(
-        f"{access.name}: the watch of {resource.full} ends with an error ({said.code}): {words}", asked=float(asked)
-    )
+    words = f"{access.name}: the watch of {resource.full} ends with an error ({said.code}): {words}"
+    return PauseError(words, asked=float(asked), code=str(said.code or "unreadable"))
