@@ -58,6 +58,11 @@ class Heard(Observer):
     refused_: list[str] = field(default_factory=list)
     answered_: list[int] = field(default_factory=list)
     turns: int = 0
+    begun: list[Apply] = field(default_factory=list)
+
+    def applying(self, command: Apply) -> None:
+        """A change goes to the kernel."""
+        self.begun.append(command)
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:  # noqa: ARG002 - as told
         """A change came in."""
@@ -122,13 +127,14 @@ def test_everything_that_waits_is_one_change() -> None:
 
 def test_what_comes_during_a_change_waits_for_it() -> None:
     """Two changes at once would be made from one picture of the table, and one of them from a wrong one."""
-    loop, kernel, _, _ = looping()
+    loop, kernel, heard, _ = looping()
     settle(loop)
     kernel.entered, kernel.leave = threading.Event(), threading.Event()
     loop.deliver(Upserted("Pod", pod(1), 0.0))
     thread = threading.Thread(target=settle, args=(loop,))
     thread.start()
     assert kernel.entered.wait(30)
+    assert len(heard.begun) == len(heard.applied_) + 1, "who is to say that it hangs must know that it began"
     for number in range(2, 9):
         loop.deliver(Upserted("Pod", pod(number), 0.0))
     kernel.leave.set()

@@ -38,6 +38,9 @@ class Observer:
     Called in the loop's thread; must be quick and raise nothing.
     """
 
+    def applying(self, command: Apply) -> None:
+        """A change goes to the kernel now. `applied` or `refused` follows: soon or, where the kernel hangs, late."""
+
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """A change is in the kernel. `now` is the clock that `Apply.received` was taken from."""
 
@@ -134,6 +137,8 @@ class Loop:
                     observer.answered(token)
 
     def _apply(self, command: Apply) -> None:
+        for observer in self.observers:
+            observer.applying(command)
         begun = self._clock()
 
         def change() -> None:

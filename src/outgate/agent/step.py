@@ -317,6 +317,9 @@ def _commands(state: State) -> Iterable[Do]:
         state.changing, state.covered = True, covered
         yield Apply(change, whole, received)
     else:
+        if whole:
+            # The kernel has refused something, and has all the same what it should.
+            state.refused = ""
         for token in covered:
             del state.waiting[token]
             yield Answer(token)
