@@ -52,7 +52,11 @@ class Waits:
 
 def versions(server: WatchServer) -> list[str]:
     """The versions from which watches have begun."""
-    return [one.query["resourceVersion"] for one in list(server.asked) if one.query.get("resourceVersion")]
+    return [
+        one.query["resourceVersion"]
+        for one in list(server.asked)
+        if "watch" in one.query and "resourceVersion" in one.query
+    ]
 
 
 def test_cut_in_the_middle_of_an_object(server: WatchServer, follower: Follower) -> None:
@@ -249,7 +253,7 @@ def test_a_connection_that_is_half_dead(server: WatchServer, follower: Follower,
         server.stall(inside=inside)
         server.put(pod("new"))
         follower.until(lambda: bool(follower.troubled))
-        assert "does not answer" in follower.troubled["Pod"]
+        assert "did not answer within 0.1 s" in follower.troubled["Pod"]
         server.flow()
         follower.until(lambda: len(follower.state) == 4 and not follower.troubled)
         assert follower.state == state_of(server, "Pod")
@@ -471,3 +475,66 @@ def test_what_is_no_failure_is_not_counted(server: WatchServer, follower: Follow
             follower.until(lambda: len(follower.state) == 4 + number)  # noqa: B023 - called at once
             server.end()
     assert found == []
+
+
+def questions(server: WatchServer) -> list[str]:
+    """The versions that the server was asked to confirm."""
+    return [one.query["resourceVersion"] for one in list(server.asked) if one.query.get("limit") == "1"]
+
+
+def test_a_server_that_a_backup_was_restored_to(server: WatchServer, follower: Follower) -> None:
+    """What came after the backup is gone, what went is back, and what comes now has versions that we have passed."""
+    with follow(server, follower):
+        assert server.until(lambda: server.watching() == 1)
+        backup = server.backup()
+        server.put_all(pod(f"later-{number}") for number in range(100))
+        server.delete("Pod", "shop", "web-0")
+        follower.until(lambda: len(follower.state) == 102)
+        server.restore(backup)
+        follower.until(lambda: follower.state == state_of(server, "Pod") and not follower.troubled)
+        assert len(follower.state) == 3
+        server.put(pod("new"))
+        follower.until(lambda: len(follower.state) == 4)
+    assert len(follower.of(Replaced)) == 2
+
+
+def test_a_watch_that_says_nothing_is_doubted(server: WatchServer, follower: Follower) -> None:
+    """Somebody in between may hold the connection while the server is restored behind it."""
+    pace = Pace(start=0, relist=0, watch=(0.2, 0.4), healthy=0, first=0.01)
+    with follow(server, follower, pace=pace):
+        assert server.until(lambda: server.watching() == 1)
+        backup = server.backup()
+        server.put_all(pod(f"later-{number}") for number in range(100))
+        follower.until(lambda: len(follower.state) == 103)
+        server.store.restore(backup)
+        follower.until(lambda: follower.state == state_of(server, "Pod"))
+    assert follower.of(Troubled) == []
+
+
+def test_a_server_that_is_heard_is_not_doubted(server: WatchServer, follower: Follower) -> None:
+    """Thousands of agents would ask for nothing; a failure is another matter, and asked about once."""
+    with follow(server, follower, pace=Pace(start=0, relist=0, watch=(0.1, 0.2), healthy=0, first=0.01)):
+        assert server.until(lambda: server.total().watches >= 4)
+        assert questions(server) == []
+        server.put(pod("a"))
+        follower.until(lambda: len(follower.state) == 4)
+        server.cut()
+        server.put(pod("b"))
+        follower.until(lambda: len(follower.state) == 5)
+        watches = server.total().watches
+        assert server.until(lambda: server.total().watches >= watches + 2)
+    assert len(questions(server)) == 1
+    assert len(follower.of(Replaced)) == 1
+
+
+@pytest.mark.parametrize("code", [400, 422, 503])
+def test_a_question_that_is_not_answered_loses_nothing(server: WatchServer, follower: Follower, code: int) -> None:
+    """Who does not know it is not asked again; who is busy is."""
+    with follow(server, follower):
+        assert server.until(lambda: server.watching() == 1)
+        server.fail(code)
+        server.cut()
+        server.put(pod("a"))
+        follower.until(lambda: len(follower.state) == 4 and not follower.troubled)
+    assert len(questions(server)) == (2 if code == 503 else 1)
+    assert len(follower.of(Replaced)) == 1
