@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from outgate.agent import companions as module
+from outgate.agent import status
 from outgate.agent.companions import Companions
 from outgate.agent.events import Event, Listed
 from outgate.agent.kernel import Timing
@@ -15,6 +18,7 @@ from outgate.agent.step import NEEDED, Apply, State, plan
 from outgate.agent.store import Saver
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.events import Recovered, Replaced, Troubled
+from outgate.report.agent_status import AgentStatus, read_status
 
 
 class Asked(Saver):
@@ -74,3 +78,31 @@ def test_news_that_stay_away_are_said_and_watches_that_begin_anew_counted(tmp_pa
     _, text = companions.measures.exposition("")
     assert b'outgate_watch_restarts_total{kind="Pod",reason="troubled"} 1.0' in text
     assert b'outgate_watch_restarts_total{kind="Pod",reason="listed anew"} 1.0' in text
+
+
+def test_a_change_that_hangs_is_said_by_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop is in the kernel and cannot; and a refusal ends it."""
+    companions, seen = accompanied(tmp_path, []), threading.Event()
+    monkeypatch.setattr(module, "_LOOK", 0.01)
+    monkeypatch.setattr(status, "_SLOW", 0.0)
+    state = State.of("n1", companions.publisher.settings.options("veth"))
+    plan(state, [Replaced(kind, ()) for kind in sorted(NEEDED)])
+    _, (command,) = plan(state, [Listed(None)])
+    assert isinstance(command, Apply)
+    companions.turned(state, 0.0)
+    put = companions.publisher._put
+
+    def noticed(told: AgentStatus) -> None:
+        put(told)
+        if told.programming:
+            seen.set()
+
+    monkeypatch.setattr(companions.publisher, "_put", noticed)
+    companions.start()
+    try:
+        companions.applying(command)
+        assert seen.wait(30)
+        companions.refused("enough")
+    finally:
+        companions.stop(state)
+    assert read_status(companions.publisher.settings.status_file.read_bytes(), "status.json").programming is None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from dataclasses import dataclass, field, replace
 
+import pytest
+
+from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel, Timing
 from outgate.agent.loop import FIRST_PAUSE, LONGEST_PAUSE, Loop, Observer
 from outgate.agent.step import NEEDED, Apply, State
@@ -12,6 +16,7 @@ from outgate.cluster.events import Replaced, Upserted
 from outgate.errors import KernelError
 from outgate.model import Pod
 from outgate.nft.delta import Change
+from outgate.nft.epoch import Epoch, epoch_of, with_epoch
 from outgate.nft.objects import Chain, Ruleset
 from outgate.nft.options import Options
 from outgate.nft.transaction import apply
@@ -27,6 +32,8 @@ class Played(Kernel):
         self.refusals = 0
         self.entered: threading.Event | None = None
         self.leave: threading.Event | None = None
+        self.marks: frozenset[int] | None = frozenset()
+        self.asked = 0
 
     def list(self) -> Ruleset | None:
         """The table as it is."""
@@ -35,6 +42,13 @@ class Played(Kernel):
     def guard(self) -> Ruleset | None:
         """No bridge is played."""
         return None
+
+    def carried(self, mask: int) -> frozenset[int]:  # noqa: ARG002 - as it is called
+        """The epochs of live connections, where they can be read."""
+        self.asked += 1
+        if self.marks is None:
+            raise KernelError("the connections are secret")
+        return self.marks
 
     def apply(self, change: Change) -> Timing:
         """Make the change, or refuse it."""
@@ -58,6 +72,11 @@ class Heard(Observer):
     refused_: list[str] = field(default_factory=list)
     answered_: list[int] = field(default_factory=list)
     turns: int = 0
+    begun: list[Apply] = field(default_factory=list)
+
+    def applying(self, command: Apply) -> None:
+        """A change goes to the kernel."""
+        self.begun.append(command)
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:  # noqa: ARG002 - as told
         """A change came in."""
@@ -122,13 +141,14 @@ def test_everything_that_waits_is_one_change() -> None:
 
 def test_what_comes_during_a_change_waits_for_it() -> None:
     """Two changes at once would be made from one picture of the table, and one of them from a wrong one."""
-    loop, kernel, _, _ = looping()
+    loop, kernel, heard, _ = looping()
     settle(loop)
     kernel.entered, kernel.leave = threading.Event(), threading.Event()
     loop.deliver(Upserted("Pod", pod(1), 0.0))
     thread = threading.Thread(target=settle, args=(loop,))
     thread.start()
     assert kernel.entered.wait(30)
+    assert len(heard.begun) == len(heard.applied_) + 1, "who is to say that it hangs must know that it began"
     for number in range(2, 9):
         loop.deliver(Upserted("Pod", pod(number), 0.0))
     kernel.leave.set()
@@ -197,3 +217,90 @@ def test_the_table_is_compared_from_time_to_time() -> None:
     assert kernel.table is not None
     assert kernel.table.chains["egress"].rules == good.chains["egress"].rules
     assert loop.state.drift == 1
+
+
+HIGHEST = 0xFFFF
+
+
+@pytest.mark.parametrize(
+    ("marks", "stands", "epoch"),
+    [
+        (frozenset(), None, 1),
+        (frozenset({1}), None, 2),
+        (frozenset({7, 8, 500}), None, 501),
+        (frozenset({HIGHEST}), None, 1),
+        (frozenset({1, 2, HIGHEST}), None, 3),
+        (frozenset({4}), 4, 5),
+        (frozenset({3, 4, 5}), 4, 6),
+        (frozenset(), 4, 5),
+    ],
+)
+def test_an_agent_begins_with_an_epoch_that_no_connection_carries(
+    marks: frozenset[int], stands: int | None, epoch: int
+) -> None:
+    """What its predecessor let pass would count as judged, though this one has other policies."""
+    loop, kernel, heard, _ = looping()
+    kernel.marks = marks
+    if stands is not None:
+        settle(loop)
+        assert kernel.table is not None
+        table = with_epoch(kernel.table, Epoch(0xFFFF_0000, stands))
+        loop, kernel, heard, _ = looping()
+        kernel.table, kernel.marks = table, marks
+    settle(loop)
+    assert loop.state.epoch == epoch
+    assert kernel.table is not None
+    assert epoch_of(kernel.table) == Epoch(0xFFFF_0000, epoch)
+    assert heard.refused_ == []
+    # Later it knows better than any connection.
+    kernel.table, kernel.marks = None, frozenset({30_000})
+    loop.deliver(Drifted("gone"))
+    settle(loop)
+    assert loop.state.epoch == epoch % HIGHEST + 1
+    assert kernel.asked == 1
+
+
+def test_a_table_under_another_mask_says_nothing_of_ours() -> None:
+    """Somebody has given the agent other bits: connections say what is in them, and not the number of the old table."""
+    loop, kernel, _, _ = looping()
+    settle(loop)
+    assert kernel.table is not None
+    table = with_epoch(kernel.table, Epoch(0x0000_FF00, 9))
+    loop, kernel, _, _ = looping()
+    kernel.table, kernel.marks = table, frozenset({1})
+    settle(loop)
+    assert loop.state.epoch == 2
+
+
+@pytest.mark.parametrize("marks", [None, frozenset(range(1, HIGHEST + 1))])
+def test_where_connections_do_not_say_an_epoch_is_drawn_and_that_is_said(marks: frozenset[int] | None) -> None:
+    """The node is enforced all the same: without a table nothing would be."""
+    epochs = set()
+    for seed in range(5):
+        kernel, heard = Played(), Heard()
+        kernel.marks = marks
+        state = State.of("n1", Options(interface_prefix="veth"))
+        loop = Loop(state, kernel, (heard,), clock=Clock(), dice=random.Random(seed))
+        for kind in sorted(NEEDED):
+            loop.deliver(Replaced(kind, ()))
+        settle(loop)
+        epochs.add(loop.state.epoch)
+        (words,) = heard.refused_
+        assert words.startswith("live connections do not say which epochs are in use, so one is drawn: ")
+    assert len(epochs) == 5
+    assert not epochs & {1, 2}
+
+
+def test_with_keep_a_table_that_stands_keeps_its_epoch() -> None:
+    """Those who drain by hand lose no connection to a new agent."""
+    loop, kernel, _, _ = looping()
+    settle(loop)
+    assert kernel.table is not None
+    table = with_epoch(kernel.table, Epoch(0xFFFF_0000, 4))
+    kernel, state = Played(), State.of("n1", Options(interface_prefix="veth"), keep=True)
+    kernel.table, kernel.marks = table, frozenset({4, 9})
+    loop = Loop(state, kernel, (), clock=Clock())
+    for kind in sorted(NEEDED):
+        loop.deliver(Replaced(kind, ()))
+    settle(loop)
+    assert (loop.state.epoch, kernel.changes, kernel.asked) == (4, [], 0)

@@ -188,6 +188,52 @@ def test_the_lag_of_the_kernel_is_that_of_the_oldest_change(tmp_path: Path) -> N
     assert one.current.applied == "2023-11-14T22:13:20.000Z"
 
 
+def test_a_change_that_takes_long_is_told_while_it_does(tmp_path: Path) -> None:
+    """The loop waits for the kernel and writes nothing: the file of a node that hangs would be that of a quiet one."""
+    clock = Clock()
+    one = publisher(tmp_path, clock)
+
+    def written() -> AgentStatus:
+        text = one.settings.status_file.read_bytes()
+        assert complaints(json.loads(text)) == []
+        return read_status(text, "status.json")
+
+    one.still_applying()
+    one.publish(enforced())
+    before = written()
+    one.applying([clock.now - 3])
+    clock.now += 1
+    one.still_applying()
+    assert written() == before, "every change would be told"
+    clock.now += 61
+    one.still_applying()
+    assert (written().programming, written().lag.kernel) == ("2023-11-14T22:13:20.000Z", 65)
+    assert written().ready, "what is in the kernel is what was wanted before"
+    words = "the loop has not turned for 62 s: a change is being programmed since 2023-11-14T22:13:20.000Z"
+    assert one.live() == (False, words)
+    one.refused()
+    one.still_applying()
+    one.publish(enforced())
+    assert (written().programming, one.live()) == (None, (True, "ok"))
+
+
+def test_a_refused_change_waits_until_the_kernel_has_it_all_the_same(tmp_path: Path) -> None:
+    """A process of nft may be stopped when the kernel is done already: then nothing waits, and nothing is refused."""
+    clock, state = Clock(), enforced()
+    one = publisher(tmp_path, clock)
+    stands = state.actual
+    tell(state, Refused("nft did not end"))
+    one.applying([clock.now - 3])
+    one.refused()
+    one.publish(state)
+    assert one.current is not None
+    assert (one.current.lag.kernel, one.current.ready) == (3, False)
+    tell(state, Listed(stands))
+    clock.now += 1
+    one.publish(state)
+    assert (one.current.lag.kernel, one.current.ready, one.current.last_refusal) == (0, True, "")
+
+
 def test_pods_that_are_not_enforced_are_named_with_the_reason(tmp_path: Path) -> None:
     """At 3 a.m. "1 pod waits" is no help."""
     unaddressed = pod("shop/new", [], on="node-a")

@@ -384,3 +384,30 @@ def test_whatever_a_kubeconfig_holds_is_an_access_or_an_error(
     except OutgateError:
         return
     assert one.url.hostname
+
+
+def test_an_authority_that_is_changed_is_read_anew(tmp_path: Path) -> None:
+    """A cluster changes it every few years, and every agent of it would have to be started again on that day."""
+    environment, file = {"KUBERNETES_SERVICE_HOST": "fd00::1"}, tmp_path / "ca.crt"
+    (tmp_path / "token").write_text("one")
+    file.write_text("OLD")
+    inside = from_pod(environment, str(tmp_path))
+    named = access(tmp_path, {}, {"certificate-authority": str(file)})
+    both = {"certificate-authority": str(file), "certificate-authority-data": "UEVN"}
+    given = access(tmp_path, {}, both)
+    assert inside is not None
+    assert given.authority_now is None, "what is in the kubeconfig is not in a file"
+    assert access(tmp_path, {}).authority_now is None
+    for one in (inside, named):
+        assert one.authority_now is not None
+        file.write_text("OLD")
+        assert one.authority_now() == b"OLD"
+        # As kubelet does it: another file under the old name.
+        (tmp_path / "new").write_text("OLD NEW")
+        (tmp_path / "new").rename(file)
+        assert one.authority_now() == b"OLD NEW"
+        # While it is being written, the last one counts.
+        file.write_text("")
+        assert one.authority_now() == b"OLD NEW"
+        file.unlink()
+        assert one.authority_now() == b"OLD NEW"

@@ -161,8 +161,10 @@ def test_bookmarks_move_the_version_on(server: WatchServer, follower: Follower, 
         assert server.until(lambda: server.total().bookmarks == 1)
         server.cut()
         watches = 1 if streaming == "offered" else 2
-        assert server.until(lambda: len(asked(server, "resourceVersion")) == watches)
-    assert asked(server, "resourceVersion")[-1] == str(server.store.version)
+        # Before it goes on from there, it asks whether the server is as far.
+        assert server.until(lambda: len(asked(server, "resourceVersion")) == watches + 1)
+    assert asked(server, "resourceVersion")[-2:] == [str(server.store.version)] * 2
+    assert asked(server, "limit")[-1] == "1"
     assert [type(one) for one in follower.events] == [Replaced]
 
 

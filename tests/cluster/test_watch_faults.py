@@ -13,6 +13,7 @@ import pytest
 from outgate.cluster.access import Access, Credentials, from_pod
 from outgate.cluster.events import Event, Recovered, Replaced, Troubled, Upserted
 from outgate.cluster.watch import Pace
+from outgate.cluster.watches import Watches
 from tests.cluster.following import QUICK, Follower, access_of, follow, state_of
 from tests.cluster.watched import pod
 from tests.cluster.watchserver import Streaming, WatchServer
@@ -51,7 +52,11 @@ class Waits:
 
 def versions(server: WatchServer) -> list[str]:
     """The versions from which watches have begun."""
-    return [one.query["resourceVersion"] for one in list(server.asked) if one.query.get("resourceVersion")]
+    return [
+        one.query["resourceVersion"]
+        for one in list(server.asked)
+        if "watch" in one.query and "resourceVersion" in one.query
+    ]
 
 
 def test_cut_in_the_middle_of_an_object(server: WatchServer, follower: Follower) -> None:
@@ -248,7 +253,7 @@ def test_a_connection_that_is_half_dead(server: WatchServer, follower: Follower,
         server.stall(inside=inside)
         server.put(pod("new"))
         follower.until(lambda: bool(follower.troubled))
-        assert "does not answer" in follower.troubled["Pod"]
+        assert "did not answer within 0.1 s" in follower.troubled["Pod"]
         server.flow()
         follower.until(lambda: len(follower.state) == 4 and not follower.troubled)
         assert follower.state == state_of(server, "Pod")
@@ -419,3 +424,54 @@ def test_pauses_begin_anew_after_health(server: WatchServer, follower: Follower)
         assert server.until(lambda: server.watching() == 1 and len(waits.seconds) > before)
     assert waits.seconds[before] <= QUICK.first
     assert max(waits.seconds[:before]) > QUICK.first
+
+
+_NO_LEADER = b'{"type":"ERROR","object":{"code":500,"message":"etcd has no leader"}}\n'
+
+
+def counted(server: WatchServer, follower: Follower) -> tuple[Watches, list[tuple[str, str]]]:
+    """A watch, and the failures that it counts."""
+    found: list[tuple[str, str]] = []
+    return follow(server, follower, failed=lambda kind, code: found.append((kind, code))), found
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 410, 429, 500, 504])
+def test_each_failure_is_counted_by_its_status(server: WatchServer, follower: Follower, code: int) -> None:
+    """Each request, not each trouble: one that goes well at the third time has failed twice."""
+    server.fail(code, times=2)
+    watches, found = counted(server, follower)
+    with watches:
+        follower.until(lambda: len(follower.state) == 3 and not follower.troubled)
+    assert found == [("Pod", str(code))] * 2
+
+
+def test_failures_without_a_status_are_counted_by_a_word(server: WatchServer, follower: Follower) -> None:
+    """What is cut, what makes no sense, what the server says in the stream, and what nobody answers."""
+    watches, found = counted(server, follower)
+    with watches:
+        assert server.until(lambda: server.watching() == 1)
+        for number, line in enumerate((b"nonsense\n", _NO_LEADER, b"", b"")):
+            # Only the watch that is open now tells of it, so what is said next is said to that one.
+            server.put(pod(f"a-{number}"))
+            follower.until(lambda: len(follower.state) == 4 + number and not follower.troubled)  # noqa: B023 - called at once
+            if number < 3:
+                server.say(line) if line else server.cut()
+        assert found == [("Pod", "unreadable"), ("Pod", "500"), ("Pod", "cut")]
+        server.down()
+        follower.until(lambda: "refused" in follower.troubled.get("Pod", ""))
+        server.up()
+        follower.until(lambda: not follower.troubled)
+    # A connection may be cut once more before nobody listens.
+    assert found[-1] == ("Pod", "unreachable")
+
+
+def test_what_is_no_failure_is_not_counted(server: WatchServer, follower: Follower) -> None:
+    """A watch that ends in peace, a server without streaming lists, and an end of our own."""
+    watches, found = counted(server, follower)
+    with watches:
+        for number in range(3):
+            assert server.until(lambda: server.watching() == 1)
+            server.put(pod(f"a-{number}"))
+            follower.until(lambda: len(follower.state) == 4 + number)  # noqa: B023 - called at once
+            server.end()
+    assert found == []

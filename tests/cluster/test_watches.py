@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outgate.cluster.access import Access, Credentials
+from outgate.cluster.access import Access, Credentials, from_pod
 from outgate.cluster.events import Event, Recovered, Replaced, Troubled
 from outgate.cluster.watch import Pace, Subscription
 from outgate.cluster.watch_decode import Reader
@@ -144,6 +144,34 @@ def test_through_tls(tmp_path: Path) -> None:
         with follow(server, distrusting, access=access_of(server)):
             distrusting.until(lambda: bool(distrusting.troubled))
         assert "its certificate cannot be trusted" in distrusting.troubled["Pod"]
+
+
+@needs_openssl
+def test_a_changed_authority_is_taken_up(tmp_path: Path) -> None:
+    """An agent that keeps the old one hears nothing more from the day on which the old one is gone."""
+    old, new = (certificate(tmp_path, name) for name in ("old", "new"))
+    contexts = [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in (old, new)]
+    for context, papers in zip(contexts, (old, new), strict=True):
+        context.load_cert_chain(*papers)
+    (tmp_path / "token").write_text("one")
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(old[0].read_bytes())
+    follower = Follower()
+    with WatchServer(tls=contexts[0]) as server:
+        server.put(pod("web"))
+        port = server.url.rpartition(":")[2]
+        environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
+        access = from_pod(environment, str(tmp_path))
+        assert access is not None
+        with follow(server, follower, access=access):
+            follower.until(lambda: len(follower.state) == 1)
+            server.down()
+            server._tls = contexts[1]
+            server.up()
+            follower.until(lambda: bool(follower.troubled))
+            authority.write_bytes(new[0].read_bytes())
+            server.put(pod("new"))
+            follower.until(lambda: len(follower.state) == 2 and not follower.troubled)
 
 
 def test_the_client_serves_others_meanwhile() -> None:

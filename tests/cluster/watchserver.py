@@ -7,6 +7,7 @@
         server.cut()                    all watches end in the middle of nothing; `inside=True`: of the next event
         server.fail(429, times=3, retry_after=7)
         server.down(), server.up()      nobody listens at the port any more; and again
+    server.restore(backup)          it comes back as it was at `server.backup()`
 
 Its shapes and words are those of ``conformance/apiserver_session.json`` and of the server that was recorded there. It
 answers on a real TCP port of any address, each connection in a thread, so it can stand in a network namespace and be
@@ -26,7 +27,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from tests.cluster.watchstore import Manifest, Store
+from tests.cluster.watchstore import Backup, Manifest, Store
 from tests.cluster.watchstreams import Exchange, Failure, Faults, Request, Traffic
 
 __all__ = ["WatchServer"]
@@ -100,6 +101,16 @@ class WatchServer:
     def compact(self) -> None:
         """Forget the history: watches from before, and lists in the middle, are answered with 410."""
         self.store.compact()
+
+    def backup(self) -> Backup:
+        """What `restore` goes back to."""
+        return self.store.backup()
+
+    def restore(self, backup: Backup) -> None:
+        """Go away, and come back as it was: with versions that are behind those that clients know."""
+        self.down()
+        self.store.restore(backup)
+        self.up()
 
     # -- what goes wrong -----------------------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ LISTS = 256
 
 Manifest = dict[str, Any]
 Key = tuple[str, str]
+Backup = tuple[int, dict[str, dict[Key, "Stored"]]]
+"""A version, and the objects as they were at it, by the path of their list."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,6 +205,20 @@ class Store:
         with self.lock:
             self.version += 1
             for collection in self.collections.values():
+                collection.forget(self.version)
+
+    def backup(self) -> Backup:
+        """All objects as they are, and the version."""
+        with self.lock:
+            return self.version, {path: dict(one.objects) for path, one in self.collections.items()}
+
+    def restore(self, backup: Backup) -> None:
+        """Be as it was at a backup: the version goes back, and the versions after it will be given out once more."""
+        with self.lock:
+            self.version, objects = backup
+            for path, collection in self.collections.items():
+                collection.objects = dict(objects[path])
+                collection.changes, collection.versions = [], []
                 collection.forget(self.version)
 
     def _uid(self) -> str:

@@ -232,6 +232,9 @@ class Exchange:
         start: tuple[str, str] | None = None
         with store.lock:
             version = store.version
+            if query.get("resourceVersionMatch") == "NotOlderThan" and int(query["resourceVersion"]) > version:
+                self.fail(504, f"Timeout: Too large resource version: {query['resourceVersion']}, current: {version}")
+                return
             try:
                 if "continue" in query:
                     version, start = read_token(query["continue"])
@@ -313,6 +316,8 @@ class Exchange:
     def _changes(
         self, collection: Collection, position: int, matches: Callable[[Stored], bool] | None, query: Mapping[str, str]
     ) -> None:
+        # What is not newer than what the client has is not sent, though that may be a version that is yet to come.
+        since = int(query.get("resourceVersion") or 0)
         now = time.monotonic()
         end = now + float(query.get("timeoutSeconds", "3600"))
         marks = query.get("allowWatchBookmarks") == "true"
@@ -320,13 +325,14 @@ class Exchange:
         while not self.over:
             with collection.changed:
                 self._await(collection, position, min(end, next_mark) if marks else end)
-                lines = [one.line(matches) for one in collection.changes[position:]]
+                lines = [one.line(matches) for one in collection.changes[position:] if one.after.version > since]
                 position, version = len(collection.changes), self.server.store.version
                 extra, self.extra = self.extra, []
                 now = time.monotonic()
                 finished = self.finished or now >= end
-                mark = marks and (self.bookmark_due or finished or now >= next_mark)
+                mark = marks and version >= since and (self.bookmark_due or finished or now >= next_mark)
                 self.bookmark_due = False
+                since = max(since, version)
             self._send(b"".join(map(chunk, extra)))
             if any(b'"ERROR"' in line for line in extra):
                 return

@@ -8,7 +8,7 @@ import pytest
 
 from outgate.errors import NotPermitted
 from outgate.host import links, process
-from outgate.host.conntrack import foreign_bits, marks
+from outgate.host.conntrack import carried, foreign_bits, marks
 from outgate.nft.epoch import Epoch
 from tests.lab.alone import alone, drop_rights
 
@@ -45,6 +45,9 @@ def test_marks_are_counted_as_they_are(rootless: bool) -> None:
         assert foreign_bits(ours.mask, {ours.bits, ours.following().bits}, seen) == {}
         assert foreign_bits(ours.mask, (), seen) == {0x1_0000: 3, 0x2_0000: 3}
         assert foreign_bits(0xFF, (), seen) == {7: 1, 0x80: 1}
+        assert carried(0xFFFF_0000) == {1, 2}
+        assert carried(0xF0) == {8}
+        assert carried(0xFF00) == frozenset()
 
     alone(inside, rootless=rootless)
 
@@ -56,5 +59,7 @@ def test_without_rights_it_says_so() -> None:
         drop_rights()
         with pytest.raises(NotPermitted):
             marks()
+        with pytest.raises(NotPermitted):
+            carried(0xFFFF_0000)
 
     alone(inside)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
+from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, latest, with_epoch
 from outgate.nft.evaluate import Header, evaluate
 from outgate.nft.objects import (
     ACCEPT,
@@ -96,3 +96,27 @@ def test_a_table_without_epoch_has_none() -> None:
     zero = ChainRule((Compare(Field.CT_MARK, 0, 0, mask=0xFF00), ACCEPT))
     assert epoch_of(Ruleset({EST: Chain(EST, (zero,))})) is None
     assert with_epoch(Ruleset(), Epoch(0xFF, 1)) == Ruleset()
+
+
+@given(st.integers(2, 6), st.data())
+def test_the_epoch_after_the_latest_is_the_one_longest_out_of_reach(width: int, data: st.DataObject) -> None:
+    """By trying every number: none is carried after it for longer."""
+    mask = ((1 << width) - 1) << data.draw(st.integers(0, 32 - width))
+    carried = data.draw(st.frozensets(st.integers(1, (1 << width) - 1), min_size=1))
+
+    def free(epoch: Epoch) -> int:
+        """How many epochs come after it that nobody carries."""
+        found = 0
+        while (epoch := epoch.following()).value not in carried:
+            found += 1
+        return found
+
+    last = latest(mask, carried)
+    assert last is not None
+    assert last.value in carried
+    assert free(last) == max(free(Epoch(mask, one)) for one in carried)
+
+
+def test_without_any_there_is_no_latest() -> None:
+    """The first agent of a node begins at 1."""
+    assert latest(0xFFFF_0000, ()) is None

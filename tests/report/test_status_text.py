@@ -59,6 +59,10 @@ def test_an_agent_that_is_not_running() -> None:
 
 TROUBLES = {
     "hindrances": (("no br_netfilter",), "hindered  no br_netfilter"),
+    "programming": (
+        "2026-11-26T02:58:00.000Z",
+        "changing  a change is being programmed since 2026-11-26T02:58:00.000Z; what comes later waits for it",
+    ),
     "last_refusal": ("EBUSY", "refused   the kernel refused the last change: EBUSY"),
     "troubled": ({"Pod": "no route"}, "no news   of Pod for 0 ms: no route; what was programmed stands"),
     "lag": (Lag(200.0, {}), "behind    a change waits for 3 min to reach the kernel"),

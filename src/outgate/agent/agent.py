@@ -64,7 +64,8 @@ class Agent:
             hindered=self.companions.seeing.hindered,
         )
         self.loop.observers += (self.links, self.companions, *observers)
-        self.watches = Watches(access, _subscriptions(settings.node), self._told, pace=pace)
+        failed = self.companions.measures.api_error
+        self.watches = Watches(access, _subscriptions(settings.node), self._told, failed=failed, pace=pace)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 

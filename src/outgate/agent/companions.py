@@ -8,6 +8,7 @@ name and cannot be had, an address to listen on or the plugin's socket, ends the
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Mapping
 
 from outgate.agent.attribution import Attribution
@@ -33,6 +34,9 @@ from outgate.errors import KernelError
 from outgate.host.nft import Nftables
 
 __all__ = ["Companions"]
+
+_LOOK = 1.0
+"""Seconds between two looks at whether the loop waits for the kernel."""
 
 
 class Companions(Observer):
@@ -72,6 +76,8 @@ class Companions(Observer):
         self._web = WebServer(settings.listen, pages) if settings.listen else None
         self._plugin = Server(settings.cni_socket, deliver, lambda: self.publisher.ready()[0], self._asked)
         self._saver = Saver(Store(settings.state_dir, settings.node), say)
+        self._ending = threading.Event()
+        self._vigil = threading.Thread(target=self._keep_vigil, name="vigil", daemon=True)
 
     def start(self) -> None:
         """Begin.
@@ -80,6 +86,7 @@ class Companions(Observer):
             KernelError: the network plugin's socket cannot be made.
         """
         self._plugin.start()
+        self._vigil.start()
         if self._events is not None:
             self._events.start()
         if self._log is not None:
@@ -90,6 +97,9 @@ class Companions(Observer):
 
     def stop(self, state: State) -> None:
         """End all of them, and save the state once more."""
+        self._ending.set()
+        if self._vigil.ident is not None:
+            self._vigil.join()
         self._plugin.stop()
         if self._web is not None:
             self._web.close()
@@ -115,6 +125,10 @@ class Companions(Observer):
             case _:
                 pass
 
+    def applying(self, command: Apply) -> None:
+        """A change goes to the kernel now."""
+        self.seeing.applying(command)
+
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """A change is in the kernel."""
         self._unsaved = True
@@ -123,6 +137,7 @@ class Companions(Observer):
     def refused(self, words: str) -> None:
         """A change, or a look, did not work."""
         self._say(f"the kernel refused: {words}")
+        self.seeing.refused(words)
 
     def answered(self, token: int) -> None:
         """The network plugin may go on."""
@@ -139,6 +154,11 @@ class Companions(Observer):
             self._frozen = True
             gc.collect()
             gc.freeze()
+
+    def _keep_vigil(self) -> None:
+        """A loop that waits for the kernel says nothing, so somebody else says that it waits."""
+        while not self._ending.wait(_LOOK):
+            self.publisher.still_applying()
 
     def _lost(self, counted: Mapping[Series, int] | None) -> int:
         return self._log.lost(counted) if self._log is not None else 0

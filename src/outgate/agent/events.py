@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from outgate.agent.world import Claim
 from outgate.cluster.events import Event as ApiEvent
 from outgate.host.bridges import Behind
+from outgate.nft.epoch import Epoch
 from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.packets import Address
@@ -22,6 +23,8 @@ class Listed:
     ruleset: Ruleset | None
     guard: Ruleset | None = None
     """The one of the bridges."""
+    last: Epoch | None = None
+    """The epoch that was given out last, as live connections say; for an agent that begins."""
 
 
 @dataclass(frozen=True, slots=True)

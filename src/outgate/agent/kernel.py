@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from outgate.host.conntrack import carried
 from outgate.host.nft import Nftables
 from outgate.host.nft_elements import ElementDoor, can_carry
 from outgate.host.nft_monitor import NftMonitor
@@ -60,6 +61,10 @@ class Kernel:
     def guard(self) -> Ruleset | None:
         """The table of the bridges as it is. Raises what `Nftables.list` raises."""
         return self._text.list(FAMILY)
+
+    def carried(self, mask: int) -> frozenset[int]:
+        """The epochs that live connections carry. Raises what `outgate.host.conntrack.carried` raises."""
+        return carried(mask)
 
     def generation(self) -> int:
         """Counts on with every transaction of anybody in this network namespace."""

@@ -19,6 +19,8 @@ from outgate.agent.events import Applied, Drifted, Event, Listed, Refused
 from outgate.agent.kernel import Kernel, Timing
 from outgate.agent.step import Answer, Apply, Do, Look, State, plan
 from outgate.errors import KernelError
+from outgate.nft.epoch import Epoch, epoch_of, latest
+from outgate.nft.objects import Ruleset
 
 __all__ = ["Loop", "Observer"]
 
@@ -37,6 +39,9 @@ class Observer:
 
     Called in the loop's thread; must be quick and raise nothing.
     """
+
+    def applying(self, command: Apply) -> None:
+        """A change goes to the kernel now. `applied` or `refused` follows: soon or, where the kernel hangs, late."""
 
     def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
         """A change is in the kernel. `now` is the clock that `Apply.received` was taken from."""
@@ -128,12 +133,43 @@ class Loop:
             case Apply():
                 self._apply(command)
             case Look():
-                self._attempt(lambda: self._pending.append(Listed(self._kernel.list(), self._kernel.guard())))
+                self._attempt(self._look)
             case Answer(token):
                 for observer in self.observers:
                     observer.answered(token)
 
+    def _look(self) -> None:
+        ruleset, guard = self._kernel.list(), self._kernel.guard()
+        self._pending.append(Listed(ruleset, guard, self._last(ruleset)))
+
+    def _last(self, ruleset: Ruleset | None) -> Epoch | None:
+        """The epoch that was given out last, for an agent that begins; afterwards it knows that itself.
+
+        Connections outlive a table that somebody takes away, and the saved one that comes in its place may be older
+        than they are. With `keep` a table that stands goes on as it is. Where connections cannot be asked, a number
+        drawn from all is that of a few of them at the worst, once in thousands of times.
+        """
+        mask, found = self.state.desired.options.mark_mask, epoch_of(ruleset) if ruleset is not None else None
+        ours = {found.value} if found is not None and found.mask == mask else set()
+        if self.state.last is not None or (self.state.keep and ours):
+            return None
+        try:
+            carried = self._kernel.carried(mask) | ours
+        except KernelError as error:
+            why = error.message
+        else:
+            last = latest(mask, carried)
+            if last is None or last.following().value not in carried:
+                return last
+            why = f"every number in our bits of the mark ({mask:#010x}) is there, so somebody else writes them"
+        words = f"live connections do not say which epochs are in use, so one is drawn: {why}"
+        for observer in self.observers:
+            observer.refused(words)
+        return Epoch(mask, self._dice.randint(1, Epoch(mask).highest))
+
     def _apply(self, command: Apply) -> None:
+        for observer in self.observers:
+            observer.applying(command)
         begun = self._clock()
 
         def change() -> None:

@@ -104,7 +104,7 @@ class Measures:
         self._cni_wait = histogram("outgate_cni_wait_seconds", "How long the network plugin waited for its answer.")
         self._drift = counter("outgate_drift_repairs", "How often our table was not as we left it.")
         self._restarts = counter("outgate_watch_restarts", "How often a watch was begun anew.", "kind", "reason")
-        self._errors = counter("outgate_api_errors", "Answers of the API server that were errors.", "kind", "code")
+        self._errors = counter("outgate_api_errors", "Lists and watches that failed.", "kind", "code")
         self._records = counter("outgate_log_records", "Packets in the log.", "verdict")
         self._requests = counter("outgate_cni_requests", "Requests of the network plugin.", "result")
 
@@ -139,7 +139,7 @@ class Measures:
         self._restarts.labels(kind=kind, reason=self._bound(reason)).inc()
 
     def api_error(self, kind: str, code: int | str) -> None:
-        """The API server answered with an error."""
+        """A list or a watch of a kind failed: with a status, or as `outgate.cluster.watch` words it."""
         self._errors.labels(kind=kind, code=self._bound(code)).inc()
 
     def logged(self, verdict: str, count: int = 1) -> None:

@@ -45,6 +45,10 @@ class Seeing(Observer):
         self._broken: frozenset[tuple[str, str, str]] = frozenset()
         self._trouble = ""
 
+    def applying(self, command: Apply) -> None:
+        """A change goes to the kernel now."""
+        self.publisher.applying(command.received)
+
     def applied(self, command: Apply, timing: Timed, seconds: float, now: float) -> None:
         """A change is in the kernel; `seconds` is how long all of it took."""
         self.publisher.applied()
@@ -53,6 +57,10 @@ class Seeing(Observer):
                 for one in each:
                     self._measures.transaction(one, door)
             self._measures.applied(seconds, whole=command.whole, received=command.received, now=now)
+
+    def refused(self, words: str) -> None:  # noqa: ARG002 - the state has the words
+        """A change, or a look, did not work."""
+        self.publisher.refused()
 
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - the publisher has its own clock
         """A turn is done."""

@@ -2,7 +2,8 @@
 
 The loop calls `Publisher.publish` with its state after each turn. The file is written at most once a second, whole and
 atomically, and last when the agent ends; it stays when the agent is gone, as the rules do, and says as of when they
-stand. A file that cannot be written stops nobody.
+stand. A file that cannot be written stops nobody. While the kernel takes its time with a change the loop does not turn;
+then somebody else's thread says so (`Publisher.still_applying`), or a hanging node would look like a quiet one.
 
 *Ready* is a claim: the kernel holds what the cluster asks for. It is not made before the kernel has taken the first
 whole change, nor while it refuses one, nor while somebody else has changed our table, nor on a node where something is
@@ -12,6 +13,7 @@ in the way of enforcing (`hindrances`). A lost API server does not take it back:
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +40,8 @@ _MOST = 100
 """Entries of each list of the document: it is for a person, and bounded whatever the cluster does."""
 _INTERVAL = 1.0
 """Seconds between two writings of the file."""
+_SLOW = 2.0
+"""Seconds that a change may take before that is said. A node of 10 000 pods is programmed anew within them."""
 _LIVE_WITHIN = 60.0
 """Seconds within which the loop turns. Programming a node anew takes a few; one that hangs is to be started again."""
 _FAMILY = {"p": "peers", "n": "ports", "t": "ports", "a": "blocks", "b": "blocks"}
@@ -178,7 +182,7 @@ def _lag(state: State, around: _Around) -> Lag:
 
 
 class Publisher:
-    """Keeps what is published. Its answers may be asked for by any thread; all else is for the loop's.
+    """Keeps what is published. Its answers, and `still_applying`, are for any thread; all else is for the loop's.
 
     `clock` is the monotonic clock that the events' times are of, `wall` gives seconds since 1970.
     """
@@ -204,6 +208,9 @@ class Publisher:
         self._ready = False
         self._why_not = "the agent is starting"
         self._sent: float | None = None
+        self._begun: tuple[float, float] | None = None
+        """When the change began that is being made: monotonic, and since 1970."""
+        self._writing = threading.Lock()
         self._pending: float | None = None
         self._silent: dict[str, float] = {}
         self._current: AgentStatus | None = None
@@ -218,12 +225,17 @@ class Publisher:
 
     def applying(self, received: Iterable[float]) -> None:
         """A change goes to the kernel; when the events behind it were received (`Apply.received`)."""
+        self._begun = self._clock(), self._wall()
         self._sent = min((*received, *(() if self._sent is None else (self._sent,))), default=None)
 
     def applied(self) -> None:
         """The kernel has taken a change."""
-        self._sent = None
+        self._sent = self._begun = None
         self._applied = self._wall()
+
+    def refused(self) -> None:
+        """The kernel has not taken a change. What was behind it still waits."""
+        self._begun = None
 
     def publish(self, state: State, *, last: bool = False) -> None:
         """The state after a turn; `last` where there will be no other."""
@@ -231,6 +243,16 @@ class Publisher:
         self._follow(state, now)
         if last or self._written is None or now - self._written >= _INTERVAL:
             self._write(state, now)
+
+    def still_applying(self) -> None:
+        """From a thread beside the loop, about once a second: where a change is slow, the document says since when."""
+        with self._writing:
+            begun, sent, current, now = self._begun, self._sent, self._current, self._clock()
+            if begun is None or current is None or now - begun[0] < _SLOW:
+                return
+            lag = Lag(round(now - (begun[0] if sent is None else sent), 3), current.lag.watch)
+            written, since = rfc3339(self._wall()), rfc3339(begun[1])
+            self._put(msgspec.structs.replace(current, written=written, programming=since, lag=lag))
 
     # ---- what others ask -----------------------------------------------------------------------------------------
 
@@ -243,7 +265,9 @@ class Publisher:
         """Whether the loop turns, and words about it."""
         idle = self._clock() - self._turned
         if idle > self._live_within:
-            return False, f"the loop has not turned for {idle:.0f} s"
+            begun = self._begun
+            why = f": a change is being programmed since {rfc3339(begun[1])}" if begun is not None else ""
+            return False, f"the loop has not turned for {idle:.0f} s{why}"
         return True, "ok"
 
     def ready(self) -> tuple[bool, str]:
@@ -255,6 +279,7 @@ class Publisher:
     def _follow(self, state: State, now: float) -> None:
         if state.settled and state.ready and not state.refused:
             self._confirmed = True
+            self._sent = None
         self._why_not = self._reason(state)
         self._ready = not self._why_not
         self._pending = min((*state.received, *(() if self._sent is None else (self._sent,))), default=None)
@@ -294,10 +319,14 @@ class Publisher:
             self._pending,
             dict(self._silent),
         )
-        self._current = _status_of(state, self.settings, around, self._policies_of(state))
+        with self._writing:
+            self._put(_status_of(state, self.settings, around, self._policies_of(state)))
         self._written = now
+
+    def _put(self, status: AgentStatus) -> None:
+        self._current = status
         try:
-            put(self.settings.status_file, msgspec.json.format(msgspec.json.encode(self._current)) + b"\n")
+            put(self.settings.status_file, msgspec.json.format(msgspec.json.encode(status)) + b"\n")
             self.trouble = ""
         except OSError as error:
             self.trouble = f"{self.settings.status_file}: {error.strerror or error}"

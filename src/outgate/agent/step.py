@@ -20,7 +20,8 @@ talk, the first can tell already whose packets they are.
 node stops nobody: its address leads nowhere. So its rights are only noted (`ghosts`), and the epoch is raised when the
 address comes back with fewer. The birth of a pod of this node raises it if a policy isolates that: what was sent to its
 address before was let pass without it. What was to raise it and has not come in is owed (`owed`): where the kernel
-refused it; and by an agent that begins, for the notes of the one before it died with that.
+refused it; and by an agent that begins, for the notes of the one before it died with that. Which epoch came last then,
+live connections say (`Listed.last`): the table may be gone, or older than they are (`outgate.agent.boot`).
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class State:
     owed: bool = True
     """The next change raises the epoch, whatever it does."""
     last: Epoch | None = None
-    """The epoch that this agent left the table with, or was about to."""
+    """The epoch that this agent left the table with, or was about to; before that, the last one of others."""
     received: list[float] = field(default_factory=list)
     waiting: dict[int, tuple[PodKey, Claim]] = field(default_factory=dict)
     covered: tuple[int, ...] = ()
@@ -273,8 +274,8 @@ def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
 
 def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) -> None:
     match event:
-        case Listed(ruleset, guard):
-            state.guard = guard
+        case Listed(ruleset, guard, last):
+            state.guard, state.last = guard, state.last or last
             # Nothing that was believed counts any more: the difference to the listing says what is to be done.
             state.comparing = state.ready and not (state.rebuild or state.dirty or state.refused)
             state.actual, state.looking, state.rebuild = ruleset, False, True
@@ -317,6 +318,9 @@ def _commands(state: State) -> Iterable[Do]:
         state.changing, state.covered = True, covered
         yield Apply(change, whole, received)
     else:
+        if whole:
+            # The kernel has refused something, and has all the same what it should.
+            state.refused = ""
         for token in covered:
             del state.waiting[token]
             yield Answer(token)

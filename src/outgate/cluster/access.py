@@ -2,13 +2,15 @@
 
 An `Access` says where the API server is and how it proves who it is; `Access.identify` gives the `Credentials` that
 prove who we are. They are asked for again when the server no longer accepts them: a token file is written anew every
-hour, and a credential plugin (``exec``) makes tokens that last minutes.
+hour, and a credential plugin (``exec``) makes tokens that last minutes. So may be the certificates that the server's is
+held against: an authority that is changed is in the file, the new one beside the old, before a server shows the new.
 
 A plugin is a program. This room starts none: whoever opens the door passes the function that does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ from outgate.records import dataclass
 
 __all__ = ["Access", "Credentials", "Runner", "from_context", "from_pod"]
 
+_AUTHORITY = "certificate-authority"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CLIENT_API = "client.authentication.k8s.io"
 _VERSIONS = (f"{_CLIENT_API}/v1", f"{_CLIENT_API}/v1beta1")
@@ -59,6 +62,8 @@ class Access:
     """The beginning of a kubectl command that speaks to the same server."""
     stamp: Callable[[], object] = lambda: None
     """Something that is another one when `identify` would give others, and costs little; None where it says nothing."""
+    authority_now: Callable[[], bytes] | None = field(default=None, repr=False)
+    """What `authority` is by now, where it stands in a file: asked for each new connection. None: it stays as it is."""
 
 
 def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str = "") -> Access:
@@ -79,7 +84,7 @@ def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str 
             f"{name}: Outgate does not speak through the proxy that proxy-url names",
             hint="run it where the API server can be reached directly, or save what is there with kubectl get",
         )
-    verify, authority = not cluster.flag("insecure-skip-tls-verify"), cluster.material("certificate-authority")
+    verify, authority = not cluster.flag("insecure-skip-tls-verify"), cluster.material(_AUTHORITY)
     if not verify and authority is not None:
         words = "this contradicts the certificate authority beside it, and kubectl refuses both together"
         raise cluster.wrong("insecure-skip-tls-verify", words, "take one of them out")
@@ -95,6 +100,7 @@ def from_context(config: Kubeconfig, name: str, run: Runner, *, kubeconfig: str 
         lasting=not (files or user.inner("exec")),
         kubectl=f"kubectl{file} --context {name}",
         stamp=_stamp_of(*files),
+        authority_now=None if cluster.text(f"{_AUTHORITY}-data") else _now(cluster.file(_AUTHORITY), authority),
     )
 
 
@@ -113,7 +119,9 @@ def from_pod(environment: Mapping[str, str], folder: str = _ACCOUNT) -> Access |
 
     bracketed = f"[{host}]" if ":" in host else host
     url = urlsplit(f"https://{bracketed}:{port}")
-    return Access("cluster", url, identify, _content(authority), lasting=False, stamp=_stamp_of(token))
+    known = _content(authority)
+    now = _now(authority, known)
+    return Access("cluster", url, identify, known, lasting=False, stamp=_stamp_of(token), authority_now=now)
 
 
 def _renewed_files(user: Entry) -> list[str]:
@@ -137,6 +145,21 @@ def _stamp_of(*files: str) -> Callable[[], object]:
         return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found) or None
 
     return stamp
+
+
+def _now(file: str, known: bytes | None) -> Callable[[], bytes] | None:
+    """What is in a file whenever it is asked; where it cannot be read then or is empty, what was in it before."""
+    if known is None:
+        return None
+    last = known
+
+    def read() -> bytes:
+        nonlocal last
+        with contextlib.suppress(OSError), open(file, "rb") as opened:
+            last = opened.read() or last
+        return last
+
+    return read
 
 
 def _content(file: str) -> bytes:

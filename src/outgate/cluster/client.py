@@ -130,13 +130,13 @@ class Client:
         """
         return self._ask(_Request(method, path, {}, body, content))
 
-    def once(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
-        """The answer to one request, whatever it is, for callers with a patience of their own.
+    def once(self, path: str, query: Mapping[str, str] | None = None, *, seconds: float | None = None) -> Answer:
+        """The answer to one request, whatever it is, for callers with a patience of their own: `seconds`, if given.
 
         Raises:
             ClusterError: there is no answer.
         """
-        answer = self._try(_Request("GET", path, query or {}), attempts=1)
+        answer = self._try(_Request("GET", path, query or {}), attempts=1, seconds=seconds)
         assert answer is not None
         return answer
 
@@ -190,11 +190,14 @@ class Client:
             self._drop(connection)
             raise
 
-    def _try(self, request: _Request, *, attempts: int, last: bool = True) -> Answer | None:
+    def _try(
+        self, request: _Request, *, attempts: int, last: bool = True, seconds: float | None = None
+    ) -> Answer | None:
         """One attempt; None where the connection was cut and another one may do better."""
         connection: Connection | None = None
+        patience = self._timeout if seconds is None else seconds
         try:
-            connection, response = self._response(request, self._timeout)
+            connection, response = self._response(request, patience)
             # An answer that ends with its connection has taken it over, and is the only one that can close it.
             with response:
                 body = self._body(response)
@@ -202,7 +205,7 @@ class Client:
             connection = None
             return Answer(response.status, body, response.getheader("Retry-After") or "")
         except TimeoutError as error:
-            words = f"{self.access.name}: {self._where} did not answer within {self._timeout:g} s"
+            words = f"{self.access.name}: {self._where} did not answer within {patience:g} s"
             raise ClusterError(words, hint="try again; if it stays so, look at the load of the API server") from error
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):

@@ -182,15 +182,16 @@ def tls(access: Access, credentials: Credentials) -> ssl.SSLContext | None:
     # clusters have made for themselves.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
+    authority = access.authority if access.authority_now is None else access.authority_now()
     if not access.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif access.authority is None:
+    elif authority is None:
         context.load_default_certs()
     else:
         try:
             # What people write between the certificates, in any language, is passed over.
-            context.load_verify_locations(cadata=access.authority.decode("ascii", "ignore"))
+            context.load_verify_locations(cadata=authority.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError) as error:
             raise InvalidInput(f"{access.name}: the certificate authority is no certificate in PEM") from error
     if credentials.certificate is not None and credentials.key is not None:

@@ -14,6 +14,11 @@ __all__ = ["AbsentError", "GoneError", "PauseError", "check", "stream_error"]
 class GoneError(Exception):
     """The server no longer knows how it was at our version, or does not know it yet: all must be asked for anew."""
 
+    def __init__(self, code: int = 410, *, counted: bool = False) -> None:
+        super().__init__(code)
+        self.code = "" if counted else str(code)
+        """The status that said so; empty where it has been counted already."""
+
 
 class AbsentError(Exception):
     """The kind is not installed in the cluster, and so there are none of it."""
@@ -22,7 +27,9 @@ class AbsentError(Exception):
 class PauseError(Exception):
     """There are no news for now. `words` say why."""
 
-    def __init__(self, words: str, *, asked: float = 0.0, slow: bool = False, renew: bool = False) -> None:
+    def __init__(
+        self, words: str, *, asked: float = 0.0, slow: bool = False, renew: bool = False, code: str = "unreadable"
+    ) -> None:
         super().__init__(words)
         self.words = words
         self.asked = asked
@@ -31,6 +38,8 @@ class PauseError(Exception):
         """Only somebody who changes something can mend it."""
         self.renew = renew
         """Other credentials may mend it."""
+        self.code = code
+        """The status of the answer, or in a word why there is none."""
 
 
 class _Details(msgspec.Struct):
@@ -61,20 +70,21 @@ def check(access: Access, resource: Resource, verb: str, answer: Answer) -> None
     if status == 200:
         return
     if status == 410 or _AHEAD in answer.words:
-        raise GoneError
+        raise GoneError(status)
     what = f"{access.name}: the {verb} of {resource.full} is answered with {status}: {answer.words}"
     if status == 401:
         words = f"{access.name}: the server does not accept these credentials (401): {answer.words}"
-        raise PauseError(f"{words}; {access.kubectl} auth whoami shows who they are", renew=True)
+        raise PauseError(f"{words}; {access.kubectl} auth whoami shows who they are", renew=True, code="401")
     if status == 403:
-        raise PauseError(_missing(access, resource, verb, answer), slow=True)
+        raise PauseError(_missing(access, resource, verb, answer), slow=True, code="403")
     if status == 404 and resource.custom:
         # A server that does not know its definitions yet does not say this, but 503: "the request has been made before
         # all known HTTP paths have been installed".
         raise AbsentError
     if status == 404:
-        raise PauseError(f"{access.name}: the server has no {resource.full} (404): {answer.words}", slow=True)
-    raise PauseError(what, asked=seconds_asked(answer.retry_after, 0.0))
+        words = f"{access.name}: the server has no {resource.full} (404): {answer.words}"
+        raise PauseError(words, slow=True, code="404")
+    raise PauseError(what, asked=seconds_asked(answer.retry_after, 0.0), code=str(status))
 
 
 def _missing(access: Access, resource: Resource, verb: str, answer: Answer) -> str:
@@ -93,9 +103,8 @@ def stream_error(access: Access, resource: Resource, text: msgspec.Raw | bytes) 
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         said = _Status(message="it does not say which")
     if said.code == 410 or _AHEAD in said.message:
-        return GoneError()
+        return GoneError(said.code)
     words = Answer(said.code, bytes(text)).words
     asked = max(said.details.retryAfterSeconds, 0) if said.details is not None else 0
-    return PauseError(
-        f"{access.name}: the watch of {resource.full} ends with an error ({said.code}): {words}", asked=float(asked)
-    )
+    words = f"{access.name}: the watch of {resource.full} ends with an error ({said.code}): {words}"
+    return PauseError(words, asked=float(asked), code=str(said.code or "unreadable"))

@@ -5,7 +5,8 @@
     ...
     watches.stop()
 
-`deliver` is called from several threads, one at a time for each kind; what it raises is told as `Troubled`.
+`deliver` is called from several threads, one at a time for each kind; what it raises is told as `Troubled`. So is
+`failed`, of each request that failed (see `Reflector`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Watches:
         subscriptions: Iterable[Subscription],
         deliver: Callable[[Event], object],
         *,
+        failed: Callable[[str, str], object] = lambda _kind, _code: None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], random.Random] = random.Random,
@@ -48,6 +50,7 @@ class Watches:
                     self.client,
                     one,
                     deliver,
+                    failed=failed,
                     wait=wait or self._ending.wait,
                     stopped=self._ending.is_set,
                     pace=pace,

@@ -4,6 +4,9 @@ The mark of a connection is one word of 32 bits that everybody on the machine sh
 bits that somebody else writes would pass connections that nobody judged, or cut those that it passed. So before it
 begins it asks the connections that there are: a number in our bits that is no epoch of ours was written by another.
 
+And to an agent that begins they say which epochs have been given out (`carried`): with one of these it would pass
+unasked what its predecessor let pass.
+
 Nothing is deleted or changed here. The absence of such connections proves nothing (the other's rules may have met no
 packet yet); `mark_rules` looks at the rules themselves.
 """
@@ -12,12 +15,12 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from outgate.host.netlink import NETFILTER, NetlinkSocket
-from outgate.host.netlink_format import each_attribute
+from outgate.host.netlink_format import Message, each_attribute
 
-__all__ = ["foreign_bits", "marks"]
+__all__ = ["carried", "foreign_bits", "marks"]
 
 _GET, _NEW = 1 << 8 | 1, 1 << 8
 """NFNL_SUBSYS_CTNETLINK is 1; IPCTNL_MSG_CT_GET is answered with IPCTNL_MSG_CT_NEW."""
@@ -34,9 +37,36 @@ def marks() -> Mapping[int, int]:
         NotPermitted: the caller may not look.
         KernelError: the kernel has no ctnetlink.
     """
+    found: Counter[int] = Counter()
+
+    def take(one: Message) -> None:
+        if one.kind == _NEW:
+            found[_mark(one.body)] += 1
+
+    _each(take)
+    return found
+
+
+def carried(mask: int) -> frozenset[int]:
+    """The numbers that live connections have in the bits of `mask`, as `Epoch.value` is one; 0, no number, is left out.
+
+    As many numbers are kept as differ, whatever the connections are: 200 000 of these take 1.5 s. Raises as `marks`,
+    and KernelError where they cannot be read within ten seconds.
+    """
+    found: set[int] = set()
+    lowest = mask & -mask
+
+    def take(one: Message) -> None:
+        if one.kind == _NEW:
+            found.add((_mark(one.body) & mask) // lowest)
+
+    _each(take)
+    return frozenset(found - {0})
+
+
+def _each(take: Callable[[Message], None]) -> None:
     with NetlinkSocket(NETFILTER) as asking:
-        answers = asking.dump(_GET, _GENMSG.pack(0, 0, 0), "list the connections")
-        return Counter(_mark(one.body) for one in answers if one.kind == _NEW)
+        asking.tell(_GET, _GENMSG.pack(0, 0, 0), "list the connections", take)
 
 
 def foreign_bits(mask: int, epochs: Container[int], seen: Mapping[int, int] | None = None) -> Mapping[int, int]:

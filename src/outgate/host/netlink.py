@@ -24,7 +24,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from outgate.errors import KernelError, NotPermitted
 from outgate.host.closing import Closing
@@ -194,21 +194,29 @@ class NetlinkSocket(Closing):
             KernelError: the kernel refused, or it changed whenever it was read.
         """
         for _ in range(_DUMPS):
+            found: list[Message] = []
             with contextlib.suppress(Overrun):
-                found, whole = self._ask(kind, REQUEST | DUMP, body, doing)
-                if whole:
+                if self._ask(kind, REQUEST | DUMP, body, doing, found.append):
                     return found
         raise KernelError(f"the kernel could not {doing}: it changed each of {_DUMPS} times that it was read")
 
+    def tell(self, kind: int, body: bytes, doing: str, take: Callable[[Message], object]) -> None:
+        """Everything of a kind, given to `take` as it comes: for what is too much to keep, and of no one moment anyway.
+
+        It takes ten seconds at most. Raises as `dump`, and Overrun; what was given before that was told all the same.
+        """
+        self._ask(kind, REQUEST | DUMP, body, doing, take)
+
     def ask(self, kind: int, body: bytes, doing: str, *, flags: int = 0) -> list[Message]:
         """Sends one request and returns what is answered before its acknowledgement. Raises as `dump`."""
-        return self._ask(kind, REQUEST | ACK | flags, body, doing)[0]
+        found: list[Message] = []
+        self._ask(kind, REQUEST | ACK | flags, body, doing, found.append)
+        return found
 
-    def _ask(self, kind: int, flags: int, body: bytes, doing: str) -> tuple[list[Message], bool]:
-        """The answers, and whether they are of one moment."""
+    def _ask(self, kind: int, flags: int, body: bytes, doing: str, take: Callable[[Message], object]) -> bool:
+        """Give the answers to `take`, and say whether they are of one moment."""
         sequence = self.numbers(1)
         self.send(message(kind, flags, sequence, body), doing)
-        found: list[Message] = []
         whole = True
         deadline = time.monotonic() + _TIMEOUT
         while data := self.receive(max(0.0, deadline - time.monotonic())):
@@ -218,9 +226,9 @@ class NetlinkSocket(Closing):
                 whole &= not one.flags & DUMP_INTERRUPTED
                 if one.kind in (ERROR, DONE):
                     _raise(failure(one), doing)
-                    return found, whole
+                    return whole
                 if one.kind != OVERRUN:
-                    found.append(one)
+                    take(one)
         raise KernelError(f"the kernel did not {doing} within {_TIMEOUT:g} s")
 
 

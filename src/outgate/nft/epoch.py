@@ -7,11 +7,12 @@ have allowed a packet. Raising the number makes every live connection be judged 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from outgate.nft.objects import Chain, ChainRule, Compare, Field, Ruleset, StampMark, Statement
 
-__all__ = ["EST", "STAMP", "Epoch", "epoch_of", "with_epoch"]
+__all__ = ["EST", "STAMP", "Epoch", "epoch_of", "latest", "with_epoch"]
 
 EST = "est"
 """The chain that lets pass what was judged under the current epoch."""
@@ -65,6 +66,21 @@ def epoch_of(ruleset: Ruleset) -> Epoch | None:
                 except ValueError:
                     return None
     return None
+
+
+def latest(mask: int, carried: Iterable[int]) -> Epoch | None:
+    """The epoch that was given out last, as far as the numbers say that live connections carry; None without any.
+
+    It is the one with the longest way to the next that is carried: numbers are given out one after the other, and a
+    connection that stays silent keeps its own. So the epoch after it is carried by none, unless all numbers are.
+    """
+    numbers = sorted(set(carried))
+    if not numbers:
+        return None
+    # The way of the last one leads past the highest, and on from the first one.
+    following = [*numbers[1:], numbers[0] + Epoch(mask).highest]
+    ways = ((after - one, one) for one, after in zip(numbers, following, strict=True))
+    return Epoch(mask, max(ways)[1])
 
 
 def with_epoch(ruleset: Ruleset, epoch: Epoch) -> Ruleset:

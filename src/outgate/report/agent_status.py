@@ -61,6 +61,8 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag
     written: str = ""
     applied: str | None = None
     """When the kernel last took a change; None before the first of this run."""
+    programming: str | None = None
+    """Since when a change is being programmed that takes long; None where none does."""
     ready: bool = False
     """Whether the kernel holds what the cluster asks for, as far as the agent has heard of it."""
     generation: int = 0

@@ -43,6 +43,10 @@ def status_text(seen: Seen) -> Iterator[str]:
     yield _headline(seen)
     for words in status.hindrances:
         yield _bad("hindered", words)
+    if status.programming:
+        yield _note(
+            "changing", f"a change is being programmed since {status.programming}; what comes later waits for it"
+        )
     if status.last_refusal:
         yield _bad("refused", f"the kernel refused the last change: {status.last_refusal}")
     for kind, words in status.troubled.items():

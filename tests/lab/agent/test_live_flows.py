@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from outgate.host import process
 from outgate.testing import Manifest, namespace, pod
 from tests.lab.agent.cast import CLUSTER, allow, deny, exchange, relabelled, silent
 from tests.lab.agent.farm import Farm, grow
@@ -143,3 +144,25 @@ def test_05_what_concerns_nobody_cuts_nobody() -> None:
         assert farm.agents["n1"].told["epoch"] == epoch
 
     grow([*CLUSTER, BOTH], check)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_04_connections_that_outlive_the_table_are_judged_by_the_next_agent(family: int) -> None:
+    """Their marks say "judged" under numbers that the next agent would give out again, were it to begin with 1."""
+
+    def check(farm: Farm) -> None:
+        with farm.connection("a/one", "b/three", PORT, family) as (client, server):
+            exchange(client, server)
+            for node in ("n1", "n2"):
+                farm.kill(node)
+                with farm.stage.enter(farm.stage.nodes[node]):
+                    process.run(("nft", "delete", "table", "inet", "outgate"))
+            # While there is no table nobody judges, and the marks stay as they are.
+            exchange(client, server)
+            farm.server.put(allow("a/p", THREE, 7001))
+            for node in ("n1", "n2"):
+                farm.start(node)
+            farm.settle()
+            assert is_cut(farm, client, server)
+
+    grow([*CLUSTER, allow("a/p", THREE, PORT)], check)

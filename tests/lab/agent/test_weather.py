@@ -51,6 +51,25 @@ def test_30_an_absence_in_which_much_changes() -> None:
     grow([*CLUSTER, allow("a/p", BLUE, 7001)], check)
 
 
+def test_30_a_cluster_that_is_restored_from_a_backup() -> None:
+    """Its versions are behind those that agents know: a watch that went on from these would say nothing for hours."""
+
+    def check(farm: Farm) -> None:
+        backup = farm.server.backup()
+        farm.server.put(allow("a/p", BLUE, 7001))
+        farm.server.put_all(namespace(f"later-{number}") for number in range(100))
+        farm.settle()
+        assert farm.passes("a/one", "b/three", 7001)
+        farm.server_down()
+        farm.server.store.restore(backup)
+        farm.server_up()
+        farm.settle()
+        assert not farm.passes("a/one", "b/three", 7001)
+        assert farm.passes("a/one", "b/three", 7000)
+
+    grow([*CLUSTER, allow("a/p", BLUE, 7000)], check)
+
+
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "Namespace", "Pod"])
 def test_30_a_watch_that_is_cut_in_the_middle_of_an_object(kind: str) -> None:
     """Half an object is no object, and the other half is not lost; whatever is changed while nobody listens."""
