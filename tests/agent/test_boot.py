@@ -242,6 +242,8 @@ def test_the_unit_comes_before_every_container() -> None:
     assert {f"{name}.service" for name in runtimes} <= set(before)
     assert {"network-pre.target", "nftables.service"} <= set(unit["After"][0].split())
     assert unit["WantedBy"] == ["multi-user.target"]
+    # What kubelet required would keep a node down whose saved rules are broken, and the agent with it.
+    assert not {"RequiredBy", "Requires", "BindsTo", "BoundBy", "Requisite"} & unit.keys()
 
 
 def test_the_unit_names_the_files_that_are_saved() -> None:
@@ -269,8 +271,7 @@ def run_unit(folder: Path) -> list[int]:
         (line,) = settings()[key]
         assert line.startswith("/bin/sh -c '")
         script = line.removeprefix("/bin/sh -c '").removesuffix("'").replace("/var/lib/outgate", str(folder))
-        (path,) = [one.removeprefix("PATH=") for one in settings()["Environment"] if one.startswith("PATH=")]
-        environment = {"LC_ALL": "C", "PATH": path}
+        environment = dict(one.split("=", 1) for one in settings()["Environment"])
         codes.append(subprocess.run(["/bin/sh", "-c", script], check=False, env=environment).returncode)
         if codes[-1]:
             break

@@ -17,7 +17,7 @@ from outgate.cluster.events import Removed, Replaced, Upserted
 from outgate.host.bridges import Behind
 from outgate.model import Node, Pod
 from outgate.nft.guard import FAMILY, PORTS, SPOOF
-from outgate.nft.objects import ACCEPT, DROP, Ruleset
+from outgate.nft.objects import ACCEPT, DROP, Field, Ruleset, among
 from outgate.nft.options import Options
 from outgate.nft.transaction import apply
 from outgate.packets import Address
@@ -187,6 +187,27 @@ def test_blocks_are_closed_where_all_pods_are_behind_the_bridge() -> None:
     guard = node.tables[FAMILY]
     assert guard is not None
     assert len(guard.chains["prerouting"].rules) == 1
+
+
+def test_what_is_kept_for_a_reboot_closes_every_address_that_has_a_port() -> None:
+    """By the node's blocks where they are closed, else one by one; a node that watches closes nothing."""
+    node = Node1(linked({ONE: ("veth1",)}), Upserted("Pod", pod("one", ONE), 0.0))
+    node.tell(Upserted("Pod", pod("two", TWO), 0.0))
+    kept, live = node.state.desired.guard_at_boot(), node.tables[FAMILY]
+    assert kept is not None
+    assert live is not None
+    closed = {rule.statements[0] for rule in kept.chains["prerouting"].rules[1:]}
+    assert closed == {among(field, ipaddress.ip_network(ONE)) for field in (Field.IP_SADDR, Field.ARP_SADDR)}
+    assert kept.sets[PORTS].elements["up0",] == ACCEPT, "the node's own wires may carry anything"
+    assert (kept.sets["if4"], kept.chains["guard"]) == (live.sets["if4"], live.chains["guard"])
+    node.tell(Upserted("Node", Node("n1", pod_cidrs=(ipaddress.ip_network("10.1.0.0/24"),)), 0.0))
+    node.tell(Removed("Pod", pod("two", TWO)))
+    assert node.state.desired.guard_at_boot() is node.state.desired.guard()
+    watching = Node1(
+        linked({ONE: ("veth1",)}), Upserted("Pod", pod("one", ONE), 0.0), options=Options(BRIDGE, mode=Mode.AUDIT)
+    )
+    assert watching.state.desired.guard_at_boot() is watching.state.desired.guard() is not None
+    assert Node1().state.desired.guard_at_boot() is None
 
 
 def test_without_a_bridge_there_is_no_second_table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from outgate.errors import UsageError
 from outgate.nft.objects import Counter
 from outgate.report.agent_status import AgentStatus, Lag
 from tests.agent.test_counters import INDEX
+from tests.house.sources import ROOT
 
 STATUS = AgentStatus(
     ready=True,
@@ -24,33 +26,6 @@ STATUS = AgentStatus(
     elements={"dispatch": 12},
     lag=Lag(0.0, {"Pod": 4.5}),
 )
-
-PROMISED = {
-    "outgate_agent_ready": "gauge",
-    "outgate_allowed_packets": "counter",
-    "outgate_api_errors": "counter",
-    "outgate_build_info": "gauge",
-    "outgate_cni_requests": "counter",
-    "outgate_cni_wait_seconds": "histogram",
-    "outgate_denied_packets": "counter",
-    "outgate_drift_repairs": "counter",
-    "outgate_epoch": "gauge",
-    "outgate_event_to_kernel_seconds": "histogram",
-    "outgate_log_lost": "counter",
-    "outgate_log_records": "counter",
-    "outgate_nft_transaction_seconds": "histogram",
-    "outgate_pod_start_to_enforced_seconds": "histogram",
-    "outgate_pods": "gauge",
-    "outgate_policies": "gauge",
-    "outgate_policy_generation": "gauge",
-    "outgate_policy_programming_seconds": "histogram",
-    "outgate_set_elements": "gauge",
-    "outgate_spoofed_packets": "counter",
-    "outgate_unknown_pod_packets": "counter",
-    "outgate_watch_lag_seconds": "gauge",
-    "outgate_watch_restarts": "counter",
-    "outgate_would_deny_packets": "counter",
-}
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -73,9 +48,37 @@ def samples(measures: Measures) -> Samples:
     }
 
 
+def listed() -> dict[str, tuple[str, set[str]]]:
+    """Name → type and labels, as docs/metrics.md promises them."""
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(outgate_\w+)` \| (\w+) \|([^|]*)\|", page, re.MULTILINE)
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+
+
 def test_the_names_are_those_that_were_promised() -> None:
     """From the first moment on: a metric that comes into being with the first fault cannot be alerted on."""
-    assert families(Measures()) == PROMISED
+    # The parser's name of a counter is that of its samples without their ending.
+    promised = {name.removesuffix("_total"): kind for name, (kind, _) in listed().items()}
+    assert families(Measures()) == promised
+    assert len(promised) > 20, "or the table was not found"
+
+
+def test_the_labels_are_those_that_were_promised() -> None:
+    """Of every metric, once each has something to tell: an alert by a label that is not there never comes."""
+    chains = {"d_all": 3, "w_all": 4, "r_one": 5, "unknown": 6, "spoof": 7}
+    counters = PacketCounters(lambda: {(name, 0): Counter(count) for name, count in chains.items()}, lambda: INDEX)
+    one = Measures(lambda: STATUS, counters)
+    one.transaction(0.002, "netlink")
+    one.restarted("Pod", "expired")
+    one.api_error("Pod", 500)
+    one.logged("denied")
+    one.cni("enforced")
+    found: dict[str, set[str]] = {}
+    for name, labels in samples(one):
+        family = re.sub(r"_(bucket|count|sum)$", "", f"outgate_{name}")
+        found.setdefault(family, set()).update({label for label, _ in labels} - {"le"})
+    told = {name: labels for name, labels in found.items() if not name.endswith("_created")}
+    assert told == {name: labels for name, (_, labels) in listed().items()}
 
 
 def test_what_happened_is_counted() -> None:

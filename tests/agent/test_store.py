@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from outgate.agent.store import CLOSED, FILES, RULESET, STATE, WORLD, Picture, S
 from outgate.host import process
 from outgate.host.namespaces import die_with_parent
 from outgate.model import Node
+from outgate.nft.guard import Ports, guard
 from outgate.nft.options import Options
 from outgate.nft.text import ruleset_text
 from outgate.policy import Mode
@@ -60,6 +62,18 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert fault == ""
     assert text.split("\n", 2)[1] == "create table inet outgate"
     assert text.split("\n", 2)[2] == ruleset_text(state.desired.ruleset) + "# end\n"
+
+
+def test_the_guard_of_a_bridge_is_in_the_same_transaction(tmp_path: Path) -> None:
+    """After the table that is refused where it stands; what is left of the guard alone goes first."""
+    table = guard(Ports({ip_address("10.0.0.1"): "veth1"}, ("veth1",)), passive=False)
+    plain = other()
+    Store(tmp_path, NODE).write(replace(plain, guard=table), MOMENT)
+    text, fault = Store(tmp_path, NODE).ruleset(RULESET)
+    assert fault == ""
+    replaced = "add table bridge outgate\ndelete table bridge outgate\n"
+    assert text.endswith(ruleset_text(plain.ruleset) + replaced + ruleset_text(table) + "# end\n")
+    assert "table bridge" not in (tmp_path / CLOSED).read_text(), "the last resort loads into every kernel"
 
 
 def test_nothing_is_no_fault(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import json
 
 import pytest
 
+from outgate.agent import preflight
 from outgate.cli.main import main
 from outgate.host import process
 from tests.lab.alone import alone
+from tests.report.schema import complaints
 
 pytestmark = pytest.mark.kernel
 
@@ -41,6 +43,22 @@ def test_json_says_the_same() -> None:
     code, text = said("-o", "json")
     document = json.loads(text)
     assert (code, document["kind"], document["hindrances"], document["table"]) == (0, "NodePreflight", [], "none")
+    assert complaints(document) == []
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_json_keeps_to_its_schema(hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a table of ours, a warning, and something in the way."""
+    if hidden:
+        monkeypatch.setattr(preflight, "hindrances", lambda *_: ("a bridge hides its packets",))
+    chain = "add chain ip theirs c { type filter hook output priority 0; }"
+    theirs = f"add table ip theirs\n{chain}\nadd rule ip theirs c ct mark set 0x80000000\n"
+    code, text = said("-o", "json", rules=f"{theirs}add table inet outgate\n")
+    document = json.loads(text)
+    assert complaints(document) == []
+    assert (code, len(document["hindrances"]), len(document["warnings"])) == (int(hidden), int(hidden), 1)
+    assert document["table"] != "none"
+    assert complaints({**document, "warnings": "none"}) != []
 
 
 def test_a_warning_is_no_hindrance() -> None:

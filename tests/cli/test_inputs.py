@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from outgate.cli.inputs import MOST_LINES, dns_names, read_input, read_side, say_if_empty
+from outgate.cli.main import main
 from outgate.cluster import Loaded
 from outgate.errors import ClusterError, InvalidInput, UsageError
 from outgate.testing import namespace, pod, snapshot_of
@@ -272,3 +273,58 @@ def test_a_namespace_of_nobody_is_said(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
     say_if_empty(snapshot, "b")
     assert capsys.readouterr().err == "note: namespace b has no pods and no workloads in the input\n"
+
+
+AUDITED = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, annotations: {outgate.dev/enforcement: MODE}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: main, image: example}]}
+status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Egress, Ingress]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"),
+    [("can-reach", 1), ("list", 0), ("exposure", 0), ("diff", 0)],
+)
+def test_what_is_only_watched_is_said_once_and_changes_no_answer(
+    verb: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who reads "denied" and sees packets pass must know why; what other programs read stays as it is."""
+    said = {}
+    for mode in ("audit", "enforce"):
+        file = tmp_path / mode / "all.yaml"
+        file.parent.mkdir()
+        file.write_text(AUDITED.replace("MODE", mode))
+        argv = [verb, str(file), str(file)] if verb == "diff" else [verb, "-f", str(file)]
+        argv += ["shop/web", "1.1.1.1:80"] if verb == "can-reach" else []
+        for more in ([], ["-o", "json"]):
+            assert main([*argv, *more]) == code
+            taken = capsys.readouterr()
+            said[mode, bool(more)] = taken.out.replace(str(file.parent), ""), taken.err
+        assert main([*argv, "-q"]) == code
+        assert "watches" not in capsys.readouterr().err
+    for json in (False, True):
+        (watched, note), (enforced, nothing) = said["audit", json], said["enforce", json]
+        assert watched == enforced
+        assert note.count("Outgate's agent only watches policy shop/deny (outgate.dev/enforcement: audit)") == 1
+        assert "watches" not in nothing
+
+
+def test_a_difference_says_which_side_is_watched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The change that ends a time of watching is no difference between policies, and worth a word."""
+    for mode in ("audit", "enforce"):
+        (tmp_path / f"{mode}.yaml").write_text(AUDITED.replace("MODE", mode))
+    assert main(["diff", str(tmp_path / "audit.yaml"), str(tmp_path / "enforce.yaml")]) == 0
+    notes = capsys.readouterr().err
+    assert notes.count("watches") == notes.count("note: OLD: Outgate's agent only watches") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ import pytest
 
 from tests.deploy.chart import containers, render
 from tests.deploy.contract import NODE_FILES
+from tests.house.sources import ROOT
 
 EVERYTHING = {"bootUnit": {"install": True}, "cni": {"install": True}}
 
@@ -101,17 +101,23 @@ def test_the_plugin_is_replaced_whole(tmp_path: Path) -> None:
     assert NODE_FILES["plugin"] in container("cni-plugin")["args"][0]
 
 
-def test_the_unit_comes_before_whoever_starts_pods() -> None:
-    """And after what would flush it; it loads what the agent saved, and only where there is something."""
-    parsed = configparser.ConfigParser(interpolation=None)
-    parsed.optionxform = str  # type: ignore[assignment,method-assign] # systemd's keys have capitals
-    parsed.read_string(unit_text(bootUnit={"install": True, "nft": "/sbin/nft"}))
-    assert parsed["Service"]["ExecStart"] == f"/sbin/nft -f {NODE_FILES['ruleset']}"
-    assert parsed["Unit"]["ConditionPathExists"] == NODE_FILES["ruleset"]
-    assert {"kubelet.service", "k3s.service", "k3s-agent.service"} <= set(parsed["Unit"]["Before"].split())
-    assert parsed["Unit"]["After"] == "nftables.service"
-    # A unit that kubelet required would keep a node down whose saved rules are broken, and the agent with it.
-    assert not {"RequiredBy", "Requires", "BindsTo"} & {key for section in parsed.values() for key in section}
+def test_the_chart_writes_the_unit_that_is_installed_by_hand() -> None:
+    """Byte for byte. There were two, of which one had no fallback and came after the container runtime."""
+    by_hand = ROOT / "deploy" / "boot" / "outgate-boot.service"
+    assert unit_text() == by_hand.read_text(encoding="utf-8")
+
+
+def test_the_chart_names_the_nodes_own_nft() -> None:
+    """And that is the only thing in the unit that a value changes."""
+    text = unit_text(bootUnit={"install": True, "nft": "/opt/bin/nft"})
+    assert text.replace("Environment=NFT=/opt/bin/nft\n", "Environment=NFT=nft\n") == unit_text() != text
+
+
+def test_the_unit_reads_the_folder_that_the_agent_writes() -> None:
+    """Mounted there by the chart; elsewhere a reboot would be open. Its order is held in tests/agent/test_boot.py."""
+    assert f"ConditionPathExists=|{NODE_FILES['ruleset']}\n" in unit_text()
+    mounted = {one["mountPath"] for one in container("agent")["volumeMounts"]}
+    assert str(Path(NODE_FILES["ruleset"]).parent) in mounted
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from outgate.cli.main import main
 from outgate.errors import InvalidInput
 from outgate.model import Document
 from outgate.testing import random_cluster
+from tests.house.sources import ROOT
 from tests.laws.assertions import random_assertion
 from tests.report.schema import SCHEMAS, complaints, schema
 
@@ -39,6 +41,15 @@ def test_the_kinds_of_the_design_are_there() -> None:
     """A document without a schema is one that other tools can only guess at."""
     wanted = {"ConnectionDiff", "ConnectionList", "ExposureReport", "LabReport", "Reachability", "TestReport"}
     assert wanted | {"ValidationReport"} <= set(KINDS)
+
+
+def test_every_document_that_is_printed_has_one() -> None:
+    """By its head in the source: the kind beside our own version."""
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")}
+    heads = r'(?:API_VERSION|"outgate\.dev/v1"),\s*"kind": "(\w+)"|tag="(\w+)"'
+    printed = {one or other for text in sources.values() for one, other in re.findall(heads, text)}
+    assert {"NodePreflight", "AgentStatus", "ConnectionList", "TestReport"} <= printed, "or nothing was found"
+    assert printed <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "LintConfig"])

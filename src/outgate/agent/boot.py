@@ -1,8 +1,11 @@
 """The first thing after a reboot: the rules of before, into an empty kernel, before a pod can start.
 
 No API server is asked, and nothing is decided. The saved table is loaded if there is none of ours; where there is one
-(the agent's container has only restarted), it is not touched. What cannot be loaded must not leave the node open by
-accident: if policies were enforced, a table is loaded in which no pod may talk, until the agent has heard of all.
+(the agent's container has only restarted), it is not touched. Where pods were behind a bridge, the guard of its ports
+(`outgate.nft.guard`) comes back in the same transaction: a pod that is born with the address of one that was there
+before the reboot has another port, and nothing of the other's rights. What cannot be loaded must not leave the node
+open by accident: if policies were enforced, a table is loaded in which no pod may talk, until the agent has heard of
+all.
 
     our table stands          ─► nothing is done
     nothing was saved         ─► nothing is done: this node has never enforced

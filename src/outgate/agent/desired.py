@@ -86,15 +86,28 @@ class Desired:
         node = world.nodes.get(world.node)
         key = world.rewired, node.pod_cidrs if node is not None else ()
         if self._guard is None or self._guard[0] != key:
-            ports = Ports(
-                {address: port for address, port in world.ports.items() if port},
-                frozenset(world.doors),
-                world.behind.wires,
-                self._blocks(key[1]),
-            )
-            needed = bool(world.doors) or bool(ports.blocks)
-            self._guard = key, guard(ports, passive=self._watching) if needed else None
+            blocks = self._blocks(key[1])
+            needed = bool(world.doors) or bool(blocks)
+            self._guard = key, self._guard_with(blocks) if needed else None
         return self._guard[1]
+
+    def guard_at_boot(self) -> Ruleset | None:
+        """The same for a node on which every port may be new: an address is nobody's but at the port it had.
+
+        A bridge's name comes back with a reboot, and so do addresses. Asked for both, the other table would take a pod
+        that is born then for the one that had its address before; a port, whose name is drawn anew, tells the two
+        apart. Where the node's blocks do not say so already, each address says it for itself.
+        """
+        guarded = self.guard()
+        node = self.world.nodes.get(self.world.node)
+        if guarded is None or self._watching or self._blocks(node.pod_cidrs if node is not None else ()):
+            return guarded
+        return self._guard_with(tuple(ipaddress.ip_network(one) for one, port in self.world.ports.items() if port))
+
+    def _guard_with(self, blocks: tuple[Network, ...]) -> Ruleset:
+        world = self.world
+        owners = {address: port for address, port in world.ports.items() if port}
+        return guard(Ports(owners, frozenset(world.doors), world.behind.wires, blocks), passive=self._watching)
 
     def _blocks(self, blocks: tuple[Network, ...]) -> tuple[Network, ...]:
         """The node's blocks of pod addresses, where it is known that all of its pods are behind one bridge."""

@@ -2,7 +2,7 @@
 
 The loop calls one method for each thing that happens. What is a state and not a happening (gauges) is taken from the
 published status when somebody asks; what the kernel counts is read then, too (`outgate.agent.counters`).
-docs/agent-seeing.md says what each means.
+docs/metrics.md is the list, and says what each means.
 
 No label has the name of a pod: there would be as many series as pods that ever lived. Labels whose values come from
 elsewhere (the reason of a restart) take a bounded number of values, and then ``other``.

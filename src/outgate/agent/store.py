@@ -1,6 +1,7 @@
 """What an agent leaves on the disk of its node, so that a reboot without an API server is closed as before.
 
-    ruleset.nft      our table, as ``nft -f`` loads it where there is none (`outgate.agent.boot`)
+    ruleset.nft      our tables, as ``nft -f`` loads them where there is none (`outgate.agent.boot`): that of the
+                     policies, and where pods are behind a bridge its guard, both in one transaction or none
     closed.nft       a table without policies, in which no pod may talk; for when the first is refused. Only where
                      policies are enforced by default, and it is known what pods are known by
     state.json       the options, and which chain comes from which policy and rule
@@ -12,7 +13,8 @@ missing"; fsync(2): the directory needs "an explicit fsync()" too). Names of cha
 does no harm if two files are of different moments. What cannot be read is set aside, and is never fatal.
 
 Both rulesets begin with ``create table``, which nft refuses where the table exists (nft(8)): loading one late can
-never put old rules beside new ones.
+never put old rules beside new ones. What stands of the guard alone is replaced. The closed table has no guard: it is
+the last resort, and must load into a kernel that has no nftables for bridges.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ from outgate.model import Direction, Node
 from outgate.nft.frame import DISPATCHES, frame
 from outgate.nft.objects import NftSet, Ruleset
 from outgate.nft.options import Options
-from outgate.nft.text import ruleset_blocks
+from outgate.nft.text import ruleset_blocks, transaction_text
+from outgate.nft.transaction import AddTable, DeleteTable, Transaction
 from outgate.policy import Mode, Origin
 
 __all__ = ["CLOSED", "FILES", "RULESET", "STATE", "WORLD", "Loaded", "Picture", "Saver", "Store", "closed_ruleset"]
@@ -75,6 +78,8 @@ class Picture:
     ruleset: Ruleset
     index: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
     memory: Memory = field(default_factory=lambda: Memory(""))
+    guard: Ruleset | None = None
+    """The table of the bridges, where there is one."""
 
     @classmethod
     def of(cls, state: State) -> Picture:
@@ -90,7 +95,8 @@ class Picture:
             tuple(world.nodes.values()),
         )
         node = world.nodes.get(world.node) or Node(world.node)
-        return cls(node, desired.options, Ruleset(dict(desired.chains), sets), dict(desired.index), memory)
+        ruleset = Ruleset(dict(desired.chains), sets)
+        return cls(node, desired.options, ruleset, dict(desired.index), memory, desired.guard_at_boot())
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ class Store:
         """
         written = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._replace(RULESET, _ruleset_file(picture.ruleset, self.node, written))
+        self._replace(RULESET, _ruleset_file(picture.ruleset, self.node, written, picture.guard))
         closed = closed_ruleset(picture.options, picture.node)
         if closed is not None:
             self._replace(CLOSED, _ruleset_file(closed, self.node, written))
@@ -224,12 +230,17 @@ class Store:
         return None
 
 
-def _ruleset_file(ruleset: Ruleset, node: str, written: str) -> Iterator[bytes]:
+def _ruleset_file(ruleset: Ruleset, node: str, written: str, guard: Ruleset | None = None) -> Iterator[bytes]:
     header = json.dumps({"format": _FORMAT, "node": node, "written": written})
     yield f"# outgate {header}\n".encode()
     yield f"create table {ruleset.family} {ruleset.table}\n".encode()
     for block in ruleset_blocks(ruleset):
         yield block.encode()
+    if guard is not None:
+        # nft -f is one transaction: where the first table is refused, nothing is done to the second.
+        yield transaction_text(Transaction((AddTable(), DeleteTable()), guard.family)).encode()
+        for block in ruleset_blocks(guard):
+            yield block.encode()
     yield _END
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import dns_names, note, read_input
+from outgate.cli.inputs import dns_names, note, read_input, say_audited
 
 if TYPE_CHECKING:
     from outgate.analysis.reachability import Reachability
@@ -68,6 +68,7 @@ def can_reach(
       1  denied
       2  bad usage, or a name that the input does not have
     """
+    from outgate.analysis.audited import audited, ends_of
     from outgate.analysis.lookup import Lookup
     from outgate.analysis.reach import reach
     from outgate.analysis.reachability import Question
@@ -84,9 +85,11 @@ def can_reach(
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     lookup = Lookup(loaded.snapshot, namespace, names)
     question = Question(lookup.find(start), lookup.find(end), transport, int(family) if family else None)
-    answer = reach(Judge(Policies(loaded.snapshot, PROFILES[profile])), question)
+    policies = Policies(loaded.snapshot, PROFILES[profile])
+    answer = reach(Judge(policies), question)
     _say(answer, output)
     _say_notes(answer, loaded, quiet, verbose)
+    say_audited(audited(policies, ends_of(answer)), quiet)
     return 0 if answer.verdict.allows else 1
 
 

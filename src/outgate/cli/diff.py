@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_side, say_profile
+from outgate.cli.inputs import note, read_side, say_audited, say_profile
 from outgate.errors import InvalidInput, OutgateError, UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def diff(
     notes = _unknown(found)
     for words in notes:
         note(f"note: {words}", quiet)
+    _say_audited(found, quiet)
     _say(found, output, (old, new), notes, everything=verbose > 0)
     if verbose:
         sizes = (
@@ -206,6 +207,18 @@ def _unknown(found: ConnectionDiff) -> tuple[str, ...]:
     both = [words for words in before if words in after]
     sides = [f"{side}: {words}" for side, many in (("OLD", before), ("NEW", after)) for words in many]
     return (*both, *(one for one in sides if one.partition(": ")[2] not in both))
+
+
+def _say_audited(found: ConnectionDiff, quiet: bool) -> None:
+    """What is only watched on either side; said once where both do."""
+    from outgate.analysis.audited import audited
+
+    old, new = audited(found.before.grid.policies), audited(found.after.grid.policies)
+    if old == new:
+        say_audited(old, quiet)
+    else:
+        say_audited(old, quiet, "OLD: ")
+        say_audited(new, quiet, "NEW: ")
 
 
 def _say(

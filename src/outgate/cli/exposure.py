@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input, say_if_empty, say_profile
+from outgate.cli.inputs import note, read_input, say_audited, say_if_empty, say_profile
 
 if TYPE_CHECKING:
     from outgate.analysis.exposure import ExposureReport
@@ -70,8 +70,10 @@ def exposure(
       1  a workload is exposed as --fail-on says
       2  bad usage, or a name that the input does not have
     """
+    from outgate.analysis.audited import audited
     from outgate.analysis.exposure import exposure as expose
-    from outgate.policy import PROFILES
+    from outgate.model import Direction
+    from outgate.policy import PROFILES, Policies
 
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     # The workload is looked up first: a typing mistake is answered before the work is done.
@@ -89,6 +91,8 @@ def exposure(
     if report.undeclared:
         # With labels that nobody knows, selectors of namespaces may match otherwise.
         note(f"note: not in the input, so only their names are known: {_names(report.undeclared)}", quiet)
+    ends = ((pod, Direction.EGRESS) for one in report.workloads for pod in one.group.pods)
+    say_audited(audited(Policies(loaded.snapshot, PROFILES[profile]), ends), quiet)
     failed = {finding.value for one in report.workloads for finding in one.standing.findings} & set(fail_on)
     if failed:
         note(f"exposed: {', '.join(name for name in FAIL_ON if name in failed)}", quiet)

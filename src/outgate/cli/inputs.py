@@ -39,6 +39,7 @@ __all__ = [
     "open_inputs",
     "read_input",
     "read_side",
+    "say_audited",
     "say_if_empty",
     "say_profile",
 ]
@@ -110,6 +111,14 @@ def say_profile(profile: str, quiet: bool) -> None:
     """That an answer is another network plugin's: formats for people and spreadsheets have no place for it."""
     if profile != "outgate":
         note(f"note: this is how {profile} judges it", quiet)
+
+
+def say_audited(names: tuple[str, ...], quiet: bool, side: str = "") -> None:
+    """That an enforcer does not do as the answer says (`outgate.analysis.audited`): a note, and in no document."""
+    if names:
+        from outgate.analysis.audited import audited_words
+
+        note(f"note: {side}{audited_words(names)}", quiet)
 
 
 def say_if_empty(snapshot: Snapshot, namespace: str) -> None:

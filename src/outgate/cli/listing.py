@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from outgate.cli.inputs import note, say_if_empty, say_profile
+from outgate.cli.inputs import note, say_audited, say_if_empty, say_profile
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,12 +92,14 @@ def write(
 
     What the list hangs on and the input lacks goes to standard error, and into the document that has a place for it.
     """
+    from outgate.analysis.audited import audited
     from outgate.analysis.unknowns import unknowns
 
     say_profile(found.grid.policies.profile.name, quiet)
     notes = unknowns(found)
     for words in notes:
         note(f"note: {words}", quiet)
+    say_audited(audited(found.grid.policies), quiet)
     for piece in _pieces(connections, found, output, sources, notes):
         sys.stdout.write(piece)
 
