@@ -268,10 +268,9 @@ class Answering:
         self._server.watching.setdefault(self._number, timeline.now)
         self._server.pipe.reserve(cost)
         try:
-            # The events themselves are left out, so that there is one line for all that they say: the newest version.
-            while timeline.now < min(self._end, self._patience, self._cut):
-                timeline.park(min(timeline.now + TIMEOUT, self._end, self._patience, self._cut))
-                yield _bookmark(int(timeline.now * 1000), initial=False)
+            timeline.park(min(self._end, self._patience, self._cut))
+            # The events themselves are left out; what they say in the end is the newest version.
+            yield _bookmark(int(timeline.now * 1000), initial=False)
         finally:
             self._server.pipe.reserve(-cost)
         self._stopped()

@@ -1,8 +1,8 @@
 """Thousands of agents that begin, or begin again: how the pacing of the agent spreads what they ask, in virtual time.
 
-Each agent is the `Reflector` of its pods as it is, with its own `Pace` and `Backoff`; clock, pauses and chance come from
-outside (`benchmarks.virtual`), and what it talks to is `benchmarks.fleet_server`. Pods alone are followed: of the bytes
-that an agent reads, all other kinds together are some hundredths.
+Each agent is the `Reflector` of its pods as it is, with its own `Pace` and `Backoff`; clock, pauses and chance come
+from outside (`benchmarks.virtual`), and what it talks to is `benchmarks.fleet_server`. Pods alone are followed: of the
+bytes that an agent reads, all other kinds together are some hundredths.
 
     rollout     so many agents are unavailable at a time; the next begins when one knows all (DaemonSet)
     at once     all agents begin in one moment (power comes back)
@@ -84,8 +84,9 @@ class Fleet:
             self.known.setdefault(number, self.timeline.now)
             self.told(number)
 
-    def row(self, since: float = 0.0) -> Row:
-        """How it went, from a moment on."""
+    def row(self) -> Row:
+        """How it went, since the API servers were back or since the beginning."""
+        since = max((end for _, end in self.away), default=0.0)
         after = sorted(moment - since for moment in self.known.values())
         watching = sorted(moment - since for moment in self.server.watching.values())
         server = self.server
@@ -150,4 +151,6 @@ def _worst(many: Any, since: float) -> int:
 
 
 def _when(ordered: list[float], place: int) -> object:
+    if not ordered:
+        return "–"
     return round(ordered[place]) if place < len(ordered) else "never"
