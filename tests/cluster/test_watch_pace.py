@@ -124,14 +124,14 @@ class _Most(random.Random):
 
 
 def test_a_streaming_list_has_time_while_something_comes() -> None:
-    """In all a day, which the server is told; from line to line a minute; and then the time of a watch."""
+    """In all a day, which the server is told; from line to line a minute and a half; and then the time of a watch."""
 
     def answer(_: Script, __: Query) -> Iterator[float | bytes]:
         yield from (50.0, added("a"), 50.0, added("b"), 50.0, bookmark(initial=True), 20.0, bookmark())
 
     script = Script(answer, 1).run()
     assert script.asked[0]["timeoutSeconds"] == "86400"
-    assert script.patience == [86_430.0, 60.0, *[60.0] * 4, 600.0]
+    assert script.patience == [86_430.0, 60.0, *[90.0] * 4, 600.0]
     assert [len(one.objects) for one in script.events if isinstance(one, Replaced)] == [2]
 
 

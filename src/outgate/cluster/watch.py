@@ -74,7 +74,7 @@ class Pace:
     grace: float = 30.0
     """A watch that the server has not ended so long after its time is dead."""
     head: float = 60.0
-    """An answer has begun by then, and pauses for no longer until all that there is has come."""
+    """An answer has begun by then. (And until all that there is has come, it pauses for this and the grace at most.)"""
     healthy: float = 10.0
     """A watch that has lasted so long was one, and failures are counted from the first again."""
     first: float = 0.8
@@ -261,9 +261,11 @@ class Reflector:
     def _initial(self, stream: Stream, lines: Iterator[bytes]) -> bool:
         """The events up to the bookmark that ends them, as one state; False where the server does not know of it."""
         state = _State()
-        stream.within(self._pace.head)
+        # Longer than servers are silent that do not know of it: their next bookmark says so, a minute later at most.
+        patience = self._pace.head + self._pace.grace
+        stream.within(patience)
         for text in lines:
-            stream.within(self._pace.head)
+            stream.within(patience)
             line = self._line(text)
             if line.type == "BOOKMARK":
                 mark = self._mark(line)
