@@ -34,7 +34,7 @@ from outgate.host.namespaces import die_with_parent
 from outgate.host.nft import Nftables
 from tests.cluster.watchserver import WatchServer
 
-__all__ = ["measure", "scale"]
+__all__ = ["measure", "processor", "resident", "scale", "serving", "told"]
 
 NODE = "node-0"
 CHANGES = 1000
@@ -50,7 +50,7 @@ def _percentile(many: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
-def _resident() -> float:
+def resident() -> float:
     """Megabytes that this process has in memory now."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["VmRSS"].split()[0]) / 1024
@@ -74,9 +74,9 @@ class _Meter(Observer):
             "since start": now - self._begun,
             "text": sum(timing.text),
             "netlink": sum(timing.netlink),
-            "resident": _resident(),
+            "resident": resident(),
             "largest": usage.ru_maxrss / 1024,
-            "processor": usage.ru_utime + usage.ru_stime,
+            "processor": processor(),
         }
         self._pipe.write(json.dumps(said) + "\n")
 
@@ -123,10 +123,11 @@ class _Run:
 
 
 @contextmanager
-def _server(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
+def serving(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
     """An API server in a process of its own; its address, and the ends of a conversation with it.
 
-    Each line that is written to it is a list of objects to put, and is answered once they are stored.
+    Each line that is written to it says which objects to put and to delete, and is answered once that is done: with
+    what it has cost, by client and in seconds of processor, where that is asked for (see `told`).
     """
     ours_in, theirs_out = os.pipe()
     theirs_in, ours_out = os.pipe()
@@ -140,12 +141,9 @@ def _server(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
                 order = json.loads(line)
                 for one in order.get("put", ()):
                     server.put(one)
-                told = (
-                    [{"sent": one.bytes, "events": one.events} for one in server.traffic.values()]
-                    if order.get("traffic")
-                    else None
-                )
-                said.write(json.dumps(told) + "\n")
+                for key in order.get("delete", ()):
+                    server.delete(*key)
+                said.write(json.dumps(_cost(server) if order.get("cost") else None) + "\n")
         return 0
 
     pid = process.fork(body)
@@ -157,7 +155,19 @@ def _server(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
     os.waitpid(pid, 0)
 
 
-def _told(orders: Any, answers: Any, **order: object) -> Any:
+def _cost(server: WatchServer) -> dict[str, object]:
+    many = [{"sent": one.bytes, "events": one.events} for one in server.traffic.values()]
+    return {"traffic": many, "processor": processor()}
+
+
+def processor() -> float:
+    """Seconds that the processor has worked for this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def told(orders: Any, answers: Any, **order: object) -> Any:
+    """Tell a server of `serving` something, and wait for its answer."""
     orders.write(json.dumps(order) + "\n")
     return json.loads(answers.readline())
 
@@ -194,21 +204,21 @@ def _round(objects: list[Manifest]) -> Row:
     # Those of the node itself: each of their addresses is an element of every map, whatever policies say.
     pods = [one for one in objects if one["kind"] == "Pod" and one["spec"].get("nodeName") == NODE]
     policies = [one for one in objects if one["kind"] == "NetworkPolicy"]
-    with _server(objects) as (url, orders, answers):
+    with serving(objects) as (url, orders, answers):
         run = _Run(url)
         first = run.next()
         late: list[float] = []
         for number in range(CHANGES):
-            _told(orders, answers, put=[_moved(pods[number % len(pods)], number)])
+            told(orders, answers, put=[_moved(pods[number % len(pods)], number)])
             late += run.next()["late"]
         whole: list[float] = []
         for number in range(POLICIES):
             one = policies[0]
             labels = {"outgate.dev/enforcement": "enforce" if number % 2 else "audit"}
-            _told(orders, answers, put=[{**one, "metadata": {**one["metadata"], "annotations": labels}}])
+            told(orders, answers, put=[{**one, "metadata": {**one["metadata"], "annotations": labels}}])
             said = run.next()
             whole += said["late"]
-        traffic = _told(orders, answers, traffic=True)
+        traffic = told(orders, answers, cost=True)["traffic"]
         run.end()
     return {
         "start to programmed, s": round(first["since start"], 2),
@@ -235,10 +245,10 @@ def scale() -> dict[str, list[Row]]:
         (150_000, 5000, 500, 4000),
     ):
         shape = Shape(pods, policies, namespaces, kinds)
-        with _server(_wanted(shape)) as (url, orders, answers):
+        with serving(_wanted(shape)) as (url, orders, answers):
             run = _Run(url)
             first = run.next()
-            traffic = _told(orders, answers, traffic=True)
+            traffic = told(orders, answers, cost=True)["traffic"]
             run.end()
         rows.append(
             {

@@ -13,6 +13,9 @@ from outgate.cluster import stream as module
 from outgate.cluster.client import Client
 from outgate.cluster.stream import CutError, seconds_asked
 from tests.cluster.apiserver import ApiServer, Reply, access_to, status
+from tests.cluster.following import access_of
+from tests.cluster.watched import pod
+from tests.cluster.watchserver import WatchServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -114,3 +117,15 @@ def test_an_answer_that_is_no_stream(server: ApiServer) -> None:
     assert [seconds_asked(text, 9) for text in ("", "soon", "-1", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT", "²")] == [
         9
     ] * 6
+
+
+def test_how_long_the_rest_may_take_can_be_said_meanwhile() -> None:
+    """Without an end at first; then, once a line has come, it is not there for long."""
+    with WatchServer() as server:
+        server.put(pod("a"))
+        with Client(access_of(server)) as client, client.open("/api/v1/pods", {"watch": "1"}, seconds=None) as stream:
+            lines = stream.lines()
+            assert b'"name":"a"' in next(lines)
+            stream.within(0.05)
+            with pytest.raises(CutError, match="its time is over"):
+                next(lines)

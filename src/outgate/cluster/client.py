@@ -157,7 +157,7 @@ class Client:
             words = f"{self.access.name}: {self._where} does not answer: {reason(error) or 'not in time'}"
             raise ClusterError(words) from error
         connection.deadline.start(seconds)
-        return Stream(response, functools.partial(self._drop, connection), self._clock)
+        return Stream(response, functools.partial(self._drop, connection), self._clock, connection.deadline.start)
 
     def _ask(self, request: _Request) -> Answer:
         renewed = False

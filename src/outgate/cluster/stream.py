@@ -68,11 +68,17 @@ class Stream:
     """An answer that is being read. Close it, or use it with `with`."""
 
     def __init__(
-        self, response: http.client.HTTPResponse, close: Callable[[], None], clock: Callable[[], float]
+        self,
+        response: http.client.HTTPResponse,
+        close: Callable[[], None],
+        clock: Callable[[], float],
+        within: Callable[[float], None],
     ) -> None:
         self._response = response
         self._close = close
         self._clock = clock
+        self.within = within
+        """Says, at any time, how many seconds from now on the rest may take."""
         self.status = response.status
         self.received = clock()
         """When the last bytes came, and with them the end of the line that was given out last."""

@@ -19,6 +19,11 @@ A list asks for the newest state and takes none that is older ("resourceVersion 
 rights come back with a server that lags behind. Time is counted by a clock that never steps. Nothing is asked for again
 without a pause, except after a watch that the server has ended in peace after a while; the lengths of watches differ at
 random, so that those of many nodes do not end together.
+
+What is cut off before it is whole has cost the server all the same, and costs it again. So a streaming list has time
+for as long as something comes; and a state that was told for nothing, because the server had forgotten it by the time
+that it was complete, is asked for later each time, in proportion to how long it took: else many agents that ask for
+much keep each other from ever getting it.
 """
 
 from __future__ import annotations
@@ -61,13 +66,20 @@ class Pace:
     start: float = 2.0
     """The first request comes somewhen within these: all agents of a cluster may have been started at once."""
     relist: float = 3.0
-    """A state that must be asked for anew is asked for somewhen within these."""
+    """A state that must be asked for anew is asked for somewhen within these, or within as long as it took to come the
+    last time; and within twice as long, each time that it was for nothing, up to the rarest."""
+    rarest: float = 3600.0
     watch: tuple[float, float] = (300.0, 600.0)
     """The server is asked to end a watch after a time between these."""
+    whole: float = 86_400.0
+    """The server is asked to end a watch that begins with all that there is after so long: where many ask, the state
+    alone may take hours. "The API server always closes the watch almost immediately after receiving the
+    initial-events-end BOOKMARK" (kubernetes/kubernetes#134837) is what comes of less. After the state, we leave such a
+    watch ourselves when a watch has lasted long enough."""
     grace: float = 30.0
     """A watch that the server has not ended so long after its time is dead."""
     head: float = 60.0
-    """An answer has begun by then."""
+    """An answer has begun by then. (And until all that there is has come, it pauses for this and the grace at most.)"""
     healthy: float = 10.0
     """A watch that has lasted so long was one, and failures are counted from the first again."""
     first: float = 0.8
@@ -117,6 +129,9 @@ class Reflector:
         """The server may have gone back behind our version."""
         self._streaming = True
         self._unfinished = 0
+        self._expired = 0
+        self._took = 0.0
+        self._vain = 0
         self._renewed = False
         self._troubled = False
         self._absent = False
@@ -144,8 +159,7 @@ class Reflector:
             self._follow()
         except GoneError as gone:
             self._count(gone.code)
-            self._version = ""
-            return self._dice.uniform(0, self._pace.relist) + self._backoff.next()
+            return self._anew() + self._backoff.next()
         except AbsentError:
             return self._none_installed()
         except CutError:
@@ -169,6 +183,13 @@ class Reflector:
             self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
             return self._backoff.next()
         return 0.0
+
+    def _anew(self) -> float:
+        """Begin with the whole again, and not at once: all who were told the same must not ask for it together."""
+        self._version = ""
+        spread = max(self._pace.relist, min(self._took * 2**self._vain, self._pace.rarest))
+        self._vain += 1
+        return self._dice.uniform(0, spread)
 
     def _none_installed(self) -> float:
         """The kind is not there: no objects, no trouble, and asked again as slowly as where somebody must act."""
@@ -207,21 +228,30 @@ class Reflector:
     # -- whole ---------------------------------------------------------------------------------------------------------
 
     def _list(self) -> None:
-        """All of it, as `Replaced`; begun again where the server forgets how to go on, and at last in one piece."""
-        for attempt in range(RESTARTS + 1):
-            if self._pages({"limit": str(PAGE)} if attempt < RESTARTS else {}):
-                return
-        raise GoneError(counted=True)
+        """All of it, as `Replaced`; where the server keeps forgetting how to go on, at last in one piece.
 
-    def _pages(self, query: dict[str, str]) -> bool:
+        Raises:
+            GoneError: it has forgotten that before the end.
+        """
+        begun = self._clock()
+        in_one_piece = self._expired >= RESTARTS
+        try:
+            self._pages({} if in_one_piece else {"limit": str(PAGE)})
+            self._expired = 0
+        except GoneError:
+            self._expired += 1
+            raise
+        finally:
+            self._took = self._clock() - begun
+            if in_one_piece:
+                self._expired = 0
+
+    def _pages(self, query: dict[str, str]) -> None:
         state = _State()
         token = ""
         while True:
             more = {"continue": token} if token else {}
             answer = self._client.once(self._resource.path, {**self._selectors, **query, **more})
-            if answer.status == 410 and token:
-                self._count("410")
-                return False
             check(self._client.access, self._resource, "list", answer)
             page = read_page(answer.body)
             if page is None or not page.version:
@@ -230,7 +260,7 @@ class Reflector:
                 state.put(self._reader.read(item))
             if not page.following:
                 self._replace(state, page.version)
-                return True
+                return
             if page.following == token:
                 raise PauseError(f"the list of {self._resource.full} goes round in a circle")
             token = page.following
@@ -246,7 +276,7 @@ class Reflector:
         """The state and the changes in one, where the server offers it; where it does not, that is remembered."""
         begun = self._clock()
         query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-        with self._opened(query) as stream:
+        with self._opened(query, self._pace.whole) as stream:
             if stream.status in {400, 422}:
                 # "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
                 self._streaming = False
@@ -254,7 +284,7 @@ class Reflector:
             self._check(stream)
             lines = stream.lines()
             try:
-                whole = self._initial(lines)
+                whole = self._initial(stream, lines)
             except CutError as cut:
                 # That a few of these are cut may be chance; then it is a list that gets through, if anything does.
                 self._unfinished += 1
@@ -265,12 +295,18 @@ class Reflector:
                 self._streaming = False
                 return
             self._unfinished = 0
-            self._changes(stream, lines, begun)
+            self._took = self._clock() - begun
+            stream.within(self._dice.uniform(*self._pace.watch))
+            self._changes(stream, lines)
 
-    def _initial(self, lines: Iterator[bytes]) -> bool:
+    def _initial(self, stream: Stream, lines: Iterator[bytes]) -> bool:
         """The events up to the bookmark that ends them, as one state; False where the server does not know of it."""
         state = _State()
+        # Longer than servers are silent that do not know of it: their next bookmark says so, a minute later at most.
+        patience = self._pace.head + self._pace.grace
+        stream.within(patience)
         for text in lines:
+            stream.within(patience)
             line = self._line(text)
             if line.type == "BOOKMARK":
                 mark = self._mark(line)
@@ -313,12 +349,12 @@ class Reflector:
     # -- changes -------------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        begun = self._clock()
-        with self._opened({"resourceVersion": self._version}) as stream:
+        with self._opened({"resourceVersion": self._version}, self._dice.uniform(*self._pace.watch)) as stream:
             self._check(stream)
-            self._changes(stream, stream.lines(), begun)
+            self._changes(stream, stream.lines())
 
-    def _changes(self, stream: Stream, lines: Iterator[bytes], begun: float) -> None:
+    def _changes(self, stream: Stream, lines: Iterator[bytes]) -> None:
+        begun = self._clock()
         self._well()
         silent = True
         try:
@@ -329,6 +365,7 @@ class Reflector:
             healthy = self._clock() - begun >= self._pace.healthy
             if healthy:
                 self._backoff.reset()
+                self._vain = 0
         if not healthy:
             # A server that ends every watch at once must not be asked without a pause.
             raise CutError("the watch ended as soon as it began")
@@ -353,8 +390,7 @@ class Reflector:
 
     # -- both ----------------------------------------------------------------------------------------------------------
 
-    def _opened(self, query: dict[str, str]) -> Stream:
-        seconds = self._dice.uniform(*self._pace.watch)
+    def _opened(self, query: dict[str, str], seconds: float) -> Stream:
         more = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(math.ceil(seconds))}
         path, query = self._resource.path, {**self._selectors, **query, **more}
         return self._client.open(path, query, seconds=seconds + self._pace.grace, head=self._pace.head)
