@@ -2,8 +2,8 @@
 
 An `Access` says where the API server is and how it proves who it is; `Access.identify` gives the `Credentials` that
 prove who we are. They are asked for again when the server no longer accepts them: a token file is written anew every
-hour, and a credential plugin (``exec``) makes tokens that last minutes. So may be the certificates that the server's is
-held against: an authority that is changed is in the file, the new one beside the old, before a server shows the new.
+hour, and a credential plugin (``exec``) makes tokens that last minutes. The file of the certificates that the server's
+is held against changes, too: a new authority is in it, beside the old one, before a server shows what it has signed.
 
 A plugin is a program. This room starts none: whoever opens the door passes the function that does.
 """
