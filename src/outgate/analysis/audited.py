@@ -60,5 +60,5 @@ def audited_words(names: tuple[str, ...]) -> str:
     one = len(names) == 1
     return (
         f"Outgate's agent only watches {'policy' if one else 'policies'} {', '.join(names[:MOST_NAMED])}{more} "
-        f"({ANNOTATION}: audit): what {'it denies' if one else 'they alone deny'} passes there, and is logged"
+        f"({ANNOTATION}: audit): what {'it alone denies' if one else 'they alone deny'} passes there, and is logged"
     )
