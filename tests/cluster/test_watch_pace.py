@@ -73,8 +73,10 @@ class Script:
         self.waits.append(seconds)
         self.now += seconds
 
-    def once(self, _path: str, query: Query) -> Answer:
-        """A page."""
+    def once(self, _path: str, query: Query, *, seconds: float = 0.0) -> Answer:  # noqa: ARG002 - as the client
+        """A page, or how far the server is: as far as it is asked."""
+        if query.get("resourceVersionMatch") == "NotOlderThan":
+            return Answer(200, b'{"metadata":{"resourceVersion":"7"},"items":[]}')
         self.asked.append(query)
         answer = self._answer(self, query)
         assert isinstance(answer, Answer)

@@ -296,8 +296,15 @@ class Reflector:
                 return
             self._unfinished = 0
             self._took = self._clock() - begun
-            stream.within(self._dice.uniform(*self._pace.watch))
-            self._changes(stream, lines)
+            patience = self._dice.uniform(*self._pace.watch)
+            ends = self._clock() + patience
+            stream.within(patience)
+            try:
+                self._changes(stream, lines)
+            except CutError:
+                # The server was given a day for the whole; it is we who end what follows, after the time of a watch.
+                if self._clock() < ends:
+                    raise
 
     def _initial(self, stream: Stream, lines: Iterator[bytes]) -> bool:
         """The events up to the bookmark that ends them, as one state; False where the server does not know of it."""
@@ -362,6 +369,7 @@ class Reflector:
                 self._change(self._line(text), stream.received)
                 silent = False
         finally:
+            self._doubtful = silent
             healthy = self._clock() - begun >= self._pace.healthy
             if healthy:
                 self._backoff.reset()
@@ -369,7 +377,6 @@ class Reflector:
         if not healthy:
             # A server that ends every watch at once must not be asked without a pause.
             raise CutError("the watch ended as soon as it began")
-        self._doubtful = silent
 
     def _change(self, line: Line, received: float) -> None:
         if line.type == "BOOKMARK":
