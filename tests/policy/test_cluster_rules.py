@@ -65,13 +65,13 @@ def test_what_is_not_known_closes(action: ActionWord, unknown: str) -> None:
 
 
 def test_names_are_for_rules_that_accept() -> None:
-    """The API has them for Accept alone, so a denial by name is one that we cannot carry out: it closes."""
+    """The API has them for Accept alone; elsewhere they match nothing, and the reader has warned of it."""
     name = NamePeer(("example.com",))
     accept, deny = cluster_rules(
         policy(ClusterRule("Accept", (name,)), ClusterRule("Deny", (name,))), Direction.EGRESS, Snapshot()
     )
     assert accept.peers == ()
-    assert (deny.action, deny.peers) == (Action.DENY, None)
+    assert (deny.action, deny.peers) == (Action.DENY, ())
 
 
 def test_nodes_are_their_addresses_now() -> None:

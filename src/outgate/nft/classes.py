@@ -1,7 +1,7 @@
 """The chains of policy classes, made when a pod first needs them.
 
 A class is a set of policies that select the same pods in one direction (and, for ingress, the numbers that the pods
-give to port names). Its chain is shared by all its pods, and made for each view of a packet: by family, and mirrored
+give to port names), those of the whole cluster among them. Its chain is shared by all its pods, and made for each view of a packet: by family, and mirrored
 for replies. What `Registry` holds afterwards are the chains and fixed sets of all classes, and the names of the peer
 sets that they look into.
 
@@ -11,17 +11,19 @@ again and not made again, so the work follows the size of the change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from outgate.model import Direction, NetworkPolicy, Pod
+from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Pod
 from outgate.nft.denial import denial, warning
-from outgate.nft.lines import Registry, View, class_lines
+from outgate.nft.lines import Registry, View
 from outgate.nft.names import named
-from outgate.nft.objects import RETURN, ChainRule, Judgement, goto
+from outgate.nft.objects import RETURN, Judgement, goto
 from outgate.nft.options import Options
+from outgate.nft.tier_lines import TierLines
 from outgate.packets import TransportSet
-from outgate.policy import Mode, NamedPort, Origin, Policies
+from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
+from outgate.policy.cluster_rules import looks_at_nodes
 from outgate.policy.mode import mode_of
 from outgate.policy.rules import origin_of
 
@@ -37,13 +39,14 @@ class Part:
     names: frozenset[str] = frozenset()
     """The chains and sets that it is made of."""
     index: Mapping[str, tuple[Origin, ...]] | None = None
-    policies: tuple[NetworkPolicy, ...] = ()
+    policies: tuple[NetworkPolicy | ClusterPolicy, ...] = ()
     """Kept so that no other policy can come to have the identity of one of them."""
 
 
 _OPEN = Part(RETURN)
 _Policies = tuple[NetworkPolicy, ...]
-_Key = tuple[tuple[int, ...], tuple[bool, ...], object, View]
+_Above = tuple[ClusterPolicy, ...]
+_Key = tuple[tuple[int, ...], tuple[bool, ...], object, object, View]
 
 
 class Classes:
@@ -86,32 +89,49 @@ class Classes:
         return known
 
     def _part(self, pod: Pod, view: View) -> Part:
-        selecting = self.policies.selection.selecting(pod, view.direction)
-        if not selecting:
+        direction = view.direction
+        selecting = self.policies.selection.selecting(pod, direction)
+        above = tuple(one for one in self.policies.selection.governing(pod) if direction in one.types)
+        if not selecting and not above:
             return _OPEN
-        meanings = self.policies.class_of(pod, view.direction)[2]
-        enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in selecting)
-        key = (tuple(map(id, selecting)), enforced, meanings, view)
+        meanings = self.policies.class_of(pod, direction)[2]
+        every = (*selecting, *above)
+        enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in every)
+        # What a peer of nodes stands for changes with them, though the policy is the same.
+        nodes = tuple(self.policies.selection.rules(one, direction) for one in above if looks_at_nodes(one))
+        key = (tuple(map(id, every)), enforced, meanings, nodes, view)
         found = self._parts.get(key)
         if found is None:
-            found = self._parts[key] = self._before.get(key) or self._made(selecting, dict(meanings), view)
+            found = self._parts[key] = self._before.get(key) or self._made(pod, selecting, above, dict(meanings), view)
         return found
 
-    def mode(self, policy: NetworkPolicy) -> Mode:
+    def mode(self, policy: NetworkPolicy | ClusterPolicy) -> Mode:
         """Whether a policy is enforced here."""
         if self.options.mode is None:
             return Mode.ENFORCE
-        return mode_of(policy, self.policies.snapshot.namespace(policy.namespace), self.options.mode)
+        namespace = self.policies.snapshot.namespace(policy.namespace) if policy.namespace else None
+        return mode_of(policy, namespace, self.options.mode)
 
-    def _made(self, selecting: _Policies, meanings: Mapping[NamedPort, TransportSet], view: View) -> Part:
+    def _made(
+        self, pod: Pod, selecting: _Policies, above: _Above, meanings: Mapping[NamedPort, TransportSet], view: View
+    ) -> Part:
         names = self.registry.recording()
-        rules = tuple(self.policies.rules(selecting, view.direction))
-        end, blamed = self._end(selecting, view.direction)
-        lines = (*class_lines(self.policies, rules, meanings, view, self.registry), ChainRule((end,)))
-        index: dict[str, tuple[Origin, ...]] = {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in rules}
-        index[end.chain] = tuple(origin_of(policy, view.direction) for policy in blamed)
-        way = goto(self.registry.add_chain(view.letter, lines))
-        return Part(way, frozenset(names), index, selecting)
+        isolation = self.policies.isolation(pod, view.direction)
+        index: dict[str, tuple[Origin, ...]] = {}
+        end = None
+        if selecting:
+            end, blamed = self._end(selecting, view.direction)
+            index[end.chain] = tuple(origin_of(policy, view.direction) for policy in blamed)
+        lines = TierLines(self.policies, meanings, view, self.registry, self._audited(above))
+        made = lines.lines(isolation, end)
+        index |= {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in isolation.rules} | lines.index
+        way = goto(self.registry.add_chain(view.letter, made))
+        return Part(way, frozenset(names), index, (*selecting, *above))
+
+    def _audited(self, above: _Above) -> Callable[[Rule], bool]:
+        """Whether a rule is one of a policy of the cluster that is only watched."""
+        watched = {(one.kind, one.name) for one in above if self.mode(one) is Mode.AUDIT}
+        return lambda rule: (rule.origin.kind, rule.origin.name) in watched
 
     def _end(self, selecting: _Policies, direction: Direction) -> tuple[Judgement, _Policies]:
         """What becomes of a packet that no rule of a class allows (see `outgate.policy.mode`), and who is to blame."""

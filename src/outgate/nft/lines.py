@@ -44,7 +44,7 @@ from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
 from outgate.policy.rules import PeerMatch
 
-__all__ = ["Registry", "View", "class_lines"]
+__all__ = ["Registry", "View", "class_lines", "rule_lines", "rule_parts"]
 
 Elements = Mapping[SetKey, Judgement | None]
 _ADDRESS_TYPE = {4: KeyType.IPV4_ADDR, 6: KeyType.IPV6_ADDR}
@@ -140,9 +140,9 @@ class Registry:
     def rule_chain(self, rule: Rule) -> Judgement:
         """The way to the chain that stands for one policy rule: count, and go back to be judged further."""
         origin = rule.origin
-        policy = (origin.api_version, origin.kind, origin.namespace, origin.name)
-        name = self.name("r", rule, lambda: (*policy, origin.direction.value, str(origin.rule)))
-        return goto(self.add_named(name, lambda: self._allowing(name, f"{origin.kind} {origin}")))
+        name = self.name("r", rule, lambda: rule_parts(rule))
+        what = f"{origin.kind} {origin}" if origin.namespace else str(origin)
+        return goto(self.add_named(name, lambda: self._allowing(name, what)))
 
     def name(self, prefix: str, thing: object, parts: Callable[[], Iterable[str]], *more: object) -> str:
         """The name of a thing, hashed once: a rule or a peer, which lives as long as the policies that it is of."""
@@ -178,7 +178,28 @@ def class_lines(
         target = registry.rule_chain(rule)
         for statements in _selector_lines(policies, rule, meanings, view, registry):
             yield ChainRule((*statements, target), str(rule.origin))
-    yield from _block_lines(policies, many, meanings, view, registry)
+    yield from _block_lines(policies, many, meanings, view, registry, registry.rule_chain)
+
+
+def rule_lines(
+    policies: Policies,
+    rule: Rule,
+    meanings: Mapping[NamedPort, TransportSet],
+    view: View,
+    registry: Registry,
+    target: Judgement,
+) -> Iterator[ChainRule]:
+    """The lines of one rule by itself, for where the order of rules counts: what it matches goes to `target`."""
+    for statements in _selector_lines(policies, rule, meanings, view, registry):
+        yield ChainRule((*statements, target), str(rule.origin))
+    yield from _block_lines(policies, (rule,), meanings, view, registry, lambda _: target)
+
+
+def rule_parts(rule: Rule) -> tuple[str, ...]:
+    """What makes a rule the one that it is: the parts of the names of its chains."""
+    origin = rule.origin
+    policy = (origin.api_version, origin.kind, origin.namespace, origin.name)
+    return (*policy, origin.direction.value, str(origin.rule))
 
 
 def _selector_lines(
@@ -289,8 +310,9 @@ def _block_lines(
     meanings: Mapping[NamedPort, TransportSet],
     view: View,
     registry: Registry,
+    target_of: Callable[[Rule], Judgement],
 ) -> Iterator[ChainRule]:
-    """All address blocks of a class in two maps; each packet belongs to the first rule that covers it."""
+    """All address blocks of some rules in two maps; each packet belongs to the first rule that covers it."""
     covered = PacketSet.none()
     with_ports: dict[SetKey, Judgement | None] = {}
     without: dict[SetKey, Judgement | None] = {}
@@ -300,7 +322,7 @@ def _block_lines(
         numbers = _numbers(rule, meanings)
         whole = PacketSet.cube(blocks.only(view.family), TransportSet.any() if numbers is None else numbers)
         for addresses, transports in whole - covered:
-            target = registry.rule_chain(rule)
+            target = target_of(rule)
             for span in addresses.family(view.family):
                 for protocols in _whole_protocols(transports):
                     without[span, protocols] = target

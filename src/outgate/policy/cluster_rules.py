@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, LabelSelector, NodePeer, PodPeer, Snapshot
-from outgate.model.cluster_policy import ClusterPeer, NamePeer, UnknownPeer
+from outgate.model.cluster_policy import ClusterPeer, UnknownPeer
 from outgate.packets import AddressSet
 from outgate.policy.rules import Action, BlockMatch, PeerMatch, PodMatch, Rule, Tier, origin_of, peer_match, ports_match
 
@@ -32,18 +32,13 @@ def cluster_rules(policy: ClusterPolicy, direction: Direction, snapshot: Snapsho
             ports_match(rule.ports) if rule.ports else None,
             origin_of(policy, direction, index),
         )
-        unknown = isinstance(policy.subject, UnknownPeer) or any(_unknown(rule, peer) for peer in rule.peers)
+        unknown = isinstance(policy.subject, UnknownPeer) or any(isinstance(one, UnknownPeer) for one in rule.peers)
         yield _closed(made) if unknown else made
 
 
 def looks_at_nodes(policy: ClusterPolicy) -> bool:
     """Whether its rules change when nodes do."""
     return any(isinstance(peer, NodePeer) for rule in policy.egress for peer in rule.peers)
-
-
-def _unknown(rule: ClusterRule, peer: ClusterPeer) -> bool:
-    """types.go, ClusterNetworkPolicyEgressPeer.DomainNames: "DomainNames is only supported for Accept rules"."""
-    return isinstance(peer, UnknownPeer) or (isinstance(peer, NamePeer) and rule.action != "Accept")
 
 
 def _closed(rule: Rule) -> Rule:
@@ -68,7 +63,11 @@ def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
 
 
 def _named(peer: ClusterPeer) -> Iterator[PeerMatch]:
-    """Names match the addresses that were learned for them; the policy alone tells of none."""
+    """Names match the addresses that were learned for them, and the policy alone tells of none.
+
+    types.go, ClusterNetworkPolicyEgressPeer.DomainNames: "DomainNames is only supported for Accept rules"; in others
+    they match nothing, which the reader of the object was warned of.
+    """
     del peer
     return iter(())
 

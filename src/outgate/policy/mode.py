@@ -9,6 +9,10 @@ would stop passes, and is counted and logged as one that would have been denied.
     audited ones alone    everything                                passes, and counts as "would be denied"
     both                  what any rule of any policy allows        is dropped, for the enforced ones
 
+A policy of the whole cluster that is audited loses its power to *deny*: a rule that would deny counts and logs, and is
+passed over. What it accepts, or passes, it still does. It belongs to no namespace, so its own annotation counts, or the
+default.
+
 Policies add up (concept page, "Two sorts of pod isolation"), so an audited policy can deny nothing that an enforced
 policy beside it does not deny already; and to watch a policy can never cut what its enforcement lets pass.
 """
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 import enum
 
-from outgate.model import Namespace, NetworkPolicy
+from outgate.model import ClusterPolicy, Namespace, NetworkPolicy
 
 __all__ = ["ANNOTATION", "Mode", "mode_of", "strange_mode"]
 
@@ -32,24 +36,24 @@ class Mode(enum.Enum):
     AUDIT = "audit"
 
 
-def mode_of(policy: NetworkPolicy, namespace: Namespace, default: Mode) -> Mode:
+def mode_of(policy: NetworkPolicy | ClusterPolicy, namespace: Namespace | None, default: Mode) -> Mode:
     """The mode of a policy: its own annotation, else that of its namespace, else the default.
 
     A value that is no mode closes: the policy is enforced.
     """
-    for said in (policy.annotations, namespace.annotations):
+    for said in (policy.annotations, namespace.annotations if namespace is not None else {}):
         written = said.get(ANNOTATION)
         if written is not None:
             return Mode.AUDIT if written == Mode.AUDIT.value else Mode.ENFORCE
     return default
 
 
-def strange_mode(policy: NetworkPolicy, namespace: Namespace) -> str:
+def strange_mode(policy: NetworkPolicy | ClusterPolicy, namespace: Namespace | None) -> str:
     """What to say about an annotation whose value is no mode; empty where there is nothing to say."""
-    for owner, said in (
-        (f"policy {policy}", policy.annotations),
-        (f"namespace {namespace.name}", namespace.annotations),
-    ):
+    owners = [(f"policy {policy}", policy.annotations)]
+    if namespace is not None:
+        owners.append((f"namespace {namespace.name}", namespace.annotations))
+    for owner, said in owners:
         written = said.get(ANNOTATION)
         if written is not None and written not in {mode.value for mode in Mode}:
             return f"{owner}: {ANNOTATION} is {written!r}, which is neither enforce nor audit: enforced"

@@ -1,0 +1,119 @@
+"""The lines of a policy class whose pods policies of the whole cluster select: there the order of rules counts.
+
+    Admin      rule by rule. Accept: count, and return (allowed, as everywhere). Deny: to the denial of that rule.
+               Pass: count, and go to …
+    what follows the Admin tier, a chain of its own where there is one:
+      isolated by NetworkPolicies    the lines of `outgate.nft.lines`, and their denial
+      not isolated                   the Baseline tier, likewise, and return at the end
+
+Chains are left by `goto` alone, so that `return` has one meaning wherever it stands. Therefore the lines are made from
+the end to the beginning: each part must know where it leads.
+
+Of policies that share a priority the strictest answer counts (`outgate.policy.tiers`), so a layer of several is asked in
+rounds: does one of them deny, by its own first match; does one pass; and what is left may be accepted by any. One round
+is one chain for each policy.
+
+A rule that denies and is only audited counts and logs, and is then passed over as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from outgate.nft.denial import denial, warning
+from outgate.nft.lines import Registry, View, class_lines, rule_lines, rule_parts
+from outgate.nft.names import named
+from outgate.nft.objects import RETURN, ChainRule, Counter, Judgement, goto, jump
+from outgate.packets import TransportSet
+from outgate.policy import Action, NamedPort, Origin, Policies, Rule
+from outgate.policy.tiers import Isolation, Layer
+
+__all__ = ["TierLines"]
+
+_Lines = tuple[ChainRule, ...]
+
+
+class TierLines:
+    """Makes the lines of one class in one view. `index` fills with the rules behind the chains that it makes."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        meanings: Mapping[NamedPort, TransportSet],
+        view: View,
+        registry: Registry,
+        audited: Callable[[Rule], bool],
+    ) -> None:
+        self.index: dict[str, tuple[Origin, ...]] = {}
+        self._policies = policies
+        self._meanings = meanings
+        self._view = view
+        self._registry = registry
+        self._audited = audited
+
+    def lines(self, isolation: Isolation, end: Judgement | None) -> _Lines:
+        """All lines. `end`: what becomes of a packet that no NetworkPolicy allows; None where none isolates."""
+        if end is not None:
+            ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
+            after: _Lines = (*ruled, ChainRule((end,)))
+        else:
+            after = self._tier(isolation.baseline, (ChainRule((RETURN,)),), RETURN)
+        if not isolation.admin:
+            return after
+        passing = self._chain(after)
+        return self._tier(isolation.admin, (ChainRule((passing,)),), passing)
+
+    def _chain(self, lines: Iterable[ChainRule]) -> Judgement:
+        return goto(self._registry.add_chain(self._view.letter, tuple(lines)))
+
+    def _tier(self, layers: tuple[Layer, ...], tail: _Lines, passing: Judgement) -> _Lines:
+        for layer in reversed(layers):
+            tail = self._layer(layer, tail, passing)
+        return tail
+
+    def _layer(self, layer: Layer, tail: _Lines, passing: Judgement) -> _Lines:
+        if len(layer.policies) == 1 or len({rule.action for rule in layer.rules}) == 1:
+            lines = (line for rule in layer.rules for line in self._rule(rule, self._target(rule, passing)))
+            return (*lines, *tail)
+        accepting = (rule for rule in layer.rules if rule.action is Action.ACCEPT)
+        accepted = (line for rule in accepting for line in self._rule(rule, self._target(rule, passing)))
+        way = self._chain((*accepted, *tail))
+        for action in (Action.PASS, Action.DENY):
+            for rules in reversed(layer.policies):
+                if any(rule.action is action for rule in rules):
+                    way = self._chain((*self._round(rules, action, way, passing), ChainRule((way,))))
+        return (ChainRule((way,)),)
+
+    def _round(
+        self, rules: tuple[Rule, ...], action: Action, way: Judgement, passing: Judgement
+    ) -> Iterator[ChainRule]:
+        """Whether the first match of a policy has this action; whatever else it is leads on."""
+        last = max(index for index, rule in enumerate(rules) if rule.action is action)
+        for rule in rules[: last + 1]:
+            if rule.action is action:
+                yield from self._rule(rule, self._target(rule, passing))
+            elif rule.action is not Action.DENY:
+                # A packet that a Deny matches first is not here any more: the round of denials comes before.
+                yield from self._rule(rule, way)
+
+    def _rule(self, rule: Rule, target: Judgement) -> Iterator[ChainRule]:
+        return rule_lines(self._policies, rule, self._meanings, self._view, self._registry, target)
+
+    def _target(self, rule: Rule, passing: Judgement) -> Judgement:
+        """Where a packet goes that a rule matches."""
+        identity = rule_parts(rule)
+        what = f"{rule.origin.kind} {rule.origin}" if rule.origin.namespace else str(rule.origin)
+        if rule.action is Action.ACCEPT:
+            target = self._registry.rule_chain(rule)
+        elif rule.action is Action.PASS:
+            name = named("s", (*identity, passing.act, passing.chain))
+            target = goto(self._registry.add_named(name, lambda: (ChainRule((Counter(), passing), what),)))
+        else:
+            audited = self._audited(rule)
+            name = named("w" if audited else "d", identity)
+            rules = warning if audited else denial
+            comment = f"{'would be ' if audited else ''}denied by {what}"
+            chain = self._registry.add_named(name, lambda: rules(name, comment, self._registry.options))
+            target = jump(chain) if audited else goto(chain)
+        self.index[target.chain] = (rule.origin,)
+        return target
