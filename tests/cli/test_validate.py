@@ -146,3 +146,63 @@ def test_namespace_of_objects_that_name_none(manifests: Path, capsys: pytest.Cap
     (manifests / "a.yaml").write_text(BAD.replace(", namespace: shop", ""))
     assert "NetworkPolicy default/bad" in run(capsys, "-f", "a.yaml")[1][0]
     assert "NetworkPolicy web/bad" in run(capsys, "-f", "a.yaml", "-n", "web", "--strict")[1][0]
+
+
+CLUSTER = """\
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: world}
+spec:
+  tier: Admin
+  priority: 1
+  subject: {namespaces: {}}
+  egress:
+  - action: Allow
+    to:
+    - networks: [10.0.0.0]
+"""
+
+
+def test_policies_of_the_cluster(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the server's words, with the version in them; a word of the other generation is pointed out beside them."""
+    (manifests / "a.yaml").write_text(CLUSTER)
+    code, out, err = run(capsys, "-f", "a.yaml", "-v")
+    unsupported = 'spec.egress[0].action: Unsupported value: "Allow": supported values: "Accept", "Deny", "Pass"'
+    unchecked = (
+        "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; "
+        "correct the existing errors to complete validation"
+    )
+    assert code == 1
+    assert out == [
+        f"a.yaml:9: ClusterNetworkPolicy world: {unsupported}",
+        f"a.yaml:1: ClusterNetworkPolicy world: {unchecked}",
+        (
+            '    the API server: ClusterNetworkPolicy.policy.networking.k8s.io "world" is invalid: '
+            f"[{unsupported}, {unchecked}]"
+        ),
+        "1 object, 1 refused",
+    ]
+    assert [line.partition(": ")[2] for line in err] == [
+        'a.yaml:9: spec.egress[0].action: "Allow" is a word of another version of this API: here it is "Accept"'
+    ]
+    (manifests / "a.yaml").write_text(CLUSTER.replace("Allow", "Deny\n    too: 1"))
+    _, out, _ = run(capsys, "-f", "a.yaml", "-v")
+    assert out[1] == (
+        '    the API server: ClusterNetworkPolicy in version "v1alpha2" cannot be handled as a ClusterNetworkPolicy: '
+        'strict decoding error: unknown field "spec.egress[0].too"'
+    )
+
+
+def test_what_is_called_alike(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another product's kind of the same name is not looked at, and that is said by name."""
+    other = CLUSTER.replace("policy.networking.k8s.io/v1alpha2", "networking.k8s.aws/v1alpha1")
+    (manifests / "a.yaml").write_text(other)
+    code, out, err = run(capsys, "-f", "a.yaml")
+    assert (code, out) == (0, ["1 object, none refused, 1 of other kinds not looked at"])
+    assert err == [
+        (
+            "note: 1 ClusterNetworkPolicy of networking.k8s.aws/v1alpha1 is not read and not part of the answer; this "
+            "is not the ClusterNetworkPolicy of policy.networking.k8s.io/v1alpha2"
+        )
+    ]
+    assert run(capsys, "-q", "-f", "a.yaml")[2] == []

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outgate.cluster import lists as module
-from outgate.cluster.client import Client
-from outgate.cluster.lists import RESOURCES, RefusedError, Resource, listed
+from outgate.cluster.client import Answer, Client
+from outgate.cluster.lists import RESOURCES, RefusedError, Resource, discovery, is_missing, listed
 from outgate.errors import ClusterError
 from outgate.model.parse import parse
 from outgate.model.parse_shapes import OBJECTS
@@ -268,3 +268,23 @@ def test_of_environments_only_what_is_looked_at_is_kept(server: ApiServer) -> No
     assert document.value["spec"]["containers"] == [
         {"ports": [], "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "missing"),
+    [
+        (Answer(404, b"404 page not found"), True),
+        (Answer(200, b'{"resources": []}'), True),
+        (Answer(200, b'{"resources": [{"name": "adminnetworkpolicies"}]}'), True),
+        (Answer(200, b'{"resources": [{"name": "clusternetworkpolicies/status"}]}'), True),
+        (Answer(200, b'{"resources": [{"name": "x"}, {"name": "clusternetworkpolicies"}]}'), False),
+        # What does not say it says nothing.
+        (Answer(403, b"{}"), False), (Answer(500, b""), False), (Answer(200, b"<html>"), False),
+        (Answer(200, b'{"resources": 5}'), False), (Answer(200, b"[]"), False),
+    ],
+)  # fmt: skip
+def test_whether_a_kind_is_missing(answer: Answer, missing: bool) -> None:
+    """By what discovery says, and by nothing less."""
+    (resource,) = (one for one in RESOURCES if one.kind == "ClusterNetworkPolicy")
+    assert is_missing(answer, resource) is missing
+    assert discovery(resource) == "/apis/policy.networking.k8s.io/v1alpha2"

@@ -315,6 +315,19 @@ def wait_for_requests(server: WatchServer, count: int) -> None:
 
 
 @pytest.mark.parametrize("rights", [True, False])
+def test_a_kind_beside_one_that_is_installed(server: WatchServer, follower: Follower, rights: bool) -> None:
+    """Two kinds are of one version, and each has a definition of its own."""
+    server.absent.add("BaselineAdminNetworkPolicy")
+    if not rights:
+        server.forbidden.add(("watch", "BaselineAdminNetworkPolicy"))
+    server.put(old())
+    with follow(server, follower, ["AdminNetworkPolicy", "BaselineAdminNetworkPolicy"]):
+        follower.until(lambda: len(follower.of(Replaced)) == 2)
+    assert follower.of(Troubled) == []
+    assert list(follower.state) == [("AdminNetworkPolicy", "", "p")]
+
+
+@pytest.mark.parametrize("rights", [True, False])
 def test_a_kind_that_is_not_installed(server: WatchServer, follower: Follower, rights: bool) -> None:
     """No trouble, with and without the right to ask; it may be installed, and taken out again."""
     kind = "ClusterNetworkPolicy"

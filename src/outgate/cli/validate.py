@@ -31,10 +31,10 @@ def validate(
 ) -> int:
     """Say which objects the API server would refuse, and where.
 
-    NetworkPolicies are held to the rules of Kubernetes 1.36, field by field, and what is said of them is what the
-    server says. Of the other kinds that matter for traffic (pods, workloads, Services, Ingresses and so on) the types,
-    names and labels are checked. Everything else is counted and not looked at. -n is the namespace of objects that name
-    none.
+    NetworkPolicies, and the policies of network-policy-api for a whole cluster, are held to the rules of Kubernetes
+    1.36, field by field, and what is said of them is what the server says. Of the other kinds that matter for traffic
+    (pods, workloads, Services, Ingresses and so on) the types, names and labels are checked. Everything else is counted
+    and not looked at. -n is the namespace of objects that name none.
 
     \b
     Examples:
@@ -49,6 +49,7 @@ def validate(
       2  bad usage, or a file that cannot be opened
     """
     from outgate.cluster import load
+    from outgate.cluster.others import passed_over
 
     if not filename:
         raise UsageError("there is nothing to validate", hint=NO_INPUT)
@@ -63,6 +64,8 @@ def validate(
     if not quiet:
         for warning in loaded.warnings:
             click.echo(f"warning: {warning}", err=True)
+        for words in passed_over(loaded.skipped):
+            click.echo(f"note: {words}", err=True)
     return 1 if loaded.errors else 0
 
 

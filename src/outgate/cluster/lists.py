@@ -24,7 +24,7 @@ from outgate.model.parse_shapes import OBJECTS, POLICIES
 from outgate.model.place import Document
 from outgate.records import dataclass
 
-__all__ = ["RESOURCES", "RefusedError", "Resource", "listed"]
+__all__ = ["RESOURCES", "RefusedError", "Resource", "discovery", "is_missing", "listed"]
 
 PAGE = 500
 RESTARTS = 3
@@ -120,6 +120,35 @@ class _ListMeta(msgspec.Struct):
 class _Page:
     metadata: _ListMeta
     items: list[Any]
+
+
+class _Discovered(msgspec.Struct):
+    name: str
+
+
+class _Discovery(msgspec.Struct):
+    """metav1.APIResourceList."""
+
+    resources: list[_Discovered] = []
+
+
+def discovery(resource: Resource) -> str:
+    """The path at which a server says which kinds it has of a version. Whoever it knows at all may ask."""
+    return f"/apis/{resource.api_version}"
+
+
+def is_missing(answer: Answer, resource: Resource) -> bool:
+    """Whether an answer of `discovery` says that the kind is not there.
+
+    Rights come before paths: who may not list a kind is told 403 where there is none, too.
+    """
+    if answer.status == 404:
+        return True
+    try:
+        told = msgspec.json.decode(answer.body, type=_Discovery).resources if answer.status == 200 else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        told = None
+    return told is not None and all(one.name != resource.plural for one in told)
 
 
 def listed(client: Client, resource: Resource) -> list[Document]:

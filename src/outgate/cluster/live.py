@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from outgate.cluster.access import Access, Runner, from_context, from_pod
 from outgate.cluster.client import Client
 from outgate.cluster.kubeconfig import kubeconfig_files, read_kubeconfig
-from outgate.cluster.lists import RESOURCES, RefusedError, listed
-from outgate.cluster.others import api_groups, unread_policies
+from outgate.cluster.lists import RESOURCES, RefusedError, discovery, is_missing, listed
+from outgate.cluster.others import unread_policies
 from outgate.errors import ClusterError, UsageError
 from outgate.model.place import Document
 from outgate.records import dataclass
@@ -91,12 +91,10 @@ def fetch(client: Client, *, checks: bool = False) -> Fetched:
 
 
 def _is_absent(client: Client, refused: RefusedError) -> bool:
-    """Whether a kind is not installed at all. Rights come before paths, so who has none is told 403 all the same."""
+    """Whether a kind that is refused is not installed at all."""
     if refused.answer.status == 404:
         return True
-    group, _, version = refused.resource.api_version.rpartition("/")
-    groups = api_groups(client)
-    return bool(groups) and version not in groups.get(group, ())
+    return is_missing(client.get(discovery(refused.resource)), refused.resource)
 
 
 def _check(access: Access, refused: RefusedError) -> str:

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from outgate.cluster.backoff import Backoff
 from outgate.cluster.client import LONGEST_WAIT, Client
 from outgate.cluster.events import Broken, Event, Recovered, Removed, Replaced, Troubled, Upserted, Watched
-from outgate.cluster.lists import PAGE, RESTARTS
+from outgate.cluster.lists import PAGE, RESTARTS, discovery, is_missing
 from outgate.cluster.stream import Answer, CutError, Stream
 from outgate.cluster.watch_decode import KINDS, Found, Line, Mark, Reader, read_line, read_mark, read_page
 from outgate.cluster.watch_words import AbsentError, GoneError, PauseError, check, stream_error
@@ -201,9 +201,9 @@ class Reflector:
         return self._dice.uniform(*self._pace.refused)
 
     def _is_absent(self) -> bool:
-        """Whether a kind that is refused is there at all: who has no rights is told 403 of what does not exist too."""
+        """Whether a kind that is refused is not installed at all."""
         with contextlib.suppress(OutgateError):
-            return self._client.once(f"/apis/{self._resource.api_version}", {}).status == 404
+            return is_missing(self._client.once(discovery(self._resource), {}), self._resource)
         return False
 
     def _pause_after(self, failure: PauseError) -> float:
