@@ -1,9 +1,9 @@
 """The chains of policy classes, made when a pod first needs them.
 
 A class is a set of policies that select the same pods in one direction (and, for ingress, the numbers that the pods
-give to port names), those of the whole cluster among them. Its chain is shared by all its pods, and made for each view of a packet: by family, and mirrored
-for replies. What `Registry` holds afterwards are the chains and fixed sets of all classes, and the names of the peer
-sets that they look into.
+give to port names), those of the whole cluster among them. Its chain is shared by all its pods, and made for each view
+of a packet: by family, and mirrored for replies. What `Registry` holds afterwards are the chains and fixed sets of all
+classes, and the names of the peer sets that they look into.
 
 When policies change, `following` gives the classes of the new state. A class none of whose policies changed is found
 again and not made again, so the work follows the size of the change.
@@ -95,7 +95,7 @@ class Classes:
         if not selecting and not above:
             return _OPEN
         meanings = self.policies.class_of(pod, direction)[2]
-        every = (*selecting, *above)
+        every: tuple[NetworkPolicy | ClusterPolicy, ...] = (*selecting, *above)
         enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in every)
         # What a peer of nodes stands for changes with them, though the policy is the same.
         nodes = tuple(self.policies.selection.rules(one, direction) for one in above if looks_at_nodes(one))

@@ -9,9 +9,9 @@
 Chains are left by `goto` alone, so that `return` has one meaning wherever it stands. Therefore the lines are made from
 the end to the beginning: each part must know where it leads.
 
-Of policies that share a priority the strictest answer counts (`outgate.policy.tiers`), so a layer of several is asked in
-rounds: does one of them deny, by its own first match; does one pass; and what is left may be accepted by any. One round
-is one chain for each policy.
+Of policies that share a priority the strictest answer counts (`outgate.policy.tiers`), so a layer of several is asked
+in rounds: does one of them deny, by its own first match; does one pass; and what is left may be accepted by any. One
+round is one chain for each policy.
 
 A rule that denies and is only audited counts and logs, and is then passed over as if it were not there.
 """
