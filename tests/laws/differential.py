@@ -22,7 +22,7 @@ from outgate.nft.options import Options
 from outgate.packets import Address, Packet, PacketSet, Protocol
 from outgate.policy import Decision, Endpoint, Flow, Judge, Part, Policies, Trace, decide
 from outgate.testing import Manifest, snapshot_of
-from tests.laws.reference import Reference
+from tests.laws.reference_tiers import TieredReference
 from tests.laws.traffic import Traffic
 
 __all__ = ["Examination", "Passage"]
@@ -62,7 +62,7 @@ class Examination:
     def __init__(self, manifests: list[Manifest], seed: int = 0) -> None:
         self.snapshot: Snapshot = snapshot_of(manifests)
         self.policies = Policies(self.snapshot)
-        self.reference = Reference(manifests, {pod.key: list(pod.addresses) for pod in self.snapshot.endpoints})
+        self.reference = TieredReference(manifests, {pod.key: list(pod.addresses) for pod in self.snapshot.endpoints})
         self.traffic = Traffic(self.snapshot, seed)
         self._judge = Judge(self.policies)
         self._decisions: dict[tuple[tuple[str, str], Direction], tuple[Decision, PacketSet]] = {}
@@ -207,8 +207,8 @@ class Examination:
                 if origin not in isolating:
                     yield f"{passage}: {packet}: denied in the name of {origin}, which does not isolate {pod}"
                 continue
-            selecting = self.policies.selection.selecting(pod, origin.direction)
-            rules = [rule for rule in self.policies.rules(selecting, origin.direction) if rule.origin == origin]
+            every = self.policies.isolation(pod, origin.direction).every_rule()
+            rules = [rule for rule in every if rule.origin == origin]
             meanings = dict(self.policies.class_of(pod, origin.direction)[2])
             point = (packet.protocol, packet.coordinate)
             if not any(self.policies.packets_of(rule, meanings).contains(peer, *point) for rule in rules):

@@ -16,7 +16,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Address", "Reference", "selected"]
+__all__ = ["Address", "Manifest", "Reference", "ended", "inside", "named_ports", "selected"]
 
 Manifest = Mapping[str, Any]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -89,7 +89,7 @@ class Reference:
 
     def _pod_at(self, address: Address) -> Manifest | None:
         for pod in self.pods:
-            if not _ended(pod) and not pod["spec"].get("hostNetwork") and address in self._addresses(pod):
+            if not ended(pod) and not pod["spec"].get("hostNetwork") and address in self._addresses(pod):
                 return pod
         return None
 
@@ -106,7 +106,7 @@ class Reference:
             found = [ipaddress.ip_address(one["address"]) for one in said]
         for other in self.pods:
             there = other["spec"].get("hostNetwork") and name and other["spec"].get("nodeName") == name
-            if there and not _ended(other):
+            if there and not ended(other):
                 found += self._addresses(other)
         return found
 
@@ -134,7 +134,7 @@ class Reference:
             if wanted is None:
                 return True
             if isinstance(wanted, str):
-                if target is not None and (wanted, protocol, port) in _named_ports(target):
+                if target is not None and (wanted, protocol, port) in named_ports(target):
                     return True
             elif wanted <= port <= (entry.get("endPort") or wanted):
                 return True
@@ -148,7 +148,7 @@ class Reference:
         for peer in peers:
             block = peer.get("ipBlock")
             if block is not None:
-                if _inside(address, block["cidr"]) and not any(_inside(address, e) for e in block.get("except") or []):
+                if inside(address, block["cidr"]) and not any(inside(address, e) for e in block.get("except") or []):
                     return True
             elif other is not None and self._selects(peer, policy, other):
                 return True
@@ -164,7 +164,8 @@ class Reference:
         return pods is None or selected(pods, pod["metadata"].get("labels") or {})
 
 
-def _ended(pod: Manifest) -> bool:
+def ended(pod: Manifest) -> bool:
+    """Whether a pod has ended, and is nobody."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -176,7 +177,8 @@ def _types(spec: Manifest) -> list[str]:
     return ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
 
 
-def _named_ports(pod: Manifest) -> list[tuple[str, str, int]]:
+def named_ports(pod: Manifest) -> list[tuple[str, str, int]]:
+    """Name, protocol and number of each container port that has a name."""
     return [
         (port["name"], port.get("protocol") or "TCP", port["containerPort"])
         for container in pod["spec"]["containers"]
@@ -185,5 +187,6 @@ def _named_ports(pod: Manifest) -> list[tuple[str, str, int]]:
     ]
 
 
-def _inside(address: Address, cidr: str) -> bool:
+def inside(address: Address, cidr: str) -> bool:
+    """Whether an address is in a block."""
     return address in ipaddress.ip_network(cidr)

@@ -90,12 +90,13 @@ def test_outside_is_the_reference(seed: int) -> None:
         for direction in Direction:
             for pod in group.pods:
                 if not pod.host_network:
-                    _ask_outside(found, slow, group, pod, direction, outside)
+                    ask_outside(found, slow, group, pod, direction, outside)
 
 
-def _ask_outside(
+def ask_outside(
     found: Connections, slow: Reference, group: Group, pod: Pod, direction: Direction, outside: list[Address]
 ) -> None:
+    """What passes between a pod and each address, by the list and by the reference."""
     egress = direction is Direction.EGRESS
     for address in outside:
         mine = next((one for one in pod.addresses if one.version == address.version), None)

@@ -12,7 +12,7 @@ import ipaddress
 import random
 from collections.abc import Iterator
 
-from outgate.model import BlockPeer, Direction, Pod, PolicyPort, PolicyRule, Snapshot
+from outgate.model import BlockPeer, ClusterRule, Direction, Pod, PodPeer, PolicyPort, PolicyRule, Snapshot
 from outgate.packets import Address, Packet, Protocol
 from outgate.packets.addresses import Network, address_of
 
@@ -33,7 +33,7 @@ class Traffic:
         self.pods = [pod for pod in snapshot.endpoints if not pod.host_network and pod.addresses]
         self.rules = [
             (policy.namespace, direction, rule)
-            for policy in snapshot.policies
+            for policy in snapshot.every_policy
             for direction in Direction
             for rule in policy.rules(direction)
         ]
@@ -50,12 +50,12 @@ class Traffic:
                 here, there = self.chance.choice(self.pods), self.chance.choice(self.ends)
                 yield self._between(here, there, self.chance.choice(list(Direction)), self._point(()))
 
-    def _aimed(self, namespace: str, direction: Direction, rule: PolicyRule) -> Packet:
+    def _aimed(self, namespace: str, direction: Direction, rule: PolicyRule | ClusterRule) -> Packet:
         subjects = [pod for pod in self.pods if pod.namespace == namespace] or self.pods
         peer = self.chance.choice(rule.peers) if rule.peers else None
         if isinstance(peer, BlockPeer):
             there = self._border(self.chance.choice((peer.cidr, peer.cidr, *peer.excepts)))
-        elif peer is not None:
+        elif isinstance(peer, PodPeer):
             there = self.chance.choice(self.chance.choice(self.pods).addresses)
         else:
             there = self.chance.choice(self.ends)
@@ -85,7 +85,7 @@ class Traffic:
             name, port = self.chance.choice((*_ANYTHING, *mentioned))
         else:
             entry = self.chance.choice(entries)
-            name, port = entry.protocol, self._number(entry)
+            name, port = entry.protocol or self.chance.choice(tuple(_OTHER)), self._number(entry)
         if self.chance.random() < 0.2:
             name = _OTHER[name]
         return int(Protocol[name]), port
