@@ -12,6 +12,7 @@ from outgate.cluster.events import Replaced
 from outgate.nft.options import Options
 from outgate.policy import Mode
 from outgate.testing import Manifest, namespace, pod, policy, snapshot_of
+from tests.agent.states import of_the_cluster
 from tests.lab.flood import POD
 
 __all__ = ["ENFORCED", "NODE", "agent", "big", "gatehouse"]
@@ -34,6 +35,7 @@ def agent(manifests: Iterable[Manifest], options: Options = ENFORCED, links: Map
             Replaced("Namespace", tuple(snapshot.namespaces.values())),
             Replaced("Node", tuple(snapshot.nodes.values())),
             Replaced("NetworkPolicy", snapshot.policies),
+            *of_the_cluster(snapshot),
             Replaced("Pod", pods),
         ],
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
-from outgate.agent.step import Answer, Apply, Look, State, plan
+from outgate.agent.step import NEEDED, Answer, Apply, Look, State, plan
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
 from outgate.nft.delta import Change
@@ -97,7 +97,7 @@ class Player:
     changes: int = 0
 
     def __post_init__(self) -> None:
-        self.ledger = {kind: {} for kind in ("Pod", "Namespace", "NetworkPolicy", "Node")}
+        self.ledger = {kind: {} for kind in sorted(NEEDED)}
         self.start()
 
     # ---- the API server and the node -----------------------------------------------------------------------------
@@ -105,6 +105,7 @@ class Player:
     def start(self) -> None:
         """An agent begins: it lists, and looks at what the kernel has. What the one before knew is lost."""
         self.state = State.of(self.node, self.options, keep=self.keep)
+        self.state.world.all_nodes = True
         self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in self.ledger)])
 
     def _listed(self, kind: str) -> Event:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from outgate.agent.events import Applied, Event, Linked, Listed
 from outgate.agent.settings import Settings
-from outgate.agent.step import State, plan
+from outgate.agent.step import CLUSTER_POLICIES, State, plan
 from outgate.cluster.events import Replaced
 from outgate.model import Pod, Snapshot
 from outgate.nft.options import Options
@@ -52,8 +52,15 @@ def told(snapshot: Snapshot) -> tuple[Event, ...]:
         Replaced("Namespace", tuple(snapshot.namespaces.values())),
         Replaced("Node", tuple(snapshot.nodes.values())),
         Replaced("NetworkPolicy", tuple(snapshot.policies)),
+        *of_the_cluster(snapshot),
         Replaced("Pod", pods),
     )
+
+
+def of_the_cluster(snapshot: Snapshot | None = None) -> tuple[Replaced, ...]:
+    """The kinds of policies of the whole cluster, as lists; empty ones where there is no snapshot."""
+    many = snapshot.cluster_policies if snapshot is not None else ()
+    return tuple(Replaced(kind, tuple(one for one in many if one.kind == kind)) for kind in sorted(CLUSTER_POLICIES))
 
 
 def settings(folder: Path, **more: object) -> Settings:

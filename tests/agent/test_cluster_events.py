@@ -175,7 +175,7 @@ def test_policies_and_the_table() -> None:
     """A policy that closes because it cannot be read, and a table that was mended, which is the node's."""
     server = Server()
     with writing(server) as events:
-        events.policy_broken("shop", "bad", [InputError("x", 0, "spec.egress", "is no list")])
+        events.policy_broken("NetworkPolicy", "shop", "bad", [InputError("x", 0, "spec.egress", "is no list")])
         events.drift_repaired()
         (_, path, policy), (_, other, drift) = server.written(2)
     assert path == "/apis/events.k8s.io/v1/namespaces/shop/events"
@@ -192,7 +192,7 @@ def test_a_note_has_its_limit_in_bytes() -> None:
     """events.go: "can have at most 1024 bytes"; more is refused, and control characters are written out."""
     server = Server()
     with writing(server) as events:
-        events.policy_broken("shop", "bad", [InputError("x", 0, "", "ä\n" * 2000)])
+        events.policy_broken("NetworkPolicy", "shop", "bad", [InputError("x", 0, "", "ä\n" * 2000)])
         ((_, _, body),) = server.written(1)
     assert 900 < len(body["note"].encode()) <= 1024
     assert body["note"].isprintable()

@@ -10,7 +10,7 @@ import pytest
 
 from outgate.agent.events import Applied, Drifted, Listed, Refused
 from outgate.agent.status import Publisher, elements_of, rfc3339
-from outgate.agent.step import State
+from outgate.agent.step import NEEDED, State
 from outgate.cluster.events import Broken, Recovered, Replaced, Troubled, Upserted
 from outgate.errors import InputError
 from outgate.nft.options import Options
@@ -59,7 +59,7 @@ def test_a_node_in_order(tmp_path: Path) -> None:
     assert found.policies == {"enforce": 1, "audit": 0, "broken": 0}
     assert (found.unenforced, found.broken, found.hindrances, found.troubled) == ((), (), (), {})
     assert (found.node, found.generation, found.epoch, found.mode) == ("node-a", 1, state.epoch, "enforce")
-    assert found.synced == ("Namespace", "NetworkPolicy", "Node", "Pod")
+    assert found.synced == tuple(sorted(NEEDED))
     # Three addresses in the four maps of their families; one peer set has cart's address.
     assert found.elements == {"dispatch": 12, "peers": 1, "ports": 0, "blocks": 0, "links": 0}
     assert found.started == found.written == "2023-11-14T22:13:20.000Z"
@@ -159,7 +159,7 @@ def test_a_lost_api_server_is_lag_and_not_unreadiness(tmp_path: Path) -> None:
     assert one.ready()[0]
     assert one.current is not None
     assert one.current.troubled == {"Pod": "connection refused"}
-    assert one.current.lag.watch == {"Namespace": 0, "NetworkPolicy": 0, "Node": 0, "Pod": 90}
+    assert one.current.lag.watch == {kind: 90 if kind == "Pod" else 0 for kind in NEEDED}
     tell(state, Recovered("Pod"))
     clock.now += 1
     one.publish(state)

@@ -18,6 +18,7 @@ from outgate.nft.epoch import EST, STAMP
 from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.nft.transaction import AddRules, Command, FlushChain, apply
+from tests.agent.states import of_the_cluster
 from tests.agent.words import HERE, read
 
 
@@ -34,6 +35,7 @@ LISTS: dict[str, Event] = {
     "NetworkPolicy": Replaced("NetworkPolicy", (DENY,)),
     "Namespace": Replaced("Namespace", ()),
     "Node": Replaced("Node", ()),
+    **{one.kind: one for one in of_the_cluster()},
 }
 
 

@@ -14,9 +14,11 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outgate.agent.desired import Desired
 from outgate.agent.events import Drifted
 from outgate.model import Pod, Snapshot
 from outgate.nft.evaluate import Evaluator, Fate, Header
@@ -24,7 +26,7 @@ from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.packets import Address, Packet
 from outgate.policy import Endpoint, Flow, Judge, Mode, Policies
-from outgate.testing import Manifest, random_cluster, snapshot_of
+from outgate.testing import Manifest, random_cluster, random_cluster_policies, snapshot_of
 from tests.agent.player import Player, Probe, established, fate
 from tests.agent.words import PREFIX, Happening, interface_of
 from tests.laws.traffic import Traffic
@@ -52,6 +54,7 @@ class Now:
             namespaces=world.namespaces.values(),
             pods=[record.pod for record in world.pods.values()],
             policies=world.policies.values(),
+            cluster_policies=world.cluster_policies.values(),
             nodes=world.nodes.values(),
         )
         self.policies = Policies(self.snapshot)
@@ -130,6 +133,7 @@ class Walk:
             "Namespace": {one.name: one for one in snapshot.namespaces.values() if one.declared},
             "NetworkPolicy": {f"{one}": one for one in snapshot.policies},
             "Node": dict(snapshot.nodes),
+            "ClusterNetworkPolicy": {one.name: one for one in snapshot.cluster_policies},
         }
         for kind, objects in wanted.items():
             for name, body in objects.items():
@@ -202,13 +206,18 @@ def _told(pod: Pod) -> Pod:
     return pod if pod.addressed else dataclasses.replace(pod, addresses=(), addressed=True)
 
 
+def cluster(seed: int) -> list[Manifest]:
+    """A random cluster, two of three with policies of the whole cluster."""
+    return [*random_cluster(seed), *random_cluster_policies(seed, seed % 3)]
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 1 << 32))
 def test_a_walk_without_faults(seed: int) -> None:
     """Rights that outlive the change that takes them are the one fault that nobody would see."""
     walk = Walk(seed, faults=False)
     for number in range(3):
-        walk.to(random_cluster(seed + number))
+        walk.to(cluster(seed + number))
 
 
 @settings(max_examples=40)
@@ -217,7 +226,7 @@ def test_a_walk_with_refusals_deaths_and_strangers(seed: int) -> None:
     """The kernel refuses, the agent dies, somebody changes the table: none of it may be to anybody's profit."""
     walk = Walk(seed, faults=True)
     for number in range(3):
-        walk.to(random_cluster(seed + number))
+        walk.to(cluster(seed + number))
 
 
 def test_walks_can_fail() -> None:
@@ -229,7 +238,22 @@ def test_walks_can_fail() -> None:
         walk.player.start()
         try:
             for number in range(3):
-                walk.to(random_cluster(seed + number))
+                walk.to(cluster(seed + number))
+        except AssertionError as error:
+            found += str(error).startswith("live")
+    assert found > 0
+
+
+def test_walks_miss_who_becomes_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent for which a place in a set can only be lost must be found out: rules that deny have sets, too."""
+    monkeypatch.setattr(Desired, "denying", frozenset())
+    found = 0
+    for seed in range(60):
+        walk = Walk(seed, faults=False)
+        try:
+            for number in range(3):
+                walk.to([*random_cluster(seed), *random_cluster_policies(seed + 1, 4)] if number else cluster(seed))
+                walk.to([*random_cluster(seed + number), *random_cluster_policies(seed + 1, 4)])
         except AssertionError as error:
             found += str(error).startswith("live")
     assert found > 0

@@ -19,6 +19,7 @@ from outgate.nft.options import Options
 from outgate.nft.placement import Share, Shares
 from outgate.nft.transaction import weight
 from outgate.packets import Address
+from tests.agent.states import of_the_cluster
 from tests.agent.words import HERE, read
 
 POLICIES = 12
@@ -40,6 +41,7 @@ def town(pods: int) -> list[Event]:
     return [
         Replaced("Pod", (*far, *here)),
         Replaced("NetworkPolicy", tuple(policies)),
+        *of_the_cluster(),
         Replaced("Namespace", (Namespace("shop"), Namespace("else"))),
         Replaced("Node", (one("node"),)),
     ]

@@ -23,6 +23,11 @@ from tests.lab.alone import alone
 WATCHED = [
     {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods", "services"], "verbs": ["list", "watch"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list", "watch"]},
+    {
+        "apiGroups": ["policy.networking.k8s.io"],
+        "resources": ["clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"],
+        "verbs": ["list", "watch"],
+    },
 ]
 EVENTS = [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "update"]}]
 

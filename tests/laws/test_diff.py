@@ -79,7 +79,9 @@ class Both:
                 before, after = ends.get(pod.key), self.new.pod(*pod.key)
                 if after is None or after.finished or piece.before is None or piece.after is None or before is None:
                     continue
-                if before.owner == after.owner:
+                # Of a workload whose parts were other ones, a part of now is compared with each that it may have been.
+                was_there = any(one.key == pod.key for one in piece.before.pods)
+                if before.owner == after.owner and was_there:
                     yield piece.group, before, after
 
 

@@ -42,7 +42,7 @@ class Verbs:
         self.snapshot = snapshot
         self.judge = Judge(Policies(snapshot))
         self.lines = tuple(connections(snapshot))
-        self.closed = diff(snapshot.with_policies(()), snapshot)
+        self.closed = diff(snapshot.with_policies(()).with_cluster_policies(()), snapshot)
         report = exposure(snapshot)
         self.neighbours = {pod.key: one.standing.neighbours for one in report.workloads for pod in one.group.pods}
 

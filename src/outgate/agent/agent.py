@@ -55,6 +55,7 @@ class Agent:
         prefix = "" if settings.interface_prefix == AUTO else settings.interface_prefix
         self.kernel = Kernel()
         state = State.of(settings.node, settings.options(prefix), keep=settings.keep)
+        state.world.all_nodes = settings.all_nodes
         self.loop = Loop(state, self.kernel)
         self.companions = Companions(settings, access, self.loop.deliver, say)
         self.links = LinkWatch(
@@ -65,7 +66,7 @@ class Agent:
         )
         self.loop.observers += (self.links, self.companions, *observers)
         failed = self.companions.measures.api_error
-        self.watches = Watches(access, _subscriptions(settings.node), self._told, failed=failed, pace=pace)
+        self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -109,7 +110,7 @@ class Agent:
                 self.loop.deliver(Drifted(words))
 
 
-def _subscriptions(node: str) -> list[Subscription]:
-    """All kinds that are needed; of nodes this one alone: each says every few minutes, in 15 kB, that it is well."""
-    own = {"Node": f"metadata.name={node}"}
+def _subscriptions(settings: Settings) -> list[Subscription]:
+    """All kinds that are needed; of nodes this one alone, unless it is said otherwise."""
+    own = {} if settings.all_nodes else {"Node": f"metadata.name={settings.node}"}
     return [Subscription(kind, field_selector=own.get(kind, "")) for kind in sorted(NEEDED)]

@@ -139,7 +139,8 @@ class Attribution:
         sends = (direction is Direction.EGRESS) != reply
         mine, theirs = (headers.source, headers.destination) if sends else (headers.destination, headers.source)
         pod = self._pod(view, mine)
-        allowed = origins[0] if verdict == "allowed" and origins else None
+        # The rule that allows; or that denies, where it is one of a policy of the whole cluster.
+        decider = origins[0] if origins and origins[0].rule is not None else None
         port = headers.source_port if reply else headers.destination_port
         return LogRecord(
             time=rfc3339(logged.time),
@@ -155,10 +156,10 @@ class Attribution:
             protocol=None if headers.protocol is None else spell_protocol(headers.protocol),
             port=port,
             icmp_type=headers.icmp_type,
-            policy=f"{origins[0].namespace}/{policy_names(origins)}" if origins else None,
-            policies=() if allowed else tuple(origin_json(one) or {} for one in origins),
-            decided_by=origin_json(allowed),
-            rule=rule_words(verdict, allowed),
+            policy=_policy(origins),
+            policies=() if decider else tuple(origin_json(one) or {} for one in origins),
+            decided_by=origin_json(decider),
+            rule=rule_words(verdict, decider),
             generation=view.generation,
             interface=incoming if sends else outgoing,
         )
@@ -177,7 +178,7 @@ class Attribution:
             if _ends_in(view, one, direction, mirrored, chain):
                 return mirrored
         pods = [self._pod(view, one) for one in (first, second)]
-        mine = [pod is not None and pod.namespace == namespace and pod.node == view.node for pod in pods]
+        mine = [pod is not None and namespace in {"", pod.namespace} and pod.node == view.node for pod in pods]
         return mine == [False, True]
 
     def _pod(self, view: View, address: Address | None) -> Pod | None:
@@ -211,8 +212,25 @@ def _ends_in(view: View, address: Address | None, direction: Direction, mirrored
     value = int(address)
     name = _DISPATCH[direction, address.version, mirrored]
     way = view.placed.get(address, {}).get((name, ((value, value),)))
-    lines = view.chains[way.chain].rules if way is not None and way.chain in view.chains else ()
-    return any(isinstance(one, Judgement) and one.chain == chain for line in lines for one in line.statements)
+    waiting, seen = [way.chain] if way is not None else [], set[str]()
+    while waiting:
+        # Where policies of the whole cluster come in, a class goes on in further chains.
+        lines = view.chains[at].rules if (at := waiting.pop()) in view.chains else ()
+        for one in (one for line in lines for one in line.statements if isinstance(one, Judgement) and one.chain):
+            if one.chain == chain:
+                return True
+            if one.chain not in seen:
+                seen.add(one.chain)
+                waiting.append(one.chain)
+    return False
+
+
+def _policy(origins: tuple[Origin, ...]) -> str | None:
+    """The policies behind a packet in short: of a namespace by their names, of the whole cluster by kind and name."""
+    if not origins:
+        return None
+    first = origins[0]
+    return f"{first.namespace}/{policy_names(origins)}" if first.namespace else f"{first.kind} {first.name}"
 
 
 def _guessed(view: View, hook: int, incoming: str | None, headers: Headers) -> Direction:

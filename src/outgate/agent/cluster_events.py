@@ -46,6 +46,12 @@ _NOTE = 1000
 _PATIENCE = 5.0
 """Seconds: a server that does not answer is not waited for longer; the thread ends with the process."""
 _REASONS = {("denied", "egress"): "EgressDenied", ("denied", "ingress"): "IngressDenied"}
+_VERSIONS = {
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
+    "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+    "BaselineAdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+}
 _API = "/apis/events.k8s.io/v1/namespaces"
 
 
@@ -148,10 +154,10 @@ class ClusterEvents:
         owner = (record.pod.namespace, record.workload or record.pod.name)
         self._happened((reason, owner, record.peer, record.protocol, record.port, record.policy), reason, subject, note)
 
-    def policy_broken(self, namespace: str, name: str, errors: Iterable[InputError]) -> None:
+    def policy_broken(self, kind: str, namespace: str, name: str, errors: Iterable[InputError]) -> None:
         """A policy cannot be understood, and closes."""
         words = "; ".join(f"{one.path}: {one.message}" if one.path else one.message for one in errors)
-        subject = Subject("NetworkPolicy", name, namespace, "networking.k8s.io/v1")
+        subject = Subject(kind, name, namespace, _VERSIONS[kind])
         note = f"cannot be understood, so nothing is allowed to the pods it selects: {words}"
         self._happened(("PolicyBroken", subject), "PolicyBroken", subject, note)
 

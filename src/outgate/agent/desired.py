@@ -23,6 +23,7 @@ from itertools import islice
 from outgate.agent.world import Kind, World
 from outgate.model import Node, Snapshot
 from outgate.nft.classes import Classes
+from outgate.nft.delta import denying_sets
 from outgate.nft.frame import DISPATCHES, LINKS, frame, link_set
 from outgate.nft.guard import Ports, guard
 from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
@@ -66,6 +67,7 @@ class Desired:
         self._contents: dict[str, _Content] = {}
         self._frame: tuple[Node, tuple[Chain, ...]] | None = None
         self._guard: tuple[tuple[int, tuple[Network, ...]], Ruleset | None] | None = None
+        self._denying: frozenset[str] | None = None
         self._watching = options.passive or options.open_at_birth
 
     @property
@@ -126,7 +128,13 @@ class Desired:
         """Everything anew, from the world. What was given before is not touched."""
         world = self.world
         node = world.nodes.get(world.node) or Node(world.node)
-        snapshot = Snapshot.of(namespaces=world.namespaces.values(), policies=world.policies.values(), nodes=(node,))
+        snapshot = Snapshot.of(
+            namespaces=world.namespaces.values(),
+            policies=world.policies.values(),
+            cluster_policies=world.cluster_policies.values(),
+            nodes=world.nodes.values() if world.nodes_matter else (node,),
+        )
+        self._denying = None
         self.classes = self.classes.following(Policies(snapshot))
         for key in world.local:
             record = world.pods[key]
@@ -209,6 +217,7 @@ class Desired:
                     self._make_classes(self.world.pods[key].kind)
         if chains == len(registry.chains) and sets == len(registry.sets):
             return
+        self._denying = None
         # What was made last stands last.
         new = list(islice(registry.sets, sets, None))
         found.chains = list(islice(registry.chains.values(), chains, None))
@@ -222,6 +231,15 @@ class Desired:
         self.sets |= {name: registry.sets[name] for name in new if name not in registry.members}
         self.chains |= {chain.name: chain for chain in found.chains}
         found.sets = [self.sets[name] for name in new]
+
+    @property
+    def denying(self) -> frozenset[str]:
+        """The peer sets of which a member may be denied for being one: none without policies of the whole cluster."""
+        if not self.world.cluster_policies:
+            return frozenset()
+        if self._denying is None:
+            self._denying = denying_sets(self.ruleset)
+        return self._denying
 
     def _fill(self, kind: Kind, names: list[str]) -> None:
         if kind.shares is None:

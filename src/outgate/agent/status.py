@@ -166,6 +166,16 @@ def _policies(state: State, default: Mode) -> _Policies:
         counts[mode.value] += 1
         if mode is Mode.AUDIT:
             audited.append(str(policy))
+    for (kind, name), above in sorted(state.world.cluster_policies.items()):
+        if words := strange_mode(above, None):
+            strange[words] = None
+        if (kind, name) in state.world.blind:
+            strange[f"{kind} {name} has peers of nodes, and only this node is watched: closed; see --all-nodes"] = None
+        broken = (kind, "", name) in state.broken
+        mode = mode_of(above, None, default)
+        counts["broken" if broken else mode.value] += 1
+        if mode is Mode.AUDIT and not broken:
+            audited.append(f"{kind} {name}")
     return _Policies(counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST)))
 
 

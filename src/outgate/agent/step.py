@@ -34,7 +34,7 @@ from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Fo
 from outgate.agent.world import Claim, World
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
-from outgate.model import Namespace, NetworkPolicy, Node, Pod
+from outgate.model import ClusterPolicy, Namespace, NetworkPolicy, Node, Pod
 from outgate.nft.delta import Change, chunks, creation, delta
 from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
 from outgate.nft.frame import LINKS
@@ -54,9 +54,12 @@ from outgate.nft.transaction import (
 )
 from outgate.packets import Address
 
-__all__ = ["MOST_GHOSTS", "NEEDED", "Answer", "Apply", "Do", "Look", "State", "plan"]
+__all__ = ["CLUSTER_POLICIES", "MOST_GHOSTS", "NEEDED", "Answer", "Apply", "Do", "Look", "State", "plan"]
 
-NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"})
+CLUSTER_POLICIES = frozenset({"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"})
+"""The kinds of policies of the whole cluster. Where one is not installed there are none of it, which is said, too."""
+
+NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"}) | CLUSTER_POLICIES
 """The kinds without which nothing is written to the kernel."""
 
 MOST_GHOSTS = 10_000
@@ -222,7 +225,7 @@ def _keys(state: State, kind: str) -> set[PodKey]:
         case "Node":
             return {("", name) for name in state.world.nodes}
         case _:
-            return set()
+            return {("", name) for of, name in state.world.cluster_policies if of == kind}
 
 
 def _put(state: State, one: object) -> bool:
@@ -237,6 +240,8 @@ def _put(state: State, one: object) -> bool:
             changed = world.put_namespace(one)
         case NetworkPolicy():
             changed = world.put_policy(one)
+        case ClusterPolicy():
+            changed = world.put_cluster_policy(one)
         case Node():
             changed = world.put_node(one)
         case _:
@@ -255,9 +260,9 @@ def _drop(state: State, kind: str, key: PodKey) -> None:
         case "NetworkPolicy":
             state.rebuild |= world.drop_policy(key)
         case "Node":
-            world.drop_node(key[1])
+            state.rebuild |= world.drop_node(key[1])
         case _:
-            pass
+            state.rebuild |= world.drop_cluster_policy(kind, key[1])
     state.broken.pop((kind, *key), None)
 
 
@@ -403,15 +408,18 @@ def _tightens(state: State, before: Mapping[Address, Elements]) -> bool:
 
     `before` is what the addresses had. A pod of this node that is new may stop something, too: until now its address
     was somebody else's, or led out of the node, and whoever talked to it then was not asked for the policies of this
-    pod. (Pods that nobody isolates change nothing for anybody.)
+    pod. (Pods that nobody isolates change nothing for anybody.) What stops somebody may also be gained: a place in a
+    set that a rule denies.
     """
     found = False
+    denying = state.desired.denying
     for address, had in before.items():
         has = state.desired.placed.get(address, {})
         lost = {at for at, value in had.items() if at[0] not in _LINK_SETS and has.get(at, _MISSING) != value}
         if address in state.world.holders:
             closes = any(value is not None and value.chain and had.get(at) != value for at, value in has.items())
-            found |= closes or bool(lost) or bool(state.ghosts.pop(address, frozenset()) - has.keys())
+            gained = any(at[0] in denying and had.get(at, _MISSING) != value for at, value in has.items())
+            found |= closes or gained or bool(lost) or bool(state.ghosts.pop(address, frozenset()) - has.keys())
         elif any(value is not None for value in had.values()):
             found = True  # a pod of this node: what it still sends is nobody's
         elif lost:

@@ -22,12 +22,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from outgate.host.bridges import Behind
-from outgate.model import ContainerPort, Namespace, NetworkPolicy, Node, Pod
+from outgate.model import ClusterPolicy, ContainerPort, Namespace, NetworkPolicy, Node, Pod
 from outgate.model.labels import Labels
 from outgate.model.objects import OWN_PREFIX
 from outgate.model.snapshot import NAME_LABEL
 from outgate.nft.placement import Share
 from outgate.packets import Address
+from outgate.policy.cluster_rules import looks_at_nodes, without_nodes
 
 __all__ = ["Claim", "Kind", "Record", "World"]
 
@@ -79,6 +80,12 @@ class World:
     pods: dict[PodKey, Record] = field(default_factory=dict)
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     policies: dict[PodKey, NetworkPolicy] = field(default_factory=dict)
+    cluster_policies: dict[PodKey, ClusterPolicy] = field(default_factory=dict)
+    """By kind and name, as they are enforced here."""
+    all_nodes: bool = False
+    """Whether all Nodes are watched, and not this one alone: only then is it known what a peer of nodes stands for."""
+    blind: set[PodKey] = field(default_factory=set)
+    """The policies of the whole cluster with peers of nodes, where these are not known: such rules close."""
     nodes: dict[str, Node] = field(default_factory=dict)
     holders: dict[Address, tuple[PodKey, ...]] = field(default_factory=dict)
     ways: Mapping[Address, str] = field(default_factory=dict)
@@ -319,20 +326,56 @@ class World:
         """A policy is gone."""
         return self.policies.pop(key, None) is not None
 
+    def put_cluster_policy(self, one: ClusterPolicy) -> bool:
+        """A policy of the whole cluster is new or another; whether it means something else than before."""
+        key = one.kind, one.name
+        self.blind.discard(key)
+        if not self.all_nodes and looks_at_nodes(one):
+            self.blind.add(key)
+            one = without_nodes(one)
+        before = self.cluster_policies.get(key)
+        if before is not None and _says(before) == _says(one):
+            return False
+        self.cluster_policies[key] = one
+        return True
+
+    def drop_cluster_policy(self, kind: str, name: str) -> bool:
+        """A policy of the whole cluster is gone."""
+        self.blind.discard((kind, name))
+        return self.cluster_policies.pop((kind, name), None) is not None
+
+    @property
+    def nodes_matter(self) -> bool:
+        """Whether a policy is about nodes, so that all of them have to be known."""
+        return any(map(looks_at_nodes, self.cluster_policies.values()))
+
     def put_node(self, one: Node) -> bool:
-        """A node is new or another; whether this node's blocks of pod addresses are."""
+        """A node is new or another; whether rules see it: this node's blocks of pod addresses, or peers of nodes."""
         before = self.nodes.get(one.name)
         self.nodes[one.name] = one
         blocks = before.pod_cidrs if before is not None else ()
-        return one.name == self.node and blocks != one.pod_cidrs
+        met = (before.labels, before.addresses) if before is not None else ({}, ())
+        moved = met != (one.labels, one.addresses) and self.nodes_matter
+        return moved or (one.name == self.node and blocks != one.pod_cidrs)
 
-    def drop_node(self, name: str) -> None:
-        """A node is gone. Of this one the last that was known stays: its pods run on, and unknown ones stay closed."""
-        if name != self.node:
-            self.nodes.pop(name, None)
+    def drop_node(self, name: str) -> bool:
+        """A node is gone; whether rules see that.
+
+        Of this one the last that was known stays: its pods run on, and unknown ones stay closed.
+        """
+        return name != self.node and self.nodes.pop(name, None) is not None and self.nodes_matter
 
 
 def _means(policy: NetworkPolicy) -> object:
     """What of a policy decides: not its annotations but ours, not its place."""
-    ours = {key: text for key, text in policy.annotations.items() if key.startswith(OWN_PREFIX)}
-    return policy.pods, policy.types, policy.egress, policy.ingress, ours
+    return policy.pods, policy.types, policy.egress, policy.ingress, _ours(policy.annotations)
+
+
+def _says(policy: ClusterPolicy) -> object:
+    """The same of a policy of the whole cluster."""
+    whom = policy.tier, policy.priority, policy.subject
+    return *whom, policy.egress, policy.ingress, _ours(policy.annotations)
+
+
+def _ours(annotations: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: text for key, text in annotations.items() if key.startswith(OWN_PREFIX)}

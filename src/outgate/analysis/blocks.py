@@ -26,6 +26,7 @@ from outgate.packets.packetset import Cube
 from outgate.policy import BlockMatch, Endpoint, Judge, Rule
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 from outgate.policy.selection import resolve
+from outgate.policy.tiers import partition
 from outgate.records import dataclass
 
 __all__ = ["BlockPorts", "Piece", "beyond_the_cluster", "block_ports", "pieces", "rule_beyond"]
@@ -152,9 +153,16 @@ def _within(block: Network, wanted: AddressSet, addresses: Iterable[Address]) ->
 def beyond_the_cluster(judge: Judge, pod: Pod, direction: Direction) -> PacketSet:
     """What may pass between a pod and addresses that are nobody's in the cluster: selectors match none of them."""
     isolation = judge.policies.isolation(pod, direction)
-    if not isolation.policies:
+    if not isolation.governed:
         return PacketSet.any()
-    return PacketSet.union_of(rule_beyond(rule, pod) for rule in isolation.rules)
+    if not isolation.tiered:
+        return PacketSet.union_of(rule_beyond(rule, pod) for rule in isolation.rules)
+    parts = partition(isolation, PacketSet.any(), lambda rule: PacketSet.cube(*rule_beyond(rule, pod)))
+    found = PacketSet.none()
+    for packets, verdict, _ in parts:
+        if verdict.allows:
+            found |= packets
+    return found
 
 
 def rule_beyond(rule: Rule, pod: Pod) -> Cube:

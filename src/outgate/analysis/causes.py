@@ -15,11 +15,11 @@ from collections.abc import Iterator
 
 from outgate.analysis.changes import Change, IsolationChange
 from outgate.analysis.connections import Connections, Party
-from outgate.analysis.deciding import passing
+from outgate.analysis.deciding import denying, passing
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
-from outgate.model import Direction, NetworkPolicy, Snapshot
+from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Snapshot
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
@@ -33,11 +33,11 @@ __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
 class PolicyChange:
     """A policy that says something else, or that is on one side alone."""
 
-    before: NetworkPolicy | None
-    after: NetworkPolicy | None
+    before: NetworkPolicy | ClusterPolicy | None
+    after: NetworkPolicy | ClusterPolicy | None
 
     @property
-    def policy(self) -> NetworkPolicy:
+    def policy(self) -> NetworkPolicy | ClusterPolicy:
         """The policy as it is now, or as it was where it is gone."""
         found = self.after or self.before
         assert found is not None
@@ -66,15 +66,22 @@ class Cause:
 
 def policies_that_differ(old: Snapshot, new: Snapshot) -> tuple[PolicyChange, ...]:
     """The policies whose meaning is not the same, by namespace and name. Annotations and the like are no meaning."""
-    before = {(one.namespace, one.name): one for one in old.policies}
-    after = {(one.namespace, one.name): one for one in new.policies}
+    before = {_key(one): one for one in old.every_policy}
+    after = {_key(one): one for one in new.every_policy}
     pairs = ((before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys()))
     return tuple(PolicyChange(one, other) for one, other in pairs if _meaning(one) != _meaning(other))
 
 
-def _meaning(policy: NetworkPolicy | None) -> object:
+def _key(one: NetworkPolicy | ClusterPolicy | Origin) -> tuple[str, str, str]:
+    """Namespace and name, and of the kinds for the whole cluster which one."""
+    return one.namespace, one.name, "" if one.namespace else one.kind
+
+
+def _meaning(policy: NetworkPolicy | ClusterPolicy | None) -> object:
     if policy is None:
         return None
+    if isinstance(policy, ClusterPolicy):
+        return policy.tier, policy.priority, policy.subject, policy.egress, policy.ingress
     # A section that policyTypes does not name has no effect.
     return policy.pods, policy.types, *(policy.rules(one) if one in policy.types else () for one in Direction)
 
@@ -96,7 +103,7 @@ class Causes:
     def __init__(self, found: ConnectionDiff) -> None:
         self.found = found
         self.policies = policies_that_differ(found.before.snapshot, found.after.snapshot)
-        self._differing = {(one.policy.namespace, one.policy.name) for one in self.policies}
+        self._differing = {_key(one.policy) for one in self.policies}
         self._sides: dict[bool, dict[Group, Group | None]] = {
             False: {one.group: one.before for one in found.pieces},
             True: {one.group: one.after for one in found.pieces},
@@ -134,7 +141,7 @@ class Causes:
         return found
 
     def _differs(self, origin: Origin) -> bool:
-        return (origin.namespace, origin.name) in self._differing
+        return _key(origin) in self._differing
 
     def _sorted(self, origins: Iterator[Origin]) -> tuple[Origin, ...]:
         """Each once, those of policies that differ first; egress stays before ingress."""
@@ -166,7 +173,10 @@ class Causes:
         """The policies that isolate an end whose rules do not let all of it pass, by some family."""
         side, ends = self._side(now), self._ends(parties, now)
         for direction, end in zip(Direction, ends or (), strict=ends is not None):
-            if not isinstance(end.party, Group) or not side.grid.isolated(end.identity, direction):
+            if not isinstance(end.party, Group):
+                continue
+            yield from _denying(side, ends, direction, what)
+            if not side.grid.isolated(end.identity, direction):
                 continue
             for family in _families(side, ends):
                 through = TransportSet()
@@ -194,6 +204,17 @@ def _families(side: Connections, ends: _Ends | None) -> tuple[Family, ...]:
     numbers = [end.identity for end in ends if end.identity >= 0]
     have = side.grid.identities.of_family
     return tuple(family for family in families if all(have[family] >> number & 1 for number in numbers))
+
+
+def _denying(side: Connections, ends: _Ends | None, direction: Direction, what: TransportSet) -> Iterator[Origin]:
+    """The rules of one end that deny any of it."""
+    if ends is None:
+        return
+    mine, other = ends if direction is Direction.EGRESS else reversed(ends)
+    if isinstance(mine.party, Group):
+        for rule, transports in denying(side, mine.party, other.party, direction, _families(side, ends)):
+            if transports & what:
+                yield rule.origin
 
 
 def _passing(

@@ -17,6 +17,7 @@ from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.grid import Grid
 from outgate.policy.rules import BlockMatch, PeerMatch, Rule
+from outgate.policy.tiers import partition
 from outgate.records import dataclass
 
 __all__ = ["INGRESS_CONTROLLER", "IngressController", "for_everybody", "from_controller", "lets_in_strangers"]
@@ -65,10 +66,14 @@ def lets_in_strangers(grid: Grid, number: int) -> TransportSet:
     key = grid.keys[Direction.INGRESS][number]
     if not key:
         return TransportSet.any()
+
+    def extent(rule: Rule) -> TransportSet:
+        return grid.ports_outside(rule, number) if for_everybody(rule) else TransportSet()
+
     found = TransportSet()
-    for rule in grid.rules(key, Direction.INGRESS):
-        if for_everybody(rule):
-            found |= grid.ports_outside(rule, number)
+    for transports, verdict, _ in partition(grid.standing(key, Direction.INGRESS), TransportSet.any(), extent):
+        if verdict.allows:
+            found |= transports
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from outgate.analysis.blocks import beyond_the_cluster, rule_beyond
 from outgate.analysis.demands import Demand
 from outgate.analysis.verdicts import Outcome
-from outgate.model import Direction, Pod
+from outgate.model import Direction, NetworkPolicy, Pod
 from outgate.packets import PacketSet, TransportSet
 from outgate.policy import Endpoint, Judge, Origin, matched
 from outgate.policy.rules import origin_of
@@ -57,11 +57,14 @@ def coverage(judge: Judge, outcomes: Iterable[Outcome]) -> Coverage:
 
 
 def _everything(judge: Judge) -> Iterator[Origin]:
-    for policy in judge.policies.snapshot.policies:
+    for policy in judge.policies.snapshot.every_policy:
         for direction in Direction:
             if direction in policy.types:
                 rules = judge.policies.selection.rules(policy, direction)
-                if not any(rule.peers is None and rule.ports is None for rule in rules):
+                # A policy of the whole cluster denies nothing by being there.
+                if isinstance(policy, NetworkPolicy) and not any(
+                    rule.peers is None and rule.ports is None for rule in rules
+                ):
                     yield origin_of(policy, direction)
                 yield from (rule.origin for rule in rules)
 
@@ -87,7 +90,7 @@ class _Search:
         policies = self.judge.policies
         isolation = policies.isolation(pod, direction)
         whole = [one for one in isolation.origins if one in self.missing]
-        rules = [one for one in isolation.rules if one.origin in self.missing]
+        rules = [one for one in isolation.every_rule() if one.origin in self.missing]
         if not (whole or rules):
             return
         if demand.addresses is None:

@@ -16,10 +16,10 @@ from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
 from outgate.policy.grid import Grid
-from outgate.policy.rules import origin_of
+from outgate.policy.rules import Action, origin_of
 from outgate.records import dataclass
 
-__all__ = ["Side", "passing", "side"]
+__all__ = ["Side", "denying", "passing", "side"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,19 @@ class Side:
     subject: Party
     isolating: tuple[Origin, ...]
     rules: tuple[Rule, ...]
+    governed: bool = False
+    """Whether any policy selects the subject, those of the whole cluster included."""
 
     @property
     def words(self) -> str:
         """Why it passes at this end, in a sentence."""
         if not isinstance(self.subject, Group):
             return f"{self.subject} is outside the cluster: no policy applies to it"
-        if not self.isolating:
+        if not self.isolating and not self.rules:
             if self.subject.pods[0].host_network:
                 return f"{self.subject} is on the host network, where policies do not apply"
+            if self.governed:
+                return f"no rule of the policies that select {self.subject} denies it"
             return f"no policy selects {self.subject} for {self.direction.value.lower()}"
         return f"allowed by {', '.join(str(rule.origin) for rule in self.rules)}"
 
@@ -51,15 +55,26 @@ def side(found: Connections, one: Connection, direction: Direction) -> Side:
     key = found.grid.keys[direction][subject.identity]
     isolating = tuple(origin_of(policy, direction) for policy in found.grid.policies_of(key))
     ruled = passing(found, subject, peer, direction, found.grid.families)
-    return Side(direction, subject, isolating, tuple(rule for rule, allowed in ruled if allowed & one.transports))
+    rules = tuple(rule for rule, allowed in ruled if allowed & one.transports)
+    return Side(direction, subject, isolating, rules, bool(key))
 
 
 def passing(
     found: Connections, subject: Group, peer: Party, direction: Direction, families: Iterable[Family]
 ) -> Iterator[tuple[Rule, TransportSet]]:
-    """The rules that isolate a group in a direction, each with all that it lets pass to or from the peer."""
-    for rule in found.grid.rules(found.grid.keys[direction][subject.identity], direction):
-        yield rule, _allows(found.grid, rule, subject, peer, families)
+    """The rules that accept for a group in a direction, each with all that it lets pass to or from the peer."""
+    for rule in found.grid.standing(found.grid.keys[direction][subject.identity], direction).every_rule():
+        if rule.action is Action.ACCEPT:
+            yield rule, _allows(found.grid, rule, subject, peer, families)
+
+
+def denying(
+    found: Connections, subject: Group, peer: Party, direction: Direction, families: Iterable[Family]
+) -> Iterator[tuple[Rule, TransportSet]]:
+    """The rules that deny, likewise: those of policies of the whole cluster."""
+    for rule in found.grid.standing(found.grid.keys[direction][subject.identity], direction).every_rule():
+        if rule.action is Action.DENY:
+            yield rule, _allows(found.grid, rule, subject, peer, families)
 
 
 def _allows(grid: Grid, rule: Rule, subject: Group, peer: Party, families: Iterable[Family]) -> TransportSet:

@@ -87,7 +87,7 @@ def egress_graph(judge: Judge, subject: PodsTarget) -> EgressGraph:
         *denied[:MOST_DENIED],
         *(edge for edge in outside if not edge.allowed),
     ]
-    isolated = any(judge.policies.decision(pod, Direction.EGRESS).isolated for pod in subject.pods)
+    isolated = any(judge.policies.decision(pod, Direction.EGRESS).governed for pod in subject.pods)
     return EgressGraph(subject, isolated, tuple(edges), max(0, len(denied) - MOST_DENIED))
 
 

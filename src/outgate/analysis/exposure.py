@@ -32,7 +32,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.special import INTERNET, RANGES, AddressRange
 from outgate.policy import OUTGATE, Judge, Origin, Policies, Profile
 from outgate.policy.grid import Grid, PolicyKey
-from outgate.policy.rules import origin_of
+from outgate.policy.rules import Action, origin_of
 from outgate.records import dataclass
 
 __all__ = [
@@ -249,7 +249,10 @@ class _Asked:
     def _isolating(self, number: int, direction: Direction) -> tuple[Origin, ...]:
         policies = self.grid.policies_of(self.grid.keys[direction][number])
         ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
-        return tuple(origin_of(policy, direction) for policy in ordered)
+        isolating = tuple(origin_of(policy, direction) for policy in ordered)
+        # Policies of the whole cluster never isolate; but who is denied something is not open.
+        rules = self.grid.standing(self.grid.keys[direction][number], direction).every_rule()
+        return (*isolating, *(rule.origin for rule in rules if rule.action is Action.DENY))
 
     def _openings_of(self, number: int, direction: Direction) -> tuple[Opening, ...]:
         # On ingress the names of ports are the identity's own; on egress they stay names.
@@ -275,7 +278,7 @@ class _Asked:
 
     def _anywhere(self, number: int) -> Reach:
         """Of a place that nobody knows: reached by whom no policy holds, by nobody who may send nothing at all."""
-        if not self.grid.isolated(number, Direction.EGRESS):
+        if not self.grid.keys[Direction.EGRESS][number]:
             return Reach.YES
         # By address or by label, in the cluster or out of it: every way that its rules open is an opening.
         blocks = within(self.grid.outside(number, Direction.EGRESS), _GOVERNED)

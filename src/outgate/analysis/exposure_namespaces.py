@@ -76,7 +76,7 @@ class Neighbourhood:
         return found
 
     def _out_by(self, number: int, whom: Bits) -> tuple[Origin, ...]:
-        rules = self._grid.rules(self._grid.keys[Direction.EGRESS][number], Direction.EGRESS) if whom else ()
+        rules = self._grid.accepting(self._grid.keys[Direction.EGRESS][number], Direction.EGRESS) if whom else ()
         return tuple(rule.origin for rule in rules if self._leads_out(rule, number, whom))
 
     def _leads_out(self, rule: Rule, number: int, whom: Bits) -> bool:
@@ -90,7 +90,7 @@ class Neighbourhood:
         )
 
     def _in_by(self, number: int, whom: Bits) -> tuple[Origin, ...]:
-        rules = self._grid.rules(self._grid.keys[Direction.INGRESS][number], Direction.INGRESS) if whom else ()
+        rules = self._grid.accepting(self._grid.keys[Direction.INGRESS][number], Direction.INGRESS) if whom else ()
         families = self._grid.families
         return tuple(rule.origin for rule in rules if any(self._grid.peers(rule, one) & whom for one in families))
 

@@ -89,7 +89,9 @@ def to_blame(
 ) -> tuple[Origin, ...]:
     """The rules that let through any of these packets, to or from addresses outside."""
     return tuple(
-        rule.origin for rule in grid.rules(key, direction) if _speaks_of(rule, addresses) and _passes(rule, transports)
+        rule.origin
+        for rule in grid.accepting(key, direction)
+        if _speaks_of(rule, addresses) and _passes(rule, transports)
     )
 
 

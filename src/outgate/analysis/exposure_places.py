@@ -21,7 +21,7 @@ from outgate.model import Pod, Service, Snapshot
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
-from outgate.policy.rules import BlockMatch
+from outgate.policy.rules import Action, BlockMatch
 from outgate.records import dataclass
 
 __all__ = [
@@ -202,8 +202,11 @@ def rules_through(judge: Judge, pod: Pod, door: Door, trace: Trace) -> Iterator[
         if side.decided_by is None or subject is None:
             continue
         yield side.decided_by
-        for rule in judge.policies.isolation(subject, side.direction).rules:
-            if _matches(judge, rule, peer, door):
+        decider = side.outcome.rule if side.outcome is not None else None
+        for rule in judge.policies.isolation(subject, side.direction).every_rule() if decider is not None else ():
+            # What a later tier says of it is not asked any more.
+            beside = decider is not None and (rule.tier, rule.action) == (decider.tier, Action.ACCEPT)
+            if beside and _matches(judge, rule, peer, door):
                 yield rule.origin
 
 

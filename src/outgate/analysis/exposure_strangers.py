@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from outgate.analysis.controller import for_everybody
 from outgate.analysis.exposure_selectors import implied, of_namespace, simplified
 from outgate.model import Direction
 from outgate.model.labels import EVERYTHING, Labels, LabelSelector
@@ -24,7 +25,7 @@ from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy.grid import Grid
-from outgate.policy.rules import BlockMatch, NamedPort, Origin, PeerMatch, Rule
+from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, Rule, Tier
 from outgate.records import dataclass
 
 __all__ = ["Opening", "openings"]
@@ -83,15 +84,52 @@ def openings(grid: Grid, number: int, direction: Direction) -> tuple[Opening, ..
     if not key:
         return (_ANYBODY,)
     found: dict[tuple[LabelSelector, LabelSelector, AddressSet | None], Opening] = {}
-    for rule in grid.rules(key, direction):
-        transports, names = _ports(grid, rule, number)
+    standing = grid.standing(key, direction)
+    left = _Left(grid, number)
+    for rule in standing.every_rule():
+        transports, names = left.of(rule)
         if not transports and not names:
             continue
         for namespaces, pods, addresses in _peers(rule, by_address=grid.policies.profile.blocks_match_pods):
             one = Opening(namespaces, pods, addresses, transports, names, (rule.origin,))
             known = found.get((namespaces, pods, addresses))
             found[namespaces, pods, addresses] = one if known is None else _both(known, one)
+    rest = _GOVERNED - left.ended
+    if not standing.policies and rest:
+        found[EVERYTHING, EVERYTHING, None] = Opening(EVERYTHING, EVERYTHING, None, rest)
     return tuple(_widest(sorted(found.values(), key=_order)))
+
+
+class _Left:
+    """What the rules before have left of a rule, in their order, for pods of which nothing is known.
+
+    Only a rule that speaks of every pod takes anything from those that follow. One that speaks of some leaves it, so
+    what is told may be more than what a given stranger gets: an opening says what could be.
+    """
+
+    def __init__(self, grid: Grid, number: int) -> None:
+        self._grid = grid
+        self._number = number
+        self._passed = TransportSet()
+        self.ended = TransportSet()
+        """What is decided for everybody."""
+
+    def of(self, rule: Rule) -> tuple[TransportSet, tuple[NamedPort, ...]]:
+        """The ports and names of ports that a rule opens."""
+        transports, names = _ports(self._grid, rule, self._number)
+        if rule.tier is Tier.NETWORK_POLICY:
+            return transports - self.ended, names
+        gone = self.ended | self._passed if rule.tier is Tier.ADMIN else self.ended
+        transports = transports - gone
+        if rule.action is Action.ACCEPT:
+            self.ended |= transports if for_everybody(rule) else TransportSet()
+            return transports, names
+        if for_everybody(rule):
+            if rule.action is Action.DENY:
+                self.ended |= transports
+            elif rule.tier is Tier.ADMIN:
+                self._passed |= transports
+        return TransportSet(), ()
 
 
 def _ports(grid: Grid, rule: Rule, number: int) -> tuple[TransportSet, tuple[NamedPort, ...]]:

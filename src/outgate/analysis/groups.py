@@ -146,7 +146,7 @@ def _distinctions(grid: Grid) -> Iterable[Bits]:
     seen: set[Bits] = set()
     for direction in Direction:
         for key in dict.fromkeys(grid.keys[direction]):
-            for rule in grid.rules(key, direction):
+            for rule in grid.standing(key, direction).every_rule():
                 for family in grid.families:
                     seen.add(grid.peers(rule, family))
                     if direction is Direction.EGRESS:

@@ -151,7 +151,7 @@ class Kinds:
         policies = self.judge.policies
         found: dict[AddressSet, None] = {}
         for direction in Direction:
-            for rule in policies.rules(policies.snapshot.policies, direction):
+            for rule in policies.rules(policies.snapshot.every_policy, direction):
                 found.update((one.addresses, None) for one in rule.peers or () if isinstance(one, BlockMatch))
         return tuple(found)
 

@@ -59,8 +59,8 @@ def _unknown_namespaces(judge: Judge, trace: Trace) -> Iterator[str]:
         if subject.pod is None or peer.pod is None:
             continue
         namespace = judge.policies.snapshot.namespace(peer.pod.namespace)
-        selecting = judge.policies.selection.selecting(subject.pod, direction)
-        if not namespace.declared and any(map(_reads_labels, judge.policies.rules(selecting, direction))):
+        rules = judge.policies.isolation(subject.pod, direction).every_rule()
+        if not namespace.declared and any(map(_reads_labels, rules)):
             yield f"namespace {namespace.name} is not in the input: its labels are not known"
 
 

@@ -16,6 +16,7 @@ from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Side, Trace, mat
 from outgate.policy.profile import PASSING_ICMP
 from outgate.policy.rules import NamedPort
 from outgate.policy.selection import resolve
+from outgate.policy.tiers import partition
 from outgate.records import dataclass
 
 __all__ = ["PairPorts", "PortShare", "open_points", "pair_ports"]
@@ -65,21 +66,22 @@ def pair_ports(judge: Judge, source: Endpoint, destination: Endpoint) -> PairPor
 
 
 def _shares(judge: Judge, side: Side, subject: Endpoint, peer: Endpoint) -> Iterator[PortShare]:
-    exempt = side.verdict.allows and side.decided_by is None
-    if subject.pod is None or not side.isolated or exempt:
+    if subject.pod is None or side.outcome is None:
+        # Nobody was asked: no policy is about it, or it is exempt.
         yield PortShare(TransportSet.any(), None)
         return
     rest = TransportSet.any()
     if judge.policies.profile.icmp_passes:
         yield PortShare(PASSING_ICMP, None)
         rest = rest - PASSING_ICMP
-    for rule in judge.policies.isolation(subject.pod, side.direction).rules:
-        # Rule by rule, as `judge` asks: a decision would look at every pod of the cluster first.
-        destination = peer if side.direction is Direction.EGRESS else subject
-        transports = matched(judge.policies, rule, peer, destination) & rest
-        if transports:
-            rest = rest - transports
-            yield PortShare(transports, rule.origin)
+    # Rule by rule, as `judge` asks: a decision would look at every pod of the cluster first.
+    destination = peer if side.direction is Direction.EGRESS else subject
+    isolation = judge.policies.isolation(subject.pod, side.direction)
+    for transports, verdict, rule in partition(
+        isolation, rest, lambda one: matched(judge.policies, one, peer, destination)
+    ):
+        if verdict.allows:
+            yield PortShare(transports, rule.origin if rule is not None else None)
 
 
 def open_points(judge: Judge, pair: PairPorts, asked: TransportSet) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ def _borders(judge: Judge, pair: PairPorts, protocol: Protocol) -> set[int]:
 def _rules_around(judge: Judge, pod: Pod | None, direction: Direction) -> Iterator[Rule]:
     if pod is not None:
         policies = judge.policies.snapshot.policies_by_namespace.get(pod.namespace, ())
-        yield from judge.policies.rules(policies, direction)
+        yield from judge.policies.rules((*policies, *judge.policies.selection.governing(pod)), direction)
 
 
 def _named(names: tuple[NamedPort, ...], pod: Pod | None, protocol: Protocol) -> set[int]:

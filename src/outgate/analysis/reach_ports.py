@@ -159,9 +159,10 @@ def _side(direction: Direction, pairs: tuple[PairPorts, ...], question: Question
     side = told.trace.egress if direction is Direction.EGRESS else told.trace.ingress
     shares = told.egress if direction is Direction.EGRESS else told.ingress
     origins: list[Origin] = [share.origin for share in shares if share.origin is not None]
-    if verdict.allows and side.isolated and origins:
+    if verdict.allows and origins:
         reason = f"allowed on {spell_transports(everywhere)} by {', '.join(map(str, origins[:4]))}"
-        return Side(direction, verdict, True, origins[0] if len(origins) == 1 else None, reason, side.isolated_by)
+        decider = origins[0] if len(origins) == 1 else None
+        return Side(direction, verdict, side.isolated, decider, reason, side.isolated_by)
     if verdict.allows:
         end = told.source if direction is Direction.EGRESS else told.destination
         outside = end.pod is None and end.node is None
@@ -169,6 +170,8 @@ def _side(direction: Direction, pairs: tuple[PairPorts, ...], question: Question
         # The address that stood for the whole block is not one that the reader asked about.
         reason = OUTSIDE if outside and isinstance(asked, BlockTarget) else side.reason
         return Side(direction, verdict, side.isolated, None, reason, side.isolated_by)
+    if not side.isolated or (side.outcome is not None and side.outcome.rule is not None):
+        return Side(direction, verdict, side.isolated, side.decided_by, side.reason, side.isolated_by)
     names = ", ".join(dict.fromkeys(origin.name for origin in side.isolated_by))
     subject = told.source if direction is Direction.EGRESS else told.destination
     reason = f"{subject} is isolated for {direction.value.lower()} by {names}, and no rule there allows any port"

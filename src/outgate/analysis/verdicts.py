@@ -113,7 +113,7 @@ def allowed(judge: Judge, demand: Demand) -> PacketSet:
         return demand.packets(demand.asked & demand.pair.allowed)
     packets = demand.packets()
     near = demand.known
-    if near.pod is None or not judge.policies.isolation(near.pod, demand.near).policies:
+    if near.pod is None or not judge.policies.isolation(near.pod, demand.near).governed:
         return packets
     addresses = packets.addresses()
     if addresses & LOOPBACK:
@@ -250,6 +250,6 @@ def _doubtful(judge: Judge, demand: Demand) -> bool:
     return any(
         isinstance(match, BlockMatch)
         for pod, direction in zip(pods, Direction, strict=True)
-        for rule in judge.policies.isolation(pod, direction).rules
+        for rule in judge.policies.isolation(pod, direction).every_rule()
         for match in rule.peers or ()
     )

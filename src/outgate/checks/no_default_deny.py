@@ -58,6 +58,7 @@ from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity, Subject
 from outgate.checks.survey import Survey, some
 from outgate.model import Direction
+from outgate.policy import Action
 
 __all__ = ["CHECK"]
 
@@ -65,13 +66,15 @@ _OF_THE_CLUSTER = ("kube-system", "kube-public", "kube-node-lease")
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    keys = survey.grid.keys[Direction.EGRESS]
+    grid = survey.grid
     free: dict[str, list[Group]] = {}
     limited: dict[str, int] = {}
     for group in survey.groups:
         if group.namespace in _OF_THE_CLUSTER or group.pods[0].host_network:
             continue
-        if keys[group.identity]:
+        standing = grid.standing(grid.keys[Direction.EGRESS][group.identity], Direction.EGRESS)
+        # A policy of the whole cluster does not isolate; one that denies anything is somebody's deliberate default.
+        if standing.policies or any(rule.action is Action.DENY for rule in standing.every_rule()):
             limited[group.namespace] = limited.get(group.namespace, 0) + 1
         else:
             free.setdefault(group.namespace, []).append(group)

@@ -135,7 +135,7 @@ class Survey:
         found: dict[PolicyKey, list[Group]] = {}
         keys = self.grid.keys[direction]
         for group in self.groups:
-            if keys[group.identity]:
+            if self.grid.isolated(group.identity, direction):
                 found.setdefault(keys[group.identity], []).append(group)
         for key, groups in found.items():
             yield Isolated(direction, self.grid.policies_of(key), tuple(self.grid.rules(key, direction)), tuple(groups))

@@ -71,6 +71,7 @@ def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
     metavar="NAME",
     help="What the node's interfaces to its pods are called; auto finds it out.",
 )
+@_option("--all-nodes", is_flag=True, help="Watch all Nodes: policies of the cluster with peers of nodes need it.")
 @_option("--events/--no-events", default=True, help="Write Kubernetes Events, where that is allowed.")
 @options.cluster_options
 def run(**given: Any) -> int:
@@ -125,6 +126,7 @@ def _settings(given: dict[str, Any]) -> Settings:
         run_dir=given["run_dir"],
         listen=_listen(given["listen"]),
         interface_prefix=AUTO if prefix == AUTO else interface_prefix_of(prefix),
+        all_nodes=given["all_nodes"],
         write_events=given["events"],
     )
 

@@ -53,7 +53,7 @@ from outgate.nft.transaction import (
     weight,
 )
 
-__all__ = ["FAST_ELEMENTS", "MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "creation", "delta"]
+__all__ = ["FAST_ELEMENTS", "MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "creation", "delta", "denying_sets"]
 
 MAX_RULES = 2000
 MAX_ELEMENTS = 10_000
@@ -226,7 +226,7 @@ class _Plan:
         reached = [one for one in self.less if one.elements and ("set", one.name) in self.live]
         rewritten = [chain for chain in self.changed_chains if ("chain", chain.name) in self.live]
         hooks = [chain for chain in (*self.new_chains, *self.gone_chains) if chain.hook is not None]
-        denying = _denying_sets(self.actual, self.live)
+        denying = _denying(self.actual, self.live)
         if not _closed_at_birth(self.actual):
             denying |= {
                 one.name for one in self.more if any(verdict and verdict.chain for verdict in one.elements.values())
@@ -270,8 +270,12 @@ def _statements(chain: Chain) -> Iterator[Statement]:
     return (statement for rule in chain.rules for statement in rule.statements)
 
 
-def _denying_sets(ruleset: Ruleset, live: frozenset[tuple[str, str]]) -> frozenset[str]:
+def denying_sets(ruleset: Ruleset) -> frozenset[str]:
     """The sets with a rule that can stop a packet because it is in the set."""
+    return _denying(ruleset, _live(ruleset))
+
+
+def _denying(ruleset: Ruleset, live: frozenset[tuple[str, str]]) -> frozenset[str]:
     denying: set[str] = set()
     for name, chain in ruleset.chains.items():
         for rule in chain.rules if ("chain", name) in live else ():

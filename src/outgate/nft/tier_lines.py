@@ -31,6 +31,7 @@ from outgate.policy.tiers import Isolation, Layer
 __all__ = ["TierLines"]
 
 _Lines = tuple[ChainRule, ...]
+_OPEN: _Lines = (ChainRule((RETURN,)),)
 
 
 class TierLines:
@@ -57,10 +58,10 @@ class TierLines:
             ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
             after: _Lines = (*ruled, ChainRule((end,)))
         else:
-            after = self._tier(isolation.baseline, (ChainRule((RETURN,)),), RETURN)
+            after = self._tier(isolation.baseline, _OPEN, RETURN)
         if not isolation.admin:
             return after
-        passing = self._chain(after)
+        passing = self._chain(after) if after != _OPEN else RETURN
         return self._tier(isolation.admin, (ChainRule((passing,)),), passing)
 
     def _chain(self, lines: Iterable[ChainRule]) -> Judgement:

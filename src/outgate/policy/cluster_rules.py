@@ -18,7 +18,7 @@ from outgate.model.cluster_policy import ClusterPeer, UnknownPeer
 from outgate.packets import AddressSet
 from outgate.policy.rules import Action, BlockMatch, PeerMatch, PodMatch, Rule, Tier, origin_of, peer_match, ports_match
 
-__all__ = ["cluster_rules", "looks_at_nodes"]
+__all__ = ["cluster_rules", "looks_at_nodes", "without_nodes"]
 
 
 def cluster_rules(policy: ClusterPolicy, direction: Direction, snapshot: Snapshot) -> Iterator[Rule]:
@@ -39,6 +39,15 @@ def cluster_rules(policy: ClusterPolicy, direction: Direction, snapshot: Snapsho
 def looks_at_nodes(policy: ClusterPolicy) -> bool:
     """Whether its rules change when nodes do."""
     return any(isinstance(peer, NodePeer) for rule in policy.egress for peer in rule.peers)
+
+
+def without_nodes(policy: ClusterPolicy) -> ClusterPolicy:
+    """The policy for who does not know the nodes: a peer of nodes is then one that is not known, and closes."""
+    egress = []
+    for rule in policy.egress:
+        peers = (UnknownPeer("nodes", one.place) if isinstance(one, NodePeer) else one for one in rule.peers)
+        egress.append(dataclasses.replace(rule, peers=tuple(peers)))
+    return dataclasses.replace(policy, egress=tuple(egress))
 
 
 def _closed(rule: Rule) -> Rule:

@@ -13,7 +13,7 @@ same policies share one decision (and, for ingress, the numbers that their port 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -115,7 +115,7 @@ class Policies:
         above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod) if direction in one.types)
         return direction, (*names_of, *above), meanings
 
-    def rules(self, policies: tuple[NetworkPolicy, ...], direction: Direction) -> Iterator[Rule]:
+    def rules(self, policies: Iterable[NetworkPolicy | ClusterPolicy], direction: Direction) -> Iterator[Rule]:
         """All rules of some policies in a direction, in the order in which they are named."""
         for policy in policies:
             yield from self.selection.rules(policy, direction)

@@ -29,7 +29,7 @@ from outgate.policy.decide import Policies
 from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, Transports
 from outgate.policy.profile import PASSING_ICMP
-from outgate.policy.rules import BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of, rules_of
+from outgate.policy.rules import Action, BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of, rules_of
 from outgate.policy.tiers import Isolation, layers, partition
 from outgate.records import dataclass
 
@@ -134,6 +134,12 @@ class Grid:
             read = self._table.read[number]
             if isinstance(read.policy, NetworkPolicy):
                 yield from read.rules[direction]
+
+    def accepting(self, key: PolicyKey, direction: Direction) -> Iterator[Rule]:
+        """The rules of all policies of a key that let anything through, in the order in which they are asked."""
+        for rule in self.standing(key, direction).every_rule():
+            if rule.action is Action.ACCEPT:
+                yield rule
 
     def standing(self, key: PolicyKey, direction: Direction) -> Isolation:
         """All policies of a key, ready to be asked in their order."""

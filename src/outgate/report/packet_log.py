@@ -87,7 +87,7 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policies: tuple[dict[str, Any], ...] = ()
     """The Origin of each policy that isolates, where nothing allowed the packet."""
     decided_by: dict[str, Any] | None = None
-    """The Origin of the rule that allowed it."""
+    """The Origin of the rule that allowed it, or of a rule that denies it."""
     rule: str = ""
     """The rule in words."""
     generation: int = 0
@@ -95,11 +95,11 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The node's end of the pod's link, or what stood for it."""
 
 
-def rule_words(verdict: str, allowed_by: object = None) -> str:
+def rule_words(verdict: str, decider: object = None) -> str:
     """What decided, in words: the rule, or why there is none."""
+    if decider is not None:
+        return str(decider)
     match verdict:
-        case "allowed":
-            return str(allowed_by)
         case "denied":
             return "isolated, nothing allows"
         case "would-deny":
