@@ -298,17 +298,17 @@ def _selector(value: object, place: Place) -> LabelSelector | str:
 def _networks(value: object, place: Place) -> tuple[BlockPeer, ...] | str:
     if not isinstance(value, list) or not value:
         return "networks names none"
-    bad = next((one for one in value if not isinstance(one, str) or not is_cidr(one)), None)
-    if bad is not None:
-        return f"{_brief(bad)} is no CIDR"
+    bad = [one for one in value if not isinstance(one, str) or not is_cidr(one)]
+    if bad:
+        return f"{_brief(bad[0])} is no CIDR"
     return tuple([BlockPeer(ipaddress.ip_network(one, strict=False), (), place / i) for i, one in enumerate(value)])
 
 
 def _names(value: object, place: Place) -> NamePeer | str:
     if not isinstance(value, list) or not value:
         return "domainNames names none"
-    bad = next((one for one in value if not isinstance(one, str) or not one), None)
-    return f"{_brief(bad)} is no name" if bad is not None else NamePeer(tuple(value), place)
+    bad = [one for one in value if not isinstance(one, str) or not one]
+    return f"{_brief(bad[0])} is no name" if bad else NamePeer(tuple(value), place)
 
 
 def _new_port(value: object, place: Place) -> PolicyPort | str:
