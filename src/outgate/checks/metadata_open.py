@@ -103,6 +103,13 @@ def metadata_within(survey: Survey, section: Section) -> tuple[CloudAddress, ...
     rule = survey.rule_of(section)
     ports = TransportSet.any() if rule.ports is None else rule.ports.numbers
     packets = PacketSet.cube(survey.grid.outside_of(rule), ports)
+    groups = survey.selected_groups(section.policy) if survey.snapshot.cluster_policies else ()
+    if groups:
+        # What a policy of the whole cluster denies all of them, this rule does not open.
+        passing = PacketSet.none()
+        for group in groups:
+            passing |= survey.grid.outside(group.identity, Direction.EGRESS)
+        packets = packets & passing
     return tuple(
         one.place
         for one in opened(packets)

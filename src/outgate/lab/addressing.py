@@ -122,7 +122,7 @@ class _Taken:
 
 def _policy_blocks(snapshot: Snapshot) -> Iterator[Network]:
     """What policies name. A block that covers everything covers every choice, so it rules none out."""
-    for policy in snapshot.policies:
+    for policy in snapshot.every_policy:
         for peer in (peer for rule in (*policy.egress, *policy.ingress) for peer in rule.peers):
             if isinstance(peer, BlockPeer):
                 yield from (one for one in (peer.cidr, *peer.excepts) if one.prefixlen)

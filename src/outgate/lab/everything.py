@@ -19,7 +19,7 @@ from outgate.lab.outside import METADATA, METADATA_PORT, Outside, Position, bloc
 from outgate.lab.plan import Draft, Plan, Planner, Via
 from outgate.lab.ports import Ports, Transport
 from outgate.lab.topology import Topology
-from outgate.model import Direction, NetworkPolicy, Pod, PolicyRule, Service, Snapshot
+from outgate.model import ClusterPolicy, ClusterRule, Direction, NetworkPolicy, Pod, PolicyRule, Service, Snapshot
 from outgate.model.objects import Address
 from outgate.model.services import Backend, ServiceRoute, resolve
 from outgate.packets import Protocol
@@ -186,7 +186,7 @@ class _Everything:
                 if point.address.version not in self.scope.families:
                     continue
                 for pod in self.pods:
-                    selected = policy in self.selection.selecting(pod, Direction.EGRESS)
+                    selected = policy in self.selection.about(pod, Direction.EGRESS)
                     if not selected and point.position is not Position.INSIDE:
                         continue
                     if source := self._end(pod, point.address.version):
@@ -229,7 +229,7 @@ class _Everything:
         for policy, rule in self._rules(Direction.INGRESS):
             for point in self.outside.points(policy, rule):
                 for pod in self.pods:
-                    if policy in self.selection.selecting(pod, Direction.INGRESS):
+                    if policy in self.selection.about(pod, Direction.INGRESS):
                         yield from self._from_outside(point.address, pod, self.ports.of_rule(rule, pod), str(point))
 
     def _from_outside(self, address: Address, pod: Pod, ports: Iterable[Transport], reason: str) -> Iterator[Draft]:
@@ -237,8 +237,8 @@ class _Everything:
             for protocol, port in ports:
                 yield Draft(Endpoint(address), end.address, protocol, port, Via.POD, reason=reason)
 
-    def _rules(self, direction: Direction) -> Iterator[tuple[NetworkPolicy, PolicyRule]]:
-        for policy in self.snapshot.policies:
+    def _rules(self, direction: Direction) -> Iterator[tuple[NetworkPolicy | ClusterPolicy, PolicyRule | ClusterRule]]:
+        for policy in self.snapshot.every_policy:
             if direction in policy.types:
                 for rule in policy.rules(direction):
                     if any(blocks(rule)):
@@ -247,7 +247,7 @@ class _Everything:
     def _ports_for(self, pod: Pod, address: Address) -> list[Transport]:
         """HTTPS, and what the pod's policies allow towards the address by block."""
         found = {_HTTPS}
-        for policy in self.selection.selecting(pod, Direction.EGRESS):
+        for policy in self.selection.about(pod, Direction.EGRESS):
             for rule in policy.egress:
                 if any(address in peer.cidr for peer in blocks(rule)):
                     found.update(one for one in self.ports.of_rule(rule) if one[1] != self.ports.unmentioned)

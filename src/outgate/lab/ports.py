@@ -8,9 +8,10 @@ shows. A rule that names a protocol without a port is probed on the port that no
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 
-from outgate.model import Direction, NetworkPolicy, Pod, PolicyPort, PolicyRule, Snapshot
+from outgate.model import ClusterRule, Direction, NetworkPolicy, Pod, PolicyPort, PolicyRule, Snapshot
 from outgate.model.services import resolve
 from outgate.packets import IntervalSet, Protocol
 from outgate.policy import NamedPort, Policies
@@ -51,7 +52,7 @@ class Ports:
         """The ports for flows to an end that is no pod."""
         return self._ordered(self._of_policies(source, Direction.EGRESS, None))
 
-    def of_rule(self, rule: PolicyRule, destination: Pod | None = None) -> tuple[Transport, ...]:
+    def of_rule(self, rule: PolicyRule | ClusterRule, destination: Pod | None = None) -> tuple[Transport, ...]:
         """The ports that one rule names, and the one that nobody mentions."""
         return self._ordered(self._numbers(rule.ports, destination))
 
@@ -64,12 +65,16 @@ class Ports:
             yield Protocol[port.protocol], port.port
 
     def _of_policies(self, pod: Pod, direction: Direction, destination: Pod | None) -> Iterator[Transport]:
-        for policy in self.selection.selecting(pod, direction):
+        for policy in self.selection.about(pod, direction):
             for rule in policy.rules(direction):
                 yield from self._numbers(rule.ports, destination)
 
     def _numbers(self, ports: Iterable[PolicyPort], destination: Pod | None) -> Iterator[Transport]:
         for entry in ports:
+            if not entry.protocol:
+                for each in ("TCP", "UDP", "SCTP"):
+                    yield from self._numbers((replace(entry, protocol=each),), destination)
+                continue
             protocol = Protocol[entry.protocol]
             if isinstance(entry.port, int):
                 last = entry.port if entry.end_port is None else entry.end_port

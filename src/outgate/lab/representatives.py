@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from outgate.errors import UsageError
 from outgate.lab.names import dns_services
 from outgate.model import Pod, Snapshot
+from outgate.policy.selection import Selection
 
 __all__ = ["MAX_PODS", "Cast", "choose"]
 
@@ -90,4 +91,6 @@ def _rank(snapshot: Snapshot, pod: Pod) -> int:
     if any(pod in snapshot.backends(service) for service in dns_services(snapshot)[:1]):
         return 0
     policies = snapshot.policies_by_namespace.get(pod.namespace, ())
+    if snapshot.cluster_policies and Selection(snapshot).governing(pod):
+        return 1
     return 1 if any(policy.pods.matches(pod.labels) for policy in policies) else 2

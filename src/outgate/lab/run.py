@@ -129,7 +129,7 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         enforced=prepared.wishes.enforce,
         policies=tuple(
             origin_of(one, Direction.EGRESS if Direction.EGRESS in one.types else Direction.INGRESS)
-            for one in prepared.snapshot.policies
+            for one in prepared.snapshot.every_policy
         ),
         notes=prepared.plan.notes,
         unmentioned=prepared.plan.unmentioned,

@@ -87,6 +87,10 @@ class Selection:
             found = self._governing[key] = tuple(one for one in policies if self._is_subject(one, pod))
         return found
 
+    def about(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy | ClusterPolicy, ...]:
+        """Every policy that says anything of a pod in a direction: those that isolate it, and of the whole cluster."""
+        return (*self.selecting(pod, direction), *(one for one in self.governing(pod) if direction in one.types))
+
     def _is_subject(self, policy: ClusterPolicy, pod: Pod) -> bool:
         subject = policy.subject
         if not isinstance(subject, PodPeer):

@@ -54,7 +54,7 @@ def _head(report: LabReport) -> Iterator[str]:
     pods, nodes = len(report.topology.get("pods", ())), len(report.topology.get("nodes", ()))
     hosted = sum(bool(pod.get("hostNetwork")) for pod in report.topology.get("pods", ()))
     but = f", except {_count(hosted, 'pod')} on the host network" if hosted else ""
-    names = [f"{one.namespace}/{one.name}" for one in report.policies]
+    names = [f"{one.namespace}/{one.name}" if one.namespace else f"{one.kind} {one.name}" for one in report.policies]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     yield f"{_count(pods, 'pod')} on {_count(nodes, 'node')}, each in a network namespace of its own{but}"
     if not report.enforced:
@@ -157,14 +157,16 @@ def _reasons(report: LabReport) -> Iterator[str]:
         for side, end in ((probe.egress, probe.source), (probe.ingress, probe.destination)):
             if not side.verdict.allows and side.decided_by is not None:
                 policies = ", ".join(dict.fromkeys(one.name for one in side.isolated_by))
-                key = (side.direction.value.lower(), policies, str(side.decided_by.place))
+                ruled = side.decided_by.rule is not None
+                why = f"{side.decided_by} denies it" if ruled else f"no rule of {policies} allows it"
+                key = (side.direction.value.lower(), why, str(side.decided_by.place))
                 reasons.setdefault(key, {})[str(end)] = None
     if not reasons:
         return
     yield f"{_BOLD}why denied{_PLAIN}"
-    for (direction, policies, place), ends in list(reasons.items())[:MOST_REASONS]:
+    for (direction, why, place), ends in list(reasons.items())[:MOST_REASONS]:
         names = ", ".join(list(ends)[:3]) + (f" and {len(ends) - 3} more" if len(ends) > 3 else "")
-        yield f"  {direction} of {names}: no rule of {policies} allows it" + (f"   {place}" if place else "")
+        yield f"  {direction} of {names}: {why}" + (f"   {place}" if place else "")
     if len(reasons) > MOST_REASONS:
         yield f"  and {len(reasons) - MOST_REASONS} more sets of policies"
     yield ""

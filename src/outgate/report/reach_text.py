@@ -101,6 +101,15 @@ def _such_as(answer: Reachability) -> Iterator[str]:
 
 def side_text(side: Side) -> str:
     """What one end says, in words."""
+    outcome = side.outcome
+    if outcome is not None and outcome.passed:
+        return f"passed on by {outcome.passed[0].origin}; then {_decided(side)}"
+    return _decided(side)
+
+
+def _decided(side: Side) -> str:
+    if side.verdict is Verdict.DENY and side.decided_by is not None and side.decided_by.rule is not None:
+        return f"denied by {side.decided_by}"
     if side.verdict is Verdict.DENY and side.isolated:
         names = ", ".join(dict.fromkeys(origin.name for origin in side.isolated_by))
         return f"denied: isolated by {names}; no rule allows it"
@@ -108,7 +117,8 @@ def side_text(side: Side) -> str:
         return f"denied: {side.reason}"
     if side.decided_by is not None:
         return f"allowed by {side.decided_by}"
-    return side.reason if side.reason.startswith("allowed") else f"allowed: {side.reason}"
+    reason = side.reason.rpartition("; ")[2] if side.outcome is not None and side.outcome.passed else side.reason
+    return reason if reason.startswith("allowed") else f"allowed: {reason}"
 
 
 def _split(split: Split | None) -> Iterator[str]:
