@@ -31,7 +31,7 @@ from outgate.agent.kernel import Timing
 from outgate.agent.links import LinkWatch
 from outgate.agent.loop import Observer
 from outgate.agent.settings import Settings
-from outgate.agent.step import Apply, State
+from outgate.agent.step import CLUSTER_POLICIES, Apply, State
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.watch import Pace
 from outgate.cluster.watch_decode import Reader
@@ -41,7 +41,7 @@ from outgate.host.nft import Nftables
 from outgate.lab.build import Box, Stage, build
 from outgate.lab.session import run_in_lab
 from outgate.lab.topology import POD_INTERFACE_PREFIX
-from outgate.model import NetworkPolicy, Pod, Snapshot
+from outgate.model import ClusterPolicy, NetworkPolicy, Pod, Snapshot
 from outgate.testing import Manifest, snapshot_of
 from tests.cluster.watchserver import WatchServer
 
@@ -54,7 +54,9 @@ QUICK = Pace(start=0.0, relist=0.0, first=0.05, longest=0.2)
 KINDS = ("Namespace", "Node", "Pod")
 
 
-def view(pods: Iterable[Pod], policies: Iterable[NetworkPolicy], namespaces: Iterable[Any]) -> dict[str, Any]:
+def view(
+    pods: Iterable[Pod], policies: Iterable[NetworkPolicy | ClusterPolicy], namespaces: Iterable[Any]
+) -> dict[str, Any]:
     """What an agent and a server must agree about."""
     return {
         "pods": {
@@ -66,7 +68,7 @@ def view(pods: Iterable[Pod], policies: Iterable[NetworkPolicy], namespaces: Ite
     }
 
 
-def _meaning(policy: NetworkPolicy) -> NetworkPolicy:
+def _meaning(policy: NetworkPolicy | ClusterPolicy) -> NetworkPolicy | ClusterPolicy:
     """Without the notes of others."""
     return replace(policy, annotations={key: one for key, one in policy.annotations.items() if "outgate.dev" in key})
 
@@ -90,7 +92,11 @@ class Teller(Observer):
         if not (state.settled and state.ready):
             return
         world = state.world
-        told = view((one.pod for one in world.pods.values()), world.policies.values(), world.namespaces.values())
+        policies: tuple[NetworkPolicy | ClusterPolicy, ...] = (
+            *world.policies.values(),
+            *world.cluster_policies.values(),
+        )
+        told = view((one.pod for one in world.pods.values()), policies, world.namespaces.values())
         told |= {"epoch": state.epoch, "generation": state.generation, "drift": state.drift, "refused": state.refused}
         told |= self._doors | {"hindrances": self.links.hindrances if self.links else ()}
         told["broken"] = sorted("/".join(key) for key in state.broken)
@@ -209,11 +215,14 @@ class Farm:
                 if one.pipe in ready:
                     one.read()
 
-    def _policies(self) -> list[NetworkPolicy]:
+    def _policies(self) -> list[NetworkPolicy | ClusterPolicy]:
         """The policies of the server; of one that cannot be understood what stands for it."""
-        reader = Reader("NetworkPolicy", "farm")
-        texts = (json.dumps(one).encode() for one in self.server.store.all("NetworkPolicy"))
-        return [one for one in (reader.read(text).value for text in texts) if isinstance(one, NetworkPolicy)]
+        found: list[NetworkPolicy | ClusterPolicy] = []
+        for kind in ("NetworkPolicy", *sorted(CLUSTER_POLICIES)):
+            reader = Reader(kind, "farm")
+            values = (reader.read(json.dumps(one).encode()).value for one in self.server.store.all(kind))
+            found += (one for one in values if isinstance(one, NetworkPolicy | ClusterPolicy))
+        return found
 
     def server_down(self) -> None:
         """The API server goes away, and has let go of every connection: a process that is forked now holds none."""
