@@ -21,7 +21,7 @@ ISOLATES = (
 
 ADMIN_NEEDS = (
     "Needs the API policy.networking.k8s.io/v1alpha2 and a network plugin that enforces it; without both it is refused "
-    "or does nothing. Outgate does not evaluate it: test it with a real packet."
+    "or does nothing. Outgate evaluates it, and its agent enforces it."
 )
 
 
