@@ -98,7 +98,7 @@ def without_protocols_means_ports(patch: pytest.MonkeyPatch) -> None:
 def some_are_no_subjects(patch: pytest.MonkeyPatch) -> None:
     """A baseline of all namespaces does not see the pods of one kind: here those with a label."""
     proper = Selection.governing
-    patch.setattr(Selection, "governing", lambda self, pod: () if "app" in pod.labels else proper(self, pod))
+    patch.setattr(Selection, "governing", lambda self, pod, way: () if "app" in pod.labels else proper(self, pod, way))
 
 
 def own_namespace(patch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from outgate.packets.packetset import Cube
 from outgate.policy import BlockMatch, Endpoint, Judge, Rule
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 from outgate.policy.selection import resolve
-from outgate.policy.tiers import partition
+from outgate.policy.tiers import allowed
 from outgate.records import dataclass
 
 __all__ = ["BlockPorts", "Piece", "beyond_the_cluster", "block_ports", "pieces", "rule_beyond"]
@@ -157,12 +157,7 @@ def beyond_the_cluster(judge: Judge, pod: Pod, direction: Direction) -> PacketSe
         return PacketSet.any()
     if not isolation.tiered:
         return PacketSet.union_of(rule_beyond(rule, pod) for rule in isolation.rules)
-    parts = partition(isolation, PacketSet.any(), lambda rule: PacketSet.cube(*rule_beyond(rule, pod)))
-    found = PacketSet.none()
-    for packets, verdict, _ in parts:
-        if verdict.allows:
-            found |= packets
-    return found
+    return allowed(isolation, PacketSet.any(), lambda rule: PacketSet.cube(*rule_beyond(rule, pod)))
 
 
 def rule_beyond(rule: Rule, pod: Pod) -> Cube:

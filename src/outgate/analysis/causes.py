@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from outgate.analysis.changes import Change, IsolationChange
 from outgate.analysis.connections import Connections, Party
-from outgate.analysis.deciding import denying, passing
+from outgate.analysis.deciding import saying
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
@@ -23,7 +23,7 @@ from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Snapshot
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
-from outgate.policy.rules import origin_of
+from outgate.policy.rules import Action, origin_of
 from outgate.records import dataclass
 
 __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
@@ -212,7 +212,7 @@ def _denying(side: Connections, ends: _Ends | None, direction: Direction, what: 
         return
     mine, other = ends if direction is Direction.EGRESS else reversed(ends)
     if isinstance(mine.party, Group):
-        for rule, transports in denying(side, mine.party, other.party, direction, _families(side, ends)):
+        for rule, transports in saying(Action.DENY, side, mine.party, other.party, direction, _families(side, ends)):
             if transports & what:
                 yield rule.origin
 
@@ -225,4 +225,4 @@ def _passing(
         return
     mine, other = ends if direction is Direction.EGRESS else reversed(ends)
     if isinstance(mine.party, Group):
-        yield from passing(side, mine.party, other.party, direction, (family,))
+        yield from saying(Action.ACCEPT, side, mine.party, other.party, direction, (family,))

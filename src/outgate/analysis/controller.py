@@ -17,7 +17,7 @@ from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.grid import Grid
 from outgate.policy.rules import BlockMatch, PeerMatch, Rule
-from outgate.policy.tiers import partition
+from outgate.policy.tiers import allowed
 from outgate.records import dataclass
 
 __all__ = ["INGRESS_CONTROLLER", "IngressController", "for_everybody", "from_controller", "lets_in_strangers"]
@@ -70,11 +70,7 @@ def lets_in_strangers(grid: Grid, number: int) -> TransportSet:
     def extent(rule: Rule) -> TransportSet:
         return grid.ports_outside(rule, number) if for_everybody(rule) else TransportSet()
 
-    found = TransportSet()
-    for transports, verdict, _ in partition(grid.standing(key, Direction.INGRESS), TransportSet.any(), extent):
-        if verdict.allows:
-            found |= transports
-    return found
+    return allowed(grid.standing(key, Direction.INGRESS), TransportSet.any(), extent)
 
 
 def for_everybody(rule: Rule) -> bool:

@@ -19,7 +19,7 @@ from outgate.policy.grid import Grid
 from outgate.policy.rules import Action, origin_of
 from outgate.records import dataclass
 
-__all__ = ["Side", "denying", "passing", "side"]
+__all__ = ["Side", "saying", "side"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +54,21 @@ def side(found: Connections, one: Connection, direction: Direction) -> Side:
         return Side(direction, subject, (), ())
     key = found.grid.keys[direction][subject.identity]
     isolating = tuple(origin_of(policy, direction) for policy in found.grid.policies_of(key))
-    ruled = passing(found, subject, peer, direction, found.grid.families)
+    ruled = saying(Action.ACCEPT, found, subject, peer, direction, found.grid.families)
     rules = tuple(rule for rule, allowed in ruled if allowed & one.transports)
     return Side(direction, subject, isolating, rules, bool(key))
 
 
-def passing(
-    found: Connections, subject: Group, peer: Party, direction: Direction, families: Iterable[Family]
+def saying(
+    action: Action, found: Connections, subject: Group, peer: Party, direction: Direction, families: Iterable[Family]
 ) -> Iterator[tuple[Rule, TransportSet]]:
-    """The rules that accept for a group in a direction, each with all that it lets pass to or from the peer."""
+    """The rules of one action for a group in a direction, each with all that it says it of, to or from the peer."""
     for rule in found.grid.standing(found.grid.keys[direction][subject.identity], direction).every_rule():
-        if rule.action is Action.ACCEPT:
-            yield rule, _allows(found.grid, rule, subject, peer, families)
+        if rule.action is action:
+            yield rule, _speaks_of(found.grid, rule, subject, peer, families)
 
 
-def denying(
-    found: Connections, subject: Group, peer: Party, direction: Direction, families: Iterable[Family]
-) -> Iterator[tuple[Rule, TransportSet]]:
-    """The rules that deny, likewise: those of policies of the whole cluster."""
-    for rule in found.grid.standing(found.grid.keys[direction][subject.identity], direction).every_rule():
-        if rule.action is Action.DENY:
-            yield rule, _allows(found.grid, rule, subject, peer, families)
-
-
-def _allows(grid: Grid, rule: Rule, subject: Group, peer: Party, families: Iterable[Family]) -> TransportSet:
+def _speaks_of(grid: Grid, rule: Rule, subject: Group, peer: Party, families: Iterable[Family]) -> TransportSet:
     match peer:
         case External(addresses=addresses):
             met = not grid.outside_of(rule).isdisjoint(addresses)

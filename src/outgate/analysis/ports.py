@@ -114,7 +114,7 @@ def _borders(judge: Judge, pair: PairPorts, protocol: Protocol) -> set[int]:
 def _rules_around(judge: Judge, pod: Pod | None, direction: Direction) -> Iterator[Rule]:
     if pod is not None:
         policies = judge.policies.snapshot.policies_by_namespace.get(pod.namespace, ())
-        yield from judge.policies.rules((*policies, *judge.policies.selection.governing(pod)), direction)
+        yield from judge.policies.rules((*policies, *judge.policies.selection.governing(pod, direction)), direction)
 
 
 def _named(names: tuple[NamedPort, ...], pod: Pod | None, protocol: Protocol) -> set[int]:

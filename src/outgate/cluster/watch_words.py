@@ -14,10 +14,10 @@ __all__ = ["AbsentError", "GoneError", "PauseError", "check", "stream_error"]
 class GoneError(Exception):
     """The server no longer knows how it was at our version, or does not know it yet: all must be asked for anew."""
 
-    def __init__(self, code: int = 410, *, counted: bool = False) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__(code)
-        self.code = "" if counted else str(code)
-        """The status that said so; empty where it has been counted already."""
+        self.code = str(code)
+        """The status that said so."""
 
 
 class AbsentError(Exception):

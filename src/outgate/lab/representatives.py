@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from outgate.errors import UsageError
 from outgate.lab.names import dns_services
-from outgate.model import Pod, Snapshot
+from outgate.model import Direction, Pod, Snapshot
 from outgate.policy.selection import Selection
 
 __all__ = ["MAX_PODS", "Cast", "choose"]
@@ -68,7 +68,8 @@ def choose(
         kinds.setdefault(_kind(pod), []).append(pod)
     chosen = [pod for pod in everybody if pod.key in always]
     dropped, represented = [], 0
-    for pods in sorted(kinds.values(), key=lambda pods: _rank(snapshot, pods[0])):
+    selection = Selection(snapshot)
+    for pods in sorted(kinds.values(), key=lambda pods: _rank(selection, pods[0])):
         already = sum(pod.key in always for pod in pods)
         wanted = [pod for pod in pods if pod.key not in always][: max((per_workload or 1) - already, 0)]
         room = wanted[: max(max_pods - len(chosen), 0)]
@@ -87,10 +88,11 @@ def _kind(pod: Pod) -> object:
     return pod.namespace, frozenset(pod.labels.items()), pod.ports, pod.host_network
 
 
-def _rank(snapshot: Snapshot, pod: Pod) -> int:
+def _rank(selection: Selection, pod: Pod) -> int:
+    snapshot = selection.snapshot
     if any(pod in snapshot.backends(service) for service in dns_services(snapshot)[:1]):
         return 0
     policies = snapshot.policies_by_namespace.get(pod.namespace, ())
-    if snapshot.cluster_policies and Selection(snapshot).governing(pod):
+    if any(selection.governing(pod, direction) for direction in Direction):
         return 1
     return 1 if any(policy.pods.matches(pod.labels) for policy in policies) else 2

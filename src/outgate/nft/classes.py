@@ -91,7 +91,7 @@ class Classes:
     def _part(self, pod: Pod, view: View) -> Part:
         direction = view.direction
         selecting = self.policies.selection.selecting(pod, direction)
-        above = tuple(one for one in self.policies.selection.governing(pod) if direction in one.types)
+        above = self.policies.selection.governing(pod, direction)
         if not selecting and not above:
             return _OPEN
         meanings = self.policies.class_of(pod, direction)[2]

@@ -44,7 +44,7 @@ from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
 from outgate.policy.rules import PeerMatch
 
-__all__ = ["Registry", "View", "class_lines", "rule_lines", "rule_parts"]
+__all__ = ["Registry", "View", "class_lines", "rule_lines", "rule_parts", "rule_title"]
 
 Elements = Mapping[SetKey, Judgement | None]
 _ADDRESS_TYPE = {4: KeyType.IPV4_ADDR, 6: KeyType.IPV6_ADDR}
@@ -139,10 +139,8 @@ class Registry:
 
     def rule_chain(self, rule: Rule) -> Judgement:
         """The way to the chain that stands for one policy rule: count, and go back to be judged further."""
-        origin = rule.origin
         name = self.name("r", rule, lambda: rule_parts(rule))
-        what = f"{origin.kind} {origin}" if origin.namespace else str(origin)
-        return goto(self.add_named(name, lambda: self._allowing(name, what)))
+        return goto(self.add_named(name, lambda: self._allowing(name, rule_title(rule))))
 
     def name(self, prefix: str, thing: object, parts: Callable[[], Iterable[str]], *more: object) -> str:
         """The name of a thing, hashed once: a rule or a peer, which lives as long as the policies that it is of."""
@@ -193,6 +191,12 @@ def rule_lines(
     for statements in _selector_lines(policies, rule, meanings, view, registry):
         yield ChainRule((*statements, target), str(rule.origin))
     yield from _block_lines(policies, (rule,), meanings, view, registry, lambda _: target)
+
+
+def rule_title(rule: Rule) -> str:
+    """What a rule is called in comments: with the kind of its policy, which one of the whole cluster says itself."""
+    origin = rule.origin
+    return f"{origin.kind} {origin}" if origin.namespace else str(origin)
 
 
 def rule_parts(rule: Rule) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from outgate.nft.denial import denial, warning
-from outgate.nft.lines import Registry, View, class_lines, rule_lines, rule_parts
+from outgate.nft.lines import Registry, View, class_lines, rule_lines, rule_parts, rule_title
 from outgate.nft.names import named
 from outgate.nft.objects import RETURN, ChainRule, Counter, Judgement, goto, jump
 from outgate.packets import TransportSet
@@ -103,7 +103,7 @@ class TierLines:
     def _target(self, rule: Rule, passing: Judgement) -> Judgement:
         """Where a packet goes that a rule matches."""
         identity = rule_parts(rule)
-        what = f"{rule.origin.kind} {rule.origin}" if rule.origin.namespace else str(rule.origin)
+        what = rule_title(rule)
         if rule.action is Action.ACCEPT:
             target = self._registry.rule_chain(rule)
         elif rule.action is Action.PASS:

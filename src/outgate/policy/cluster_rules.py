@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, LabelSelector, NodePeer, PodPeer, Snapshot
-from outgate.model.cluster_policy import ClusterPeer, UnknownPeer
+from outgate.model.cluster_policy import UnknownPeer
 from outgate.packets import AddressSet
 from outgate.policy.rules import Action, BlockMatch, PeerMatch, PodMatch, Rule, Tier, origin_of, peer_match, ports_match
 
@@ -68,17 +68,10 @@ def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
             case NodePeer():
                 yield BlockMatch(_addresses(peer.nodes, snapshot), peer.nodes)
             case _:
-                yield from _named(peer)
-
-
-def _named(peer: ClusterPeer) -> Iterator[PeerMatch]:
-    """Names match the addresses that were learned for them, and the policy alone tells of none.
-
-    types.go, ClusterNetworkPolicyEgressPeer.DomainNames: "DomainNames is only supported for Accept rules"; in others
-    they match nothing, which the reader of the object was warned of.
-    """
-    del peer
-    return iter(())
+                # Names match the addresses that were learned for them, and the policy alone tells of none. types.go,
+                # ClusterNetworkPolicyEgressPeer.DomainNames: "DomainNames is only supported for Accept rules"; in
+                # others they match nothing, which the reader of the object was warned of.
+                pass
 
 
 def _addresses(nodes: LabelSelector, snapshot: Snapshot) -> AddressSet:

@@ -86,7 +86,7 @@ class Policies:
         if found is None:
             selecting = self.selection.selecting(pod, direction)
             origins = _isolating(selecting, direction)
-            above = self.layers(self.selection.governing(pod), direction)
+            above = self.layers(self.selection.governing(pod, direction), direction)
             found = Isolation(
                 selecting,
                 origins,
@@ -112,7 +112,7 @@ class Policies:
                     names[name] = resolve((name,), pod)
         meanings = tuple(sorted(names.items(), key=lambda item: (item[0].protocol, item[0].name)))
         names_of = ((one.namespace, one.name) for one in isolation.policies)
-        above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod) if direction in one.types)
+        above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod, direction))
         return direction, (*names_of, *above), meanings
 
     def rules(self, policies: Iterable[NetworkPolicy | ClusterPolicy], direction: Direction) -> Iterator[Rule]:

@@ -30,7 +30,7 @@ from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, Transports
 from outgate.policy.profile import PASSING_ICMP
 from outgate.policy.rules import Action, BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of, rules_of
-from outgate.policy.tiers import Isolation, layers, partition
+from outgate.policy.tiers import Isolation, allowed, layers
 from outgate.records import dataclass
 
 __all__ = ["Grid", "PolicyKey", "lens_of"]
@@ -308,9 +308,7 @@ class Grid:
             return
         table = self.transports
         everything = Cells(table, ((EVERYTHING, self.identities.everybody),))
-        for part, verdict, _ in partition(standing, everything, lambda rule: Cells.of(table, spoken_of(rule))):
-            if verdict.allows:
-                yield from part.row
+        yield from allowed(standing, everything, lambda rule: Cells.of(table, spoken_of(rule))).row
 
     def let_in(self, number: int, family: Family) -> Row:
         """What the ingress sides of others let in from an identity: (transports, destinations)."""
@@ -434,17 +432,12 @@ class Grid:
 
     def _ordered(self, standing: Isolation, number: int) -> PacketSet:
         """What passes outside where the order of rules counts."""
-        found = PacketSet.none()
-        if self.policies.profile.icmp_passes:
-            found = PacketSet.cube(AddressSet.any(), PASSING_ICMP)
 
         def extent(rule: Rule) -> PacketSet:
             return PacketSet.cube(self.outside_of(rule), self.ports_outside(rule, number))
 
-        for part, verdict, _ in partition(standing, PacketSet.any(), extent):
-            if verdict.allows:
-                found |= part
-        return found
+        found = allowed(standing, PacketSet.any(), extent)
+        return found | PacketSet.cube(AddressSet.any(), PASSING_ICMP) if self.policies.profile.icmp_passes else found
 
     def ports_outside(self, rule: Rule, number: int) -> TransportSet:
         """What a rule of an identity allows with the addresses outside that it speaks of.

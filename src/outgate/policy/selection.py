@@ -34,7 +34,7 @@ class Selection:
         # Host-network pods are selected and nobody tells them apart: who shares their address is meant too.
         self.by_address = profile.host_network_selected and not profile.host_network_isolated
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
-        self._governing: dict[tuple[str, _LabelKey], tuple[ClusterPolicy, ...]] = {}
+        self._governing: dict[tuple[str, _LabelKey, Direction], tuple[ClusterPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
         self._kinds_in: dict[str | LabelSelector, tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]] = {}
@@ -73,23 +73,23 @@ class Selection:
             self._selecting[key] = found
         return found
 
-    def governing(self, pod: Pod) -> tuple[ClusterPolicy, ...]:
-        """The policies of the whole cluster whose subject a pod is, in the order in which they are asked.
+    def governing(self, pod: Pod, direction: Direction) -> tuple[ClusterPolicy, ...]:
+        """The policies of the whole cluster that have rules for a pod in a direction, in the order they are asked in.
 
         types.go, ClusterNetworkPolicySubject: "Host-networked pods are never selected".
         """
         if not self.snapshot.cluster_policies or pod.host_network:
             return ()
-        key = self.kind_of(pod)
+        key = (*self.kind_of(pod), direction)
         found = self._governing.get(key)
         if found is None:
-            policies = self.snapshot.cluster_policies
+            policies = (one for one in self.snapshot.cluster_policies if direction in one.types)
             found = self._governing[key] = tuple(one for one in policies if self._is_subject(one, pod))
         return found
 
     def about(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy | ClusterPolicy, ...]:
         """Every policy that says anything of a pod in a direction: those that isolate it, and of the whole cluster."""
-        return (*self.selecting(pod, direction), *(one for one in self.governing(pod) if direction in one.types))
+        return (*self.selecting(pod, direction), *self.governing(pod, direction))
 
     def _is_subject(self, policy: ClusterPolicy, pod: Pod) -> bool:
         subject = policy.subject

@@ -28,7 +28,7 @@ from outgate.model import ClusterPolicy, Direction, NetworkPolicy
 from outgate.policy.rules import Action, Origin, Rule, Tier, Verdict
 from outgate.records import dataclass
 
-__all__ = ["STRICTEST_FIRST", "Extent", "Isolation", "Layer", "Outcome", "first", "layers", "partition"]
+__all__ = ["STRICTEST_FIRST", "Extent", "Isolation", "Layer", "Outcome", "allowed", "first", "layers", "partition"]
 
 STRICTEST_FIRST = (Action.DENY, Action.PASS, Action.ACCEPT)
 """Whose answer counts among policies of one priority: an Accept is final, a Pass may still end in a denial."""
@@ -134,6 +134,15 @@ def partition(
     rest = yield from _through(isolation.baseline, rest, extent)
     if rest:
         yield rest, Verdict.ALLOW, None
+
+
+def allowed(isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]) -> Packets:
+    """Of `everything` what may pass: the parts of `partition` that are allowed, together."""
+    found = everything - everything
+    for packets, verdict, _ in partition(isolation, everything, extent):
+        if verdict.allows:
+            found = found | packets
+    return found
 
 
 def _through(

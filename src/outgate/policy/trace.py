@@ -56,7 +56,7 @@ class Side:
     """What the policies said; None where they were not asked."""
 
     @property
-    def governed_anywhere(self) -> bool:
+    def decided_for_the_cluster(self) -> bool:
         """Whether what decided is a policy of the cluster, which speaks of every protocol."""
         rule = self.outcome.rule if self.outcome is not None else None
         return rule is not None and rule.tier is not Tier.NETWORK_POLICY
@@ -98,7 +98,7 @@ class Judge:
         # A side that no policy decided (not isolated, or exempt) is open to no reading.
         sides = (egress, ingress)
         judged = any(side.decided_by is not None for side in sides)
-        by_network_policy = any(side.decided_by is not None and not side.governed_anywhere for side in sides)
+        by_network_policy = any(side.decided_by is not None and not side.decided_for_the_cluster for side in sides)
         if by_network_policy and flow.protocol not in _GOVERNED:
             # concept page: "[...] for other protocols (such as ARP or ICMP) is undefined"
             yield "NetworkPolicy defines TCP, UDP and SCTP alone; other protocols are up to the network plugin"
