@@ -15,6 +15,7 @@ from outgate.cli import doctor as verb
 from outgate.cli.doctor import FAIL_ON
 from outgate.cli.main import main
 from outgate.testing import Manifest, namespace, pod, policy
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.clinic import config, daemon, nodes, pods_of
 from tests.cluster.apiserver import ApiServer, Asked, Reply, Shelf
 from tests.cluster.miniature import Clock, Miniature
@@ -138,8 +139,10 @@ def test_the_marks_of_help_are_those_of_the_analysis() -> None:
 
 def test_policies_that_are_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of files they are counted."""
-    other = {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "x"}}
-    text = run(capsys, "-f", saved(tmp_path, *CLUSTER, other))[1]
+    other = {"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy", "metadata": {"name": "x"}}
+    checked = cilium_policy("shop/x", {"endpointSelector": {}, "egress": [{}]})
+    text = run(capsys, "-f", saved(tmp_path, *CLUSTER, other, checked))[1]
+    assert "- NetworkPolicy of projectcalico.org/v3 (1)" in text
     assert "- CiliumNetworkPolicy of cilium.io/v2 (1)" in text
 
 

@@ -206,3 +206,28 @@ def test_what_is_called_alike(manifests: Path, capsys: pytest.CaptureFixture[str
         )
     ]
     assert run(capsys, "-q", "-f", "a.yaml")[2] == []
+
+
+def test_policies_of_cilium(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server's answer has nothing in it that the agent says; and what only the agent refuses is stored."""
+    rules = {
+        "good": "{toEntities: [world]}",
+        "bad": "{toEntities: [internet]}",
+        "stored": "{toPorts: [{ports: [{port: '09'}]}]}",
+    }
+    head = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy"
+    texts = (
+        f"{head}\nmetadata: {{name: {name}}}\nspec: {{endpointSelector: {{}}, egress: [{rule}]}}\n"
+        for name, rule in rules.items()
+    )
+    (manifests / "c.yaml").write_text("---\n".join(texts), encoding="utf-8")
+    code, out, _ = run(capsys, "-v", "-f", "c.yaml")
+    assert code == 1
+    who, path = "CiliumNetworkPolicy default/bad", "spec.egress[0].toEntities[0]"
+    assert out[0].startswith(f'c.yaml:9: {who}: {path}: Unsupported value: "internet": supported values: "all"')
+    assert out[1] == f"c.yaml:9: {who}: {path}: Invalid CiliumNetworkPolicy spec: unsupported entity: internet"
+    whole = f'    the API server: CiliumNetworkPolicy.cilium.io "bad" is invalid: {path}: Unsupported value'
+    assert out[2].startswith(whole)
+    assert "Invalid Cilium" not in out[2]
+    assert "unable to parse port" in out[3]
+    assert out[4:] == ["    the API server: stored, and not enforced by Cilium", "3 objects, 2 refused"]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from outgate.cluster.client import Client
-from outgate.cluster.others import passed_over, unread_policies
-from outgate.model.parse_shapes import NETWORK_POLICY, OBJECTS
+from outgate.cluster.others import not_judged, passed_over, unread_policies
+from outgate.testing import snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.cluster.apiserver import ApiServer, Asked, Reply, Shelf, access_to, status
 
 SOME = Reply(body={"items": [{"metadata": {"name": "x"}, "spec": {"anything": 1}}], "metadata": {"continue": "y"}})
@@ -44,26 +45,26 @@ def group(name: str, *versions: str) -> dict[str, object]:
 
 def test_policies_of_other_products(server: ApiServer) -> None:
     """Whatever NetworkPolicies allow, these may deny it."""
-    groups = [group("apps", "v1"), group("cilium.io", "v2", "v2alpha1"), group("crd.projectcalico.org", "v1")]
-    found = notes(server, groups, {"/apis/cilium.io/v2/ciliumnetworkpolicies": SOME})
+    groups = [group("apps", "v1"), group("k8s.ovn.org", "v1"), group("crd.projectcalico.org", "v1")]
+    found = notes(server, groups, {"/apis/k8s.ovn.org/v1/egressfirewalls": SOME})
     assert found == [
-        "cluster:test has ciliumnetworkpolicies.cilium.io, which Outgate does not read: they are not part of the answer"
+        "cluster:test has egressfirewalls.k8s.ovn.org, which Outgate does not read: they are not part of the answer"
     ]
 
 
 def test_a_product_without_policies_is_no_news(server: ApiServer) -> None:
     """A note that is always there is read by nobody."""
-    path = "/apis/cilium.io/v2/ciliumnetworkpolicies"
-    assert notes(server, [group("cilium.io", "v2")], {path: NONE}) == []
-    assert notes(server, [group("cilium.io", "v2")], {}) == []
+    path = "/apis/k8s.ovn.org/v1/egressfirewalls"
+    assert notes(server, [group("k8s.ovn.org", "v1")], {path: NONE}) == []
+    assert notes(server, [group("k8s.ovn.org", "v1")], {}) == []
     assert notes(server, [group("apps", "v1")], {path: SOME}) == []
 
 
 def test_any_served_version_counts(server: ApiServer) -> None:
     """Each product moves its kinds from version to version."""
-    paths = {"/apis/cilium.io/v2alpha1/ciliumnetworkpolicies": SOME}
-    (found,) = notes(server, [group("cilium.io", "v2", "v2alpha1")], paths)
-    assert "has ciliumnetworkpolicies.cilium.io" in found
+    paths = {"/apis/crd.antrea.io/v1alpha1/networkpolicies": SOME}
+    (found,) = notes(server, [group("crd.antrea.io", "v1beta1", "v1alpha1")], paths)
+    assert "has networkpolicies.crd.antrea.io" in found
 
 
 def test_a_newer_version_is_not_read(server: ApiServer) -> None:
@@ -89,18 +90,29 @@ def test_a_server_that_does_not_say(server: ApiServer, reply: Reply) -> None:
     assert "does not say which other kinds of policy it has" in found
 
 
-def test_what_is_read_is_not_said(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once a kind is part of the model it is part of the answer."""
-    monkeypatch.setitem(OBJECTS, ("cilium.io/v2", "CiliumNetworkPolicy"), NETWORK_POLICY)
+def test_what_is_read_is_not_said(server: ApiServer) -> None:
+    """A kind that is part of the model is listed, and what is in the list is counted."""
     paths = {"/apis/cilium.io/v2/ciliumnetworkpolicies": SOME}
     assert notes(server, [group("cilium.io", "v2")], paths) == []
 
 
+def test_what_is_read_and_not_judged_is_said() -> None:
+    """By objects, however many policies one has."""
+    one: dict[str, object] = {"endpointSelector": {}, "egress": [{}]}
+    wide = cilium_policy("wide", one)
+    snapshot = snapshot_of([cilium_policy("shop/a", one) | {"specs": [one]}, cilium_policy("shop/b", one), wide])
+    assert list(not_judged(snapshot)) == [
+        "1 CiliumClusterwideNetworkPolicy of cilium.io/v2 is read and checked, and not part of the answer",
+        "2 objects CiliumNetworkPolicy of cilium.io/v2 are read and checked, and not part of the answer",
+    ]
+    assert list(not_judged(snapshot_of([]))) == []
+
+
 def test_policies_among_files_are_said() -> None:
     """A folder with a CiliumNetworkPolicy in it is not answered as if it had none; a ConfigMap is nobody's business."""
-    skipped = {"cilium.io/v2/CiliumNetworkPolicy": 2, "v1/ConfigMap": 9, "projectcalico.org/v3/NetworkPolicy": 1}
+    skipped = {"cilium.io/v3/CiliumNetworkPolicy": 2, "v1/ConfigMap": 9, "projectcalico.org/v3/NetworkPolicy": 1}
     assert list(passed_over(skipped)) == [
-        "2 objects CiliumNetworkPolicy of cilium.io/v2 are not read and not part of the answer",
+        "2 objects CiliumNetworkPolicy of cilium.io/v3 are not read and not part of the answer",
         "1 NetworkPolicy of projectcalico.org/v3 is not read and not part of the answer",
     ]
 

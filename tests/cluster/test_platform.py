@@ -15,7 +15,8 @@ from tests.cluster.apiserver import ApiServer, Asked, Reply, access_to, status
 
 CONFIGS = "/api/v1/namespaces/kube-system/configmaps"
 GROUPS = Reply(body={"groups": [{"name": "apps", "versions": [{"version": "v1"}]}]})
-CILIUM = Reply(body={"groups": [{"name": "cilium.io", "versions": [{"version": "v2"}]}]})
+_GROUPS = {"cilium.io": "v2", "k8s.ovn.org": "v1", "crd.antrea.io": "v1beta1"}
+CILIUM = Reply(body={"groups": [{"name": name, "versions": [{"version": one}]} for name, one in _GROUPS.items()]})
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +45,15 @@ def test_a_server_that_says_all(server: ApiServer) -> None:
         {
             "/version": Reply(body={"major": "1", "gitVersion": "v1.31.2"}),
             "/apis": CILIUM,
-            "/apis/cilium.io/v2/ciliumnetworkpolicies": Reply(body={"items": [{}]}),
-            "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies": status(403, "Forbidden", "no"),
+            "/apis/k8s.ovn.org/v1/egressfirewalls": Reply(body={"items": [{}]}),
+            "/apis/crd.antrea.io/v1beta1/networkpolicies": status(403, "Forbidden", "no"),
             f"{CONFIGS}/cilium-config": config,
         },
     )
-    assert (found.served.version, found.served.groups) == ("v1.31.2", frozenset({"cilium.io"}))
+    assert (found.served.version, found.served.groups) == ("v1.31.2", frozenset(_GROUPS))
     assert found.unread == (
-        OtherPolicy("ciliumnetworkpolicies.cilium.io"),
-        OtherPolicy("ciliumclusterwidenetworkpolicies.cilium.io", certain=False),
+        OtherPolicy("egressfirewalls.k8s.ovn.org"),
+        OtherPolicy("networkpolicies.crd.antrea.io", certain=False),
     )
     assert found.served.absent == {("kube-system", name) for name in SETTINGS if name != "cilium-config"}
     assert parse(found.settings).snapshot.settings == {("kube-system", "cilium-config"): {"enable-policy": "never"}}

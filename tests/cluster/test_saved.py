@@ -17,6 +17,7 @@ from outgate.cluster import Loaded, Text, load
 from outgate.cluster.saved import Saved
 from outgate.policy import PROFILES
 from outgate.testing import cluster_policy, clusters, namespace, pod, policy, service
+from outgate.testing_cilium import cidr_group, cilium_policy, random_cilium_policies
 from tests.model.test_validate_cluster_policy import old
 
 Manifest = dict[str, Any]
@@ -207,3 +208,13 @@ def test_the_namespace_of_what_named_none_is_written_down() -> None:
     loaded, text = saved([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}], namespace="shop")
     assert again(text).snapshot == loaded.snapshot
     assert str(again(text).snapshot.pods[0]) == "shop/web"
+
+
+def test_policies_of_cilium_are_kept_whole() -> None:
+    """What is read of the file is what it was made from: lists that are empty, and groups with their labels."""
+    spec = {"endpointSelector": {}, "egress": [{"toEndpoints": []}, {"toCIDRSet": [{"cidrGroupRef": "g"}]}, {}]}
+    manifests = [cilium_policy("shop/p", spec), *random_cilium_policies(6, 20), cidr_group("g", "10.0.0.0/8", a="b")]
+    loaded, text = saved(manifests)
+    before, after = loaded.snapshot, again(text).snapshot
+    assert before.cilium_policies
+    assert (after.cilium_policies, after.cidr_groups) == (before.cilium_policies, before.cidr_groups)

@@ -61,6 +61,8 @@ def test_the_kinds_that_are_read() -> None:
         "networking.k8s.io/v1/Ingress", "policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy",
         "policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy",
         "policy.networking.k8s.io/v1alpha1/BaselineAdminNetworkPolicy",
+        "cilium.io/v2/CiliumNetworkPolicy", "cilium.io/v2/CiliumClusterwideNetworkPolicy",
+        "cilium.io/v2/CiliumCIDRGroup", "cilium.io/v2alpha1/CiliumCIDRGroup",
         "apps/v1/StatefulSet", "apps/v1/DaemonSet", "apps/v1/ReplicaSet", "batch/v1/Job", "batch/v1/CronJob",
         "v1/ServiceAccount", "rbac.authorization.k8s.io/v1/RoleBinding", "apiregistration.k8s.io/v1/APIService",
         "rbac.authorization.k8s.io/v1/ClusterRoleBinding",

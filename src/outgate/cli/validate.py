@@ -32,9 +32,10 @@ def validate(
     """Say which objects the API server would refuse, and where.
 
     NetworkPolicies, and the policies of network-policy-api for a whole cluster, are held to the rules of Kubernetes
-    1.36, field by field, and what is said of them is what the server says. Of the other kinds that matter for traffic
-    (pods, workloads, Services, Ingresses and so on) the types, names and labels are checked. Everything else is counted
-    and not looked at. -n is the namespace of objects that name none.
+    1.36, field by field, and what is said of them is what the server says. Policies of Cilium are held to their schema
+    and to what Cilium's agent refuses, which is then stored and not enforced. Of the other kinds that matter for
+    traffic (pods, workloads, Services, Ingresses and so on) the types, names and labels are checked. Everything else is
+    counted and not looked at. -n is the namespace of objects that name none.
 
     \b
     Examples:
@@ -106,9 +107,13 @@ def _as_text(loaded: Loaded, *, whole: bool) -> list[str]:
 
 def _whole(one: Refused) -> str:
     from outgate.model.validate import server_message
+    from outgate.model.validate_cilium import AGENT_PREFIX
 
     group, _, version = one.api_version.rpartition("/")
-    return server_message(f"{one.kind}.{group}" if group else one.kind, one.name, one.errors, version=version)
+    by_server = [error for error in one.errors if not error.message.startswith(AGENT_PREFIX)]
+    if not by_server:
+        return "stored, and not enforced by Cilium"
+    return server_message(f"{one.kind}.{group}" if group else one.kind, one.name, by_server, version=version)
 
 
 def _summary(loaded: Loaded) -> str:

@@ -64,6 +64,7 @@ class Resource:
         return "/".join(step for step in steps if isinstance(step, str) and step)
 
 
+_CILIUM = "cilium.io/v2"
 _HOOKS = "admissionregistration.k8s.io/v1"
 _KNOWN = (
     # What others refer to comes first.
@@ -84,6 +85,12 @@ _KNOWN = (
     Resource(V1ALPHA2, "ClusterNetworkPolicy", "clusternetworkpolicies", namespaced=False, custom=True),
     Resource(V1ALPHA1, "AdminNetworkPolicy", "adminnetworkpolicies", namespaced=False, custom=True),
     Resource(V1ALPHA1, "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", namespaced=False, custom=True),
+    Resource(_CILIUM, "CiliumNetworkPolicy", "ciliumnetworkpolicies", custom=True),
+    Resource(
+        _CILIUM, "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", namespaced=False, custom=True
+    ),
+    # A server that has both versions of it gives the same objects under either.
+    Resource(_CILIUM, "CiliumCIDRGroup", "ciliumcidrgroups", namespaced=False, custom=True),
     Resource("v1", "ServiceAccount", "serviceaccounts", checked=True),
     Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", checked=True),
     Resource(

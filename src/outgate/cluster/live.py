@@ -20,6 +20,7 @@ from outgate.cluster.kubeconfig import kubeconfig_files, read_kubeconfig
 from outgate.cluster.lists import RESOURCES, RefusedError, discovery, is_missing, listed
 from outgate.cluster.others import unread_policies
 from outgate.errors import ClusterError, UsageError
+from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.place import Document
 from outgate.records import dataclass
 
@@ -83,7 +84,7 @@ def fetch(client: Client, *, checks: bool = False) -> Fetched:
             if resource.custom and _is_absent(client, refused):
                 continue
             notes.append(_left_out(client.access, refused))
-        installed = installed or resource.custom
+        installed = installed or (resource.api_version, resource.kind) in DEFINITIONS
     if not installed:
         notes.append(f"no ClusterNetworkPolicy is installed in this cluster ({client.access.name})")
     notes += unread_policies(client)

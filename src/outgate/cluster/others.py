@@ -1,13 +1,16 @@
-"""Policies that Outgate does not read, so that nobody takes an answer for the whole.
+"""Policies that no answer is made of, so that nobody takes an answer for the whole.
 
 An answer from NetworkPolicies alone is wrong where Cilium or Calico has denied the connection by a policy of its own.
 Files say what is in them: a kind that is not read is counted there, and said if it is a kind of policy. Of a live
 cluster only the kinds that are asked for come back, so the groups of the known products are looked for, and one object
 of each kind is asked for.
+
+Policies of Cilium's are read and checked, and that is all so far; they are counted in what was read.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +21,17 @@ from outgate.model.parse_shapes import OBJECTS
 
 if TYPE_CHECKING:  # a verb that reads files needs no HTTP
     from outgate.cluster.client import Client
+    from outgate.model.snapshot import Snapshot
 
-__all__ = ["api_groups", "kinds_passed_over", "passed_over", "unread_kinds", "unread_policies"]
+__all__ = [
+    "api_groups",
+    "kinds_not_judged",
+    "kinds_passed_over",
+    "not_judged",
+    "passed_over",
+    "unread_kinds",
+    "unread_policies",
+]
 
 _KINDS: Mapping[str, Mapping[str, str]] = {
     "policy.networking.k8s.io": {
@@ -82,6 +94,20 @@ def kinds_passed_over(skipped: Mapping[str, int]) -> Iterator[tuple[str, str, in
         version, _, kind = name.rpartition("/")
         if kind in _KINDS.get(version.rpartition("/")[0], {}).values():
             yield kind, version, count
+
+
+def not_judged(snapshot: Snapshot) -> Iterator[str]:
+    """A note for each kind of policy that was read and checked, and that no answer takes into account."""
+    for kind, version, count in kinds_not_judged(snapshot):
+        what = f"1 {kind} of {version} is" if count == 1 else f"{count} objects {kind} of {version} are"
+        yield f"{what} read and checked, and not part of the answer"
+
+
+def kinds_not_judged(snapshot: Snapshot) -> Iterator[tuple[str, str, int]]:
+    """The kinds of those policies: kind, apiVersion, and how many objects."""
+    objects = {(one.kind, one.api_version, one.namespace, one.name) for one in snapshot.cilium_policies}
+    for (kind, version), count in sorted(Counter((kind, version) for kind, version, _, _ in objects).items()):
+        yield kind, version, count
 
 
 def unread_policies(client: Client) -> Iterator[str]:

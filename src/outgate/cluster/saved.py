@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from outgate.model.cilium_kinds import CILIUM_KINDS
 from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.hints import SIDECARS, trimmed
 from outgate.model.parse_shapes import OBJECTS
@@ -27,9 +28,9 @@ from outgate.model.switches import bare_annotations, bare_containers
 __all__ = ["Saved"]
 
 # What others refer to comes first; kinds that are not named here follow in the order of the model's table.
-_CLUSTER_POLICIES = tuple(kind for _, kind in DEFINITIONS)
+_CUSTOM = tuple(dict.fromkeys(kind for _, kind in (*DEFINITIONS, *CILIUM_KINDS)))
 _FIRST = ("Namespace", "Node", "ConfigMap")
-_LAST = ("Pod", "Service", "Endpoints", "EndpointSlice", "Ingress", "NetworkPolicy", *_CLUSTER_POLICIES)
+_LAST = ("Pod", "Service", "Endpoints", "EndpointSlice", "Ingress", "NetworkPolicy", *_CUSTOM)
 _DROPPED = ("generateName", "managedFields", "selfLink", "generation", "creationTimestamp", "finalizers")
 
 _Key = tuple[int, str, str, str]
@@ -51,7 +52,7 @@ class Saved:
         elif kind in ("DaemonSet", "Deployment"):
             value = _bare(value)
         # Whatever a policy for the cluster says that is not known decides how it is read, and stays as it is.
-        value = value if kind in _CLUSTER_POLICIES else trimmed(value)
+        value = value if kind in _CUSTOM else trimmed(value)
         key = (_ORDER[kind], kind, metadata.get("namespace", ""), metadata["name"])
         self._objects[key] = {"apiVersion": version, "kind": kind, **value, "metadata": metadata}
 

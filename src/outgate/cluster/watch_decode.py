@@ -23,6 +23,7 @@ from outgate.cluster.events import Broken, Watched
 from outgate.cluster.lists import RESOURCES, Resource
 from outgate.errors import InputError
 from outgate.model.cluster_policy import ClusterPolicy, UnknownPeer
+from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service
 from outgate.model.parse import Refused, parse_object
 from outgate.model.parse_decode import plain_type
@@ -33,11 +34,9 @@ from outgate.model.place import NOWHERE, Document
 
 __all__ = ["KINDS", "Found", "Line", "Mark", "Page", "Reader", "read_line", "read_mark", "read_page"]
 
-KINDS: Mapping[str, Resource] = {
-    one.kind: one
-    for one in RESOURCES
-    if one.custom or one.kind in ("Pod", "Namespace", "Node", "Service", "EndpointSlice", "NetworkPolicy")
-}
+_WATCHED = ("Pod", "Namespace", "Node", "Service", "EndpointSlice", "NetworkPolicy", *(kind for _, kind in DEFINITIONS))
+
+KINDS: Mapping[str, Resource] = {one.kind: one for one in RESOURCES if one.kind in _WATCHED}
 """What can be watched, and where it is."""
 
 REMEMBERED = 8192

@@ -14,6 +14,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from outgate.errors import InputError
+from outgate.model.cilium_kinds import CILIUM_KINDS, CILIUM_POLICIES, GROUP
 from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.objects import (
@@ -51,8 +52,14 @@ from outgate.model.validate_cluster_policy import check_cluster_policy
 from outgate.model.validate_text import quote
 from outgate.records import dataclass
 
-if TYPE_CHECKING:  # it takes time to make the types, and only a reader of JSON has such pods
+if (
+    TYPE_CHECKING
+):  # it takes time to make the types; only a reader of JSON has such pods, and few have Cilium's policies
+    from outgate.model.cilium import CidrGroup, CiliumPolicy
     from outgate.model.parse_pods import PodReader, TypedPod
+
+    Object = Made | NetworkPolicy | ClusterPolicy | CiliumPolicy | CidrGroup
+    """What one object of the input makes."""
 
 __all__ = ["Keep", "Parsed", "Refused", "parse", "parse_object"]
 
@@ -64,14 +71,11 @@ _CLUSTER_WIDE = (
     "MutatingWebhookConfiguration",
     "APIService",
 )
-"""And the kinds of network-policy-api, which are read in a way of their own."""
+"""And the kinds of network-policy-api and of Cilium, which are read in a way of their own."""
 _FREELY_NAMED = ("RoleBinding", "ClusterRoleBinding", "APIService")
 """Kinds whose names need only be a step of a path: ``system:node-proxier``, ``v1.``."""
 _FROM_SERVER = ("uid", "resourceVersion")
 
-
-Object = Made | NetworkPolicy | ClusterPolicy
-"""What one object of the input makes."""
 
 Keep = Callable[[str, str, Mapping[str, Any]], None]
 """Is told apiVersion, kind and the decoded fields of every object that is used: what the answer rests on."""
@@ -212,6 +216,8 @@ class _Reader:
             return
         if (version, kind) in DEFINITIONS:
             self._cluster_policy(document, value, version, kind)
+        elif (version, kind) in CILIUM_KINDS:
+            self._cilium(document, value, version, kind)
         else:
             self._object(document, value, version, kind, shape)
 
@@ -240,6 +246,32 @@ class _Reader:
         if self.keep is not None:
             self.keep(version, kind, {"metadata": metadata, "spec": checked.spec})
         self._warn(document, read.unknown)
+
+    def _cilium(self, document: Document, raw: dict[str, Any], version: str, kind: str) -> None:
+        """A policy of Cilium's, or a group of blocks: custom resources too, and looked at by an agent as well."""
+        from outgate.model.parse_cilium import read_cilium  # noqa: PLC0415 - only where there is such an object
+        from outgate.model.validate_cilium import check_cilium  # noqa: PLC0415 - likewise
+
+        checked = check_cilium(
+            raw,
+            version,
+            kind,
+            namespace=self.default_namespace,
+            stored=self._is_stored(document, raw),
+            repeated=document.repeated,
+            line=document.locate,
+        )
+        metadata = checked.value["metadata"]
+        if checked.flaws:
+            self._refuse(document, version, kind, _known(metadata, raw), checked.flaws)
+            return
+        metadata["name"] = metadata.get("name") or self._generate(kind, metadata)
+        place = Place(_without_value(document) if self.bare else document)
+        made: list[Object] = list(read_cilium(kind, checked.value, place))
+        self._keep(kind, metadata.get("namespace", ""), metadata["name"], made, place)
+        if self.keep is not None:
+            self.keep(version, kind, checked.value)
+        self._warn(document, checked.warnings)
 
     def _is_stored(self, document: Document, raw: Mapping[str, Any]) -> bool:
         return document.stored or (_from_server(raw) if self.stored is None else self.stored)
@@ -339,6 +371,8 @@ class _Reader:
                 slices=_without_mirrored(slices, self.made),
                 policies=[one for one in everything if isinstance(one, NetworkPolicy)],
                 cluster_policies=[one for one in everything if isinstance(one, ClusterPolicy)],
+                cilium_policies=_of_kinds(self.made, *CILIUM_POLICIES),
+                cidr_groups=_of_kinds(self.made, GROUP),
                 workloads=workloads,
                 ingresses=[one for one in everything if isinstance(one, Ingress)],
                 accounts=[one for one in everything if isinstance(one, ServiceAccount)],
@@ -351,6 +385,11 @@ class _Reader:
             self.objects,
             dict(sorted(self.skipped.items())),
         )
+
+
+def _of_kinds(made: Mapping[tuple[str, str, str], list[Any]], *kinds: str) -> list[Any]:
+    """What objects of these kinds have made, without a look at the types."""
+    return [one for (kind, _, _), several in made.items() if kind in kinds for one in several]
 
 
 def _pods(everything: Iterable[object], nodes: Iterable[Node], workloads: Iterable[Workload]) -> Iterator[Pod]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from outgate.model.cilium_kinds import CILIUM_KINDS
 from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.hints import ANNOTATIONS
 from outgate.model.parse_types import (
@@ -407,9 +408,11 @@ _API_SERVICE = Struct(
 )
 
 # What is in them is for their definitions to say, not for Go's types: they are custom resources.
-_CLUSTER_POLICIES = {
-    (version, kind): Struct(kind, {"metadata": METADATA, "spec": OPAQUE}, package=version.rpartition("/")[2])
-    for version, kind in DEFINITIONS
+_CUSTOM_POLICIES = {
+    (version, kind): Struct(
+        kind, {"metadata": METADATA, "spec": OPAQUE, "specs": OPAQUE}, package=version.rpartition("/")[2]
+    )
+    for version, kind in (*DEFINITIONS, *CILIUM_KINDS)
 }
 
 OBJECTS: Mapping[tuple[str, str], Struct] = {
@@ -422,7 +425,7 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
     ("v1", "ReplicationController"): _workload("ReplicationController"),
     ("discovery.k8s.io/v1", "EndpointSlice"): _ENDPOINT_SLICE,
     ("networking.k8s.io/v1", "NetworkPolicy"): NETWORK_POLICY,
-    **_CLUSTER_POLICIES,
+    **_CUSTOM_POLICIES,
     ("networking.k8s.io/v1", "Ingress"): _INGRESS,
     ("apps/v1", "Deployment"): _workload("Deployment", template=_STARTED_TEMPLATE),
     ("apps/v1", "StatefulSet"): _workload("StatefulSet"),
@@ -440,5 +443,5 @@ OBJECTS: Mapping[tuple[str, str], Struct] = {
 }
 """What Outgate reads, by ``apiVersion`` and ``kind``; everything else is counted and passed over."""
 
-POLICIES = frozenset({NETWORK_POLICY, *_CLUSTER_POLICIES.values()})
+POLICIES = frozenset({NETWORK_POLICY, *_CUSTOM_POLICIES.values()})
 """Those that are judged field by field, and explained: nothing of their text may be lost before."""

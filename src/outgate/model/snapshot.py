@@ -19,7 +19,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.objects import (
@@ -37,6 +37,9 @@ from outgate.model.objects import (
     ServiceAccount,
     Workload,
 )
+
+if TYPE_CHECKING:  # few clusters have any
+    from outgate.model.cilium import CidrGroup, CiliumPolicy
 
 __all__ = ["NAME_LABEL", "STAND_IN_V4", "STAND_IN_V6", "Snapshot", "in_order"]
 
@@ -66,6 +69,9 @@ class Snapshot:
     callouts: tuple[Callout, ...] = ()
     cluster_policies: tuple[ClusterPolicy, ...] = ()
     """Those of both tiers, in the order in which they are asked within each: by priority, then by name."""
+    cilium_policies: tuple[CiliumPolicy, ...] = ()
+    """By namespace and name, those of the whole cluster first; the several of one object in its order."""
+    cidr_groups: tuple[CidrGroup, ...] = ()
     settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     """Of ConfigMaps by which network plugins are set, what `outgate.model.switches` knows: by namespace and name."""
 
@@ -85,6 +91,8 @@ class Snapshot:
         bindings: Iterable[Binding] = (),
         callouts: Iterable[Callout] = (),
         cluster_policies: Iterable[ClusterPolicy] = (),
+        cilium_policies: Iterable[CiliumPolicy] = (),
+        cidr_groups: Iterable[CidrGroup] = (),
         settings: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
@@ -94,9 +102,11 @@ class Snapshot:
         everybody = _with_addresses(_by_name((*owned, *_assumed(templates, owned))))
         kept = _by_name(services), _by_name(slices), _by_name(policies)
         entrances = _by_name(ingresses)
+        of_cilium = _by_index(cilium_policies)
         mentioned = (one.namespace for many in (everybody, templates, *kept, entrances) for one in many)
+        named = (one.namespace for one in of_cilium if one.namespace)
         return cls(
-            namespaces=_named(namespaces, mentioned),
+            namespaces=_named(namespaces, (*mentioned, *named)),
             pods=everybody,
             nodes={node.name: node for node in sorted(nodes, key=lambda node: node.name)},
             services=kept[0],
@@ -108,6 +118,8 @@ class Snapshot:
             bindings=_by_name(bindings),
             callouts=tuple(sorted(callouts, key=lambda one: (one.kind, one.name))),
             cluster_policies=in_order(cluster_policies),
+            cilium_policies=of_cilium,
+            cidr_groups=tuple(sorted(cidr_groups, key=lambda one: one.name)),
             settings=dict(sorted((settings or {}).items())),
         )
 
@@ -120,6 +132,12 @@ class Snapshot:
     def with_cluster_policies(self, policies: Iterable[ClusterPolicy]) -> Snapshot:
         """The same cluster under other policies of the whole cluster."""
         return dataclasses.replace(self, cluster_policies=in_order(policies))
+
+    def with_cilium_policies(self, policies: Iterable[CiliumPolicy]) -> Snapshot:
+        """The same cluster under other policies of Cilium's."""
+        ordered = _by_index(policies)
+        names = _named(self.namespaces.values(), (policy.namespace for policy in ordered if policy.namespace))
+        return dataclasses.replace(self, cilium_policies=ordered, namespaces=names)
 
     def with_pods(self, pods: Iterable[Pod]) -> Snapshot:
         """The same cluster with other pods; nothing is assumed and no address is filled in."""
@@ -233,6 +251,11 @@ def in_order(many: Iterable[ClusterPolicy]) -> tuple[ClusterPolicy, ...]:
 def _by_name(many: Iterable[_Named]) -> tuple[_Named, ...]:
     """Sorted by namespace and name. Where a name is not unique the order of the files must not decide."""
     return tuple(sorted(many, key=_order))
+
+
+def _by_index(many: Iterable[CiliumPolicy]) -> tuple[CiliumPolicy, ...]:
+    """Sorted by namespace and name; ``spec`` stands before ``specs``."""
+    return tuple(sorted(many, key=lambda one: (one.namespace, one.name, -1 if one.index is None else one.index)))
 
 
 def _order(one: _Named) -> tuple[str, str, str]:

@@ -17,12 +17,13 @@ is required comes after what is there, and the number of items after the items.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
 from outgate.model.parse_decode import Flaw, number_text
 from outgate.model.place import Path, spell
+from outgate.model.validate_cidr import go_prefix
 from outgate.model.validate_text import json_text, quote
 from outgate.records import dataclass
 
@@ -31,10 +32,12 @@ __all__ = [
     "Rule",
     "Schema",
     "blocks_rules",
+    "is_of_wrong_type",
     "repeated_items",
     "rule_flaws",
     "schema_flaws",
     "unknown_fields",
+    "unreadable",
     "with_defaults",
     "without_nulls",
 ]
@@ -47,11 +50,11 @@ UNCHECKED = Flaw(
 )
 """What the server adds where CEL had to be left out."""
 
-_TYPE = re.compile(r'Invalid value: "[a-z0-9]*": .* in body must be of type \S+: "[a-z0-9]*"', re.DOTALL)
+_TYPE = re.compile(r'Invalid value: "[a-z0-9]*": .* in body must be of type (?!cidr:)\S+: "[a-z0-9]*"', re.DOTALL)
 _BLOCKING = ("Required value", "Too long", "Too many", "Unsupported value")
 _MAX_SAFE = 1 << 53
 
-Kind = Literal["object", "array", "string", "integer"]
+Kind = Literal["object", "array", "string", "integer", "boolean", "int-or-string"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +78,19 @@ class Schema:
     fewest: int | None = None
     most: int | None = None
     """``minProperties``, ``maxProperties`` of an object; ``minItems``, ``maxItems`` of an array; ``minimum``,
-    ``maximum`` of an integer; ``maxLength`` of a string."""
+    ``maximum`` of an integer; ``minLength``, ``maxLength`` of a string."""
     pattern: str = ""
     enum: tuple[str, ...] = ()
     unique: bool = False
     """``x-kubernetes-list-type: set``."""
     default: str | None = None
     rules: tuple[Rule, ...] = ()
+    matches: Callable[[str], object] | None = None
+    """What `pattern` means, where Python would take too long over it, or does not know it."""
+    format: Literal["", "cidr"] = ""
+    one_of: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    """Of these properties exactly one, or at least one, must be there (``oneOf``, ``anyOf`` of ``required``)."""
 
     def field_of(self, name: str) -> Schema | None:
         """The schema of a field; None where there may be none of that name."""
@@ -138,7 +147,24 @@ def with_defaults(value: Any, schema: Schema) -> Any:
 
 def blocks_rules(flaw: Flaw) -> bool:
     """Whether the server checks no rules after this: Required, Too long, Too many, Unsupported, or a wrong type."""
-    return flaw.message.startswith(_BLOCKING) or _TYPE.fullmatch(flaw.message) is not None
+    return flaw.message.startswith(_BLOCKING) or is_of_wrong_type(flaw)
+
+
+def is_of_wrong_type(flaw: Flaw) -> bool:
+    """Whether a value is of another type than the schema wants, so that nobody can make anything of it."""
+    return _TYPE.fullmatch(flaw.message) is not None
+
+
+def unreadable(flaws: Iterable[Flaw]) -> Iterator[Flaw]:
+    """Of what the schema has against a value, what keeps others from reading it: wrong types, and what is missing.
+
+    Which of several alternatives is given is not among it.
+    """
+    composed = False
+    for flaw in flaws:
+        if is_of_wrong_type(flaw) or (flaw.message == "Required value" and not composed):
+            yield flaw
+        composed = flaw.path == ("<nil>",)
 
 
 def schema_flaws(value: object, schema: Schema, at: Path = ()) -> Iterator[Flaw]:
@@ -151,7 +177,7 @@ def schema_flaws(value: object, schema: Schema, at: Path = ()) -> Iterator[Flaw]
         wanted, found = problem
         words = f"{spell(at)} in body must be of type {wanted}: {quote(found)}"
         yield _invalid(at, quote(found), words)
-    if isinstance(value, str) and schema.type == "string":
+    if isinstance(value, str) and schema.type in ("string", "int-or-string"):
         yield from _string(value, schema, at)
     if isinstance(value, int | float) and not isinstance(value, bool) and schema.type == "integer":
         yield from _number(value, schema, at)
@@ -170,6 +196,9 @@ def _type_problem(value: object, schema: Schema) -> tuple[str, str] | None:
     whole = isinstance(value, float) and value.is_integer() and abs(value) < _MAX_SAFE
     if found == schema.type or (schema.type == "integer" and whole):
         return None
+    if schema.type == "int-or-string":
+        # "x-kubernetes-int-or-string" comes with anyOf: integer, string; the first of them is what is asked for.
+        return None if whole or found in ("integer", "string") else ("integer", found)
     # All integers of these definitions are of the format int32, and by what they are compared hangs on the kind.
     if schema.type == "integer" and found not in ("string", "array", "null"):
         return "int32", form
@@ -198,8 +227,19 @@ def _string(value: str, schema: Schema, at: Path) -> Iterator[Flaw]:
     if schema.most is not None and len(value) > schema.most:
         # Characters are counted, and bytes are spoken of.
         yield Flaw(at, f"Too long: may not be more than {schema.most} bytes", at)
-    elif schema.pattern and not re.fullmatch(_without_ends(schema.pattern), value):
+    elif schema.pattern and not _fits(value, schema):
         yield _invalid(at, quote(value), f"{spell(at)} in body should match '{schema.pattern}'")
+    if schema.type == "string" and schema.fewest is not None and len(value) < schema.fewest:
+        yield _invalid(at, quote(value), f"{spell(at)} in body should be at least {schema.fewest} chars long")
+    if schema.format == "cidr" and go_prefix(value) is None:
+        # "must be of type": so a format is spoken of as well.
+        yield _invalid(at, quote(value), f"{spell(at)} in body must be of type cidr: {quote(value)}")
+
+
+def _fits(value: str, schema: Schema) -> bool:
+    if schema.matches is not None:
+        return bool(schema.matches(value))
+    return re.fullmatch(_without_ends(schema.pattern), value) is not None
 
 
 def _without_ends(pattern: str) -> str:
@@ -233,6 +273,19 @@ def _object(value: Mapping[str, Any], schema: Schema, at: Path) -> Iterator[Flaw
     for name in schema.required:
         if name not in value:
             yield Flaw((*at, name), "Required value", (*at, name))
+    given = [name for name in schema.one_of if name in value]
+    if schema.one_of and len(given) != 1:
+        found = f"Found {len(given)} valid alternatives" if given else "Found none valid"
+        yield from _composed(f"must validate one and only one schema (oneOf). {found}", schema.one_of, given, at)
+    if schema.any_of and not any(name in value for name in schema.any_of):
+        yield from _composed("must validate at least one schema (anyOf)", schema.any_of, (), at)
+
+
+def _composed(words: str, names: Sequence[str], given: Sequence[str], at: Path) -> Iterator[Flaw]:
+    """What is said of alternatives: the server has no field for it, and adds what the first of them lacks."""
+    yield Flaw(("<nil>",), f'Invalid value: "": {quote(spell(at))} {words}', at)
+    if not given:
+        yield Flaw((*at, names[0]), "Required value", (*at, names[0]))
 
 
 def _quantity(number: int, schema: Schema, at: Path, what: str) -> Iterator[Flaw]:

@@ -170,11 +170,11 @@ def network_policy_warnings(policy: Mapping[str, Any]) -> Iterator[Flaw]:
 
 
 def metadata_flaws(metadata: Mapping[str, Any], *, custom: bool = False) -> Iterator[Flaw]:
-    """What the server would refuse in the metadata of an object. A `custom` one has no namespace here.
+    """What the server would refuse in the metadata of an object, and in its namespace, if it has one.
 
-    Custom resources are held to less: "standard finalizers" are a matter of Kubernetes' own kinds.
+    `custom` resources are held to less: "standard finalizers" are a matter of Kubernetes' own kinds.
     """
-    yield from identity_flaws(metadata, namespaced=not custom)
+    yield from identity_flaws(metadata, namespaced="namespace" in metadata)
     yield from _annotations(metadata.get("annotations", {}), ("metadata", "annotations"))
     yield from _owners(metadata.get("ownerReferences", ()), ("metadata", "ownerReferences"))
     yield from _finalizers(metadata.get("finalizers", ()), ("metadata", "finalizers"), standard=not custom)

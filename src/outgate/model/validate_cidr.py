@@ -14,7 +14,7 @@ import re
 from outgate.model.objects import Address, Network
 from outgate.model.validate_text import quote
 
-__all__ = ["NOT_A_CIDR", "cidr_problem", "cidr_warning", "read_address", "read_cidr", "strictly_inside"]
+__all__ = ["NOT_A_CIDR", "cidr_problem", "cidr_warning", "go_prefix", "read_address", "read_cidr", "strictly_inside"]
 
 NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
@@ -145,3 +145,17 @@ def strictly_inside(inner: str, outer: str) -> bool:
 
 def _prefix_length(text: str) -> int:
     return int(text.partition("/")[2])
+
+
+def go_prefix(text: str) -> Network | None:
+    """A block as the readers of Go's own libraries take it (``net.ParseCIDR``), masked; None where it is none.
+
+    They know no leading zeros in an IPv4 address and no zone. Bits beyond the prefix are no fault.
+    """
+    host, slash, length = text.partition("/")
+    if not (slash and length.isascii() and length.isdigit() and len(length) <= 3) or "%" in host:
+        return None
+    try:
+        return ipaddress.ip_network((ipaddress.ip_address(host), int(length)), strict=False)
+    except ValueError:
+        return None

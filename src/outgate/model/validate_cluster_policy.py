@@ -34,7 +34,7 @@ from outgate.model.validate import metadata_flaws
 from outgate.model.validate_text import quote
 from outgate.records import dataclass
 
-__all__ = ["CheckedClusterPolicy", "check_cluster_policy"]
+__all__ = ["CheckedClusterPolicy", "check_cluster_policy", "noted_as", "read_metadata", "repeated_fields"]
 
 _TYPE_META = ("apiVersion", "kind", "metadata")
 
@@ -67,7 +67,7 @@ def check_cluster_policy(
     `repeated` are the fields that are given twice, and `line` tells where a field stands.
     """
     definition = DEFINITIONS[version, kind]
-    metadata, problems, noted = _metadata(raw.get("metadata"), strict=not stored)
+    metadata, problems, noted = read_metadata(raw.get("metadata"), strict=not stored)
     if problems:
         return CheckedClusterPolicy(metadata, None, problems)
     warnings = tuple(_namespace(metadata, kind)) if not stored else ()
@@ -77,7 +77,7 @@ def check_cluster_policy(
     if stored:
         return CheckedClusterPolicy(metadata, value.get("spec"))
     unknown = unknown_fields({**raw}, definition, passed=_TYPE_META)
-    strict = (*_duplicates(repeated, line), *noted, *(_noted("unknown", path) for path in unknown))
+    strict = (*repeated_fields(repeated, line), *noted, *(noted_as("unknown", path) for path in unknown))
     if strict:
         return CheckedClusterPolicy(metadata, None, strict)
     # "PrepareForCreate clears the status of a CustomResource before creation."
@@ -87,7 +87,7 @@ def check_cluster_policy(
     return CheckedClusterPolicy(metadata, value.get("spec"), flaws, (*warnings, *hints))
 
 
-def _metadata(raw: object, *, strict: bool) -> tuple[dict[str, Any], tuple[Flaw, ...], tuple[Flaw, ...]]:
+def read_metadata(raw: object, *, strict: bool) -> tuple[dict[str, Any], tuple[Flaw, ...], tuple[Flaw, ...]]:
     """The metadata, what makes it unreadable, and its unknown fields. The server decodes it by itself."""
     at: Path = ("metadata",)
     if raw is None:
@@ -100,21 +100,22 @@ def _metadata(raw: object, *, strict: bool) -> tuple[dict[str, Any], tuple[Flaw,
     metadata = dict(decoded.value)
     if decoded.wrong is not None:
         return metadata, (_below(at, decoded.wrong),), ()
-    return metadata, (), tuple(_noted("unknown", (*at, *note.path)) for note in decoded.strict)
+    return metadata, (), tuple(noted_as("unknown", (*at, *note.path)) for note in decoded.strict)
 
 
 def _below(at: Path, flaw: Flaw) -> Flaw:
     return Flaw((*at, *flaw.path), flaw.message, (*at, *flaw.at))
 
 
-def _noted(what: str, path: Path) -> Flaw:
+def noted_as(what: str, path: Path) -> Flaw:
+    """A field that strict validation does not take: ``unknown`` or ``duplicate``."""
     return Flaw(path, f"{STRICT_PREFIX}{what} field {quote(spell(path))}", path)
 
 
-def _duplicates(repeated: Mapping[Path, int], line: Callable[[Path], int]) -> Iterator[Flaw]:
+def repeated_fields(repeated: Mapping[Path, int], line: Callable[[Path], int]) -> Iterator[Flaw]:
     """Repeated fields as the server meets them: where they come again."""
     for path in sorted(repeated, key=lambda one: repeated[one] or line(one)):
-        yield _noted("duplicate", path)
+        yield noted_as("duplicate", path)
 
 
 def _namespace(metadata: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
