@@ -16,7 +16,7 @@ from outgate.model import Direction
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.grid import Grid
-from outgate.policy.rules import BlockMatch, PeerMatch, Rule
+from outgate.policy.rules import BlockMatch, PeerMatch, PodMatch, Rule
 from outgate.policy.tiers import allowed
 from outgate.records import dataclass
 
@@ -81,4 +81,4 @@ def for_everybody(rule: Rule) -> bool:
 def _matches_everybody(peer: PeerMatch) -> bool:
     if isinstance(peer, BlockMatch):
         return any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
-    return peer.namespaces is not None and not peer.namespaces and not peer.pods
+    return isinstance(peer, PodMatch) and peer.namespaces is not None and not peer.namespaces and not peer.pods

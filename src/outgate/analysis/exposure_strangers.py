@@ -25,7 +25,7 @@ from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy.grid import Grid
-from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, Rule, Tier
+from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Tier
 from outgate.records import dataclass
 
 __all__ = ["Opening", "openings"]
@@ -157,8 +157,8 @@ def _peers(rule: Rule, *, by_address: bool) -> Iterator[tuple[LabelSelector, Lab
 
 
 def _selectors(peer: PeerMatch) -> tuple[LabelSelector, LabelSelector] | None:
-    """What a peer asks of a namespace and of a pod; None for a block, and where nothing can have both."""
-    if isinstance(peer, BlockMatch):
+    """What a peer asks of a namespace and of a pod; None for addresses, and where nothing can have both."""
+    if not isinstance(peer, PodMatch):
         return None
     namespaces = of_namespace(peer.namespace or "") if peer.namespaces is None else peer.namespaces
     where, who = simplified(namespaces, always=NAME_LABEL), simplified(peer.pods)

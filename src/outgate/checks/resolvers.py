@@ -213,7 +213,7 @@ def _may_be_dns(survey: Survey, rule: Rule, protocol: Protocol) -> bool:
     return any(
         _block_may_be(match, explicit=explicit)
         if isinstance(match, BlockMatch)
-        else _pods_may_be(survey, match, explicit=explicit)
+        else isinstance(match, PodMatch) and _pods_may_be(survey, match, explicit=explicit)
         for match in rule.peers
     )
 

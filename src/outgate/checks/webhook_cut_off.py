@@ -104,7 +104,7 @@ from outgate.checks.survey import Isolated, Survey, isolation_place, some, subje
 from outgate.model import Called, Callout, Direction, Pod
 from outgate.packets import Packet, Protocol
 from outgate.policy import Endpoint, Flow
-from outgate.policy.rules import BlockMatch, PeerMatch
+from outgate.policy.rules import PeerMatch, PodMatch
 from outgate.records import dataclass
 
 __all__ = ["CHECK"]
@@ -212,7 +212,7 @@ class _Entrances:
         )
 
     def _may_be_agent(self, match: PeerMatch) -> bool:
-        if isinstance(match, BlockMatch):
+        if not isinstance(match, PodMatch):
             return False
         if match.namespaces is None:
             return match.namespace == _HOME

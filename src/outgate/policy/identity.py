@@ -19,7 +19,7 @@ from outgate.model.labels import LabelSelector, Operator, Requirement
 from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy.profile import Profile
-from outgate.policy.rules import BlockMatch, PeerMatch, PodMatch, Rule
+from outgate.policy.rules import BlockMatch, NamesMatch, PeerMatch, PodMatch, Rule
 from outgate.policy.selection import Selection
 from outgate.records import dataclass
 
@@ -74,7 +74,7 @@ class Lens:
             for peer in rule.peers or ():
                 if isinstance(peer, BlockMatch):
                     blocks[peer.addresses] = None
-                else:
+                elif isinstance(peer, PodMatch):
                     keys |= peer.pods.keys()
         return cls(frozenset(keys), tuple(blocks), frozenset(names))
 
@@ -232,10 +232,19 @@ class Identities:
             return met[1]
         found = self._peers.get((match, family))
         if found is None:
-            found = self._blocked(match, family) if isinstance(match, BlockMatch) else self._matched(match)
+            found = self._meant(match, family)
             self._peers[match, family] = found
         self._met[id(match), family] = match, found
         return found
+
+    def _meant(self, match: PeerMatch, family: Family) -> Bits:
+        match match:
+            case BlockMatch():
+                return self._blocked(match, family)
+            case PodMatch():
+                return self._matched(match)
+            case NamesMatch():
+                return 0
 
     def _matched(self, match: PodMatch) -> Bits:
         where = self._in.get(match.namespace or "", 0)

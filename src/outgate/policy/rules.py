@@ -12,15 +12,19 @@ from collections.abc import Iterator
 from dataclasses import field
 
 from outgate.model import NOWHERE, BlockPeer, ClusterPolicy, Direction, NetworkPolicy, Place, PodPeer, PolicyPort
+from outgate.model.cilium import HttpMatch, NameMatch
 from outgate.model.labels import LabelSelector
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
+from outgate.policy.names import Pattern
 from outgate.records import dataclass
 
 __all__ = [
     "Action",
     "BlockMatch",
+    "Conditions",
     "NamedPort",
+    "NamesMatch",
     "Origin",
     "PeerMatch",
     "PodMatch",
@@ -135,7 +139,35 @@ class BlockMatch:
         return "addresses " + ", ".join(self.addresses.cidrs()[:4])
 
 
-PeerMatch = PodMatch | BlockMatch
+@dataclass(frozen=True, slots=True)
+class NamesMatch:
+    """Peers by DNS name: whatever addresses were learned, for the pod that asked, by a name that a pattern means.
+
+    Never an address of the cluster itself (Cilium: a name that leads to a pod opens nothing).
+    """
+
+    patterns: tuple[Pattern, ...]
+
+    def __str__(self) -> str:
+        return "names " + ", ".join(one.text for one in self.patterns[:4])
+
+
+PeerMatch = PodMatch | BlockMatch | NamesMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a rule asks of a connection beyond its addresses and ports. One of the three is given.
+
+    Without the proxy that looks into the connection nothing is known to fulfil them, so such a rule then opens nothing.
+    """
+
+    http: tuple[HttpMatch, ...] = ()
+    """Requests of which one must match."""
+    dns: tuple[NameMatch, ...] = ()
+    """Names that may be asked for."""
+    server_names: tuple[str, ...] = ()
+    """TLS servers that may be named (SNI)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +199,7 @@ class Rule:
     peers: tuple[PeerMatch, ...] | None
     ports: PortMatch | None
     origin: Origin
+    conditions: Conditions | None = None
 
 
 def origin_of(policy: NetworkPolicy | ClusterPolicy, direction: Direction, rule: int | None = None) -> Origin:

@@ -15,7 +15,7 @@ from outgate.packets import Address, AddressSet, IntervalSet, Protocol, Transpor
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.cluster_rules import cluster_rules
 from outgate.policy.profile import OUTGATE, Profile
-from outgate.policy.rules import BlockMatch, NamedPort, PeerMatch, PodMatch, Rule, rules_of
+from outgate.policy.rules import BlockMatch, NamedPort, NamesMatch, PeerMatch, PodMatch, Rule, rules_of
 from outgate.policy.service_peers import ServicePeers
 
 __all__ = ["PodKey", "Selection", "resolve"]
@@ -124,6 +124,8 @@ class Selection:
             if unknown and self.profile.stand_ins_out_of_blocks:
                 return inside and any(AddressSet.whole(family) <= match.addresses for family in FAMILIES)
             return inside or (unknown and self.profile.stand_ins_in_blocks)
+        if isinstance(match, NamesMatch):
+            return False
         if pod is None or (pod.host_network and (match.never_hosts or not self.profile.host_network_selected)):
             return False
         # The match is kept beside the answer, so that no other can come to have its identity.
@@ -205,6 +207,8 @@ class Selection:
         if found is None:
             if isinstance(match, BlockMatch):
                 found = match.addresses - self._outside_blocks
+            elif isinstance(match, NamesMatch):
+                found = AddressSet()
             else:
                 found = AddressSet.of(address for pod in self.pods(match) for address in pod.addresses)
             self._addresses[match] = found
