@@ -1,8 +1,8 @@
 """From a policy of Cilium's to rules of the NetworkPolicy tier.
 
 Cilium knows no order: what a rule denies is denied whatever else there is, and of what is left the union of all that
-allow passes, with that of NetworkPolicies. So a rule of ``egressDeny`` becomes a `Rule` that denies, and is asked before all
-that accept (`outgate.policy.tiers`).
+allow passes, with that of NetworkPolicies. So a rule of ``egressDeny`` becomes a `Rule` that denies, and is asked
+before all that accept (`outgate.policy.tiers`).
 
 A rule without peers and ports, or with an empty list of peers, matches nothing: it becomes no rule at all, and is there
 only in that its policy asks for denial by default. An entry of ports with conditions of its own (``rules``,
