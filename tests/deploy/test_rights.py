@@ -28,6 +28,11 @@ WATCHED = [
         "resources": ["clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"],
         "verbs": ["list", "watch"],
     },
+    {
+        "apiGroups": ["cilium.io"],
+        "resources": ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumcidrgroups"],
+        "verbs": ["list", "watch"],
+    },
 ]
 EVENTS = [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "update"]}]
 
