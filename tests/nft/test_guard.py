@@ -64,8 +64,8 @@ def test_a_port_passes_what_is_its_own(one: Ports, port: str, source: Address) -
 @given(ports, st.sampled_from(PODS + OTHERS), st.sampled_from(ADDRESSES + GROUPS), st.booleans())
 def test_a_port_is_given_what_is_for_it(one: Ports, port: str, target: Address, everybody: bool) -> None:
     """Whatever the bridge has come to believe of MAC addresses: a pod sees what is for it, or for everybody."""
-    mac = {"ether_daddr": (1 << 48) - 1} if everybody else {}
-    header = Header(target.version, 1, int(target), 17, 1, 2, iifname="x", oifname=port, **mac)
+    mac = (1 << 48) - 1 if everybody else 0x0200_0000_0001
+    header = Header(target.version, 1, int(target), 17, 1, 2, iifname="x", oifname=port, ether_daddr=mac)
     shared = everybody or target.is_multicast or (target.version == 6 and target.is_link_local)
     pods = {*one.pods, *one.owners.values()}
     outcome = Evaluator(guard(one, passive=False)).run("postrouting", header)
