@@ -83,6 +83,8 @@ class Header:
     mark: int = 0
     """The connection's mark, not the packet's."""
     hop_limit: int = 64
+    ether_daddr: int = 0x0200_0000_0001
+    """The link-layer address it is sent to: by default somebody's."""
 
     @classmethod
     def of(cls, packet: Packet, *, noise: int | None = None) -> Header:
@@ -152,14 +154,15 @@ class Evaluator:
         self._sets = {name: _Index(one) for name, one in ruleset.sets.items()}
 
     def run(self, hook: str, header: Header) -> Outcome:
-        """The outcome at one hook (prerouting, input, forward, output): all its base chains, by priority.
+        """The outcome at one hook (prerouting, input, forward, output, postrouting): its base chains, by priority.
 
         Raises ValueError for a rule that is `Opaque` or refers to nothing.
         """
-        # There is no outgoing device before routing, and no incoming one for the node's own packets.
+        # There is no outgoing device before routing, and no incoming one for the node's own packets; nor behind a
+        # bridge's decision (net/bridge/br_forward.c, `br_forward_finish`: "net, sk, skb, NULL, skb->dev").
         if hook in ("prerouting", "input"):
             header = replace(header, oifname="")
-        elif hook == "output":
+        elif hook in ("output", "postrouting"):
             header = replace(header, iifname="")
         walk = _Walk(self.ruleset.chains, self._sets, header)
         base = [chain for chain in self.ruleset.chains.values() if chain.hook and chain.hook.hook == hook]
@@ -323,7 +326,9 @@ class _Walk:
                 return int(header.direction)
             case Field.CT_MARK:
                 return self.mark
-            case Field.ARP_SADDR | Field.ND_TARGET:
+            case Field.ETHER_DADDR:
+                return header.ether_daddr
+            case Field.ARP_SADDR | Field.ARP_DADDR | Field.ND_TARGET:
                 return None  # a header is one of IP, and of ICMPv6 it has the type alone
 
     def _stamp(self, stamp: StampMark) -> None:
