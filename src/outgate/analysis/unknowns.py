@@ -7,12 +7,14 @@ An answer over half a cluster is an answer about that half. It stays useful if i
     a Service that an Ingress leads to
     workloads behind an Ingress that nobody unknown is let in to
     pods without an address, where an address block with exceptions is taken to cover them
+    names that a rule opens, whose addresses nobody knows before a pod has asked
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outgate.analysis.conditional import names_opened
 from outgate.analysis.connections import Connections
 from outgate.model import Pod, Snapshot
 from outgate.model.labels import LabelSelector, Operator
@@ -40,6 +42,7 @@ def unknowns(found: Connections) -> tuple[str, ...]:
                 *_missing_services(snapshot),
                 *_behind_an_ingress(found),
                 *_without_address(found),
+                *names_opened(found),
             )
         )
     )

@@ -107,13 +107,14 @@ def write(
 def _pieces(
     connections: Iterable[Connection], found: Connections, output: str, sources: Sequence[str], notes: Sequence[str]
 ) -> Iterator[str]:
+    from outgate.analysis.conditional import conditionals
     from outgate.analysis.listing import drawable
 
     match output:
         case "json":
             from outgate.report.connections_json import connection_list
 
-            return connection_list(connections, found.grid.policies.profile.name, notes)
+            return connection_list(connections, found.grid.policies.profile.name, notes, conditionals(found))
         case "csv":
             from outgate.report.connections_csv import connections_csv
 
@@ -137,4 +138,4 @@ def _pieces(
             return iter((page(page_of(drawable(connections), found, sources, notes)),))
     from outgate.report.connections_text import connections_text
 
-    return connections_text(connections, len(found.groups.all))
+    return connections_text(connections, len(found.groups.all), conditionals(found))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from outgate.analysis.conditional import Conditional, Conditionals
 from outgate.analysis.connections import Connection, Party
 from outgate.packets import TransportSet
+from outgate.report.conditions import conditions_json
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, transports_json
 
@@ -45,9 +47,15 @@ def connection_json(one: Connection) -> Json:
 
 
 def connection_list(
-    connections: Iterable[Connection], profile: str = "outgate", notes: Sequence[str] = ()
+    connections: Iterable[Connection],
+    profile: str = "outgate",
+    notes: Sequence[str] = (),
+    only: Conditionals | None = None,
 ) -> Iterator[str]:
-    """The text of the whole document, in pieces of many lines. `notes`: what the list hangs on and the input lacks."""
+    """The text of the whole document, in pieces of many lines.
+
+    `notes`: what the list hangs on and the input lacks. `only` tells what of a connection passes on a condition alone.
+    """
     head: Json = {"apiVersion": API_VERSION, "kind": "ConnectionList"}
     if profile != "outgate":
         head["profile"] = profile
@@ -56,7 +64,7 @@ def connection_list(
     opened = json.dumps(head, indent=2, ensure_ascii=False)[:-2]
     lines: list[str] = [f'{opened},\n  "connections": [']
     between = ""
-    for line in _lines(connections):
+    for line in _lines(connections, only):
         lines.append(f"{between}\n    {line}")
         between = ","
         if len(lines) >= LINES_AT_ONCE:
@@ -66,7 +74,7 @@ def connection_list(
     yield "".join(lines)
 
 
-def _lines(connections: Iterable[Connection]) -> Iterator[str]:
+def _lines(connections: Iterable[Connection], only: Conditionals | None) -> Iterator[str]:
     # By identity, with the thing beside its text: comparing sets of ports would cost more than writing them.
     ends: dict[int, tuple[Party, str]] = {}
     sets: dict[int, tuple[TransportSet, str]] = {}
@@ -80,8 +88,19 @@ def _lines(connections: Iterable[Connection]) -> Iterator[str]:
             id(transports), (transports, _text(transports_of(transports))[1:-1])
         )
         families = "" if not one.families else f', "families": {_text(connection_json(one)["families"])}'
-        yield f'{{"source": {start[1]}, "destination": {end[1]}, {what[1]}{families}}}'
+        asked = [] if only is None else [_conditional(part) for part in only(one)]
+        conditions = f', "onlyIf": {_text(asked)}' if asked else ""
+        yield f'{{"source": {start[1]}, "destination": {end[1]}, {what[1]}{families}{conditions}}}'
 
 
-def _text(value: Json) -> str:
+def _conditional(part: Conditional) -> Json:
+    """Conditional = {direction, what passes so, conditions}."""
+    return {
+        "direction": part.direction.value,
+        **transports_of(part.transports),
+        "conditions": conditions_json(part.rules),
+    }
+
+
+def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)

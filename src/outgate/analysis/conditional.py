@@ -1,0 +1,68 @@
+"""What of a connection passes only on a condition above TCP: a request, a question of DNS, the name of a server.
+
+Of all that an end lets through to a peer, the conditional part is what no rule lets through without a condition: an
+allowance of the same peer and port that asks for nothing makes the conditions of others void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from outgate.analysis.connections import Connection, Connections
+from outgate.analysis.deciding import saying
+from outgate.analysis.groups import Group
+from outgate.model import Direction
+from outgate.packets import TransportSet
+from outgate.policy import Action, Rule
+from outgate.policy.rules import NamesMatch
+from outgate.records import dataclass
+
+__all__ = ["Conditional", "Conditionals", "conditionals", "names_opened"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """Ports of a connection that one end lets through only where one of these rules has its condition met."""
+
+    direction: Direction
+    transports: TransportSet
+    rules: tuple[Rule, ...]
+
+
+Conditionals = Callable[[Connection], tuple[Conditional, ...]]
+
+
+def conditionals(found: Connections) -> Conditionals:
+    """What asks for the conditional parts of connections; it costs nothing where no rule has conditions."""
+    if all(rule.conditions is None for rule in found.grid.all_rules()):
+        return lambda _: ()
+    return lambda one: tuple(_of(found, one))
+
+
+def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
+    for direction, subject, peer in (
+        (Direction.EGRESS, one.source, one.destination),
+        (Direction.INGRESS, one.destination, one.source),
+    ):
+        if not isinstance(subject, Group) or not found.grid.isolated(subject.identity, direction):
+            continue
+        plain, some = TransportSet(), []
+        for rule, transports in saying(Action.ACCEPT, found, subject, peer, direction, found.grid.families):
+            if rule.conditions is None:
+                plain |= transports
+            else:
+                some.append((rule, transports))
+        left = one.transports - plain
+        rules = tuple(rule for rule, transports in some if transports & left)
+        if rules:
+            yield Conditional(direction, left, rules)
+
+
+def names_opened(found: Connections) -> Iterator[str]:
+    """A sentence for each rule that opens names: their addresses are known once a pod has asked, and in no list."""
+    said: dict[str, None] = {}
+    for rule in found.grid.all_rules():
+        for peer in rule.peers or ():
+            if isinstance(peer, NamesMatch) and rule.action is Action.ACCEPT:
+                said[f"{rule.origin} opens {peer} as well: their addresses are not in the list"] = None
+    yield from said
