@@ -23,7 +23,7 @@ __all__ = ["Asked", "Taught", "answers", "glance_answer", "glance_question", "re
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
 _FIRST = _HEADER.size
-_RESPONSE, _TRUNCATED, _OPCODE, _CODE = 0x8000, 0x0200, 0x7800, 0x000F
+_RESPONSE, _OPCODE, _CODE = 0x8000, 0x7800, 0x000F
 _KEPT_OF_A_QUESTION = 0x7910
 """Opcode, RD and CD: what an answer repeats of its question's flags (RFC 1035, 4.1.1; RFC 4035, 3.2.2)."""
 _POINTER = 0xC0
@@ -202,8 +202,3 @@ def refusal(query: bytes, code: ResponseCode, asked: Asked | None = None) -> byt
     question = query[_FIRST : _FIRST + len(asked.section)] if asked is not None else b""
     head = _HEADER.pack(number, _RESPONSE | flags & _KEPT_OF_A_QUESTION | code, 1 if question else 0, 0, 0, 0)
     return head + question
-
-
-def truncated(data: bytes) -> bool:
-    """Whether a message says that it is not all (TC)."""
-    return bool(int.from_bytes(data[2:4], "big") & _TRUNCATED)
