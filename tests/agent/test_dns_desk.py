@@ -7,6 +7,7 @@ import select
 
 import pytest
 
+from outgate.agent import dns_desk
 from outgate.agent.dns_desk import Desk, Granted
 from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.names_commit import Committer
@@ -105,6 +106,30 @@ def test_answers_that_teach_nothing_new_go_at_once() -> None:
         office.answer("d.x.io", "203.0.113.1")
         assert office.sent[4:] == ["d.x.io"] * 2
         assert len(door.batches) == 1
+
+
+def test_what_was_read_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another type, another spelling or another class is another message; endless messages do not fill the memory."""
+    monkeypatch.setattr(dns_desk, "_KEPT", 4)
+    with Committer(Door()) as committer:
+        office = Office(committer)
+        for _ in range(2):
+            for name, kind in (
+                ("a.x.io", 1),
+                ("A.x.io", 1),
+                ("a.x.io", 65),
+                ("a.x.io", 97),
+                ("y.org", 1),
+                ("z.org", 1),
+            ):
+                raw = dns.encode(Message(9, questions=(Question(name, kind),)))
+                said = office.desk.question("10.1.0.2", DNS, raw)
+                assert isinstance(said, Granted)
+                assert (said.asked.name, said.asked.type) == (name.lower(), kind)
+        for last in range(9):
+            office.answer("a.x.io", f"203.0.113.{last}")
+        assert len(office.desk._questions) <= 4
+        assert len(office.desk._answers) <= 4
 
 
 def test_an_answer_goes_at_its_deadline_once() -> None:

@@ -78,6 +78,17 @@ def test_most_answers_change_nothing() -> None:
     assert teach(learned, its, "web/1", "a.io", ADDRESSES[:2], 60).new, "a client may use it for 62 seconds from now"
 
 
+def test_what_another_name_has_brought_is_known_at_once() -> None:
+    """Names of one server: nothing has to be put in, and the next answer finds that out in one look."""
+    learned, its, _ = learner(WEB)
+    teach(learned, its, "web/1", "a.io", ADDRESSES[:1], 60)
+    pod = its.by_key["web/1"]
+    elements = its.grants(pod, "x.c.io", ADDRESSES[:1])
+    assert learned.learn(pod, "x.c.io", elements, 60).new == ()
+    known = learned._pods["web/1"].names["x.c.io"]
+    assert (known.elements, known.until) == (elements, 1000 + (60 + 2) * 1.5)
+
+
 def test_what_the_kernel_refused_is_tried_again() -> None:
     """An element that is believed to be open and is not would stay closed for its whole TTL."""
     learned, its, _ = learner(API)

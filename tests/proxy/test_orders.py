@@ -69,6 +69,7 @@ def test_a_name_gives_what_may_come_in() -> None:
     assert plan.kept_out(web, "www.example.com", (world, six, pod)) == 1
     assert plan.grants(web, "db.shop.svc.cluster.local", (pod,)) == (Element("h2", four, pod),)
     assert plan.grants(web, "example.com", (world,)) == ()
+    assert [plan.uses(web, name) for name in ("www.example.com", "example.com", "")] == [True, False, False]
     assert plan.grants(plan.pods["10.1.0.11"], "www.example.com", (world,)) == ()
 
 

@@ -8,18 +8,20 @@ something or nothing. If all of it is in the kernel already, it is passed on at 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.names_commit import Committer, Done
 from outgate.host.dns_origin import Server
 from outgate.proxy import glance
 from outgate.proxy.dns import ResponseCode
-from outgate.proxy.glance import Asked
+from outgate.proxy.glance import Asked, Taught
 from outgate.proxy.learned import Learned
 from outgate.proxy.orders import Leave, Orders, Plan, Pod
 
 __all__ = ["Desk", "Granted"]
+
+_Read = TypeVar("_Read")
 
 Send = Callable[[], None]
 """Passes an answer on."""
@@ -38,6 +40,12 @@ class _Held(NamedTuple):
     deadline: float
 
 
+_SHORT = 512
+"""Octets of a message whose reading is kept."""
+_KEPT = 4096
+"""Messages: a few megabytes at the most."""
+
+
 class Desk:
     """Plan and memory of one proxy. Nothing here waits. `clock` gives seconds."""
 
@@ -50,6 +58,8 @@ class Desk:
         self._committer = committer
         self._clock = clock
         self._deadline = deadline
+        self._questions: dict[bytes, Asked | ResponseCode] = {}
+        self._answers: dict[bytes, Taught] = {}
         self._held: dict[int, _Held] = {}
         """Answers that wait for a lesson, by its number: in the order of their deadlines."""
 
@@ -67,7 +77,7 @@ class Desk:
         if pod is None or server is None:
             results[Result.UNKNOWN_POD] += 1
             return None
-        asked = glance.glance_question(data)
+        asked = self._asked(data)
         if isinstance(asked, ResponseCode):
             results[Result.MALFORMED] += 1
             # Answering an answer would make two proxies talk to each other for ever.
@@ -87,10 +97,13 @@ class Desk:
         self.measures.results[Result.ANSWERED] += 1
         self.measures.upstream.add(now - began)
         pod = self.plan.by_key.get(key)
-        taught = glance.glance_answer(data, asked) if pod is not None and pod.sets else glance.NOTHING
+        if pod is None or not self.plan.uses(pod, asked.name):
+            send()
+            return
+        taught = self._taught(data, asked)
         if taught is None:
             self.measures.results[Result.UNREADABLE] += 1
-        if not taught or pod is None or not taught.addresses:
+        if not taught or not taught.addresses:
             send()
             return
         elements = self.plan.grants(pod, asked.name, taught.addresses)
@@ -109,6 +122,26 @@ class Desk:
             send()
             return
         self._held[number] = _Held(send, now, now + self._deadline)
+
+    def _asked(self, data: bytes) -> Asked | ResponseCode:
+        """Programs ask the same again and again: but for its number, it is the same message."""
+        key = data[2:]
+        found = self._questions.get(key)
+        if found is None:
+            found = glance.glance_question(data)
+            if len(data) <= _SHORT:
+                _keep(self._questions, key, found)
+        return found
+
+    def _taught(self, data: bytes, asked: Asked) -> Taught | None:
+        """And caches give the same answer for a second. Its question is a part of it, and the key."""
+        key = data[2:]
+        found = self._answers.get(key)
+        if found is None:
+            found = glance.glance_answer(data, asked)
+            if found is not None and len(data) <= _SHORT:
+                _keep(self._answers, key, found)
+        return found
 
     def committed(self) -> None:
         """The kernel has done something: what waited for it goes."""
@@ -145,3 +178,9 @@ class Desk:
     def next_deadline(self) -> float | None:
         """When `overdue` has something to do."""
         return next((one.deadline for one in self._held.values()), None)
+
+
+def _keep(kept: dict[bytes, _Read], key: bytes, found: _Read) -> None:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[key] = found

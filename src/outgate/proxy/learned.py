@@ -145,6 +145,10 @@ class Learned:
         new = tuple(
             one for one in elements if one.address in known.addresses and memory.held.get(one, 0.0) < now + needed
         )
+        if not new and not gone:
+            # Another name has brought the same, or another type of question.
+            self._know(memory, known, elements, now + needed)
+            return _NOTHING
         seconds = needed * 1.5
         return Lesson(new, gone, seconds, pod.key, name, elements, now + seconds, self._orders)
 
@@ -164,9 +168,13 @@ class Learned:
             del memory.held[one]
         known = memory.names.get(lesson.name)
         if known is not None:
-            known.elements = lesson.elements
-            known.until = min((memory.held.get(one, 0.0) for one in lesson.elements), default=lesson.until)
+            self._know(memory, known, lesson.elements, lesson.until)
         return Lesson(gone=undo)
+
+    def _know(self, memory: _Memory, known: _Name, elements: tuple[Element, ...], until: float) -> None:
+        """Notes for how long all that a name gives is held; `until`, if it gives nothing."""
+        known.elements = elements
+        known.until = min((memory.held.get(one, 0.0) for one in elements), default=until)
 
     def _granted(self, lesson: Lesson, element: Element) -> bool:
         pod = self._plan.by_key.get(lesson.pod) if self._plan is not None else None

@@ -179,6 +179,10 @@ class Plan:
             self.pods.update((str(ipaddress.ip_address(one)), pod) for one in order.addresses)
         self._grants: dict[tuple[str, str, tuple[bytes, ...]], tuple[Element, ...]] = {}
 
+    def uses(self, pod: Pod, name: str) -> bool:
+        """Whether a rule of the pod uses a canonical name: if none does, its addresses teach nothing."""
+        return not self._matcher.sets_of(name).isdisjoint(pod.sets)
+
     def grants(self, pod: Pod, name: str, addresses: tuple[bytes, ...]) -> tuple[Element, ...]:
         """What a pod may reach because a canonical name has these addresses."""
         key = (pod.key, name, addresses)
