@@ -22,7 +22,7 @@ from typing import NamedTuple
 from outgate.errors import KernelError
 from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
-from outgate.host.netlink_format import ACK, ERROR, NESTED, REQUEST, attribute, attributes, message, messages
+from outgate.host.netlink_format import ERROR, NESTED, REQUEST, attribute, attributes, message, messages
 
 __all__ = ["Server", "UdpOrigins", "tcp_origin"]
 
@@ -113,16 +113,17 @@ class UdpOrigins(Closing):
         sequence = self._socket.numbers(1)
         tuple_ = attribute(_REPLY | NESTED, _tuple(ours, here.port, its, port))
         body = _GENMSG.pack(family, 0, 0) + tuple_
-        self._socket.send(message(_GET, REQUEST | ACK, sequence, body), "tell where a datagram was going")
-        found: Server | None = None
+        # Without an acknowledgement: there is one answer, or an error.
+        self._socket.send(message(_GET, REQUEST, sequence, body), "tell where a datagram was going")
         while data := self._received():
             for one in messages(data):
                 if one.sequence != sequence:
                     continue
                 if one.kind == _NEW:
                     found = _destination(one.body)
-                elif one.kind == ERROR:
                     return found if found != here else None
+                if one.kind == ERROR:
+                    return None
         raise KernelError("the kernel did not tell where a datagram was going")
 
     def _received(self) -> bytes:
