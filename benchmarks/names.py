@@ -32,10 +32,10 @@ from outgate.host.dns_sockets import Listeners
 from outgate.host.names_door import Change, NamesDoor
 from outgate.host.namespaces import die_with_parent
 from outgate.host.rewrite import put
+from outgate.policy.names import Dialect, Matcher, Pattern
 from outgate.proxy import dns, glance
 from outgate.proxy.dns import Message, Question, Record
 from outgate.proxy.glance import Asked
-from outgate.policy.names import Dialect, Matcher, Pattern
 from outgate.proxy.orders import Element
 from tests.lab.dns.proxied import orders
 from tests.lab.dns.town import POD, RESOLVERS, Town, in_town

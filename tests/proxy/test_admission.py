@@ -6,9 +6,9 @@ import ipaddress
 
 import pytest
 
+from outgate.policy.names import Dialect
 from outgate.proxy import admission
 from outgate.proxy.admission import Admission, Place
-from outgate.policy.names import Dialect
 
 RULE = Admission(
     cluster=["10.1.0.0/16", "10.96.0.0/12", "fd00:1::/64"],

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from outgate.proxy.learned import LONGEST, Learned, Lesson, Limits
 from outgate.policy.names import Dialect
+from outgate.proxy.learned import LONGEST, Learned, Lesson, Limits
 from outgate.proxy.orders import Element, NameSet, Orders, Plan, PodOrder
 
 NAMES = ("a.io", "b.io", "x.c.io")

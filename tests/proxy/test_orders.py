@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.errors import InvalidInput
-from outgate.proxy.dns import ResponseCode
 from outgate.policy.names import Dialect
+from outgate.proxy.dns import ResponseCode
 from outgate.proxy.orders import Asking, Element, Leave, NameList, NameSet, Orders, Plan, PodOrder, read
 
 WHOLE = b"""

@@ -35,9 +35,9 @@ from typing import NamedTuple
 import msgspec
 
 from outgate.errors import InputError, InvalidInput
+from outgate.policy.names import Dialect, Matcher, Pattern
 from outgate.proxy.admission import Admission
 from outgate.proxy.dns import ResponseCode
-from outgate.policy.names import Dialect, Matcher, Pattern
 from outgate.records import dataclass
 
 __all__ = ["FORMAT", "Asking", "Element", "Leave", "NameList", "NameSet", "Orders", "Plan", "Pod", "PodOrder", "read"]

@@ -16,8 +16,8 @@ from outgate.agent.dns_proxy import DnsProxy
 from outgate.agent.dns_settings import DnsSettings
 from outgate.host.names_door import NamesDoor
 from outgate.host.rewrite import put
-from outgate.proxy.learned import Limits
 from outgate.policy.names import Dialect
+from outgate.proxy.learned import Limits
 from outgate.proxy.orders import NameSet, Orders, PodOrder
 from tests.lab.dns.town import CLUSTER_IP, NEIGHBOUR, POD, Town
 
