@@ -12,7 +12,8 @@ import pytest
 from outgate.errors import KernelError
 from outgate.host import dns_sockets, links
 from outgate.host.dns_origin import Server
-from outgate.host.dns_sockets import PORT, STAND_INS, Channels, Listeners, stand_in_lines
+from outgate.host.dns_sockets import Channels, Listeners, stand_in_lines
+from outgate.nft.asking import PORT, STAND_INS
 from tests.lab.alone import alone
 
 pytestmark = pytest.mark.kernel

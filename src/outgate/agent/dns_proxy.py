@@ -30,15 +30,14 @@ from outgate.host.dns_sockets import Listeners
 from outgate.host.inotify import FolderWatch
 from outgate.host.names_door import NamesDoor
 from outgate.host.rewrite import put
+from outgate.nft.asking import LEASE
 from outgate.proxy.learned import Learned, Limits
 from outgate.proxy.orders import read
 
-__all__ = ["LEASE", "PROTOCOLS", "DnsProxy"]
+__all__ = ["PROTOCOLS", "DnsProxy"]
 
-LEASE = "dns_up"
-"""The set of our table that says that the proxy lives, by protocols: questions are led to it as long as they are in."""
 PROTOCOLS = (bytes((6,)), bytes((17,)))
-"""Its members: TCP and UDP."""
+"""The members of the set that says that the proxy lives: TCP and UDP."""
 _LEASED = 5.0
 _TICK = 1.0
 _SAVED_EVERY = 2.0

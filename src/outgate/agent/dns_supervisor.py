@@ -21,13 +21,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from outgate.agent.dns_proxy import LEASE, PROTOCOLS
+from outgate.agent.dns_proxy import PROTOCOLS
 from outgate.agent.dns_settings import DnsSettings
 from outgate.cluster.backoff import Backoff
 from outgate.errors import KernelError
 from outgate.host import process
 from outgate.host.closing import Closing
 from outgate.host.names_door import NamesDoor
+from outgate.nft.asking import LEASE
 
 __all__ = ["DnsSupervisor", "proxy_command", "start_proxy"]
 

@@ -21,13 +21,9 @@ from outgate.errors import KernelError
 from outgate.host import links
 from outgate.host.closing import Closing
 from outgate.host.dns_origin import Server
+from outgate.nft.asking import PORT, STAND_INS
 
-__all__ = ["PORT", "STAND_INS", "Channel", "Channels", "Listeners", "stand_in_lines"]
-
-PORT = 10053
-"""Of the proxy, on its own addresses."""
-STAND_INS = {4: "169.254.53.53", 6: "fd6f:7574:6761:7465::53"}
-"""The proxy's addresses: link-local, and a unique local one (RFC 4193) whose number spells the project."""
+__all__ = ["Channel", "Channels", "Listeners", "stand_in_lines"]
 
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78

@@ -39,6 +39,8 @@ class Part:
     names: frozenset[str] = frozenset()
     """The chains and sets that it is made of."""
     index: Mapping[str, tuple[Origin, ...]] | None = None
+    asks: bool = False
+    """Whether any of its rules uses names."""
     policies: tuple[NetworkPolicy | ClusterPolicy, ...] = ()
     """Kept so that no other policy can come to have the identity of one of them."""
 
@@ -126,7 +128,8 @@ class Classes:
         made = lines.lines(isolation, end)
         index |= {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in isolation.rules} | lines.index
         way = goto(self.registry.add_chain(view.letter, made))
-        return Part(way, frozenset(names), index, (*selecting, *above))
+        asks = any(rule.asks for rule in isolation.every_rule())
+        return Part(way, frozenset(names), index, asks, (*selecting, *above))
 
     def _audited(self, above: _Above) -> Callable[[Rule], bool]:
         """Whether a rule is one of a policy of the cluster that is only watched."""

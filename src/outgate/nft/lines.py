@@ -230,8 +230,9 @@ def _selector_lines(
         yield from ports
     for peer in rule.peers or () if ports else ():
         look = _peer_look(policies, peer, view, registry)
-        for statements in ports if look is not None else ():
-            yield (*statements, look)
+        if look is not None:
+            for statements in ports:
+                yield (*statements, look)
     if rule.ports is not None and rule.direction is Direction.EGRESS:
         for name in rule.ports.names:
             among: tuple[PeerMatch | None, ...] = (None,) if rule.peers is None else rule.peers

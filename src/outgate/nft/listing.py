@@ -113,6 +113,8 @@ def _set(body: Json, *, is_map: bool) -> NftSet:
             or is_map != (body.get("map") == "verdict")
         ):
             raise ValueError("a set of another make")
+        if {"interval", "timeout"} <= set(flags):
+            raise ValueError("a set whose ranges have a life of their own")
         kinds = body["type"] if isinstance(body["type"], list) else [body["type"]]
         key = tuple(KeyType(kind) for kind in kinds)
         timeout = "timeout" in flags

@@ -17,8 +17,8 @@ from typing import TypeVar
 import pytest
 
 from outgate.host import links, namespaces, process
-from outgate.host.dns_sockets import PORT, STAND_INS
 from outgate.host.namespaces import NetworkNamespace, create, mount_namespace, write_sysctls
+from outgate.nft.asking import PORT, STAND_INS
 from tests.lab.alone import alone
 
 __all__ = ["CLUSTER_IP", "NEIGHBOUR", "POD", "REDIRECT", "RESOLVERS", "WIRINGS", "Town", "in_town", "redirect"]
