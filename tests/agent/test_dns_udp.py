@@ -258,3 +258,36 @@ def test_a_socket_of_its_own_is_not_the_pods() -> None:
                     client.recv(512)
 
     in_town(play)
+
+
+_DOOR = 0xD012_3450
+_JUDGE = (
+    """
+table inet outgate {
+    chain class { ip daddr 192.0.2.53 return; ip6 daddr 2001:db8:2::53 return; drop; }
+    map doors { type classid : verdict; elements = { d012:3450 : goto class }; }
+    chain asked { type filter hook output priority -10; policy accept; meta priority vmap @doors; }
+}
+""".replace("; ", "\n")
+    .replace(";", "\n")
+    .replace("\n policy", "; policy")
+)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_kernel_judges_what_the_proxy_asks_for_a_pod(family: int) -> None:
+    """By the server that a Service stands for; what is forbidden there is gone as the pod's own question would be."""
+
+    def play(town: Town) -> None:
+        allowed, forbidden = (Resolver(town, RESOLVERS[family][at], addresses(WORLD[4][at])) for at in (0, 1))
+        town.nft(_JUDGE)
+        pods = (PodOrder("pod/1", tuple(POD.values()), ("test",), asks=(Asking(doors=(_DOOR, _DOOR)),)),)
+        with Proxied(town, orders(pods=pods)) as proxied, proxied.client(family) as client:
+            assert ask(client, CLUSTER_IP[family], question("a.example.com")).addresses
+            assert len(allowed.asked) == 1
+            client.sendto(question("a.example.com"), (RESOLVERS[family][1], 53))
+            until(lambda: proxied.count("no_server") == 1)
+            assert not forbidden.asked
+            assert ask(client, CLUSTER_IP[family], question("b.example.com")).addresses
+
+    in_town(play)

@@ -124,3 +124,16 @@ def test_pods_of_a_kind_share_what_is_remembered() -> None:
     asks = (Asking(("10.96.0.10",), NameList(("*.x.io",), Dialect.CILIUM)),)
     plan = Plan(Orders(pods=tuple(PodOrder(f"{n}", (f"10.1.0.{n}",), (), asks) for n in range(1, 9))))
     assert len({id(pod._doors) for pod in plan.by_key.values()}) == 1
+
+
+def test_a_question_goes_through_the_first_door_that_knows_its_name() -> None:
+    """By the family of the server, for classes have a chain for each; without doors there is none."""
+    some = Asking(names=NameList(("*.example.com",)), doors=(0xD000_0010, 0xD000_0020))
+    rest = Asking(doors=(0xD000_0030, 0xD000_0040))
+    pod = Plan(Orders(pods=(PodOrder("p", ("10.1.0.10",), asks=(some, rest)),))).pods["10.1.0.10"]
+    assert pod.may_ask("10.96.0.10", "else.where") is Leave.GRANTED
+    assert [pod.door(one, "a.example.com") for one in ("10.96.0.10", "fd00::a")] == [0xD000_0010, 0xD000_0020]
+    assert [pod.door(one, "else.where") for one in ("10.96.0.10", "fd00::a")] == [0xD000_0030, 0xD000_0040]
+    assert pod.door("10.96.0.10") == 0xD000_0010
+    free = Plan(Orders(pods=(PodOrder("p", ("10.1.0.10",)),))).pods["10.1.0.10"]
+    assert free.door("10.96.0.10", "a.example.com") == 0

@@ -32,6 +32,8 @@ class Granted(NamedTuple):
 
     pod: Pod
     asked: Asked
+    door: int = 0
+    """The traffic class under which it goes."""
 
 
 class _Held(NamedTuple):
@@ -84,7 +86,7 @@ class Desk:
             return glance.refusal(data, asked) if len(data) >= 12 and not data[2] & 0x80 else None
         leave = pod.may_ask(server.address, asked.name)
         if leave is Leave.GRANTED:
-            return Granted(pod, asked)
+            return Granted(pod, asked, pod.door(server.address, asked.name))
         if leave is Leave.NO_SERVER:
             results[Result.NO_SERVER] += 1
             return None

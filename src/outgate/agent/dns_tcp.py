@@ -14,12 +14,13 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from outgate.agent.dns_desk import Desk
+from outgate.agent.dns_desk import Desk, Granted
 from outgate.agent.dns_loop import Loop
 from outgate.agent.dns_measures import Result
 from outgate.agent.dns_settings import DnsSettings
 from outgate.host.closing import Closing
 from outgate.host.dns_origin import Server, tcp_origin
+from outgate.host.dns_sockets import through
 from outgate.proxy import dns, glance
 from outgate.proxy.questions import OpenQuestions, Question
 
@@ -41,6 +42,8 @@ class _Conversation:
         self.side, self.pod, self.source, self.server, self.number = side, pod, source, server, number
         family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
         self.upstream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.door = side.desk.plan.pods[source].door(server.address)
+        through(self.upstream, self.door)
         self.connected = False
         self.open = 0
         self.last = side.clock()
@@ -111,6 +114,9 @@ class _Conversation:
         said = self.side.desk.question(self.source, self.server, data)
         if said is None:
             self.end()
+        elif isinstance(said, Granted) and said.door != self.door:
+            # The connection was made under policies that say nothing of this name.
+            self.end(Result.NO_SERVER)
         elif isinstance(said, bytes):
             self._to_pod += dns.frame(said)
         else:

@@ -119,7 +119,7 @@ class UdpSide(Closing):
         client = _Client(listener, address, data)
         question = Question(said.pod.key, data[0] << 8 | data[1], said.asked, client, now, now + self._patience)
         try:
-            channel, new = self._channels.next(server, now)
+            channel, new = self._channels.next(server, now, said.door)
         except OSError:
             self._unanswered(question, Result.UNREACHABLE)
             return
@@ -134,6 +134,10 @@ class UdpSide(Closing):
             channel.socket.send(glance.with_number(data, number))
         except BlockingIOError:
             pass  # as if it had been lost on the way
+        except PermissionError:
+            # The kernel has judged it by the pod's policies, and dropped it: as the pod's own it would be gone, too.
+            self.questions.close(channel.fileno(), number)
+            self._results[Result.NO_SERVER] += 1
         except OSError:
             self._refused(channel, now)
 

@@ -23,7 +23,7 @@ from outgate.host.closing import Closing
 from outgate.host.dns_origin import Server
 from outgate.nft.asking import PORT, STAND_INS
 
-__all__ = ["Channel", "Channels", "Listeners", "stand_in_lines"]
+__all__ = ["Channel", "Channels", "Listeners", "stand_in_lines", "through"]
 
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
@@ -111,16 +111,24 @@ def _listener(family: socket.AddressFamily, kind: socket.SocketKind, address: st
     return made
 
 
+def through(made: socket.socket, door: int) -> None:
+    """Gives a socket's packets the traffic class of a door, 0 for none. Raises OSError: it may not be had."""
+    if door:
+        # socket(7), SO_PRIORITY: an int, where the kernel keeps a number of 32 bits without a sign.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, door - (door >> 31 << 32))
+
+
 class Channel:
     """A socket that speaks with one server from a port of its own."""
 
-    __slots__ = ("born", "server", "socket", "uses")
+    __slots__ = ("born", "door", "server", "socket", "uses")
 
-    def __init__(self, server: Server, now: float) -> None:
-        self.server = server
+    def __init__(self, server: Server, now: float, door: int = 0) -> None:
+        self.server, self.door = server, door
         family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
+            through(self.socket, door)
             # The kernel draws the port (net/ipv4/udp.c, `udp_lib_get_port`: a random offset).
             self.socket.connect((server.address, server.port))
         except OSError:
@@ -142,8 +150,8 @@ class Channels(Closing):
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._servers: dict[Server, list[Channel]] = {}
-        self._turns: dict[Server, int] = {}
+        self._servers: dict[tuple[Server, int], list[Channel]] = {}
+        self._turns: dict[tuple[Server, int], int] = {}
         self._old: dict[Channel, float] = {}
 
     def close(self) -> None:
@@ -151,24 +159,28 @@ class Channels(Closing):
         for channel in (*self._old, *(one for many in self._servers.values() for one in many)):
             channel.socket.close()
 
-    def next(self, server: Server, now: float) -> tuple[Channel, bool]:
-        """The channel for one more question to a server, and whether it is new. Raises OSError: none can be had."""
-        channels = self._servers.get(server)
+    def next(self, server: Server, now: float, door: int = 0) -> tuple[Channel, bool]:
+        """The channel for one more question to a server, and whether it is new. Raises OSError: none can be had.
+
+        `door` is the traffic class of its packets (`outgate.nft.asking`).
+        """
+        place = server, door
+        channels = self._servers.get(place)
         if channels is None:
             if len(self._servers) >= _SERVERS:
                 oldest = next(iter(self._servers))
                 for channel in tuple(self._servers[oldest]):
                     self.retire(channel, now)
-            channels = self._servers[server] = []
-            self._turns[server] = -1
-        self._turns[server] = turn = (self._turns[server] + 1) % _A_SERVER
+            channels = self._servers[place] = []
+            self._turns[place] = -1
+        self._turns[place] = turn = (self._turns[place] + 1) % _A_SERVER
         new = False
         if turn >= len(channels):
-            channels.append(Channel(server, now))
+            channels.append(Channel(server, now, door))
             turn, new = len(channels) - 1, True
         channel = channels[turn]
         if channel.uses >= _USES or now - channel.born > _LIFE:
-            fresh = Channel(server, now)
+            fresh = Channel(server, now, door)
             self._old[channel] = now + self._patience
             channels[turn] = channel = fresh
             new = True
@@ -177,13 +189,14 @@ class Channels(Closing):
 
     def retire(self, channel: Channel, now: float) -> None:
         """Asks nobody over a channel any more."""
-        channels = self._servers.get(channel.server, [])
+        place = channel.server, channel.door
+        channels = self._servers.get(place, [])
         if channel in channels:
             channels.remove(channel)
             self._old[channel] = now + self._patience
         if not channels:
-            self._servers.pop(channel.server, None)
-            self._turns.pop(channel.server, None)
+            self._servers.pop(place, None)
+            self._turns.pop(place, None)
 
     def over(self, now: float) -> Iterator[Channel]:
         """Channels on which nobody waits any more; they are to be closed."""

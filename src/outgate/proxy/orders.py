@@ -13,9 +13,11 @@ names the pod and its incarnation: another pod with the same address inherits no
 
 `asks` says who may be asked for what, and null that everything may be. `servers` are blocks, as the pod addresses them
 (a Service by its ClusterIP: the question is caught before it is translated), and null is every server; `names` null is
-every name. The proxy speaks to servers in the node's name, where no policy of the pod is asked any more: what the pod's
-policies forbid at port 53 must be missing here. A server that is missing gets no question and the pod no answer, as if
-the question had been dropped; a name that is missing is refused.
+every name. The proxy speaks to servers in the node's name, where no policy of the pod is asked any more. With `doors`,
+the kernel asks them all the same: they are traffic classes under which it lets pass what the pod's policies allow, by
+the server as it is after translation. Without, what the policies forbid at port 53 must be missing here. A server that
+is missing gets no question and the pod no answer, as if the question had been dropped; a name that is missing is
+refused.
 
 In the kernel a set of names is two sets of the table `inet outgate`, of pairs (address of the pod, destination):
 
@@ -65,10 +67,15 @@ class NameSet(NameList, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Servers, by blocks, and the names that may be asked of them; None is every one."""
+    """Servers, by blocks, and the names that may be asked of them; None is every one.
+
+    Where there are `doors`, the kernel judges by the policies of the pod's class, and the servers are its affair.
+    """
 
     servers: tuple[str, ...] | None = None
     names: NameList | None = None
+    doors: tuple[int, int] = (0, 0)
+    """Under which traffic class the proxy asks a server, of IPv4 and of IPv6; 0 is none (`outgate.nft.asking`)."""
 
 
 class PodOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +126,7 @@ _REFUSALS = {"refused": ResponseCode.REFUSED, "nameError": ResponseCode.NAME_ERR
 class _Door:
     servers: tuple[Network, ...] | None
     names: Matcher[int] | None
+    doors: tuple[int, int] = (0, 0)
 
 
 class Pod:
@@ -148,6 +156,13 @@ class Pod:
             return Leave.NO_SERVER
         granted = any(door.names is None or door.names.sets_of(name) for door in doors)
         return Leave.GRANTED if granted else Leave.REFUSED
+
+    def door(self, server: str, name: str | None = None) -> int:
+        """The traffic class for asking a server for a canonical name, or for whichever; 0 where it has none."""
+        for one in self._leading_to(server):
+            if name is None or one.names is None or one.names.sets_of(name):
+                return one.doors[":" in server]
+        return 0
 
     def _leading_to(self, server: str) -> Iterator[_Door]:
         address = ipaddress.ip_address(server)
@@ -212,7 +227,7 @@ class Plan:
 
 def _door(asking: Asking) -> _Door:
     servers = None if asking.servers is None else tuple(map(ipaddress.ip_network, asking.servers))
-    return _Door(servers, None if asking.names is None else Matcher({0: asking.names.parsed()}))
+    return _Door(servers, None if asking.names is None else Matcher({0: asking.names.parsed()}), asking.doors)
 
 
 def read(data: bytes, file: str) -> Orders:
