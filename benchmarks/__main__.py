@@ -1,8 +1,8 @@
-"""``python -m benchmarks [--only kernel|analysis|doors] [--rounds N] [-o json|markdown]``: the benchmarks, as tables.
+"""``python -m benchmarks [--only PART] [--rounds N] [-o json|markdown]``: the benchmarks, as tables.
 
 The kernel part needs what `outgate lab` needs: nftables, iproute2, and root or user namespaces. Everything in it
 happens in namespaces that vanish with the process. The analysis part needs ordinary processes alone, 3 GB of memory,
-and 1.5 GB of disk for files that vanish with it.
+and 1.5 GB of disk for files that vanish with it. The names (``--only names``) need dnsperf as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks import agent, document, doors, kernel
+from benchmarks import agent, document, doors, kernel, names
 from benchmarks.analysis import FULL, QUICK, Bench
 from benchmarks.cluster import Shape, generate
 from benchmarks.tables import Row, markdown, print_table
@@ -38,7 +38,7 @@ def main() -> int:
     """Parse the few options, run, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", choices=("kernel", "analysis", "doors", "agent", "scale"), help="one part, and not all"
+        "--only", choices=("kernel", "analysis", "doors", "agent", "scale", "names"), help="one part, and not all"
     )
     parser.add_argument("--rounds", type=int, help="how often each variant is measured (default 5; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="analysis at a tenth of the size: does it all run?")
@@ -47,14 +47,15 @@ def main() -> int:
         "--write", action="store_true", help="put tables and drawings of the analysis part into docs/performance.md"
     )
     chosen = parser.parse_args()
-    if chosen.write and (chosen.quick or chosen.only in ("kernel", "doors", "agent", "scale")):
+    if chosen.write and (chosen.quick or chosen.only not in (None, "analysis")):
         parser.error("--write takes the full analysis part")
     rounds = chosen.rounds or (1 if chosen.quick else 5)
     tables: Tables = {}
     if chosen.only in (None, "analysis"):
         tables = _analysis(rounds, quick=chosen.quick, write=chosen.write)
-    if chosen.only == "analysis":
-        return _print(_machine(), tables, rounds, chosen.output)
+    if chosen.only in ("analysis", "names"):
+        # The town of the names makes its own namespaces.
+        return _print(_machine(), tables or names.measure(rounds), rounds, chosen.output)
     # Analysis comes first and is taken along: what happens in the lab is printed there.
     machine = f"{_machine()}, {process.run(('nft', '--version')).stdout.strip()}"
     return run_in_lab(lambda: _print(machine, {**tables, **_in_lab(chosen.only, rounds)}, rounds, chosen.output))

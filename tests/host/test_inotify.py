@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,9 @@ def test_what_happens_is_heard(tmp_path: Path, change: str) -> None:
         CHANGES[change](folder)
         assert watch.wait(30)
         assert not watch.wait(0)
+        (folder / "there").write_bytes(b"z")
+        assert select.select([watch], [], [], 30)[0], "also as one of many"
+        assert watch.wait(0)
         waiting = threading.Thread(target=lambda: (folder / "there").write_bytes(b"y"))
         waiting.start()
         assert watch.wait(None)

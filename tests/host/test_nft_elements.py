@@ -51,6 +51,7 @@ POOL: dict[KeyType, list[KeyPart]] = {
     KeyType.IPV6_ADDR: [(one, one) for one in V6],
     KeyType.INET_PROTO: [(one, one) for one in (1, 6, 17, 255)],
     KeyType.INET_SERVICE: [(one, one) for one in (0, 53, 0x3500, 65535)],
+    KeyType.CLASSID: [(one, one) for one in (1, 0x8001_0000, 0xD012_3450, 0xFFFF_FFFE)],
     KeyType.IFNAME: ["a", "eth0", "abcdefghijklmno", "veth-1.2_3"],
 }
 TYPES: list[tuple[KeyType, ...]] = [

@@ -41,7 +41,13 @@ from outgate.nft.transaction import (
 )
 
 S4 = NftSet("s", (KeyType.IPV4_ADDR,))
-BITS = {KeyType.IPV4_ADDR: 32, KeyType.IPV6_ADDR: 128, KeyType.INET_PROTO: 8, KeyType.INET_SERVICE: 16}
+BITS = {
+    KeyType.IPV4_ADDR: 32,
+    KeyType.IPV6_ADDR: 128,
+    KeyType.INET_PROTO: 8,
+    KeyType.INET_SERVICE: 16,
+    KeyType.CLASSID: 32,
+}
 NAMES = st.from_regex(r"[A-Za-z0-9_.-]{1,15}", fullmatch=True)
 
 

@@ -161,7 +161,8 @@ def test_a_map_leads_to_verdicts() -> None:
 @pytest.mark.parametrize(
     "members",
     [
-        {"flags": ["timeout"]},
+        {"flags": ["dynamic"]},
+        {"flags": ["interval", "timeout"]},
         {"timeout": 60},
         {"size": 100},
         {"type": "ether_addr"},

@@ -121,7 +121,7 @@ def test_a_rule_that_is_not_ours_is_opaque(line: str) -> None:
     "body",
     [
         "type ipv4_addr\nsize 65535",
-        "type ipv4_addr\nflags timeout",
+        "type ipv4_addr\nflags dynamic",
         "type ipv4_addr\nflags interval,timeout",
         "type ether_addr",
         "typeof ip saddr",

@@ -24,6 +24,8 @@ from outgate.model.cluster_policy import ActionWord, ClusterPeer
 from outgate.packets import AddressSet, Protocol
 from outgate.policy import Action, BlockMatch, NamedPort, PodMatch, Tier
 from outgate.policy.cluster_rules import cluster_rules, looks_at_nodes
+from outgate.policy.names import Dialect, Pattern
+from outgate.policy.rules import NamesMatch
 
 EVERYBODY = PodPeer(LabelSelector(), LabelSelector())
 BLOCK = BlockPeer(ipaddress.IPv4Network("10.0.0.0/8"))
@@ -70,7 +72,9 @@ def test_names_are_for_rules_that_accept() -> None:
     accept, deny = cluster_rules(
         policy(ClusterRule("Accept", (name,)), ClusterRule("Deny", (name,))), Direction.EGRESS, Snapshot()
     )
-    assert accept.peers == ()
+    assert accept.peers == (NamesMatch((Pattern("example.com", Dialect.NETWORK_POLICY),)),)
+    assert accept.asks
+    assert not deny.asks
     assert (deny.action, deny.peers) == (Action.DENY, ())
 
 

@@ -42,6 +42,10 @@ class FolderWatch(Closing):
         """Hears no more."""
         os.close(self._handle)
 
+    def fileno(self) -> int:
+        """For `select` and its like: readable when something has changed. `wait` takes note of it."""
+        return self._handle
+
     def wait(self, timeout: float | None) -> bool:
         """Whether something has changed since the last call; waits so many seconds for it, or (None) for ever."""
         if not select.select([self._handle], [], [], timeout)[0]:

@@ -83,6 +83,7 @@ _WIDTHS = {
     KeyType.INET_PROTO: 1,
     KeyType.INET_SERVICE: 2,
     KeyType.IFNAME: 16,
+    KeyType.CLASSID: 4,
 }
 
 
@@ -269,7 +270,8 @@ def _part(kind: KeyType, part: KeyPart) -> bytes:
     low, high = part
     if kind is KeyType.IFNAME or low != high or low < 0 or low >> 8 * width:
         raise ValueError(f"{low}-{high} is no single value of type {kind.value}")
-    return low.to_bytes(width, "big")
+    # A traffic class is the one number here that the kernel keeps in the order of the machine (nft: BYTEORDER_HOST).
+    return low.to_bytes(width, sys.byteorder if kind is KeyType.CLASSID else "big")
 
 
 @lru_cache(maxsize=4096)
@@ -296,10 +298,10 @@ def read_elements(body: bytes, declaration: NftSet) -> Iterator[tuple[SetKey, Ju
     """The elements that an answer to `set_request` holds. Raises ValueError where they are not as declared."""
     widths = [_WIDTHS[one] for one in declaration.key]
     expected = widths[0] if len(widths) == 1 else sum((width + 3) & ~3 for width in widths)
-    places: list[tuple[int, int, bool]] = []
+    places: list[tuple[int, int, KeyType]] = []
     at = 0
     for one, width in zip(declaration.key, widths, strict=True):
-        places.append((at, at + width, one is KeyType.IFNAME))
+        places.append((at, at + width, one))
         at += (width + 3) & ~3
     # How the kernel has been seen to begin an element: its key, whose value comes first. All else is looked through.
     usual = struct.pack("=4H", 8 + (expected + 3 & ~3), 1, 4 + expected, 1)
@@ -311,10 +313,10 @@ def read_elements(body: bytes, declaration: NftSet) -> Iterator[tuple[SetKey, Ju
         if len(raw) != expected:
             raise ValueError(f"a key of {len(raw)} bytes, where {expected} were declared")
         key: list[KeyPart] = []
-        for begin, end, is_name in places:
+        for begin, end, one in places:
             part = raw[begin:end]
-            number = int.from_bytes(part, "big")
-            key.append(text(part) if is_name else (number, number))
+            number = int.from_bytes(part, sys.byteorder if one is KeyType.CLASSID else "big")
+            key.append(text(part) if one is KeyType.IFNAME else (number, number))
         yield tuple(key), None if found is None or not declaration.is_map else _read_verdict(found)
 
 

@@ -39,6 +39,8 @@ class Part:
     names: frozenset[str] = frozenset()
     """The chains and sets that it is made of."""
     index: Mapping[str, tuple[Origin, ...]] | None = None
+    asks: bool = False
+    """Whether any of its rules uses names."""
     policies: tuple[Policy, ...] = ()
     """Kept so that no other policy can come to have the identity of one of them."""
 
@@ -132,7 +134,8 @@ class Classes:
         made = lines.lines(isolation, end)
         index |= {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in isolation.rules} | lines.index
         way = goto(self.registry.add_chain(view.letter, made))
-        return Part(way, frozenset(names), index, (*ruling, *above))
+        asks = any(rule.asks for rule in isolation.every_rule())
+        return Part(way, frozenset(names), index, asks, (*ruling, *above))
 
     def _audited(self, policies: Iterable[Policy]) -> Callable[[Rule], bool]:
         """Whether a rule is one of a policy that is only watched."""

@@ -22,9 +22,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from outgate.model import Node
+from outgate.model import Direction, Node
+from outgate.nft.asking import ASKERS, DOORS, asker_keys, asking_sets, door_of
 from outgate.nft.classes import Classes
 from outgate.nft.frame import DISPATCHES, LINKS, UNKNOWN, Dispatch, frame, link_set
+from outgate.nft.lines import View
 from outgate.nft.members import Members
 from outgate.nft.objects import Judgement, NftSet, Ruleset, SetKey, goto
 from outgate.nft.options import Options
@@ -65,6 +67,8 @@ class _Compiler:
         linked = bool(self.options.interfaces and self.options.interface_prefix)
         if linked:
             self._link_sets()
+        if self.options.names:
+            self._asking_sets()
         for chain in frame(self.options, self.node, linked=linked):
             self.registry.chains[chain.name] = chain
         ruleset = Ruleset(
@@ -94,3 +98,17 @@ class _Compiler:
                 if address.version == family
             }
             self.registry.add_set(link_set(family).holding(elements))
+
+    def _asking_sets(self) -> None:
+        """Whose questions go to the DNS proxy, and under which class's policies it asks them."""
+        filled: dict[str, dict[SetKey, Judgement | None]] = {one.name: {} for one in asking_sets()}
+        for pod in self.local:
+            for address in pod.addresses:
+                part = self.classes.part(pod, View(Direction.EGRESS, address.version))
+                if part.asks and address not in self.policies.snapshot.contested:
+                    door = door_of(part.way.chain)
+                    filled[DOORS[address.version]][((door, door),)] = part.way
+                    for key in asker_keys(address):
+                        filled[ASKERS[address.version]][key] = None
+        for one in asking_sets():
+            self.registry.add_set(one.holding(filled[one.name]))

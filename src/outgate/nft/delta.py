@@ -124,7 +124,7 @@ def _beyond_repair(desired: Ruleset, actual: Ruleset) -> bool:
     """Whether somebody has put into our table what cannot be named, or has made one of our objects anew."""
     for name, one in actual.sets.items():
         wanted = desired.sets.get(name, one)
-        if not one.key or (one.key, one.interval, one.is_map) != (wanted.key, wanted.interval, wanted.is_map):
+        if not one.key or _make(one) != _make(wanted):
             return True
     for name, chain in actual.chains.items():
         if chain.hook != desired.chains.get(name, chain).hook:
@@ -135,6 +135,10 @@ def _beyond_repair(desired: Ruleset, actual: Ruleset) -> bool:
     except ValueError:
         return True
     return False
+
+
+def _make(one: NftSet) -> tuple[object, ...]:
+    return one.key, one.interval, one.is_map, one.timeout
 
 
 def _rebuilt(desired: Ruleset) -> Change:

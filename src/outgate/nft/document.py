@@ -15,6 +15,7 @@ from outgate.nft.objects import (
     ChainRule,
     Compare,
     Counter,
+    Dnat,
     Field,
     Judgement,
     KeyPart,
@@ -56,7 +57,7 @@ def _chain(chain: Chain) -> _Json:
     chain_text(chain)
     if chain.hook is None:
         return {"name": chain.name}
-    hook = {"type": "filter", "hook": chain.hook.hook, "prio": chain.hook.priority, "policy": "accept"}
+    hook = {"type": chain.hook.type, "hook": chain.hook.hook, "prio": chain.hook.priority, "policy": "accept"}
     return {"name": chain.name, **hook}
 
 
@@ -66,6 +67,8 @@ def _set(where: _Json, one: NftSet) -> _Json:
     body = where | {"name": one.name, "type": kinds if len(kinds) > 1 else kinds[0]}
     if one.interval:
         body["flags"] = ["interval"]
+    if one.timeout:
+        body["flags"] = ["timeout"]
     if one.comment:
         body["comment"] = escape(one.comment)
     if one.is_map:
@@ -92,7 +95,8 @@ def _value(kind: Kind, part: KeyPart) -> Any:
 
 
 def _single(kind: Kind, value: int) -> str | int:
-    return write_value(kind, (value, value)) if kind in (Kind.IPV4, Kind.IPV6, Kind.MAC) else value
+    texts = (Kind.IPV4, Kind.IPV6, Kind.MAC, Kind.CLASSID)
+    return write_value(kind, (value, value)) if kind in texts else value
 
 
 def _rule(rule: ChainRule) -> _Json:
@@ -120,6 +124,9 @@ def _statement(statement: Statement) -> _Json:
         case StampMark(mask, value):
             kept = {"|": [{"&": [_field(Field.CT_MARK), mask ^ _ALL]}, value]}
             return {"mangle": {"key": _field(Field.CT_MARK), "value": value if mask == _ALL else kept}}
+        case Dnat(address, port):
+            family = "ip" if address.version == 4 else "ip6"
+            return {"dnat": {"family": family, "addr": str(address), "port": port}}
         case Judgement():
             return _verdict(statement)
         case _:

@@ -22,6 +22,7 @@ from outgate.nft.objects import (
     ChainRule,
     Compare,
     CtState,
+    Dnat,
     Field,
     Judgement,
     KeyPart,
@@ -85,6 +86,10 @@ class Header:
     hop_limit: int = 64
     ether_daddr: int = 0x0200_0000_0001
     """The link-layer address it is sent to: by default somebody's."""
+    status: int = 0
+    """What connection tracking knows of it (IPS_DST_NAT is 32)."""
+    priority: int = 0
+    """The traffic class that its socket gave it (SO_PRIORITY)."""
 
     @classmethod
     def of(cls, packet: Packet, *, noise: int | None = None) -> Header:
@@ -139,6 +144,8 @@ class Outcome:
     fate: Fate
     mark: int
     path: tuple[Step, ...] = ()
+    led: tuple[int, int] | None = None
+    """The address and port to which its connection is led instead."""
 
 
 def evaluate(ruleset: Ruleset, hook: str, header: Header) -> Outcome:
@@ -170,7 +177,7 @@ class Evaluator:
             fate = walk.base_chain(chain)
             if fate is not Fate.ACCEPT:
                 return Outcome(fate, walk.mark, tuple(walk.path))
-        return Outcome(Fate.ACCEPT, walk.mark, tuple(walk.path))
+        return Outcome(Fate.ACCEPT, walk.mark, tuple(walk.path), walk.led)
 
 
 class _Break(Exception):
@@ -186,6 +193,7 @@ class _Walk:
         self.header = header
         self.mark = header.mark
         self.path: list[Step] = []
+        self.led: tuple[int, int] | None = None
 
     def base_chain(self, chain: Chain) -> Fate:
         """nft_do_chain(): the verdict of a base chain and everything called from it."""
@@ -253,6 +261,9 @@ class _Walk:
                 return found
             case StampMark():
                 self._stamp(statement)
+            case Dnat(address, port):
+                self.led = int(address), port
+                return Fate.ACCEPT
             case Judgement():
                 return statement
             case Reject():
@@ -279,6 +290,8 @@ class _Walk:
             found = value.startswith(compare.text[:-1]) if prefix else value == compare.text
         elif compare.field is Field.CT_STATE:
             found = bool(value & compare.mask)
+        elif compare.field is Field.CT_STATUS:
+            found = bool(value & compare.low)
         else:
             found = compare.low <= (value & compare.mask if compare.mask else value) <= compare.high
         return found != compare.negated
@@ -290,7 +303,7 @@ class _Walk:
             raise _Break
         if IMPLIED_PROTOCOL.get(field, header.protocol) != header.protocol:
             raise _Break
-        if field in (Field.CT_DIRECTION, Field.CT_MARK) and not header.tracked:
+        if field in (Field.CT_DIRECTION, Field.CT_MARK, Field.CT_STATUS) and not header.tracked:
             raise _Break
         value = self._read(field)
         if value is None:
@@ -326,6 +339,10 @@ class _Walk:
                 return int(header.direction)
             case Field.CT_MARK:
                 return self.mark
+            case Field.CT_STATUS:
+                return header.status
+            case Field.PRIORITY:
+                return header.priority
             case Field.ETHER_DADDR:
                 return header.ether_daddr
             case Field.ARP_SADDR | Field.ARP_DADDR | Field.ND_TARGET:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from outgate.model import Direction, Node
+from outgate.nft.asking import asking_chains, input_lines
 from outgate.nft.denial import denial, warning
 from outgate.nft.epoch import EST, STAMP, Epoch
 from outgate.nft.lines import View
@@ -100,6 +101,8 @@ def frame(options: Options, node: Node, *, linked: bool) -> Iterator[Chain]:
     yield from _Frame(options, node).chains()
     if linked and options.interface_prefix:
         yield from _link_check(options)
+    if options.names:
+        yield from asking_chains(leased=options.names_leased)
 
 
 class _Frame:
@@ -138,7 +141,8 @@ class _Frame:
         begin = (ChainRule((unrelated, jump("est"))), *_related())
         on_bridge = ChainRule((*_discovery(), ACCEPT), "neighbour discovery on a bridge")
         yield Chain("forward", (*begin, on_bridge, ChainRule((reply, goto("reply"))), *both), Hook("forward", -10))
-        yield Chain("input", (*begin, *self._to_the_node(reply), both[0], both[2]), Hook("input", -10))
+        asked = input_lines() if self.options.names else ()
+        yield Chain("input", (*asked, *begin, *self._to_the_node(reply), both[0], both[2]), Hook("input", -10))
 
     def _dispatch_lines(self, direction: Direction, mirrored: bool) -> Iterator[ChainRule]:
         for dispatch in DISPATCHES:

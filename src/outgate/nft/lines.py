@@ -4,10 +4,12 @@ A class is a set of policies that select the same pods in one direction. Its cha
 
     1. the rules whose peers are pods (or anybody): one line for each peer, the port first because it is
        the cheaper look, then the peer set, which is shared by every rule that has the same selector;
-    2. the rules whose peers are address blocks, all of them at once: one lookup in a map from
+    2. the rules whose peers are names: one line for each set of names, which the DNS proxy fills, with pairs of a pod's
+       address and what it has learned (`outgate.proxy.orders`); an answer of one pod opens nothing for another
+    3. the rules whose peers are address blocks, all of them at once: one lookup in a map from
        (address, protocol, port) and one in a map from (address, protocol), whose disjoint elements lead to
        the rule that they come from;
-    3. the default deny of the class.
+    4. the default deny of the class.
 
 Each line leads to the chain of its rule, which counts and returns: so no merging loses the rule. The
 mirrored chain asks the same of a reply packet: source for destination, source port for destination port.
@@ -43,9 +45,9 @@ from outgate.nft.options import Options
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
-from outgate.policy.rules import EVERY_POD, Origin, PeerMatch
+from outgate.policy.rules import EVERY_POD, NamesMatch, Origin, PeerMatch
 
-__all__ = ["Registry", "View", "class_lines", "rule_lines", "rule_parts", "rule_title"]
+__all__ = ["Registry", "View", "class_lines", "names_id", "rule_lines", "rule_parts", "rule_title"]
 
 Elements = Mapping[SetKey, Judgement | None]
 _ADDRESS_TYPE = {4: KeyType.IPV4_ADDR, 6: KeyType.IPV6_ADDR}
@@ -74,6 +76,14 @@ class View:
         if self.family == 4:
             return Field.IP_DADDR if destination else Field.IP_SADDR
         return Field.IP6_DADDR if destination else Field.IP6_SADDR
+
+    @property
+    def own(self) -> Field:
+        """The address of this side: the pod's."""
+        source = (self.direction is Direction.EGRESS) != self.mirrored
+        if self.family == 4:
+            return Field.IP_SADDR if source else Field.IP_DADDR
+        return Field.IP6_SADDR if source else Field.IP6_DADDR
 
     @property
     def port(self) -> Field:
@@ -189,7 +199,12 @@ def rule_lines(
     registry: Registry,
     target: Judgement,
 ) -> Iterator[ChainRule]:
-    """The lines of one rule by itself, for where the order of rules counts: what it matches goes to `target`."""
+    """The lines of one rule by itself, for where the order of rules counts: what it matches goes to `target`.
+
+    A rule with conditions has none: what a connection is about, no line here can tell, so it opens nothing.
+    """
+    if rule.conditions is not None:
+        return
     for statements in _selector_lines(policies, rule, meanings, view, registry):
         yield ChainRule((*statements, target), str(rule.origin))
     yield from _block_lines(policies, (rule,), meanings, view, registry, lambda _: target)
@@ -226,17 +241,40 @@ def _selector_lines(
     ports = list(_port_statements(numbers, view, registry))
     if rule.peers is None:
         yield from ports
-    for peer in rule.peers or ():
-        if isinstance(peer, PodMatch) and ports:
-            look = Lookup((view.peer,), _peer_set(policies, peer, view.family, registry))
+    for peer in rule.peers or () if ports else ():
+        look = _peer_look(policies, peer, view, registry)
+        if look is not None:
             for statements in ports:
                 yield (*statements, look)
     if rule.ports is not None and rule.direction is Direction.EGRESS:
         for name in rule.ports.names:
             among: tuple[PeerMatch | None, ...] = (None,) if rule.peers is None else rule.peers
             for one in among:
+                if isinstance(one, NamesMatch):
+                    continue  # ports are named by pods, and a name is never a pod's
                 fields = (view.peer, Field.L4PROTO, view.port)
                 yield (Lookup(fields, _named_port_set(policies, one, name, view.family, registry)),)
+
+
+def _peer_look(policies: Policies, peer: PeerMatch, view: View, registry: Registry) -> Lookup | None:
+    """Whether the other side is among the peers; None for blocks, which are asked for together."""
+    if isinstance(peer, PodMatch):
+        return Lookup((view.peer,), _peer_set(policies, peer, view.family, registry))
+    if isinstance(peer, NamesMatch):
+        return Lookup((view.own, view.peer), _names_set(peer, view.family, registry))
+    return None
+
+
+def names_id(peer: NamesMatch) -> str:
+    """What the two kernel sets of some names are called behind ``f4_`` and ``f6_``: made of the patterns alone."""
+    return named("", (part for one in peer.patterns for part in (one.dialect.value, one.text))).removeprefix("_")
+
+
+def _names_set(peer: NamesMatch, family: int, registry: Registry) -> str:
+    """The set of (pod, learned address). Its elements are the DNS proxy's; only that it stands is ours."""
+    address = _ADDRESS_TYPE[family]
+    name = f"f{family}_{names_id(peer)}"
+    return registry.add_set(NftSet(name, (address, address), comment=str(peer), timeout=True))
 
 
 def _numbers(rule: Rule, meanings: Mapping[NamedPort, TransportSet]) -> TransportSet | None:

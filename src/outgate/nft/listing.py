@@ -10,6 +10,7 @@ A listing is not what was loaded, word for word: compare `canonical` forms.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from outgate.nft.objects import (
     ChainRule,
     Compare,
     Counter,
+    Dnat,
     Field,
     Hook,
     Judgement,
@@ -89,9 +91,10 @@ def _ruleset(table: Json, items: Sequence[Json]) -> Ruleset:
 def _hook(body: Json) -> Hook | None:
     if "hook" not in body:
         return None
-    if (body.get("type"), body.get("policy", "accept")) != ("filter", "accept") or "dev" in body:
-        return Hook(f"{body.get('type')} {body['hook']} policy {body.get('policy')}", int(body["prio"]))
-    return Hook(body["hook"], int(body["prio"]))
+    kind = body.get("type")
+    if kind not in ("filter", "nat") or body.get("policy", "accept") != "accept" or "dev" in body:
+        return Hook(f"{kind} {body['hook']} policy {body.get('policy')}", int(body["prio"]))
+    return Hook(body["hook"], int(body["prio"]), kind)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -104,14 +107,23 @@ def _set(body: Json, *, is_map: bool) -> NftSet:
     flags = body.get("flags", [])
     flags = [flags] if isinstance(flags, str) else flags
     try:
-        if body.keys() - _SET_MEMBERS or set(flags) - {"interval"} or is_map != (body.get("map") == "verdict"):
+        if (
+            body.keys() - _SET_MEMBERS
+            or set(flags) - {"interval", "timeout"}
+            or is_map != (body.get("map") == "verdict")
+        ):
             raise ValueError("a set of another make")
+        if {"interval", "timeout"} <= set(flags):
+            raise ValueError("a set whose ranges have a life of their own")
         kinds = body["type"] if isinstance(body["type"], list) else [body["type"]]
         key = tuple(KeyType(kind) for kind in kinds)
-        elements = dict(_element(key, one, is_map=is_map) for one in body.get("elem", ()))
+        timeout = "timeout" in flags
+        held = () if timeout else body.get("elem", ())
+        elements = dict(_element(key, one, is_map=is_map) for one in held)
     except (ValueError, KeyError, TypeError, AttributeError):
         return NftSet(name, (), is_map=is_map, comment=comment)
-    return NftSet(name, key, elements, interval="interval" in flags, is_map=is_map, comment=comment)
+    interval = "interval" in flags
+    return NftSet(name, key, elements, interval=interval, is_map=is_map, comment=comment, timeout=timeout)
 
 
 def _element(key: Sequence[KeyType], one: Json, *, is_map: bool) -> tuple[SetKey, Judgement | None]:
@@ -174,6 +186,8 @@ def _known_statement(kind: str, body: Json) -> Statement:
             return Limit(rate, body.get("burst", 5))
         case "reject", _:
             return _reject(body or {"type": "icmpx", "expr": 1})
+        case "dnat", {"family": "ip" | "ip6", "addr": str(address), "port": int(port)} if len(body) == 3:
+            return Dnat(ipaddress.ip_address(address), port)
         case "mangle", {"key": {"ct": {"key": "mark"}}, "value": value}:
             return _stamp(value)
         case _:

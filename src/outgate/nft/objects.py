@@ -20,6 +20,8 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from outgate.packets import Address
+
 __all__ = [
     "ACCEPT",
     "DROP",
@@ -29,6 +31,7 @@ __all__ = [
     "Compare",
     "Counter",
     "CtState",
+    "Dnat",
     "Field",
     "Hook",
     "Judgement",
@@ -84,6 +87,8 @@ class Field(enum.Enum):
     CT_STATE = "ct state"
     CT_DIRECTION = "ct direction"
     CT_MARK = "ct mark"
+    CT_STATUS = "ct status"
+    PRIORITY = "meta priority"
 
 
 class KeyType(enum.Enum):
@@ -94,6 +99,7 @@ class KeyType(enum.Enum):
     INET_PROTO = "inet_proto"
     INET_SERVICE = "inet_service"
     IFNAME = "ifname"
+    CLASSID = "classid"
 
 
 class CtState(enum.IntFlag):
@@ -145,7 +151,8 @@ class Compare:
 
     `low`..`high` is a closed range of integers; `text` is an interface name, where a last ``*`` matches any
     rest; `mask` applies to CT_MARK and CT_STATE (there: any of the bits). Port fields named after a
-    protocol (``tcp dport``) hold for packets of that protocol only, address fields for their family.
+    protocol (``tcp dport``) hold for packets of that protocol only, address fields for their family. CT_STATUS is
+    one bit, and asked whether it is set.
     """
 
     field: Field
@@ -214,6 +221,14 @@ class StampMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Dnat:
+    """``dnat ip to ADDRESS:PORT``: lead the connection elsewhere. In a chain of type nat alone."""
+
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque:
     """What somebody else wrote into our table and this file has no word for.
 
@@ -228,7 +243,7 @@ def among(look: Field, block: ipaddress.IPv4Network | ipaddress.IPv6Network) -> 
     return Compare(look, int(block.network_address), int(block.broadcast_address))
 
 
-Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Judgement | Opaque
+Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Dnat | Judgement | Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +256,11 @@ class ChainRule:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a base chain hangs. Type `filter`, default verdict accept, always."""
+    """Where a base chain hangs. Its default verdict is accept, always. `type` is ``filter`` or ``nat``."""
 
     hook: str
     priority: int
+    type: str = "filter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +278,9 @@ class NftSet:
 
     `elements` maps keys to the verdict (None for a set). With `interval`, parts may be ranges, and the
     elements are disjoint: the kernel refuses overlaps only sometimes and deletes by the start alone.
+
+    With `timeout`, elements have a life of their own and another process gives it to them: they are no part of a
+    ruleset, neither of one that is wanted nor of one that is read.
     """
 
     name: str
@@ -270,6 +289,7 @@ class NftSet:
     interval: bool = False
     is_map: bool = False
     comment: str = ""
+    timeout: bool = False
 
     def only(self, keys: Iterable[SetKey]) -> NftSet:
         """The same set with these of its elements."""

@@ -35,6 +35,10 @@ class Options:
     mode: Mode | None = None
     """What policies do that do not say it themselves (`outgate.policy.mode`). None: each
     is enforced, whatever it says."""
+    names: bool = False
+    """There is a DNS proxy on the node, and the questions of pods whose policies use names go to it."""
+    names_leased: bool = False
+    """They do so only for as long as it says that it lives, and are passed on plainly without it."""
     open_at_birth: bool = False
     """Let pods that are not programmed yet talk. Without it they may not, and nobody can be faster than the policy."""
 

@@ -146,7 +146,7 @@ class _Reader:
                     chain = replace(chain, hook=_hook([word.text for word in words]))
                 case ["policy", policy]:
                     if policy != "accept" and chain.hook is not None:
-                        chain = replace(chain, hook=Hook(f"{chain.hook.hook} policy {policy}", chain.hook.priority))
+                        chain = replace(chain, hook=replace(chain.hook, hook=f"{chain.hook.hook} policy {policy}"))
                 case ["comment", _] if words[1].quoted and len(words) == 2:
                     continue
                 case _:
@@ -164,6 +164,8 @@ class _Reader:
                     one = replace(one, key=_key_types(kinds, is_map=is_map))
                 case ["flags", "interval"]:
                     one = replace(one, interval=True)
+                case ["flags", "timeout"]:
+                    one = replace(one, timeout=True)
                 case ["comment", comment]:
                     one = replace(one, comment=unescape(comment))
                 case ["elements", "=", "{", *_, "}"]:
@@ -171,7 +173,7 @@ class _Reader:
                 case _:
                     foreign = True
         try:
-            held = dict(_elements(one, elements)) if elements is not None else {}
+            held = dict(_elements(one, elements)) if elements is not None and not one.timeout else {}
         except ValueError:
             foreign, held = True, {}
         self.sets[name] = replace(one, key=() if foreign else one.key, elements=held)
@@ -185,14 +187,14 @@ def _rule(words: Sequence[Word]) -> ChainRule:
 
 
 def _hook(words: Sequence[str]) -> Hook:
-    """``type filter hook forward priority raw - 10``; anything but a filter gets a hook that equals none of ours."""
+    """``type filter hook forward priority raw - 10``; one of another type gets a hook that equals none of ours."""
     try:
         kind, hook = words[1], words[words.index("hook") + 1]
         level = "".join(words[words.index("priority") + 1 :])
         found = re.fullmatch(r"([a-z]*)([+-]?\d+)?", level)
-        if found is None or kind != "filter" or words[2:5:2] != ["hook", "priority"]:
+        if found is None or kind not in ("filter", "nat") or words[2:5:2] != ["hook", "priority"]:
             raise ValueError(level)
-        return Hook(hook, PRIORITIES[found[1]] + int(found[2] or 0) if found[1] else int(level))
+        return Hook(hook, PRIORITIES[found[1]] + int(found[2] or 0) if found[1] else int(level), kind)
     except (ValueError, KeyError, IndexError):
         return Hook(" ".join(words), 0)
 

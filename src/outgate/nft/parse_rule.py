@@ -5,6 +5,7 @@ Every function raises ValueError for words that it does not know; the rule as a 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from outgate.nft.objects import (
     ChainRule,
     Compare,
     Counter,
+    Dnat,
     Field,
     Judgement,
     Limit,
@@ -151,6 +153,8 @@ class _Line:
             return self.reject()
         if self.take("ct", "mark", "set"):
             return self.stamp()
+        if self.take("dnat"):
+            return self.dnat()
         if self.peek() in ("jump", "goto"):
             return verdict_of([self.word(), self.word()])
         if self.peek() in ("accept", "drop", "return"):
@@ -202,6 +206,15 @@ class _Line:
             return StampMark(_ALL, self.number())
         keep = self.number() if self.take("&") else _ALL
         return stamped(keep, self.number() if self.take("|") else 0)
+
+    def dnat(self) -> Dnat:
+        family = self.word()
+        if family not in ("ip", "ip6") or not self.take("to"):
+            raise ValueError("a destination of no family")
+        address, colon, port = self.word().rpartition(":")
+        if not colon or address.startswith("[") != (family == "ip6"):
+            raise ValueError("a destination without a port")
+        return Dnat(ipaddress.ip_address(address.strip("[]")), int(port))
 
     def match(self) -> Statement:
         fields = [self.field()]

@@ -52,6 +52,8 @@ class Kind(enum.Enum):
     STATE = "connection state"
     DIRECTION = "connection direction"
     MARK = "mark"
+    STATUS = "connection status"
+    CLASSID = "traffic class"
 
 
 _TOP = {
@@ -61,6 +63,8 @@ _TOP = {
     Kind.MAC: (1 << 48) - 1,
     Kind.PORT: 0xFFFF,
     Kind.MARK: 0xFFFF_FFFF,
+    Kind.STATUS: 0xFFFF_FFFF,
+    Kind.CLASSID: 0xFFFF_FFFF,
     Kind.STATE: 0x7F,
     Kind.DIRECTION: 1,
 }
@@ -92,6 +96,8 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.CT_STATE: Kind.STATE,
     Field.CT_DIRECTION: Kind.DIRECTION,
     Field.CT_MARK: Kind.MARK,
+    Field.CT_STATUS: Kind.STATUS,
+    Field.PRIORITY: Kind.CLASSID,
 }
 
 KEY_KIND: dict[KeyType, Kind] = {
@@ -100,6 +106,7 @@ KEY_KIND: dict[KeyType, Kind] = {
     KeyType.INET_PROTO: Kind.PROTOCOL,
     KeyType.INET_SERVICE: Kind.PORT,
     KeyType.IFNAME: Kind.INTERFACE,
+    KeyType.CLASSID: Kind.CLASSID,
 }
 
 STATES = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
@@ -141,11 +148,13 @@ _WORDS: dict[Kind, dict[str, int]] = {
     Kind.ICMPV6_TYPE: _ICMPV6_TYPES,
     Kind.FAMILY: {"ipv4": 2, "ipv6": 10},
     Kind.STATE: STATES,
+    Kind.STATUS: {"dnat": 32},
     Kind.DIRECTION: {"original": 0, "reply": 1},
 }
 _WRITTEN: dict[Kind, dict[int, str]] = {
     Kind.PROTOCOL: _PROTOCOLS_WRITTEN,
     Kind.FAMILY: {2: "ipv4", 10: "ipv6"},
+    Kind.STATUS: {32: "dnat"},
     Kind.STATE: {bit: name for name, bit in STATES.items()},
     Kind.DIRECTION: {0: "original", 1: "reply"},
 }
@@ -180,6 +189,8 @@ def _single(kind: Kind, value: int) -> str:
         return f"{value:#x}"
     if kind is Kind.MAC:
         return value.to_bytes(6, "big").hex(":")
+    if kind is Kind.CLASSID:
+        return f"{value >> 16:x}:{value & 0xFFFF:x}"
     return _WRITTEN.get(kind, {}).get(value) or str(value)
 
 
@@ -224,6 +235,8 @@ def _read_single(kind: Kind, text: str) -> int | None:
     word = _WORDS.get(kind, {}).get(text)
     if word is not None:
         return word
+    if kind is Kind.CLASSID and (parts := re.fullmatch(r"([0-9a-f]{1,4}):([0-9a-f]{1,4})", text)):
+        return int(parts[1], 16) << 16 | int(parts[2], 16)
     if (
         re.fullmatch(r"0x[0-9a-f]{1,32}|[0-9]{1,39}" if kind is Kind.BITS else r"0x[0-9a-f]{1,8}|[0-9]{1,10}", text)
         is None

@@ -21,6 +21,7 @@ from outgate.nft.objects import (
     ChainRule,
     Compare,
     Counter,
+    Dnat,
     Field,
     Judgement,
     Limit,
@@ -85,6 +86,7 @@ _INDENT = "    "
 _LINES = 256
 _WITH_PORTS = (6, 17, 132)
 _ALL = 0xFFFF_FFFF
+_CHAIN_TYPES = ("filter", "nat")
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _LOG_PREFIX = re.compile(r"[A-Za-z0-9 ._/:@=,()\[\]!<>+*~-]{0,120}")
 
@@ -125,7 +127,9 @@ def _hook(chain: Chain) -> Iterator[str]:
     if chain.hook is not None:
         if chain.hook.hook not in _HOOKS:
             raise ValueError(f"no hook {chain.hook.hook!r}")
-        yield f"type filter hook {chain.hook.hook} priority {int(chain.hook.priority)}; policy accept;"
+        if chain.hook.type not in _CHAIN_TYPES:
+            raise ValueError(f"no type of chain {chain.hook.type!r}")
+        yield f"type {chain.hook.type} hook {chain.hook.hook} priority {int(chain.hook.priority)}; policy accept;"
 
 
 def set_text(one: NftSet) -> str:
@@ -149,8 +153,12 @@ def _declaration(one: NftSet) -> Iterator[str]:
     if not one.key:
         raise ValueError(f"set {one.name} has no key")
     yield "type " + " . ".join(kind.value for kind in one.key) + (" : verdict" if one.is_map else "")
+    if one.interval and one.timeout:
+        raise ValueError(f"set {one.name}: learned elements are exact")
     if one.interval:
         yield "flags interval"
+    if one.timeout:
+        yield "flags timeout"
     if one.comment:
         yield f'comment "{escape(one.comment)}"'
 
@@ -233,6 +241,8 @@ def statement_text(statement: Statement) -> str:
             return f"reject with {kind}"
         case StampMark():
             return _stamp(statement)
+        case Dnat():
+            return _dnat(statement)
         case Judgement():
             return _judgement(statement)
         case Opaque():
@@ -286,6 +296,16 @@ def _log(log: Log) -> str:
         raise ValueError(f"cannot log so: {log}")
     length = f" snaplen {log.snaplen}" if log.snaplen else ""
     return f'log prefix "{log.prefix}" group {log.group}{length}'
+
+
+def _dnat(dnat: Dnat) -> str:
+    if not 0 < dnat.port < 0x10000:
+        raise ValueError(f"no port to lead to: {dnat}")
+    return (
+        f"dnat ip to {dnat.address}:{dnat.port}"
+        if dnat.address.version == 4
+        else (f"dnat ip6 to [{dnat.address}]:{dnat.port}")
+    )
 
 
 def _stamp(stamp: StampMark) -> str:

@@ -4,6 +4,10 @@ network-policy-api on what we do not know, ClusterNetworkPolicyEgressPeer: "If n
 must fail closed": a rule that accepts matches nothing, and one that denies or passes denies everything. That holds for
 the peers of a rule, and for each rule of a policy whose subject is not known: then it is about every pod.
 
+A peer of names stands for what pods have learned of them, in rules that accept. In others it matches nothing: types.go,
+ClusterNetworkPolicyEgressPeer.DomainNames, "DomainNames is only supported for Accept rules"; who reads the object is
+warned.
+
 A peer of nodes is brought to the addresses that the nodes have now. Hosts are no peers of selectors: types.go,
 ClusterNetworkPolicyEgressPeer.Namespaces: "[...] all non-host-network pods".
 """
@@ -14,9 +18,21 @@ import dataclasses
 from collections.abc import Iterator
 
 from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, LabelSelector, NodePeer, PodPeer, Snapshot
-from outgate.model.cluster_policy import UnknownPeer
+from outgate.model.cluster_policy import NamePeer, UnknownPeer
 from outgate.packets import AddressSet
-from outgate.policy.rules import Action, BlockMatch, PeerMatch, PodMatch, Rule, Tier, origin_of, peer_match, ports_match
+from outgate.policy.names import Dialect, Pattern
+from outgate.policy.rules import (
+    Action,
+    BlockMatch,
+    NamesMatch,
+    PeerMatch,
+    PodMatch,
+    Rule,
+    Tier,
+    origin_of,
+    peer_match,
+    ports_match,
+)
 
 __all__ = ["cluster_rules", "looks_at_nodes", "without_nodes"]
 
@@ -67,10 +83,9 @@ def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
                 yield peer_match("", peer)
             case NodePeer():
                 yield BlockMatch(_addresses(peer.nodes, snapshot), peer.nodes)
+            case NamePeer() if rule.action == Action.ACCEPT.value:
+                yield NamesMatch(tuple(Pattern(name, Dialect.NETWORK_POLICY) for name in peer.names))
             case _:
-                # Names match the addresses that were learned for them, and the policy alone tells of none. types.go,
-                # ClusterNetworkPolicyEgressPeer.DomainNames: "DomainNames is only supported for Accept rules"; in
-                # others they match nothing, which the reader of the object was warned of.
                 pass
 
 

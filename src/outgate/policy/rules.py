@@ -226,6 +226,12 @@ class Rule:
     origin: Origin
     conditions: Conditions | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it is about names, so that the questions of the pods that it is about have to be heard."""
+        names = any(isinstance(peer, NamesMatch) for peer in self.peers or ())
+        return names or (self.conditions is not None and bool(self.conditions.dns))
+
 
 def origin_of(policy: Policy, direction: Direction, rule: int | None = None) -> Origin:
     """The origin of a policy, or of one of its rules by its place in `rules(direction)`."""

@@ -27,6 +27,7 @@ __all__ = [
     "Record",
     "RecordType",
     "ResponseCode",
+    "address_hints",
     "answer",
     "decode",
     "encode",
@@ -48,6 +49,9 @@ _LONGEST_NAME = 255
 _LONGEST_LABEL = 63
 _POINTER = 0xC0
 
+_HINTS = {4: 4, 6: 16}
+"""The keys ``ipv4hint`` and ``ipv6hint``, and the octets of one address."""
+
 _RESPONSE, _AUTHORITATIVE, _TRUNCATED = 0x8000, 0x0400, 0x0200
 _RECURSION_DESIRED, _RECURSION_AVAILABLE = 0x0100, 0x0080
 
@@ -57,11 +61,18 @@ class Malformed(ValueError):
 
 
 class RecordType(enum.IntEnum):
-    """The record types that are understood; all others are carried as bytes."""
+    """The record types that have a meaning here. All but A, AAAA and CNAME are carried as bytes."""
 
     A = 1
     CNAME = 5
     AAAA = 28
+    OPT = 41
+    """Not a record: what a side can do (RFC 6891)."""
+    SVCB = 64
+    HTTPS = 65
+
+
+_UNDERSTOOD = (RecordType.A, RecordType.AAAA, RecordType.CNAME)
 
 
 class ResponseCode(enum.IntEnum):
@@ -97,7 +108,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A query or a response. Only the question and answer sections are kept of what was read."""
+    """A query or a response. Of what was read the authority section is not kept."""
 
     id: int
     response: bool = False
@@ -109,6 +120,14 @@ class Message:
     code: int = 0
     questions: tuple[Question, ...] = ()
     answers: tuple[Record, ...] = ()
+    extras: tuple[Record, ...] = ()
+    """The additional section."""
+
+    @property
+    def udp_limit(self) -> int:
+        """Octets of an answer over UDP that its sender takes. RFC 6891, 6.2.3: below 512 means 512."""
+        sizes = (one.klass for one in self.extras if one.type == RecordType.OPT and not one.name)
+        return max(LARGEST_UDP, next(sizes, LARGEST_UDP))
 
     @property
     def addresses(self) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
@@ -160,10 +179,9 @@ def decode(data: bytes) -> Message:
         at += _TYPE_AND_CLASS.size
         asked.append(Question(name, kind, klass))
     found: list[Record] = []
-    for index in range(answers + authorities + extras):
+    for _ in range(answers + authorities + extras):
         record, at = _read_record(data, at)
-        if index < answers:
-            found.append(record)
+        found.append(record)
     if at != len(data):
         raise Malformed(f"{len(data) - at} octets behind the message")
     return Message(
@@ -176,7 +194,8 @@ def decode(data: bytes) -> Message:
         recursion_available=bool(flags & _RECURSION_AVAILABLE),
         code=flags & 15,
         questions=tuple(asked),
-        answers=tuple(found),
+        answers=tuple(found[:answers]),
+        extras=tuple(found[answers + authorities :]),
     )
 
 
@@ -196,15 +215,39 @@ def encode(message: Message) -> bytes:
         | message.code
     )
     try:
-        parts = [_HEADER.pack(message.id, flags, len(message.questions), len(message.answers), 0, 0)]
+        parts = [_HEADER.pack(message.id, flags, *map(len, (message.questions, message.answers, (), message.extras)))]
         for question in message.questions:
             parts += [_written(question.name), _TYPE_AND_CLASS.pack(question.type, question.klass)]
-        for record in message.answers:
+        for record in (*message.answers, *message.extras):
             data = _record_data(record)
             parts += [_written(record.name), _AFTER_NAME.pack(record.type, record.klass, record.ttl, len(data)), data]
     except struct.error as error:
         raise Malformed(str(error)) from error
     return b"".join(parts)
+
+
+def address_hints(data: bytes) -> tuple[bytes, ...]:
+    """The addresses in a record of type SVCB or HTTPS, as octets (RFC 9460, 7.3: ``ipv4hint``, ``ipv6hint``).
+
+    None in alias mode. Raises `Malformed`; 2.2 asks that a record be refused whose keys do not rise.
+    """
+    priority = int.from_bytes(data[:2], "big")
+    _, at = _read_name(bytes(_HEADER.size) + data, _HEADER.size + 2)
+    at -= _HEADER.size
+    found: list[bytes] = []
+    last = -1
+    while at < len(data):
+        key, length = _unpack(_TYPE_AND_CLASS, data, at)
+        value = data[at + 4 : at + 4 + length]
+        at += 4 + length
+        if key <= last or at > len(data):
+            raise Malformed("parameters that are cut or not in their order")
+        last = key
+        if size := _HINTS.get(key):
+            if not value or len(value) % size:
+                raise Malformed("a hint that is no list of addresses")
+            found += (value[begin : begin + size] for begin in range(0, len(value), size))
+    return tuple(found) if priority else ()
 
 
 def frame(message: bytes) -> bytes:
@@ -235,7 +278,7 @@ def _read_record(data: bytes, at: int) -> tuple[Record, int]:
     if end > len(data):
         raise Malformed("a record is longer than the message")
     raw = data[at:end]
-    if klass != INTERNET or kind not in tuple(RecordType):
+    if klass != INTERNET or kind not in _UNDERSTOOD:
         return Record(name, kind, raw, ttl, klass), end
     if kind == RecordType.CNAME:
         target, used = _read_name(data, at)

@@ -1,0 +1,188 @@
+"""What is decided about questions and answers, whatever carried them: the desk between `dns_udp`, `dns_tcp` and rules.
+
+A question is somebody's, goes to a server, and asks for a name: it is passed on, refused, or dropped. An answer teaches
+something or nothing. If all of it is in the kernel already, it is passed on at once; else the lesson is handed to
+`names_commit`, and the answer goes when it is in, or at its deadline without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from outgate.agent.dns_measures import Measures, Result
+from outgate.agent.names_commit import Committer, Done
+from outgate.host.dns_origin import Server
+from outgate.proxy import glance
+from outgate.proxy.dns import ResponseCode
+from outgate.proxy.glance import Asked, Taught
+from outgate.proxy.learned import Learned
+from outgate.proxy.orders import Leave, Orders, Plan, Pod
+
+__all__ = ["Desk", "Granted"]
+
+_Read = TypeVar("_Read")
+
+Send = Callable[[], None]
+"""Passes an answer on."""
+
+
+class Granted(NamedTuple):
+    """A question that may be passed on."""
+
+    pod: Pod
+    asked: Asked
+    door: int = 0
+    """The traffic class under which it goes."""
+
+
+class _Held(NamedTuple):
+    send: Send
+    began: float
+    deadline: float
+
+
+_SHORT = 512
+"""Octets of a message whose reading is kept."""
+_KEPT = 4096
+"""Messages: a few megabytes at the most."""
+
+
+class Desk:
+    """Plan and memory of one proxy. Nothing here waits. `clock` gives seconds."""
+
+    def __init__(
+        self, learned: Learned, committer: Committer, measures: Measures, clock: Callable[[], float], deadline: float
+    ) -> None:
+        self.plan = Plan(Orders())
+        self.learned = learned
+        self.measures = measures
+        self._committer = committer
+        self._clock = clock
+        self._deadline = deadline
+        self._questions: dict[bytes, Asked | ResponseCode] = {}
+        self._answers: dict[bytes, Taught] = {}
+        self._held: dict[int, _Held] = {}
+        """Answers that wait for a lesson, by its number: in the order of their deadlines."""
+
+    def follow(self, orders: Orders) -> None:
+        """New orders. What is known is put in where they want it."""
+        self.plan = Plan(orders)
+        self.measures.orders += 1
+        for lesson in self.learned.follow(self.plan):
+            self._committer.submit(lesson)
+
+    def question(self, source: str, server: Server | None, data: bytes) -> Granted | bytes | None:
+        """A question of an address to a server: to be passed on, to be answered with this, or to be dropped."""
+        results = self.measures.results
+        pod = self.plan.pods.get(source)
+        if pod is None or server is None:
+            results[Result.UNKNOWN_POD] += 1
+            return None
+        asked = self._asked(data)
+        if isinstance(asked, ResponseCode):
+            results[Result.MALFORMED] += 1
+            # Answering an answer would make two proxies talk to each other for ever.
+            return glance.refusal(data, asked) if len(data) >= 12 and not data[2] & 0x80 else None
+        leave = pod.may_ask(server.address, asked.name)
+        if leave is Leave.GRANTED:
+            return Granted(pod, asked, pod.door(server.address, asked.name))
+        if leave is Leave.NO_SERVER:
+            results[Result.NO_SERVER] += 1
+            return None
+        results[Result.REFUSED] += 1
+        return glance.refusal(data, self.plan.refusal, asked)
+
+    def answer(self, key: str, asked: Asked, data: bytes, began: float, send: Send) -> None:
+        """An answer to a pod's question. `send` is called when it may go: now, or later."""
+        now = self._clock()
+        self.measures.results[Result.ANSWERED] += 1
+        self.measures.upstream.add(now - began)
+        pod = self.plan.by_key.get(key)
+        if pod is None or not self.plan.uses(pod, asked.name):
+            send()
+            return
+        taught = self._taught(data, asked)
+        if taught is None:
+            self.measures.results[Result.UNREADABLE] += 1
+        if not taught or not taught.addresses:
+            send()
+            return
+        elements = self.plan.grants(pod, asked.name, taught.addresses)
+        if len(elements) < len(taught.addresses):
+            self.measures.kept_out += self.plan.kept_out(pod, asked.name, taught.addresses)
+        if not elements:
+            send()
+            return
+        lesson = self.learned.learn(pod, asked.name, elements, taught.ttl)
+        if not lesson.new and not lesson.gone:
+            send()
+            return
+        number = self._committer.submit(lesson)
+        if number is None:
+            self.measures.results[Result.OVERDUE] += 1
+            send()
+            return
+        self._held[number] = _Held(send, now, now + self._deadline)
+
+    def _asked(self, data: bytes) -> Asked | ResponseCode:
+        """Programs ask the same again and again: but for its number, it is the same message."""
+        key = data[2:]
+        found = self._questions.get(key)
+        if found is None:
+            found = glance.glance_question(data)
+            if len(data) <= _SHORT:
+                _keep(self._questions, key, found)
+        return found
+
+    def _taught(self, data: bytes, asked: Asked) -> Taught | None:
+        """And caches give the same answer for a second. Its question is a part of it, and the key."""
+        key = data[2:]
+        found = self._answers.get(key)
+        if found is None:
+            found = glance.glance_answer(data, asked)
+            if found is not None and len(data) <= _SHORT:
+                _keep(self._answers, key, found)
+        return found
+
+    def committed(self) -> None:
+        """The kernel has done something: what waited for it goes."""
+        for done in self._committer.done():
+            self._settle(done)
+
+    def _settle(self, done: Done) -> None:
+        held = self._held.pop(done.number, None)
+        if done.fault:
+            self.measures.refused_elements += len(done.lesson.new)
+            if held is not None:
+                self.measures.results[Result.OVERDUE] += 1
+        else:
+            self.measures.elements += len(done.lesson.new)
+            undo = self.learned.hold(done.lesson)
+            if undo.gone:
+                self._committer.submit(undo)
+            if held is not None:
+                self.measures.programming.add(self._clock() - held.began)
+        if held is not None:
+            held.send()
+
+    def overdue(self, now: float) -> None:
+        """Answers whose deadline has come go without their addresses: a connection is denied, and asks again."""
+        while self._held:
+            number = next(iter(self._held))
+            held = self._held[number]
+            if held.deadline > now:
+                return
+            del self._held[number]
+            self.measures.results[Result.OVERDUE] += 1
+            held.send()
+
+    def next_deadline(self) -> float | None:
+        """When `overdue` has something to do."""
+        return next((one.deadline for one in self._held.values()), None)
+
+
+def _keep(kept: dict[bytes, _Read], key: bytes, found: _Read) -> None:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[key] = found

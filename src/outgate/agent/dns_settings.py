@@ -1,0 +1,45 @@
+"""What the DNS proxy is told at its start; the rest comes in its orders (`proxy.orders`), and may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["DnsSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Files and patience of one proxy. Times are seconds."""
+
+    run_dir: Path = Path("/run/outgate")
+    state_dir: Path = Path("/var/lib/outgate")
+    leased: bool = False
+    """Questions are led to the proxy only for as long as it says that it lives: without it they are forwarded plainly.
+    Else they get no answer then."""
+    deadline: float = 0.1
+    """How long an answer waits for its addresses to be in the kernel (Cilium: tofqdns-proxy-response-max-delay)."""
+    patience: float = 6.0
+    """How long a question waits for its answer. resolv.conf(5): a client asks again after 5."""
+    most_questions: int = 8192
+    most_of_a_pod: int = 512
+
+    @property
+    def orders_file(self) -> Path:
+        """What the agent writes."""
+        return self.run_dir / "dns" / "orders.json"
+
+    @property
+    def status_file(self) -> Path:
+        """What the proxy counts, as JSON."""
+        return self.run_dir / "dns-status.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held for as long as a proxy lives, by it alone."""
+        return self.run_dir / "dns.lock"
+
+    @property
+    def memory_file(self) -> Path:
+        """What was learnt, for the next start."""
+        return self.state_dir / "names.msgpack"

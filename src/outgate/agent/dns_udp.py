@@ -1,0 +1,189 @@
+"""Questions and answers over UDP.
+
+    pod ─► listener ─► (whom did it ask? `UdpOrigins`) ─► desk ─► channel to that server, under a number of our own
+    pod ◄─ listener ◄─ (the number that the pod had chosen) ◄─ desk ◄─ the same channel
+
+An answer goes out where the question came in, so that connection tracking gives it the address that the pod asked. The
+bytes between are those that either side has sent, but for the number: EDNS, cookies and case go through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from outgate.agent.dns_desk import Desk
+from outgate.agent.dns_loop import Loop
+from outgate.agent.dns_measures import Result
+from outgate.agent.dns_settings import DnsSettings
+from outgate.errors import KernelError
+from outgate.host.closing import Closing
+from outgate.host.dns_origin import Server, UdpOrigins
+from outgate.host.dns_sockets import Channel, Channels
+from outgate.proxy import glance
+from outgate.proxy.dns import ResponseCode
+from outgate.proxy.questions import OpenQuestions, Question
+
+__all__ = ["UdpSide", "drawn_numbers"]
+
+_AT_ONCE = 64
+"""Datagrams that are read from one socket before the others have their turn."""
+_LARGEST = 65535
+
+
+class _Client(NamedTuple):
+    listener: socket.socket
+    address: Any
+    """As the socket told it: two parts or four."""
+    query: bytes
+
+
+def drawn_numbers() -> Callable[[], int]:
+    """Numbers below 65536 from the kernel's random source, many at a time."""
+    rest: list[int] = []
+
+    def draw() -> int:
+        if not rest:
+            rest.extend(struct.unpack("=2048H", os.urandom(4096)))
+        return rest.pop()
+
+    return draw
+
+
+class UdpSide(Closing):
+    """All that goes over UDP. `clock` gives seconds."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        desk: Desk,
+        listeners: list[socket.socket],
+        settings: DnsSettings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._loop, self._desk, self._clock = loop, desk, clock
+        self._results = desk.measures.results
+        self._patience = settings.patience
+        self._origins = UdpOrigins(clock)
+        self._channels = Channels(settings.patience)
+        self.questions: OpenQuestions[_Client] = OpenQuestions(
+            drawn_numbers(), limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
+        )
+        self._by_number: dict[int, Channel] = {}
+        for one in listeners:
+            here = Server(*one.getsockname()[:2])
+            loop.watch(one, partial(self._questions_at, one, here))
+
+    def close(self) -> None:
+        """Asks nobody any more."""
+        self._origins.close()
+        self._channels.close()
+
+    def tick(self, now: float) -> None:
+        """Ends what has waited too long. A channel that gave no answer is asked no more: its server may have gone."""
+        for number, _ in self.questions.expired(now):
+            self._results[Result.TIMEOUT] += 1
+            self._channels.retire(self._by_number[number], now)
+        for channel in self._channels.over(now):
+            self._end(channel)
+
+    def _questions_at(self, listener: socket.socket, here: Server) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data, address = listener.recvfrom(_LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                # An ICMP error about an answer that found its pod gone.
+                continue
+            self._question(listener, here, data, address)
+
+    def _question(self, listener: socket.socket, here: Server, data: bytes, address: Any) -> None:
+        source = address[0]
+        server = None
+        if source in self._desk.plan.pods:
+            with contextlib.suppress(KernelError):
+                server = self._origins.find(here, source, address[1])
+        said = self._desk.question(source, server, data)
+        if said is None or server is None:
+            return
+        if isinstance(said, bytes):
+            _send(listener, said, address)
+            return
+        now = self._clock()
+        client = _Client(listener, address, data)
+        question = Question(said.pod.key, data[0] << 8 | data[1], said.asked, client, now, now + self._patience)
+        try:
+            channel, new = self._channels.next(server, now, said.door)
+        except OSError:
+            self._unanswered(question, Result.UNREACHABLE)
+            return
+        if new:
+            self._by_number[channel.fileno()] = channel
+            self._loop.watch(channel, partial(self._answers_on, channel))
+        number = self.questions.add(channel.fileno(), question)
+        if number is None:
+            self._results[Result.NO_ROOM] += 1
+            return
+        try:
+            channel.socket.send(glance.with_number(data, number))
+        except BlockingIOError:
+            pass  # as if it had been lost on the way
+        except PermissionError:
+            # The kernel has judged it by the pod's policies, and dropped it: as the pod's own it would be gone, too.
+            self.questions.close(channel.fileno(), number)
+            self._results[Result.NO_SERVER] += 1
+        except OSError:
+            self._refused(channel, now)
+
+    def _answers_on(self, channel: Channel) -> None:
+        number_of_channel = channel.fileno()
+        for _ in range(_AT_ONCE):
+            try:
+                data = channel.socket.recv(_LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                # The server's machine says that nobody listens there, or a router that there is no way.
+                self._refused(channel, self._clock())
+                return
+            number = data[0] << 8 | data[1] if len(data) > 1 else -1
+            question = self.questions.find(number_of_channel, number)
+            if question is None:
+                self._results[Result.STRAY] += 1
+            elif not glance.answers(data, question.asked):
+                self._results[Result.FORGED] += 1
+            else:
+                self.questions.close(number_of_channel, number)
+                listener, address, _ = question.client
+                answer = glance.with_number(data, question.number)
+                send = partial(_send, listener, answer, address)
+                self._desk.answer(question.pod, question.asked, data, question.began, send)
+
+    def _refused(self, channel: Channel, now: float) -> None:
+        for question in self.questions.close_channel(channel.fileno()):
+            self._unanswered(question, Result.UNREACHABLE)
+        self._channels.retire(channel, now)
+
+    def _unanswered(self, question: Question[_Client], result: Result) -> None:
+        """Says at once what the pod would else wait for: a server that is not there is SERVFAIL."""
+        self._results[result] += 1
+        listener, address, query = question.client
+        _send(listener, glance.refusal(query, ResponseCode.SERVER_FAILURE, question.asked), address)
+
+    def _end(self, channel: Channel) -> None:
+        self.questions.close_channel(channel.fileno())
+        del self._by_number[channel.fileno()]
+        self._loop.forget(channel)
+        channel.socket.close()
+
+
+def _send(listener: socket.socket, data: bytes, address: Any) -> None:
+    # A full buffer is a lost packet; a pod that has gone hears nothing.
+    with contextlib.suppress(OSError):
+        listener.sendto(data, address)

@@ -1,0 +1,125 @@
+"""Lessons into the kernel, by a thread of their own: the kernel may keep one waiting, and questions go on meanwhile.
+
+Every change of nftables of a network namespace waits for every other (nf_tables_api.c, ``commit_mutex``): while the
+agent loads a large ruleset, an element waits a quarter of a second, in a system call that nothing interrupts. Answers
+wait for so long and no longer (`DnsSettings.deadline`), so somebody else has to sit in that call.
+
+What has come together while one batch was under way goes with the next: under load there are few batches, alone an
+answer waits for nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from outgate.errors import KernelError
+from outgate.host.closing import Closing
+from outgate.host.names_door import Change, NamesDoor, set_name
+from outgate.proxy.learned import Lesson
+
+__all__ = ["Committer", "Done", "changes_of"]
+
+_TOGETHER = 512
+"""Lessons in one go."""
+_MOST = 4096
+"""Lessons that wait. When the kernel takes none for so long, more are refused at once."""
+
+
+class Done(NamedTuple):
+    """A lesson that the kernel has taken, or refused: then `fault` says why."""
+
+    number: int
+    lesson: Lesson
+    fault: str
+
+
+def changes_of(lesson: Lesson) -> Iterator[Change]:
+    """The changes that a lesson asks for."""
+    for one in lesson.new:
+        yield Change(one, lesson.seconds)
+    for one in lesson.gone:
+        yield Change(one, 0.0)
+
+
+class Committer(Closing):
+    """Carries lessons into the kernel of the namespace of the thread that makes it. Readable when some are done."""
+
+    def __init__(self, door: NamesDoor) -> None:
+        self._door = door
+        self._queue: queue.SimpleQueue[tuple[int, Lesson] | Callable[[], None] | None] = queue.SimpleQueue()
+        self._done: deque[Done] = deque()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._numbers = 0
+        self._waiting = 0
+        self._thread = threading.Thread(target=self._work, name="names", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """For `select` and its like."""
+        return self._bell
+
+    def close(self) -> None:
+        """Finishes what waits, and ends."""
+        self._queue.put(None)
+        self._thread.join()
+        os.close(self._bell)
+
+    def submit(self, lesson: Lesson) -> int | None:
+        """Hands in a lesson and returns its number; None where too many wait."""
+        if self._waiting >= _MOST:
+            return None
+        self._numbers += 1
+        self._waiting += 1
+        self._queue.put((self._numbers, lesson))
+        return self._numbers
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Has something else done in the thread, in its turn. It must not raise."""
+        self._queue.put(work)
+
+    def done(self) -> Iterator[Done]:
+        """What has been done since the last call, in its order."""
+        try:
+            os.eventfd_read(self._bell)
+        except BlockingIOError:
+            return
+        while self._done:
+            self._waiting -= 1
+            yield self._done.popleft()
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            together: list[tuple[int, Lesson]] = []
+            item: tuple[int, Lesson] | Callable[[], None] | None = first
+            while item is not None:
+                if callable(item):
+                    item()
+                else:
+                    together.append(item)
+                if len(together) >= _TOGETHER:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if together:
+                self._commit(together)
+            if item is None:
+                return
+
+    def _commit(self, lessons: Sequence[tuple[int, Lesson]]) -> None:
+        fault = ""
+        failed: Mapping[str, KernelError] = {}
+        try:
+            failed = self._door.put([change for _, lesson in lessons for change in changes_of(lesson)])
+        except KernelError as error:
+            fault = str(error)
+        for number, lesson in lessons:
+            said = fault or next((str(failed[name]) for one in lesson.new if (name := set_name(one)) in failed), "")
+            self._done.append(Done(number, lesson, said))
+        os.eventfd_write(self._bell, 1)

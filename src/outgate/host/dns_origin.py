@@ -1,0 +1,158 @@
+"""Whom a pod really asked: the destination of a question before it was led to the proxy.
+
+A TCP connection tells it by itself (SO_ORIGINAL_DST). A UDP datagram does not: that option answers ENOPROTOOPT, and
+IP_RECVORIGDSTADDR tells the proxy's own address. Connection tracking knows, and is asked by the *reply* tuple, which is
+what the proxy can see: from its own address and port to those that the datagram came from. Where two resolvers were
+asked from one port, the kernel has made the second reply tuple another one (nf_nat_core.c, `get_unique_tuple`: the
+port in which the proxy sees the pod is then not the pod's own), so each has one answer.
+
+What was found is kept for a few seconds: a resolver asks for A and AAAA from one port. It stays true that long, because
+the entry that was asked lives on for nf_conntrack_udp_timeout after each packet, and while it lives nobody else has its
+reply tuple.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from outgate.errors import KernelError
+from outgate.host.closing import Closing
+from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
+from outgate.host.netlink_format import ERROR, NESTED, REQUEST, attribute, attributes, message, messages
+
+__all__ = ["Server", "UdpOrigins", "tcp_origin"]
+
+_GET, _NEW = 1 << 8 | 1, 1 << 8
+"""NFNL_SUBSYS_CTNETLINK is 1; IPCTNL_MSG_CT_GET is answered with IPCTNL_MSG_CT_NEW."""
+_GENMSG = struct.Struct(">BBH")
+_ORIGINAL, _REPLY = 1, 2
+"""CTA_TUPLE_ORIG and CTA_TUPLE_REPLY; in each CTA_TUPLE_IP is 1 and CTA_TUPLE_PROTO 2."""
+_ADDRESSES = {4: (1, 2), 16: (3, 4)}
+"""CTA_IP_V4_SRC and _DST, CTA_IP_V6_SRC and _DST, by the length of an address."""
+_FAMILIES = {4: socket.AF_INET, 16: socket.AF_INET6}
+_UDP = 17
+_SO_ORIGINAL_DST = 80
+"""Also IP6T_SO_ORIGINAL_DST."""
+_SOL_IPV6 = 41
+_IN4, _IN6 = struct.Struct("!2xH4s8x"), struct.Struct("!2xH4x16s4x")
+"""sockaddr_in and sockaddr_in6."""
+_TIMEOUT = Path("/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
+_LONGEST_KEPT = 5.0
+_MOST_KEPT = 16384
+_PATIENCE = 1.0
+
+
+class Server(NamedTuple):
+    """Who was asked: an address as text, and a port."""
+
+    address: str
+    port: int
+
+
+def tcp_origin(connection: socket.socket) -> Server | None:
+    """Where a connection that was led here was going; None where it came of itself."""
+    try:
+        if connection.family == socket.AF_INET:
+            port, packed = _IN4.unpack(connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, _IN4.size))
+        else:
+            port, packed = _IN6.unpack(connection.getsockopt(_SOL_IPV6, _SO_ORIGINAL_DST, _IN6.size))
+        found = Server(socket.inet_ntop(connection.family, packed), port)
+        return found if found != Server(*connection.getsockname()[:2]) else None
+    except OSError:
+        return None
+
+
+class UdpOrigins(Closing):
+    """Asks connection tracking of this thread's network namespace. `clock` gives seconds.
+
+    Raises:
+        KernelError: the kernel has no ctnetlink.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._socket = NetlinkSocket(NETFILTER)
+        self._clock = clock
+        self._kept: dict[tuple[str, str, int], tuple[float, Server]] = {}
+        self._lifetime = _kept_for()
+
+    def close(self) -> None:
+        """Lets go of the socket."""
+        self._socket.close()
+
+    def find(self, here: Server, address: str, port: int) -> Server | None:
+        """Whom a datagram was for that came to `here` from an address and port; None where nobody knows.
+
+        Raises:
+            KernelError: the kernel does not answer.
+        """
+        key = (here.address, address, port)
+        now = self._clock()
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] > now:
+            found = kept[1]
+            del self._kept[key]
+        else:
+            asked = self._ask(here, address, port)
+            if asked is None:
+                self._kept.pop(key, None)
+                return None
+            found = asked
+            if len(self._kept) >= _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        # Each packet lengthens the life of the entry, and so of what is known of it.
+        self._kept[key] = now + self._lifetime, found
+        return found
+
+    def _ask(self, here: Server, address: str, port: int) -> Server | None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        ours, its = socket.inet_pton(family, here.address), socket.inet_pton(family, address)
+        sequence = self._socket.numbers(1)
+        tuple_ = attribute(_REPLY | NESTED, _tuple(ours, here.port, its, port))
+        body = _GENMSG.pack(family, 0, 0) + tuple_
+        # Without an acknowledgement: there is one answer, or an error.
+        self._socket.send(message(_GET, REQUEST, sequence, body), "tell where a datagram was going")
+        while data := self._received():
+            for one in messages(data):
+                if one.sequence != sequence:
+                    continue
+                if one.kind == _NEW:
+                    found = _destination(one.body)
+                    return found if found != here else None
+                if one.kind == ERROR:
+                    return None
+        raise KernelError("the kernel did not tell where a datagram was going")
+
+    def _received(self) -> bytes:
+        try:
+            return self._socket.receive(_PATIENCE)
+        except Overrun as error:
+            raise KernelError("the kernel's answer about a datagram was lost") from error
+
+
+def _kept_for() -> float:
+    """Seconds: far less than an entry of connection tracking lives without a packet."""
+    try:
+        return min(_LONGEST_KEPT, int(_TIMEOUT.read_text()) / 3)
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _tuple(source: bytes, source_port: int, destination: bytes, destination_port: int) -> bytes:
+    kinds = _ADDRESSES[len(source)]
+    addresses = attribute(kinds[0], source) + attribute(kinds[1], destination)
+    ports = attribute(2, source_port.to_bytes(2, "big")) + attribute(3, destination_port.to_bytes(2, "big"))
+    return attribute(1 | NESTED, addresses) + attribute(2 | NESTED, attribute(1, bytes((_UDP,))) + ports)
+
+
+def _destination(body: bytes) -> Server | None:
+    original = attributes(attributes(body, _GENMSG.size).get(_ORIGINAL, b""))
+    addresses, ports = attributes(original.get(1, b"")), attributes(original.get(2, b""))
+    for length, (_, kind) in _ADDRESSES.items():
+        packed = addresses.get(kind, b"")
+        if len(packed) == length:
+            return Server(socket.inet_ntop(_FAMILIES[length], packed), int.from_bytes(ports.get(3, b""), "big"))
+    return None

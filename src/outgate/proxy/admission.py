@@ -1,0 +1,103 @@
+"""Which addresses may come in through a name at all.
+
+Whoever owns a name decides what it resolves to. A rule that allows ``*.example.com`` must not let the owner of
+example.com open the metadata service, the node, or another pod ("DNS rebinding"). So an address in an answer is one of
+
+    CLOSED    the node's own and what no router passes on: loopback, link-local (the metadata service among them), this
+              network, multicast, reserved; metadata services that live elsewhere; the nodes of the cluster
+    CLUSTER   pods and Services of the cluster
+    OPEN      everything else; private networks too, for names of one's own servers there are what rules are made for
+
+Cilium: names never match addresses of the cluster ("only world-type IPs"). network-policy-api asks that headless
+Services work; their names are the cluster's own, and only the cluster's DNS answers for them. So CLUSTER comes in for
+that dialect under a name of the cluster's domain, and else not at all. CLOSED never does, unless an address stands in a
+block that the administrator has set free. An IPv4 address inside an IPv6 one (mapped, or for NAT64) is judged as what
+it leads to. The answer itself is passed on unchanged; such an address is only not opened.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections.abc import Iterable
+
+from outgate.packets import AddressSet
+from outgate.packets.special import NAT64, SET_ASIDE
+from outgate.policy.names import Dialect
+
+__all__ = ["Admission", "Place"]
+
+_KEPT = 16384
+_CLOSED_NAMES = {
+    *("link-local-v4", "link-local-v6", "this-network", "loopback-v4", "loopback-v6"),
+    *("multicast-v4", "multicast-v6", "reserved-v4", "protocol-v4", "discard-v6"),
+}
+_METADATA = (
+    "fd00:ec2::/32",  # AWS: metadata and DNS over IPv6
+    "100.100.100.200/32",  # Alibaba Cloud
+    "168.63.129.16/32",  # Azure WireServer
+    "192.0.0.192/32",  # Oracle Cloud, classic
+    "fd20:ce::254/128",  # Google Cloud over IPv6
+)
+_NEVER = AddressSet.union_of(one.addresses for one in SET_ASIDE if one.name in _CLOSED_NAMES) | AddressSet.union_of(
+    map(AddressSet.network, _METADATA)
+)
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+class Place(enum.Enum):
+    """Where an address leads, as far as that decides whether a name may open it."""
+
+    OPEN = "open"
+    CLUSTER = "cluster"
+    CLOSED = "closed"
+
+
+class Admission:
+    """The rule, for one cluster. Blocks are CIDRs; `free` wins over everything, and `nodes` over `cluster`.
+
+    `domain` is the DNS domain of the cluster. Raises ValueError for a bad CIDR.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+        free: Iterable[str] = (),
+        domain: str = "cluster.local",
+    ) -> None:
+        self._cluster = AddressSet.union_of(map(AddressSet.network, cluster))
+        self._closed = _NEVER | AddressSet.union_of(map(AddressSet.network, nodes))
+        self._free = AddressSet.union_of(map(AddressSet.network, free))
+        self._domain = f".{domain.strip('.').lower()}"
+        self._known: dict[bytes, Place] = {}
+
+    def place(self, packed: bytes) -> Place:
+        """Where an address of four or sixteen octets leads."""
+        found = self._known.get(packed)
+        if found is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            found = self._known[packed] = self._look(packed)
+        return found
+
+    def admits(self, packed: bytes, name: str, dialect: Dialect) -> bool:
+        """Whether an address comes in under a canonical name, for rules of a dialect."""
+        place = self.place(packed)
+        if place is Place.CLUSTER:
+            return dialect is Dialect.NETWORK_POLICY and name.endswith(self._domain)
+        return place is Place.OPEN
+
+    def _look(self, packed: bytes) -> Place:
+        address = ipaddress.ip_address(packed)
+        if address in self._free:
+            return Place.OPEN
+        if isinstance(address, ipaddress.IPv6Address):
+            if address in _MAPPED:
+                return Place.CLOSED
+            if address in NAT64.addresses:
+                return self._look(packed[12:])
+        if address in self._closed:
+            return Place.CLOSED
+        return Place.CLUSTER if address in self._cluster else Place.OPEN

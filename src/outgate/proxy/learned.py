@@ -1,0 +1,334 @@
+"""What names have taught: for each pod, the addresses that it may reach, and until when.
+
+    lesson = learned.learn(pod, name, elements, ttl)     what has to be changed in the kernel before the answer may go
+    learned.hold(lesson)                                 it has been
+
+Between the two nothing is held: an answer whose element the kernel refused is not remembered as if it were open, and
+the next answer tries again.
+
+How long. A client may use an address for the TTL that it was told, and connects when it likes in that time. So an
+element is needed for max(TTL, floor) + grace: the floor for programs that keep addresses longer than they may, the
+grace for the way from the answer to the first packet. It is put in for half as long again, and renewed only when less
+is left than is needed: most answers then change nothing in the kernel. When it runs out in the kernel, new connections
+stop; established ones are not asked ("TTL expiry stops new connections only", NPEP-133).
+
+How much. A name has so many addresses and a pod so many in all; then the oldest go, and out of the kernel too, unless
+another name of the pod gives the same. Pods are told apart by their incarnation: what one has learnt goes with it, so
+that the next pod with its address begins with nothing.
+
+Times are seconds of a clock that never goes back; what is saved has the time that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from outgate.proxy.orders import Element, Plan, Pod
+from outgate.records import dataclass
+
+__all__ = ["Learned", "Lesson", "Limits"]
+
+FORMAT = 1
+LONGEST = 86400.0
+"""Seconds: a longer TTL is taken for a day, as resolvers do (RFC 8767, 4, lets them go on for a week)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is remembered. The API asks for "at least 100" addresses of a name (NPEP-133)."""
+
+    of_a_name: int = 1000
+    of_a_pod: int = 10_000
+
+
+class Lesson(NamedTuple):
+    """A change of the kernel's sets. `new` are to be held for `seconds`, `gone` to be taken out."""
+
+    new: tuple[Element, ...] = ()
+    gone: tuple[Element, ...] = ()
+    seconds: float = 0.0
+    pod: str = ""
+    name: str = ""
+    elements: tuple[Element, ...] = ()
+    """All that the name gives, new or not."""
+    until: float = 0.0
+    orders: int = 0
+    """Under which orders this was decided."""
+
+
+_NOTHING = Lesson()
+
+
+class _Name:
+    __slots__ = ("addresses", "elements", "until")
+
+    def __init__(self) -> None:
+        self.addresses: dict[bytes, float] = {}
+        """With the time until which each is of use; what was heard last stands last."""
+        self.elements: tuple[Element, ...] = ()
+        """What was held when the name was last learnt, all of it until `until`."""
+        self.until = 0.0
+
+
+class _Memory:
+    __slots__ = ("count", "held", "key", "names", "sets", "sources")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.names: dict[str, _Name] = {}
+        """What was learnt last stands last."""
+        self.held: dict[Element, float] = {}
+        self.count = 0
+        """Addresses of all names."""
+        self.sets: tuple[str, ...] = ()
+        self.sources: Mapping[int, tuple[bytes, ...]] = {}
+
+
+class _SavedName(NamedTuple):
+    name: str
+    addresses: tuple[tuple[bytes, float], ...]
+
+
+class _SavedPod(NamedTuple):
+    key: str
+    names: tuple[_SavedName, ...]
+    held: tuple[tuple[str, bytes, bytes, float], ...]
+
+
+class _Saved(NamedTuple):
+    format: int
+    written: float
+    table: str
+    pods: tuple[_SavedPod, ...]
+
+
+class Learned:
+    """The memory of the proxy. `clock` gives seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float], limits: Limits | None = None) -> None:
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._pods: dict[str, _Memory] = {}
+        self._plan: Plan | None = None
+        self._table = ""
+        self._orders = 0
+        self._table_since = 0
+        """The orders with which the table came."""
+        self.evicted = 0
+        """Addresses that had to go for want of room, since the beginning."""
+        self.changed = False
+        """Something is not saved yet; for who saves to take back."""
+
+    def __len__(self) -> int:
+        """How many addresses of names are remembered."""
+        return sum(one.count for one in self._pods.values())
+
+    # ---- learning --------------------------------------------------------------------------------------------------
+
+    def learn(self, pod: Pod, name: str, elements: tuple[Element, ...], ttl: int) -> Lesson:
+        """A name has been found to give a pod these elements, for `ttl` seconds. Raises KeyError without a plan."""
+        memory = self._pods[pod.key]
+        now = self._clock()
+        needed = self._needed(ttl)
+        known = memory.names.get(name)
+        if known is not None and known.elements == elements and known.until >= now + needed:
+            return _NOTHING
+        if known is None:
+            known = _Name()
+        else:
+            del memory.names[name]
+        memory.names[name] = known
+        gone = self._remember(memory, known, elements, now + needed)
+        new = tuple(
+            one for one in elements if one.address in known.addresses and memory.held.get(one, 0.0) < now + needed
+        )
+        if not new and not gone:
+            # Another name has brought the same, or another type of question.
+            self._know(memory, known, elements, now + needed)
+            return _NOTHING
+        seconds = needed * 1.5
+        return Lesson(new, gone, seconds, pod.key, name, elements, now + seconds, self._orders)
+
+    def hold(self, lesson: Lesson) -> Lesson:
+        """The kernel has taken a lesson. What new orders have made wrong of it meanwhile is to be taken out again."""
+        memory = self._pods.get(lesson.pod)
+        undo: tuple[Element, ...] = ()
+        if lesson.orders != self._orders:
+            undo = tuple(one for one in lesson.new if not self._granted(lesson, one))
+        # What was put into a table that is no more says nothing about the one that is.
+        if memory is None or lesson.orders < self._table_since:
+            return Lesson(gone=undo)
+        self.changed = True
+        for one in lesson.new:
+            memory.held[one] = lesson.until
+        for one in undo:
+            del memory.held[one]
+        known = memory.names.get(lesson.name)
+        if known is not None:
+            self._know(memory, known, lesson.elements, lesson.until)
+        return Lesson(gone=undo)
+
+    def _know(self, memory: _Memory, known: _Name, elements: tuple[Element, ...], until: float) -> None:
+        """Notes for how long all that a name gives is held; `until`, if it gives nothing."""
+        known.elements = elements
+        known.until = min((memory.held.get(one, 0.0) for one in elements), default=until)
+
+    def _granted(self, lesson: Lesson, element: Element) -> bool:
+        pod = self._plan.by_key.get(lesson.pod) if self._plan is not None else None
+        return pod is not None and element in self._grants(pod, lesson.name, element.address)
+
+    def _grants(self, pod: Pod, name: str, address: bytes) -> tuple[Element, ...]:
+        return self._plan.grants(pod, name, (address,)) if self._plan is not None else ()
+
+    def _needed(self, ttl: int) -> float:
+        orders = self._plan.orders if self._plan is not None else None
+        floor, grace = (orders.floor, orders.grace) if orders is not None else (0.0, 0.0)
+        return min(max(float(ttl), floor), LONGEST) + grace
+
+    def _remember(
+        self, memory: _Memory, known: _Name, elements: Iterable[Element], until: float
+    ) -> tuple[Element, ...]:
+        """Notes the addresses, makes room for them, and says what has to leave the kernel."""
+        for address in dict.fromkeys(one.address for one in elements):
+            memory.count += address not in known.addresses
+            known.addresses[address] = max(until, known.addresses.pop(address, 0.0))
+        dropped: set[bytes] = set()
+        while len(known.addresses) > self._limits.of_a_name:
+            dropped.add(self._drop_oldest(memory, known))
+        while memory.count > self._limits.of_a_pod:
+            name, oldest = next(iter(memory.names.items()))
+            dropped.add(self._drop_oldest(memory, oldest))
+            if not oldest.addresses:
+                del memory.names[name]
+        if not dropped:
+            return ()
+        gone = tuple(one for one in memory.held if one.address in dropped and not self._still_given(memory, one))
+        # At once, and not when the kernel has done it: what is learnt again meanwhile is put in after it.
+        for one in gone:
+            del memory.held[one]
+        return gone
+
+    def _drop_oldest(self, memory: _Memory, known: _Name) -> bytes:
+        address = next(iter(known.addresses))
+        del known.addresses[address]
+        known.elements = ()
+        memory.count -= 1
+        self.evicted += 1
+        return address
+
+    def _still_given(self, memory: _Memory, element: Element) -> bool:
+        """Whether another name of the pod gives the same."""
+        pod = self._plan.by_key.get(memory.key) if self._plan is not None else None
+        return pod is not None and any(
+            element.address in one.addresses and element in self._grants(pod, name, element.address)
+            for name, one in memory.names.items()
+        )
+
+    # ---- new orders ------------------------------------------------------------------------------------------------
+
+    def follow(self, plan: Plan) -> list[Lesson]:
+        """New orders: what has to be put in because of them, by pod and name, and what has to go.
+
+        What is known is put in again where a pod's sets or addresses changed, and everywhere where the table is new.
+        """
+        anew = plan.orders.table != self._table
+        alike = not anew and self._plan is not None and _rules(self._plan) == _rules(plan)
+        self._plan, self._table = plan, plan.orders.table
+        self._orders += 1
+        self._table_since = self._orders if anew else self._table_since
+        lessons: list[Lesson] = []
+        for key in [key for key in self._pods if key not in plan.by_key]:
+            lessons.append(Lesson(gone=tuple(self._pods.pop(key).held)))
+            self.changed = True
+        now = self._clock()
+        for key, pod in plan.by_key.items():
+            memory = self._pods.setdefault(key, _Memory(key))
+            if anew:
+                memory.held.clear()
+            if not (alike and memory.sets == pod.sets and memory.sources == pod.sources):
+                lessons += self._anew(pod, memory, now)
+            memory.sets, memory.sources = pod.sets, pod.sources
+        return [one for one in lessons if one.new or one.gone]
+
+    def _anew(self, pod: Pod, memory: _Memory, now: float) -> Iterator[Lesson]:
+        given: set[Element] = set()
+        for name, known in memory.names.items():
+            known.elements = ()
+            missing: dict[float, list[Element]] = {}
+            for address, until in known.addresses.items():
+                elements = self._grants(pod, name, address) if until > now else ()
+                given.update(elements)
+                missing.setdefault(until, []).extend(one for one in elements if memory.held.get(one, 0.0) < until)
+            for until, new in missing.items():
+                yield Lesson(tuple(new), (), until - now, pod.key, name, tuple(new), until, self._orders)
+        gone = tuple(one for one in memory.held if one not in given)
+        for one in gone:
+            del memory.held[one]
+        yield Lesson(gone=gone)
+
+    def expire(self) -> None:
+        """Forgets what is over. The kernel has forgotten it by itself."""
+        now = self._clock()
+        for memory in self._pods.values():
+            for name, known in list(memory.names.items()):
+                for address in [one for one, until in known.addresses.items() if until <= now]:
+                    del known.addresses[address]
+                    memory.count -= 1
+                    self.changed = True
+                if not known.addresses:
+                    del memory.names[name]
+            for element in [one for one, until in memory.held.items() if until <= now]:
+                del memory.held[element]
+
+    # ---- across a restart ------------------------------------------------------------------------------------------
+
+    def saved(self, wall: float) -> bytes:
+        """All of it, as MessagePack. `wall` is the time of day, in seconds since 1970."""
+        now = self._clock()
+        pods = tuple(
+            _SavedPod(
+                key,
+                tuple(
+                    _SavedName(name, tuple((one, until - now) for one, until in known.addresses.items()))
+                    for name, known in memory.names.items()
+                ),
+                tuple((*element, until - now) for element, until in memory.held.items()),
+            )
+            for key, memory in self._pods.items()
+        )
+        return msgspec.msgpack.encode(_Saved(FORMAT, wall, self._table, pods))
+
+    def recall(self, data: bytes, wall: float) -> bool:
+        """Takes up what was saved, less what is over by now. False where it cannot be read; nothing is changed then.
+
+        A clock of the day that was set back lets nothing live longer than it had left. To be followed by `follow`.
+        """
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.MsgspecError:
+            return False
+        if saved.format != FORMAT:
+            return False
+        passed = max(0.0, wall - saved.written)
+        now = self._clock()
+        self._table = saved.table
+        for key, names, held in saved.pods:
+            memory = self._pods[key] = _Memory(key)
+            for name, addresses in names:
+                known = _Name()
+                known.addresses = {one: now + min(left, 2 * LONGEST) - passed for one, left in addresses}
+                memory.names[name] = known
+                memory.count += len(known.addresses)
+            for wanted, source, address, left in held:
+                memory.held[Element(wanted, source, address)] = now + min(left, 2 * LONGEST) - passed
+        self.expire()
+        return True
+
+
+def _rules(plan: Plan) -> tuple[object, ...]:
+    """What decides what a pod's names give, but for the pod itself."""
+    orders = plan.orders
+    return orders.sets, orders.cluster, orders.nodes, orders.free, orders.domain

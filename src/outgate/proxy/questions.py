@@ -1,0 +1,90 @@
+"""The questions that are open: what was sent on, under which number, and who waits for the answer.
+
+An answer is believed if it comes over the channel (a socket that speaks with one server, from a port that the kernel
+drew) under the number that was drawn for its question, and repeats the question. A stranger who cannot see the packets
+has to guess number and port; what he sends meanwhile is counted and changes nothing.
+
+The table is bounded, for all pods and for each, so that one that asks without end keeps no other from asking. A pod's
+question that finds no room is dropped: it asks again, as if the packet had been lost. No clock is read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from outgate.proxy.glance import Asked
+
+__all__ = ["OpenQuestions", "Question"]
+
+Client = TypeVar("Client")
+
+
+class Question(NamedTuple, Generic[Client]):
+    """A question that was sent on."""
+
+    pod: str
+    number: int
+    """Under which the pod asked."""
+    asked: Asked
+    client: Client
+    """Where its answer goes."""
+    began: float
+    deadline: float
+
+
+class OpenQuestions(Generic[Client]):
+    """At most `limit` questions, of each pod at most `of_a_pod`. `draw` gives numbers below 65536 as by chance."""
+
+    def __init__(self, draw: Callable[[], int], *, limit: int = 8192, of_a_pod: int = 512) -> None:
+        self._draw = draw
+        self._limit = limit
+        self._of_a_pod = of_a_pod
+        self._open: dict[tuple[int, int], Question[Client]] = {}
+        """By channel and number; all wait equally long, so the first stands first."""
+        self._pods: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, channel: int, question: Question[Client]) -> int | None:
+        """The number under which to send a question over a channel; None where there is no room."""
+        mine = self._pods.get(question.pod, 0)
+        if len(self._open) >= self._limit or mine >= self._of_a_pod:
+            return None
+        # A channel never has so many open that no number is free: the limit is an eighth of all.
+        while (channel, number := self._draw()) in self._open:
+            pass
+        self._open[channel, number] = question
+        self._pods[question.pod] = mine + 1
+        return number
+
+    def find(self, channel: int, number: int) -> Question[Client] | None:
+        """The question of that number, which stays open: what came may be forged."""
+        return self._open.get((channel, number))
+
+    def close(self, channel: int, number: int) -> None:
+        """It has been answered."""
+        self._forget((channel, number))
+
+    def close_channel(self, channel: int) -> list[Question[Client]]:
+        """Ends a channel, and says which questions are now without an answer."""
+        keys = [key for key in self._open if key[0] == channel]
+        return [self._forget(key) for key in keys]
+
+    def expired(self, now: float) -> Iterator[tuple[int, Question[Client]]]:
+        """Ends what has waited too long, with its channel."""
+        while self._open:
+            key = next(iter(self._open))
+            if self._open[key].deadline > now:
+                return
+            yield key[0], self._forget(key)
+
+    def _forget(self, key: tuple[int, int]) -> Question[Client]:
+        question = self._open.pop(key)
+        left = self._pods[question.pod] - 1
+        if left:
+            self._pods[question.pod] = left
+        else:
+            del self._pods[question.pod]
+        return question
