@@ -66,6 +66,9 @@ def test_a_life(tmp_path: Path) -> None:
             supervisor.await_ready()
             accepted = [one.tell(rule_files(())).accepted]
             assert supervisor.running is not None
+            status = Path("/proc", str(supervisor.running.pid), "status").read_text()
+            # CAP_NET_ADMIN is bit 12 (linux/capability.h).
+            assert "CapEff:\t0000000000001000\n" in status
             os.kill(supervisor.running.pid, signal.SIGKILL)
             while supervisor.restarts == 0:
                 os.sched_yield()

@@ -37,6 +37,7 @@ from outgate.proxy.redirect import Allowance, Redirect
 from outgate.proxy.server_names import parse_server_name
 
 __all__ = [
+    "OTHER4",
     "OUT4",
     "OUT6",
     "POD4",
@@ -83,9 +84,14 @@ table inet outgate_http {
         type filter hook prerouting priority -95; policy accept;
         meta l4proto != tcp accept
         socket transparent 1 meta mark set meta mark | 0x100 accept
-        ip saddr . ip daddr . tcp dport @seen4 tproxy ip to 127.0.0.1:15001 meta mark set meta mark | 0x100 accept
-        ip6 saddr . ip6 daddr . tcp dport @seen6 tproxy ip6 to [::1]:15001 meta mark set meta mark | 0x100 accept
-        ip saddr 10.1.0.11 tcp dport 99 tproxy ip to 127.0.0.1:15001 meta mark set meta mark | 0x100 accept
+        ip saddr . ip daddr . tcp dport @seen4 goto divert
+        ip6 saddr . ip6 daddr . tcp dport @seen6 goto divert
+        ip saddr 10.1.0.11 tcp dport 99 goto divert
+    }
+    chain divert {
+        tcp flags & (syn | ack) != syn meta mark set meta mark | 0x100 accept
+        meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15001 meta mark set meta mark | 0x100 accept
+        meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15001 meta mark set meta mark | 0x100 accept
     }
     chain enter {
         type filter hook input priority -10; policy accept;
@@ -101,6 +107,7 @@ table inet outgate_http {
         meta mark & 0x200 == 0x200 jump judge
     }
     chain judge {
+        ct state invalid counter name misjudged drop
         ct state established accept
         ip saddr . ip daddr . tcp dport @seen4 accept
         ip6 saddr . ip6 daddr . tcp dport @seen6 accept
@@ -327,7 +334,7 @@ def read_reply(one: socket.socket) -> Reply:
 
 
 class _Telling(http.server.BaseHTTPRequestHandler):
-    """Answers with the request as it came: who, the first line, the headers, and the length of the body."""
+    """Answers with the request as it came: its address, our port, the length of the body, its port; then the header."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -347,7 +354,8 @@ class _Telling(http.server.BaseHTTPRequestHandler):
         if self.headers.get("upgrade") == "websocket":
             self._upgraded()
             return
-        seen = f"{self.client_address[0].removeprefix('::ffff:')} {self.connection.getsockname()[1]} {size}\n"
+        host, port = self.client_address[:2]
+        seen = f"{host.removeprefix('::ffff:')} {self.connection.getsockname()[1]} {size} {port}\n"
         told = (seen + f"{self.requestline}\n{self.headers}").encode("latin-1")
         self.send_response(200)
         self.send_header("content-length", str(len(told)))

@@ -19,12 +19,14 @@ like any other. Cilium's proxy does the same three by default (its option `http-
 is refused. Of upgrades, websockets and CONNECT pass where the rules let their request through; behind them nothing is
 looked into.
 
-**One connection, one connection.** Nothing is shared between connections of pods: what a destination ties to a
-connection stays true.
+**Nothing is shared between pods.** A connection to a destination is kept for a while, and used again by the same pod
+alone: the address that it has is part of what Envoy keeps it by. A pool for each connection of a pod would be stricter,
+but Envoy keeps such a pool, and its connection, after the pod's connection has ended.
 
-The kernel's part. An address of a pod and a destination that a redirect names come to the listener by TPROXY in
-prerouting, after the translation of services; a connection that the proxy holds, on either side, is known by
-``socket transparent 1``; both get `deliver_mark`, which a routing rule sends to the local table. What the proxy sends
+The kernel's part. The first packet from a pod to a destination that a redirect names comes to the listener by TPROXY in
+prerouting, after the translation of services; later ones, and those of connections that the proxy holds towards
+destinations (``socket transparent 1``), are delivered. All get `deliver_mark`, which a routing rule sends to the local
+table. What the proxy sends
 has `upstream_mark` in the output hook: it is judged there as the pod's, by addresses and ports. Whatever a redirect
 names and still comes to the forward hook is dropped there, so that nothing passes while the proxy is not there.
 tests/lab/proxied.py has the rules as text, and docs/decisions/0016 their reasons.
@@ -95,6 +97,8 @@ class Proxying:
     """How much of one connection is held, in each direction, when the other end does not read."""
     connect_timeout: float = 10.0
     idle_timeout: float = 3600.0
+    kept: float = 4.0
+    """How long a connection to a destination is kept for the next request; many servers close theirs after five."""
     header_timeout: float = 60.0
     """From the first byte of a request to the end of its header."""
     header_kilobytes: int = 64
@@ -311,7 +315,7 @@ def _cluster(proxying: Proxying) -> Json:
         "extensions.upstreams.http.v3.HttpProtocolOptions",
         # What came as HTTP/2 goes on as HTTP/2.
         use_downstream_protocol_config={"http_protocol_options": {}, "http2_protocol_options": {}},
-        common_http_protocol_options={"idle_timeout": _seconds(proxying.idle_timeout)},
+        common_http_protocol_options={"idle_timeout": _seconds(proxying.kept)},
     )
     return {
         "name": _CLUSTER,
@@ -319,7 +323,6 @@ def _cluster(proxying: Proxying) -> Json:
         "lb_policy": "CLUSTER_PROVIDED",
         "connect_timeout": _seconds(proxying.connect_timeout),
         "per_connection_buffer_limit_bytes": proxying.buffer,
-        "connection_pool_per_downstream_connection": True,
         "circuit_breakers": {"thresholds": [most]},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
     }
