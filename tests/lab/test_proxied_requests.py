@@ -6,12 +6,13 @@ import random
 
 import pytest
 
-from outgate.proxy.http import Request, allows, http_rule
+from outgate.policy.requests import Request, lets_request
 from tests.lab.proxied import OUT6, Proxied, needs_envoy, read_reply, redirect, run
+from tests.policy.asks import asks
 
 pytestmark = [pytest.mark.kernel, needs_envoy]
 
-RULES = (http_rule("GET|POST", "/v1/.*"), http_rule("CONNECT", host=r"tunnel:\d+"), http_rule(r"OPTIONS", r"\*"))
+RULES = (asks("GET|POST", "/v1/.*"), asks("CONNECT", host=r"tunnel:\d+"), asks(r"OPTIONS", r"\*"))
 
 
 def written(method: str, target: str, *headers: str, host: str = "a", body: str = "") -> str:
@@ -173,7 +174,7 @@ def test_envoy_agrees_with_the_model() -> None:
     dice = random.Random(5)
     rules = [
         [
-            http_rule(
+            asks(
                 dice.choice(["", "GET", "GET|POST", "P.*", "G.T"]),
                 dice.choice(["", "/a", "/a.*", r"/a(\?b=c|/b)", "/[a-z]+", "/a.b"]),
                 dice.choice(["", r"a\.example", "a.example", r"a\.example(:\d+)?"]),
@@ -195,7 +196,7 @@ def test_envoy_agrees_with_the_model() -> None:
                     pairs = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
                     kept.sendall(written(method, path, *lines, host=host).encode())
                     status = read_reply(kept).status
-                    expected = allows(one, Request(method, path, host, pairs))
+                    expected = lets_request(one, Request(method, path, host, pairs))
                     assert status == (200 if expected else 403), (one, method, path, host, lines)
                     met.add(expected)
         assert met == {True, False}

@@ -10,20 +10,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outgate.policy.requests import Request, lets_name, lets_request
 from outgate.proxy import envoy_rules
-from outgate.proxy.http import Request, allows, http_rule
 from outgate.proxy.redirect import Address, Allowance, Redirect, rule_key
-from outgate.proxy.server_names import parse_server_name
+from tests.policy.asks import asks
 
 _PODS = [ipaddress.ip_address(text) for text in ("10.1.0.1", "10.1.0.2", "fd00::1")]
 _BLOCKS = [ipaddress.ip_network(text) for text in ("203.0.113.0/24", "203.0.113.7/32", "2001:db8::/64")]
 _ENDS = [ipaddress.ip_address(text) for text in ("203.0.113.7", "203.0.113.8", "2001:db8::5", "192.0.2.1")]
-_HTTP = [http_rule(), http_rule("GET"), http_rule("", "/a/.*"), http_rule("POST", "/b", "h", ["X-A 1", "X-B"])]
-_NAMES = [parse_server_name(text) for text in ("a.example", "*.example", "**.example")]
+_HTTP = [asks(), asks("GET"), asks("", "/a/.*"), asks("POST", "/b", "h", ["X-A 1", "X-B"])]
+_NAMES = ["a.example", "*.example", "**.example"]
 _ALLOWANCES = st.builds(
     Allowance,
     st.sampled_from(["one", "two", 'three\n"}']),
-    st.none() | st.lists(st.sampled_from(_HTTP), max_size=2).map(tuple),
+    st.lists(st.sampled_from(_HTTP), max_size=2).map(tuple),
     st.lists(st.sampled_from(_NAMES), max_size=2).map(tuple),
 )
 
@@ -126,7 +126,7 @@ def test_requests(redirects: list[Redirect], pod: Address, end: Address, port: i
         rule_key([allowance.rule])
         for one in here
         for allowance in one.allowed
-        if allowance.http is not None and allows(allowance.http, request)
+        if allowance.is_plain or (allowance.http and lets_request(allowance.http, request))
     }
     asked = Rbac(pod, end, port, request)
     assert {name.split(".")[0] for name in asked.matching(made["rules"])} == expected
@@ -141,8 +141,8 @@ def test_beginnings(redirects: list[Redirect], pod: Address, end: Address, port:
     here = [a for one in redirects if concerns(one, pod, end, port) for a in one.allowed]
     plain, tls = envoy_rules.connections(redirects), envoy_rules.names(redirects)
     asked = Rbac(pod, end, port, None, name)
-    assert bool(asked.matching(plain["rules"])) == any(a.http is not None for a in here)
-    assert bool(asked.matching(tls["rules"])) == any(p.matches(name) for a in here for p in a.server_names)
+    assert bool(asked.matching(plain["rules"])) == any(a.http or a.is_plain for a in here)
+    assert bool(asked.matching(tls["rules"])) == any(a.is_plain or lets_name(a.server_names, name) for a in here)
 
 
 @given(_REDIRECTS)

@@ -20,7 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from outgate.proxy.http import HeaderRule, HttpRule
+from outgate.model.cilium import HeaderMatch, HttpMatch
+from outgate.policy.requests import asked_headers, can_be_met
+from outgate.policy.server_names import parse_server_name
 from outgate.proxy.redirect import Address, Allowance, Network, Redirect, rule_key
 
 __all__ = ["CONNECTIONS", "DENY_ALL", "NAMES", "REQUESTS", "Json", "concerned", "connections", "names", "requests"]
@@ -51,16 +53,15 @@ def requests(redirects: Sequence[Redirect]) -> Json:
     """The filter that is asked for every request of HTTP."""
     policies = {}
     for number, one, allowance in _each(redirects):
-        if allowance.http is not None:
-            # An empty list of rules is any request, unlike an empty list of ends.
-            asked = map(_request, allowance.http or (HttpRule(),))
+        asked = [_ANY] if allowance.is_plain else [_request(entry) for entry in allowance.http]
+        if asked:
             policies[_name(allowance.rule, number=number)] = _policy(one, _any_of(asked))
     return {"@type": _HTTP, "rules": _allow(policies), "shadow_rules": _allow(_ends(redirects))}
 
 
 def connections(redirects: Sequence[Redirect]) -> Json:
     """The filter that is asked when a connection begins that is not TLS."""
-    spoken = [one for one in redirects if any(allowance.http is not None for allowance in one.allowed)]
+    spoken = [one for one in redirects if any(allowance.http or allowance.is_plain for allowance in one.allowed)]
     return _network("outgate_connections", _ends(spoken), _ends(redirects))
 
 
@@ -68,11 +69,8 @@ def names(redirects: Sequence[Redirect]) -> Json:
     """The filter that is asked when a connection of TLS begins."""
     policies = {}
     for number, one, allowance in _each(redirects):
-        if allowance.server_names:
-            asked = [
-                {"requested_server_name": {"safe_regex": {"regex": pattern.expression}}}
-                for pattern in allowance.server_names
-            ]
+        asked = [_ANY] if allowance.is_plain else [_server(pattern) for pattern in allowance.server_names]
+        if asked:
             policies[_name(allowance.rule, number=number)] = _policy(one, _any_of(asked))
     return _network("outgate_names", policies, _ends(redirects))
 
@@ -151,18 +149,24 @@ def _exactly(address: Address) -> Json:
     return {"address_prefix": str(address), "prefix_len": address.max_prefixlen}
 
 
-def _request(rule: HttpRule) -> Json:
-    fields = ((":method", rule.method), (":path", rule.path), (":authority", rule.host))
+def _server(pattern: str) -> Json:
+    return {"requested_server_name": {"safe_regex": {"regex": parse_server_name(pattern).expression}}}
+
+
+def _request(entry: HttpMatch) -> Json:
+    if not can_be_met(entry):
+        return _NONE
+    fields = ((":method", entry.method), (":path", entry.path), (":authority", entry.host))
     matchers: list[Json] = [
-        {"header": {"name": name, "string_match": {"safe_regex": {"regex": expression.text}}}}
+        {"header": {"name": name, "string_match": {"safe_regex": {"regex": expression}}}}
         for name, expression in fields
-        if expression is not None
+        if expression
     ]
-    matchers += [{"header": _header(one)} for one in rule.headers]
+    matchers += [{"header": _header(one)} for one in asked_headers(entry)]
     return _all_of(matchers)
 
 
-def _header(rule: HeaderRule) -> Json:
-    if rule.value is None:
-        return {"name": rule.name, "present_match": True}
-    return {"name": rule.name, "string_match": {"exact": rule.value}}
+def _header(one: HeaderMatch) -> Json:
+    if one.value is None:
+        return {"name": one.name, "present_match": True}
+    return {"name": one.name, "string_match": {"exact": one.value}}

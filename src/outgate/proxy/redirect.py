@@ -1,8 +1,8 @@
 """Which connections Envoy looks into, and what it lets through: the input of its configuration.
 
-A `Redirect` names flows by their ends: pods of this node, what they call, and which ports. It lists every rule with a
-condition above TCP that allows one of those flows; a flow that another rule allows without such a condition is not
-redirected at all (semantics.md C5: it "wildcards L7"). Whoever makes redirects has merged policies already.
+A `Redirect` names flows by their ends: pods of this node, what they call, and which ports. It lists the rules that
+allow one of those flows. A flow that a rule allows without a condition above TCP is not caught at all (semantics.md C5:
+it "wildcards L7"). Whoever makes redirects has merged policies already.
 
 `Allowance.rule` is the identity of a rule as logs show it. It is carried beside the configuration and never in it:
 Envoy knows rules by a digest (`rule_key`), so no text of a manifest becomes a name, a counter or a line there.
@@ -15,8 +15,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from outgate.proxy.http import HttpRule
-from outgate.proxy.server_names import ServerName
+from outgate.model.cilium import HttpMatch
 
 __all__ = ["Address", "Allowance", "Network", "Redirect", "rule_key"]
 
@@ -26,15 +25,20 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one rule of a policy lets through.
+    """What one rule of a policy lets through: requests, or TLS servers by the names that clients ask for (SNI).
 
-    `http` is None where the rule says nothing of HTTP, and empty where any request of HTTP passes. `server_names` are
-    names of TLS servers, asked for by SNI.
+    A rule with neither lets anything through. The kernel sends no new connection here that such a rule allows; but one
+    that is here already, from before there was the rule, goes on.
     """
 
     rule: str
-    http: tuple[HttpRule, ...] | None = None
-    server_names: tuple[ServerName, ...] = ()
+    http: tuple[HttpMatch, ...] = ()
+    server_names: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it lets anything through."""
+        return not self.http and not self.server_names
 
 
 @dataclass(frozen=True, slots=True)

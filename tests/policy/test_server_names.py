@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.proxy.server_names import ServerName, parse_server_name
+from outgate.policy.server_names import ServerName, parse_server_name
 
 _LABELS = st.lists(st.sampled_from(["a", "b", "example", "com", "x-1", "_t"]), min_size=1, max_size=5)
 
