@@ -12,7 +12,9 @@ import ipaddress
 import random
 from collections.abc import Iterator
 
-from outgate.model import BlockPeer, ClusterRule, Direction, Pod, PodPeer, PolicyPort, PolicyRule, Snapshot
+from outgate.lab.ports import named_entries
+from outgate.model import AnyRule, BlockPeer, Direction, Pod, PodPeer, PolicyPort, Snapshot
+from outgate.model.cilium import EndpointPeer
 from outgate.packets import Address, Packet, Protocol
 from outgate.packets.addresses import Network, address_of
 
@@ -50,16 +52,16 @@ class Traffic:
                 here, there = self.chance.choice(self.pods), self.chance.choice(self.ends)
                 yield self._between(here, there, self.chance.choice(list(Direction)), self._point(()))
 
-    def _aimed(self, namespace: str, direction: Direction, rule: PolicyRule | ClusterRule) -> Packet:
+    def _aimed(self, namespace: str, direction: Direction, rule: AnyRule) -> Packet:
         subjects = [pod for pod in self.pods if pod.namespace == namespace] or self.pods
         peer = self.chance.choice(rule.peers) if rule.peers else None
         if isinstance(peer, BlockPeer):
             there = self._border(self.chance.choice((peer.cidr, peer.cidr, *peer.excepts)))
-        elif isinstance(peer, PodPeer):
+        elif isinstance(peer, PodPeer | EndpointPeer):
             there = self.chance.choice(self.chance.choice(self.pods).addresses)
         else:
             there = self.chance.choice(self.ends)
-        return self._between(self.chance.choice(subjects), there, direction, self._point(rule.ports))
+        return self._between(self.chance.choice(subjects), there, direction, self._point(tuple(named_entries(rule))))
 
     def _between(self, pod: Pod, there: Address, direction: Direction, point: tuple[int, int]) -> Packet:
         """A packet of a family that the pod has, and the other end too as far as can be."""

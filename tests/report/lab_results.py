@@ -39,7 +39,7 @@ def side(direction: Direction, verdict: Verdict, line: int = 3) -> Side:
     if verdict.allows:
         return Side(direction, verdict, False, None, "no policy selects it")
     place = Place(Document("deny.yaml", None, lambda _: line))
-    origin = Origin("networking.k8s.io/v1", "NetworkPolicy", "shop", "deny-all", direction, None, place)
+    origin = Origin("networking.k8s.io/v1", "NetworkPolicy", "shop", "deny-all", direction, place=place)
     return Side(direction, verdict, True, origin, "isolated by deny-all", (origin,))
 
 

@@ -19,7 +19,7 @@ from outgate.analysis.deciding import saying
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
-from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Snapshot
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, Policy, Snapshot
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
@@ -33,11 +33,11 @@ __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
 class PolicyChange:
     """A policy that says something else, or that is on one side alone."""
 
-    before: NetworkPolicy | ClusterPolicy | None
-    after: NetworkPolicy | ClusterPolicy | None
+    before: Policy | None
+    after: Policy | None
 
     @property
-    def policy(self) -> NetworkPolicy | ClusterPolicy:
+    def policy(self) -> Policy:
         """The policy as it is now, or as it was where it is gone."""
         found = self.after or self.before
         assert found is not None
@@ -72,14 +72,18 @@ def policies_that_differ(old: Snapshot, new: Snapshot) -> tuple[PolicyChange, ..
     return tuple(PolicyChange(one, other) for one, other in pairs if _meaning(one) != _meaning(other))
 
 
-def _key(one: NetworkPolicy | ClusterPolicy | Origin) -> tuple[str, str, str]:
-    """Namespace and name, and of the kinds for the whole cluster which one."""
-    return one.namespace, one.name, "" if one.namespace else one.kind
+def _key(one: Policy | Origin) -> tuple[str, str, str, int]:
+    """Namespace and name, which kind (two may have one name), and of Cilium's which of several."""
+    kind = "" if one.kind == "NetworkPolicy" else one.kind
+    part = one.index if isinstance(one, CiliumPolicy) else one.spec if isinstance(one, Origin) else None
+    return one.namespace, one.name, kind, -1 if part is None else part
 
 
-def _meaning(policy: NetworkPolicy | ClusterPolicy | None) -> object:
+def _meaning(policy: Policy | None) -> object:
     if policy is None:
         return None
+    if isinstance(policy, CiliumPolicy):
+        return policy.subject, policy.nodes, policy.isolates, *(policy.rules(one) for one in Direction)
     if isinstance(policy, ClusterPolicy):
         return policy.tier, policy.priority, policy.subject, policy.egress, policy.ingress
     # A section that policyTypes does not name has no effect.
@@ -191,7 +195,7 @@ class Causes:
 
 def _isolating(side: Connections, group: Group, direction: Direction) -> tuple[Origin, ...]:
     """The policies that isolate a group, the one with the fewest rules first, as `policy.decide` names them."""
-    found = side.grid.policies_of(side.grid.keys[direction][group.identity])
+    found = side.grid.policies_of(side.grid.keys[direction][group.identity], direction)
     ordered = sorted(found, key=lambda policy: (len(policy.rules(direction)), policy.name))
     return tuple(origin_of(policy, direction) for policy in ordered)
 

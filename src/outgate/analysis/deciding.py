@@ -53,7 +53,7 @@ def side(found: Connections, one: Connection, direction: Direction) -> Side:
     if not isinstance(subject, Group):
         return Side(direction, subject, (), ())
     key = found.grid.keys[direction][subject.identity]
-    isolating = tuple(origin_of(policy, direction) for policy in found.grid.policies_of(key))
+    isolating = tuple(origin_of(policy, direction) for policy in found.grid.policies_of(key, direction))
     ruled = saying(Action.ACCEPT, found, subject, peer, direction, found.grid.families)
     rules = tuple(rule for rule, allowed in ruled if allowed & one.transports)
     return Side(direction, subject, isolating, rules, bool(key))

@@ -247,7 +247,7 @@ class _Asked:
         return replace(standing, findings=tuple(one for one in Finding if _holds(one, standing)))
 
     def _isolating(self, number: int, direction: Direction) -> tuple[Origin, ...]:
-        policies = self.grid.policies_of(self.grid.keys[direction][number])
+        policies = self.grid.policies_of(self.grid.keys[direction][number], direction)
         ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
         isolating = tuple(origin_of(policy, direction) for policy in ordered)
         # Policies of the whole cluster never isolate; but who is denied something is not open.

@@ -138,7 +138,12 @@ class Survey:
             if self.grid.isolated(group.identity, direction):
                 found.setdefault(keys[group.identity], []).append(group)
         for key, groups in found.items():
-            yield Isolated(direction, self.grid.policies_of(key), tuple(self.grid.rules(key, direction)), tuple(groups))
+            policies = self.grid.policies_of(key, direction)
+            mine = tuple(one for one in policies if isinstance(one, NetworkPolicy))
+            rules = tuple(self.grid.rules(key, direction))
+            # Where policies of Cilium's have a say, what one NetworkPolicy allows or leaves out tells nothing alone.
+            if len(mine) == len(policies) and all(one.origin.kind == mine[0].kind for one in rules):
+                yield Isolated(direction, mine, rules, tuple(groups))
 
     def selected(self, policy: NetworkPolicy) -> Bits:
         """The identities that a policy selects."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain, cycle
 
 from outgate.errors import InputError, InvalidInput, TooComplex
-from outgate.model import BlockPeer, Node, Place, Pod, Service, Snapshot
+from outgate.model import BlockPeer, Direction, Node, Place, Pod, Service, Snapshot
 from outgate.model.objects import Address, Network
 from outgate.model.place import complaint
 
@@ -123,7 +123,7 @@ class _Taken:
 def _policy_blocks(snapshot: Snapshot) -> Iterator[Network]:
     """What policies name. A block that covers everything covers every choice, so it rules none out."""
     for policy in snapshot.every_policy:
-        for peer in (peer for rule in (*policy.egress, *policy.ingress) for peer in rule.peers):
+        for peer in (peer for way in Direction for rule in policy.rules(way) for peer in rule.peers or ()):
             if isinstance(peer, BlockPeer):
                 yield from (one for one in (peer.cidr, *peer.excepts) if one.prefixlen)
 

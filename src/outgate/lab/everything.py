@@ -19,7 +19,7 @@ from outgate.lab.outside import METADATA, METADATA_PORT, Outside, Position, bloc
 from outgate.lab.plan import Draft, Plan, Planner, Via
 from outgate.lab.ports import Ports, Transport
 from outgate.lab.topology import Topology
-from outgate.model import ClusterPolicy, ClusterRule, Direction, NetworkPolicy, Pod, PolicyRule, Service, Snapshot
+from outgate.model import AnyRule, Direction, Pod, Policy, Service, Snapshot
 from outgate.model.objects import Address
 from outgate.model.services import Backend, ServiceRoute, resolve
 from outgate.packets import Protocol
@@ -237,7 +237,7 @@ class _Everything:
             for protocol, port in ports:
                 yield Draft(Endpoint(address), end.address, protocol, port, Via.POD, reason=reason)
 
-    def _rules(self, direction: Direction) -> Iterator[tuple[NetworkPolicy | ClusterPolicy, PolicyRule | ClusterRule]]:
+    def _rules(self, direction: Direction) -> Iterator[tuple[Policy, AnyRule]]:
         for policy in self.snapshot.every_policy:
             if direction in policy.types:
                 for rule in policy.rules(direction):
@@ -248,7 +248,7 @@ class _Everything:
         """HTTPS, and what the pod's policies allow towards the address by block."""
         found = {_HTTPS}
         for policy in self.selection.about(pod, Direction.EGRESS):
-            for rule in policy.egress:
+            for rule in policy.rules(Direction.EGRESS):
                 if any(address in peer.cidr for peer in blocks(rule)):
                     found.update(one for one in self.ports.of_rule(rule) if one[1] != self.ports.unmentioned)
         return sorted(found)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from outgate.lab.addressing import GATEWAYS
-from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, NetworkPolicy, PolicyRule, Snapshot
+from outgate.model import AnyRule, BlockPeer, Direction, Policy, Snapshot
 from outgate.model.objects import Address, Network
 from outgate.packets import AddressSet
 from outgate.packets.addresses import address_of
@@ -77,7 +77,8 @@ class Outside:
         self._blocks = AddressSet.union_of(
             AddressSet.network(peer.cidr)
             for policy in snapshot.every_policy
-            for rule in (*policy.egress, *policy.ingress)
+            for direction in Direction
+            for rule in policy.rules(direction)
             for peer in blocks(rule)
             if peer.cidr.prefixlen
         )
@@ -86,9 +87,9 @@ class Outside:
         """An address that no policy names (a block of everything does not count); None where all are named."""
         return self.one((self._answering - self._blocks - AddressSet.of(METADATA)).only(family))
 
-    def points(self, policy: NetworkPolicy | ClusterPolicy, rule: PolicyRule | ClusterRule) -> Iterator[Point]:
+    def points(self, policy: Policy, rule: AnyRule) -> Iterator[Point]:
         """The addresses to probe for the blocks of one rule. An address is left out where none answers in the lab."""
-        everything = [peer for section in (policy.egress, policy.ingress) for one in section for peer in blocks(one)]
+        everything = [peer for direction in Direction for one in policy.rules(direction) for peer in blocks(one)]
         covered = AddressSet.union_of(AddressSet.network(peer.cidr) for peer in everything)
         for peer in blocks(rule):
             whole = AddressSet.network(peer.cidr)
@@ -118,6 +119,6 @@ class Outside:
         return None if nearest is None else address_of(block.version, nearest)
 
 
-def blocks(rule: PolicyRule | ClusterRule) -> Iterator[BlockPeer]:
+def blocks(rule: AnyRule) -> Iterator[BlockPeer]:
     """The address blocks among the peers of a rule."""
-    return (peer for peer in rule.peers if isinstance(peer, BlockPeer))
+    return (peer for peer in rule.peers or () if isinstance(peer, BlockPeer))

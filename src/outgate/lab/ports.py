@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from outgate.model import ClusterRule, Direction, NetworkPolicy, Pod, PolicyPort, PolicyRule, Snapshot
+from outgate.model import AnyRule, Direction, Pod, PolicyPort, Snapshot
+from outgate.model.cilium import CiliumRule
 from outgate.model.services import resolve
 from outgate.packets import IntervalSet, Protocol
 from outgate.policy import NamedPort, Policies
 from outgate.policy.selection import resolve as numbers_of
 
-__all__ = ["Ports", "Transport"]
+__all__ = ["Ports", "Transport", "named_entries"]
 
 Transport = tuple[Protocol, int]
 """A protocol and a destination port."""
@@ -52,9 +53,9 @@ class Ports:
         """The ports for flows to an end that is no pod."""
         return self._ordered(self._of_policies(source, Direction.EGRESS, None))
 
-    def of_rule(self, rule: PolicyRule | ClusterRule, destination: Pod | None = None) -> tuple[Transport, ...]:
+    def of_rule(self, rule: AnyRule, destination: Pod | None = None) -> tuple[Transport, ...]:
         """The ports that one rule names, and the one that nobody mentions."""
-        return self._ordered(self._numbers(rule.ports, destination))
+        return self._ordered(self._numbers(named_entries(rule), destination))
 
     def _ordered(self, found: Iterable[Transport]) -> tuple[Transport, ...]:
         more = ((Protocol.TCP, self.unmentioned),) if self.unmentioned is not None else ()
@@ -67,7 +68,7 @@ class Ports:
     def _of_policies(self, pod: Pod, direction: Direction, destination: Pod | None) -> Iterator[Transport]:
         for policy in self.selection.about(pod, direction):
             for rule in policy.rules(direction):
-                yield from self._numbers(rule.ports, destination)
+                yield from self._numbers(named_entries(rule), destination)
 
     def _numbers(self, ports: Iterable[PolicyPort], destination: Pod | None) -> Iterator[Transport]:
         for entry in ports:
@@ -102,8 +103,9 @@ class Ports:
         return {key: frozenset(ports) for key, ports in found.items()}
 
     def _mentioned_tcp(self) -> Iterator[tuple[int, int]]:
-        for policy in self.snapshot.policies:
-            for entry in _entries(policy):
+        rules = (rule for one in self.snapshot.every_policy for way in Direction for rule in one.rules(way))
+        for rule in rules:
+            for entry in named_entries(rule):
                 if entry.protocol == "TCP" and isinstance(entry.port, int):
                     yield entry.port, entry.port if entry.end_port is None else entry.end_port
         for pod in self.snapshot.endpoints:
@@ -117,6 +119,12 @@ class Ports:
                     yield port.node_port, port.node_port
 
 
-def _entries(policy: NetworkPolicy) -> Iterator[PolicyPort]:
-    for rule in (*policy.egress, *policy.ingress):
+def named_entries(rule: AnyRule) -> Iterator[PolicyPort]:
+    """The ports of a rule of whichever kind of policy, in the words of NetworkPolicy."""
+    if not isinstance(rule, CiliumRule):
         yield from rule.ports
+        return
+    for one in (port for entry in rule.ports for port in entry.ports):
+        for protocol in ("TCP", "UDP", "SCTP") if one.protocol == "ANY" else (one.protocol,):
+            if protocol in Protocol.__members__:
+                yield PolicyPort(protocol, one.port or None, one.end)

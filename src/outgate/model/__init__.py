@@ -4,6 +4,7 @@ Every value keeps the place it came from. Nothing here says what a policy *means
 and nothing opens a file or a socket (`outgate.cluster`).
 """
 
+from outgate.model.cilium import CiliumPolicy
 from outgate.model.cluster_policy import ClusterPolicy, ClusterRule, NamePeer, NodePeer, UnknownPeer
 from outgate.model.hints import NO_HINTS, Hints
 from outgate.model.labels import LabelSelector, Operator, Requirement
@@ -31,15 +32,17 @@ from outgate.model.objects import (
     Workload,
 )
 from outgate.model.place import NOWHERE, Document, Place
-from outgate.model.snapshot import Snapshot
+from outgate.model.snapshot import AnyRule, Learned, Policy, Snapshot
 
 __all__ = [
     "NOWHERE",
     "NO_HINTS",
+    "AnyRule",
     "Binding",
     "BlockPeer",
     "Called",
     "Callout",
+    "CiliumPolicy",
     "ClusterPolicy",
     "ClusterRule",
     "Container",
@@ -50,6 +53,7 @@ __all__ = [
     "Hints",
     "Ingress",
     "LabelSelector",
+    "Learned",
     "NamePeer",
     "Namespace",
     "NetworkPolicy",
@@ -60,6 +64,7 @@ __all__ = [
     "Place",
     "Pod",
     "PodPeer",
+    "Policy",
     "PolicyPort",
     "PolicyRule",
     "Requirement",

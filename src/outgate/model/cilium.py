@@ -248,9 +248,20 @@ class CiliumPolicy:
 
     def rules(self, direction: Direction) -> tuple[CiliumRule, ...]:
         """The rules of a direction, those that deny before those that allow: they win whatever else there is."""
-        if direction is Direction.EGRESS:
-            return self.egress_deny + self.egress
-        return self.ingress_deny + self.ingress
+        return self.denials(direction) + self.allowances(direction)
+
+    def denials(self, direction: Direction) -> tuple[CiliumRule, ...]:
+        """The rules of ``egressDeny`` or ``ingressDeny``."""
+        return self.egress_deny if direction is Direction.EGRESS else self.ingress_deny
+
+    def allowances(self, direction: Direction) -> tuple[CiliumRule, ...]:
+        """The rules of ``egress`` or ``ingress``."""
+        return self.egress if direction is Direction.EGRESS else self.ingress
+
+    @property
+    def types(self) -> frozenset[Direction]:
+        """The directions in which it says anything: by a rule, or by asking for denial by default."""
+        return frozenset(one for one in Direction if one in self.isolates or self.rules(one))
 
     def not_enforced(self) -> Iterator[Unenforced]:
         """All that it asks for in vain, in the order of its text."""

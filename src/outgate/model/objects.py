@@ -201,6 +201,7 @@ class Service:
     external_ips: tuple[Address, ...] = ()
     """``spec.externalIPs`` and ``status.loadBalancer.ingress[].ip``."""
     publish_not_ready: bool = False
+    labels: Labels = field(default_factory=dict)
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
     def __str__(self) -> str:

@@ -277,6 +277,7 @@ def _service(value: Mapping[str, Any], place: Place, troubles: Troubles) -> Iter
             *troubles.addresses((one.get("ip", "") for one in balancers), ("status", "loadBalancer", "ingress")),
         ),
         publish_not_ready=spec.get("publishNotReadyAddresses", False),
+        labels=metadata.get("labels", {}),
         place=place,
     )
 

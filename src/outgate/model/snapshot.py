@@ -19,9 +19,10 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from outgate.model.cluster_policy import ClusterPolicy
+from outgate.model.cilium import CidrGroup, CiliumPolicy, CiliumRule
+from outgate.model.cluster_policy import ClusterPolicy, ClusterRule
 from outgate.model.objects import (
     Address,
     Binding,
@@ -33,15 +34,18 @@ from outgate.model.objects import (
     Node,
     Owner,
     Pod,
+    PolicyRule,
     Service,
     ServiceAccount,
     Workload,
 )
 
-if TYPE_CHECKING:  # few clusters have any
-    from outgate.model.cilium import CidrGroup, CiliumPolicy
+__all__ = ["NAME_LABEL", "STAND_IN_V4", "STAND_IN_V6", "AnyRule", "Learned", "Policy", "Snapshot", "in_order"]
 
-__all__ = ["NAME_LABEL", "STAND_IN_V4", "STAND_IN_V6", "Snapshot", "in_order"]
+Policy = NetworkPolicy | CiliumPolicy | ClusterPolicy
+"""A policy of whichever kind."""
+AnyRule = PolicyRule | CiliumRule | ClusterRule
+"""A rule of whichever kind of policy, as it is written."""
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """Set by the API server on every namespace to its name; any other value is overwritten."""
@@ -50,6 +54,15 @@ STAND_IN_V4 = ipaddress.IPv4Network("240.0.0.0/4")
 STAND_IN_V6 = ipaddress.IPv6Network("100::/64")
 
 _Named = TypeVar("_Named", Pod, Service, EndpointSlice, NetworkPolicy, Workload, Ingress, ServiceAccount, Binding)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a pod was told of a name: the addresses of an answer that it got. `name` is the one that it asked for."""
+
+    pod: tuple[str, str]
+    name: str
+    addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,8 @@ class Snapshot:
     cilium_policies: tuple[CiliumPolicy, ...] = ()
     """By namespace and name, those of the whole cluster first; the several of one object in its order."""
     cidr_groups: tuple[CidrGroup, ...] = ()
+    learned: tuple[Learned, ...] = ()
+    """What pods were told of names; without it a name stands for no address that is known."""
     settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     """Of ConfigMaps by which network plugins are set, what `outgate.model.switches` knows: by namespace and name."""
 
@@ -93,6 +108,7 @@ class Snapshot:
         cluster_policies: Iterable[ClusterPolicy] = (),
         cilium_policies: Iterable[CiliumPolicy] = (),
         cidr_groups: Iterable[CidrGroup] = (),
+        learned: Iterable[Learned] = (),
         settings: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
     ) -> Snapshot:
         """A snapshot of these objects, with what they leave out filled in and marked."""
@@ -120,6 +136,7 @@ class Snapshot:
             cluster_policies=in_order(cluster_policies),
             cilium_policies=of_cilium,
             cidr_groups=tuple(sorted(cidr_groups, key=lambda one: one.name)),
+            learned=tuple(learned),
             settings=dict(sorted((settings or {}).items())),
         )
 
@@ -144,9 +161,21 @@ class Snapshot:
         return dataclasses.replace(self, pods=_by_name(pods))
 
     @property
-    def every_policy(self) -> tuple[NetworkPolicy | ClusterPolicy, ...]:
-        """The NetworkPolicies and those of the whole cluster, in the order of each."""
-        return (*self.policies, *self.cluster_policies)
+    def every_policy(self) -> tuple[Policy, ...]:
+        """The NetworkPolicies, those of Cilium's, and those of the whole cluster, in the order of each."""
+        return (*self.policies, *self.cilium_policies, *self.cluster_policies)
+
+    @cached_property
+    def cilium_by_namespace(self) -> Mapping[str, tuple[CiliumPolicy, ...]]:
+        """Cilium's policies that may select pods of a namespace; under "" those that may select any.
+
+        A policy of hosts selects no pod, and stands under neither.
+        """
+        grouped: dict[str, list[CiliumPolicy]] = {}
+        for policy in self.cilium_policies:
+            if policy.nodes is None:
+                grouped.setdefault(policy.namespace, []).append(policy)
+        return {name: tuple(policies) for name, policies in grouped.items()}
 
     @cached_property
     def endpoints(self) -> tuple[Pod, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Pod
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Pod, Policy
 from outgate.nft.denial import denial, warning
 from outgate.nft.lines import Registry, View
 from outgate.nft.names import named
@@ -39,12 +39,12 @@ class Part:
     names: frozenset[str] = frozenset()
     """The chains and sets that it is made of."""
     index: Mapping[str, tuple[Origin, ...]] | None = None
-    policies: tuple[NetworkPolicy | ClusterPolicy, ...] = ()
+    policies: tuple[Policy, ...] = ()
     """Kept so that no other policy can come to have the identity of one of them."""
 
 
 _OPEN = Part(RETURN)
-_Policies = tuple[NetworkPolicy, ...]
+_Policies = tuple[NetworkPolicy | CiliumPolicy, ...]
 _Above = tuple[ClusterPolicy, ...]
 _Key = tuple[tuple[int, ...], tuple[bool, ...], object, object, View]
 
@@ -90,22 +90,27 @@ class Classes:
 
     def _part(self, pod: Pod, view: View) -> Part:
         direction = view.direction
-        selecting = self.policies.selection.selecting(pod, direction)
-        above = self.policies.selection.governing(pod, direction)
-        if not selecting and not above:
+        selection = self.policies.selection
+        ruling, above = selection.ruling(pod, direction), selection.governing(pod, direction)
+        if not ruling and not above:
             return _OPEN
         meanings = self.policies.class_of(pod, direction)[2]
-        every: tuple[NetworkPolicy | ClusterPolicy, ...] = (*selecting, *above)
+        every: tuple[Policy, ...] = (*ruling, *above)
         enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in every)
-        # What a peer of nodes stands for changes with them, though the policy is the same.
-        nodes = tuple(self.policies.selection.rules(one, direction) for one in above if looks_at_nodes(one))
+        # What a peer of nodes stands for changes with them, though the policy is the same; so do a policy of Cilium's.
+        nodes = tuple(selection.rules(one, direction) for one in above if looks_at_nodes(one))
+        nodes += tuple(
+            selection.rules(one, direction, selection.standpoint(pod, one))
+            for one in ruling
+            if isinstance(one, CiliumPolicy)
+        )
         key = (tuple(map(id, every)), enforced, meanings, nodes, view)
         found = self._parts.get(key)
         if found is None:
-            found = self._parts[key] = self._before.get(key) or self._made(pod, selecting, above, dict(meanings), view)
+            found = self._parts[key] = self._before.get(key) or self._made(pod, ruling, above, dict(meanings), view)
         return found
 
-    def mode(self, policy: NetworkPolicy | ClusterPolicy) -> Mode:
+    def mode(self, policy: Policy) -> Mode:
         """Whether a policy is enforced here."""
         if self.options.mode is None:
             return Mode.ENFORCE
@@ -113,25 +118,26 @@ class Classes:
         return mode_of(policy, namespace, self.options.mode)
 
     def _made(
-        self, pod: Pod, selecting: _Policies, above: _Above, meanings: Mapping[NamedPort, TransportSet], view: View
+        self, pod: Pod, ruling: _Policies, above: _Above, meanings: Mapping[NamedPort, TransportSet], view: View
     ) -> Part:
         names = self.registry.recording()
         isolation = self.policies.isolation(pod, view.direction)
         index: dict[str, tuple[Origin, ...]] = {}
         end = None
+        selecting = isolation.policies
         if selecting:
             end, blamed = self._end(selecting, view.direction)
             index[end.chain] = tuple(origin_of(policy, view.direction) for policy in blamed)
-        lines = TierLines(self.policies, meanings, view, self.registry, self._audited(above))
+        lines = TierLines(self.policies, meanings, view, self.registry, self._audited((*ruling, *above)))
         made = lines.lines(isolation, end)
         index |= {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in isolation.rules} | lines.index
         way = goto(self.registry.add_chain(view.letter, made))
-        return Part(way, frozenset(names), index, (*selecting, *above))
+        return Part(way, frozenset(names), index, (*ruling, *above))
 
-    def _audited(self, above: _Above) -> Callable[[Rule], bool]:
-        """Whether a rule is one of a policy of the cluster that is only watched."""
-        watched = {(one.kind, one.name) for one in above if self.mode(one) is Mode.AUDIT}
-        return lambda rule: (rule.origin.kind, rule.origin.name) in watched
+    def _audited(self, policies: Iterable[Policy]) -> Callable[[Rule], bool]:
+        """Whether a rule is one of a policy that is only watched."""
+        watched = {(one.kind, one.namespace, one.name) for one in policies if self.mode(one) is Mode.AUDIT}
+        return lambda rule: (rule.origin.kind, rule.origin.namespace, rule.origin.name) in watched
 
     def _end(self, selecting: _Policies, direction: Direction) -> tuple[Judgement, _Policies]:
         """What becomes of a packet that no rule of a class allows (see `outgate.policy.mode`), and who is to blame."""
@@ -144,6 +150,7 @@ class Classes:
         return goto(self.registry.add_named(name, lambda: rules(name, comment, self.options))), blamed
 
 
-def _listed(policies: Iterable[NetworkPolicy]) -> str:
+def _listed(policies: Iterable[NetworkPolicy | CiliumPolicy]) -> str:
     many = tuple(policies)
-    return f"{many[0].namespace}/{','.join(one.name for one in many)}"
+    together = f"{many[0].namespace}/{','.join(one.name for one in many)}"
+    return together if {one.namespace for one in many} == {many[0].namespace} else ", ".join(map(str, many))

@@ -42,7 +42,7 @@ from outgate.nft.options import Options
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
-from outgate.policy.rules import PeerMatch
+from outgate.policy.rules import EVERY_POD, Origin, PeerMatch
 
 __all__ = ["Registry", "View", "class_lines", "rule_lines", "rule_parts", "rule_title"]
 
@@ -171,12 +171,13 @@ def class_lines(
     registry: Registry,
 ) -> Iterator[ChainRule]:
     """All lines of a class chain but the last, the default deny."""
-    many = tuple(rules)
+    many = tuple(rule for rule in rules if rule.conditions is None)
     for rule in many:
         target = registry.rule_chain(rule)
         for statements in _selector_lines(policies, rule, meanings, view, registry):
             yield ChainRule((*statements, target), str(rule.origin))
     yield from _block_lines(policies, many, meanings, view, registry, registry.rule_chain)
+    yield from _outside_lines(policies, many, meanings, view, registry, registry.rule_chain)
 
 
 def rule_lines(
@@ -191,6 +192,7 @@ def rule_lines(
     for statements in _selector_lines(policies, rule, meanings, view, registry):
         yield ChainRule((*statements, target), str(rule.origin))
     yield from _block_lines(policies, (rule,), meanings, view, registry, lambda _: target)
+    yield from _outside_lines(policies, (rule,), meanings, view, registry, lambda _: target)
 
 
 def rule_title(rule: Rule) -> str:
@@ -203,7 +205,17 @@ def rule_parts(rule: Rule) -> tuple[str, ...]:
     """What makes a rule the one that it is: the parts of the names of its chains."""
     origin = rule.origin
     policy = (origin.api_version, origin.kind, origin.namespace, origin.name)
-    return (*policy, origin.direction.value, str(origin.rule))
+    # A rule of Cilium's with several lists of ports becomes several: one chain stands for all of them.
+    return (
+        *policy,
+        origin.direction.value,
+        str(origin.rule),
+        *(part for part in (origin.section, _spec(origin)) if part),
+    )
+
+
+def _spec(origin: Origin) -> str:
+    return "" if origin.spec is None else str(origin.spec)
 
 
 def _selector_lines(
@@ -308,7 +320,7 @@ def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) ->
                     yield address, number
 
 
-def _block_lines(
+def _outside_lines(
     policies: Policies,
     rules: tuple[Rule, ...],
     meanings: Mapping[NamedPort, TransportSet],
@@ -316,12 +328,39 @@ def _block_lines(
     registry: Registry,
     target_of: Callable[[Rule], Judgement],
 ) -> Iterator[ChainRule]:
+    """The same for blocks that mean nobody inside of the cluster: no pod, and no node as far as nodes are known."""
+    if not any(isinstance(peer, BlockMatch) and peer.outside for rule in rules for peer in rule.peers or ()):
+        return
+    nodes: dict[SetKey, Judgement | None] = {
+        (span,): None for span in policies.selection.places.every_node.family(view.family)
+    }
+    inside = [Lookup((view.peer,), _peer_set(policies, EVERY_POD, view.family, registry), negated=True)]
+    if nodes:
+        name = named(f"h{view.family}", (repr(sorted(nodes)),))
+        known = NftSet(name, (_ADDRESS_TYPE[view.family],), nodes, interval=True, comment="nodes")
+        inside.append(Lookup((view.peer,), registry.add_set(known), negated=True))
+    for line in _block_lines(policies, rules, meanings, view, registry, target_of, outside=True):
+        yield ChainRule((*inside, *line.statements), line.comment)
+
+
+def _block_lines(
+    policies: Policies,
+    rules: tuple[Rule, ...],
+    meanings: Mapping[NamedPort, TransportSet],
+    view: View,
+    registry: Registry,
+    target_of: Callable[[Rule], Judgement],
+    *,
+    outside: bool = False,
+) -> Iterator[ChainRule]:
     """All address blocks of some rules in two maps; each packet belongs to the first rule that covers it."""
     covered = PacketSet.none()
     with_ports: dict[SetKey, Judgement | None] = {}
     without: dict[SetKey, Judgement | None] = {}
     for rule in rules:
-        parts = (policies.selection.addresses(peer) for peer in rule.peers or () if isinstance(peer, BlockMatch))
+        mine = [peer for peer in rule.peers or () if isinstance(peer, BlockMatch) and peer.outside is outside]
+        # Who is in the cluster is asked in the line: pods come and go, and the map stays.
+        parts = (peer.addresses if outside else policies.selection.addresses(peer) for peer in mine)
         blocks = AddressSet.union_of(parts)
         numbers = _numbers(rule, meanings)
         whole = PacketSet.cube(blocks.only(view.family), TransportSet.any() if numbers is None else numbers)

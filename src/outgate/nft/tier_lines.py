@@ -3,8 +3,9 @@
     Admin      rule by rule. Accept: count, and return (allowed, as everywhere). Deny: to the denial of that rule.
                Pass: count, and go to …
     what follows the Admin tier, a chain of its own where there is one:
-      isolated by NetworkPolicies    the lines of `outgate.nft.lines`, and their denial
-      not isolated                   the Baseline tier, likewise, and return at the end
+      what Cilium's policies deny, rule by rule, and then
+      isolated by any policy         the lines of `outgate.nft.lines`, and their denial
+      not isolated                   the same without, and the Baseline tier, likewise, and return at the end
 
 Chains are left by `goto` alone, so that `return` has one meaning wherever it stands. Therefore the lines are made from
 the end to the beginning: each part must know where it leads.
@@ -58,7 +59,10 @@ class TierLines:
             ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
             after: _Lines = (*ruled, ChainRule((end,)))
         else:
-            after = self._tier(isolation.baseline, _OPEN, RETURN)
+            ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
+            after = (*ruled, *self._tier(isolation.baseline, _OPEN, RETURN))
+        denied = (line for rule in isolation.denials for line in self._rule(rule, self._target(rule, RETURN)))
+        after = (*denied, *after)
         if not isolation.admin:
             return after
         passing = self._chain(after) if after != _OPEN else RETURN

@@ -13,22 +13,23 @@ same policies share one decision (and, for ingress, the numbers that their port 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+from collections.abc import Hashable, Iterable, Iterator
 
-from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Pod, Snapshot
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Pod, Policy, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, PASSING_ICMP, Profile
-from outgate.policy.rules import NamedPort, Origin, PodMatch, Rule, Tier, Verdict, origin_of
+from outgate.policy.rules import Action, NamedPort, Origin, PodMatch, Rule, Tier, Verdict, origin_of
 from outgate.policy.selection import PodKey, Selection, resolve
-from outgate.policy.tiers import Isolation, Layer, layers, partition
+from outgate.policy.tiers import Isolation, Layer, in_their_order, layers, partition
 from outgate.records import dataclass
 
 __all__ = ["ClassKey", "Decision", "Isolation", "Part", "Policies", "decide"]
 
-ClassKey = tuple[Direction, tuple[tuple[str, ...], ...], tuple[tuple[NamedPort, TransportSet], ...]]
-"""What a decision depends on: direction, names of the selecting policies, meanings of the port names."""
+ClassKey = tuple[Direction, tuple[tuple[Hashable, ...], ...], tuple[tuple[NamedPort, TransportSet], ...]]
+"""What a decision depends on: direction, which policies speak of the pod, meanings of the port names."""
 
 
 _ICMP = PacketSet.cube(AddressSet.any(), PASSING_ICMP)
@@ -41,6 +42,8 @@ class Part:
     packets: PacketSet
     verdict: Verdict
     origin: Origin | None
+    conditional: bool = False
+    """Whether something above TCP is asked as well, by the rule that allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,14 @@ class Policies:
             selecting = self.selection.selecting(pod, direction)
             origins = _isolating(selecting, direction)
             above = self.layers(self.selection.governing(pod, direction), direction)
+            rules = tuple(self.rules_for(pod, direction))
             found = Isolation(
                 selecting,
                 origins,
-                tuple(self.rules(selecting, direction)),
+                in_their_order(one for one in rules if one.action is Action.ACCEPT),
                 tuple(one for one in above if one.tier is Tier.ADMIN),
                 tuple(one for one in above if one.tier is Tier.BASELINE),
+                tuple(one for one in rules if one.action is Action.DENY),
             )
             self._isolations[pod.key, direction] = found
         return found
@@ -111,14 +116,21 @@ class Policies:
                 for name in rule.ports.names if rule.ports else ():
                     names[name] = resolve((name,), pod)
         meanings = tuple(sorted(names.items(), key=lambda item: (item[0].protocol, item[0].name)))
-        names_of = ((one.namespace, one.name) for one in isolation.policies)
+        names_of = ((one.namespace, one.name) for one in self.selection.network_policies(pod, direction))
         above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod, direction))
-        return direction, (*names_of, *above), meanings
+        of_cilium = self.selection.of_cilium(pod, direction)
+        standing = ((id(one), self.selection.standpoint(pod, one)) for one in of_cilium)
+        return direction, (*names_of, *above, *standing), meanings
 
-    def rules(self, policies: Iterable[NetworkPolicy | ClusterPolicy], direction: Direction) -> Iterator[Rule]:
-        """All rules of some policies in a direction, in the order in which they are named."""
+    def rules(self, policies: Iterable[Policy], direction: Direction) -> Iterator[Rule]:
+        """All rules of some policies in a direction, in the order in which they are named, as seen from anywhere."""
         for policy in policies:
             yield from self.selection.rules(policy, direction)
+
+    def rules_for(self, pod: Pod, direction: Direction) -> Iterator[Rule]:
+        """The rules of the NetworkPolicy tier for a pod, those that deny among them."""
+        for policy in self.selection.ruling(pod, direction):
+            yield from self.selection.rules(policy, direction, self.selection.standpoint(pod, policy))
 
     def decision(self, pod: Pod, direction: Direction) -> Decision:
         """The decision for a pod, before the two exemptions that hang on the pod alone (see `decide`)."""
@@ -138,7 +150,8 @@ class Policies:
             rest = rest - _ICMP
         for packets, verdict, rule in partition(isolation, rest, lambda rule: self.packets_of(rule, meanings)):
             denier = None if verdict.allows else next(iter(isolation.origins), None)
-            parts.append(Part(packets, verdict, denier if rule is None else rule.origin))
+            conditional = rule is not None and rule.conditions is not None
+            parts.append(Part(packets, verdict, denier if rule is None else rule.origin, conditional))
         return Decision(direction, isolation.origins, tuple(parts), governed=True)
 
     def packets_of(self, rule: Rule, meanings: dict[NamedPort, TransportSet] | None = None) -> PacketSet:
@@ -170,7 +183,7 @@ class Policies:
             yield theirs & addresses, transports
 
 
-def _isolating(policies: tuple[NetworkPolicy, ...], direction: Direction) -> tuple[Origin, ...]:
+def _isolating(policies: tuple[NetworkPolicy | CiliumPolicy, ...], direction: Direction) -> tuple[Origin, ...]:
     """The policies that isolate, the one with the fewest rules first: a denial is laid to the default deny."""
     ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
     return tuple(origin_of(policy, direction) for policy in ordered)
@@ -191,6 +204,6 @@ def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:
     if direction is Direction.INGRESS or policies.profile.own_node_exempt:
         exempt |= policies.selection.node_addresses(pod.node)
     free = PacketSet.cube(exempt, TransportSet.any())
-    rest = tuple(Part(part.packets - free, part.verdict, part.origin) for part in shared.parts)
+    rest = tuple(dataclasses.replace(part, packets=part.packets - free) for part in shared.parts)
     kept = (Part(free, Verdict.ALLOW, None), *(part for part in rest if part.packets))
     return Decision(direction, shared.isolated_by, kept, shared.governed)

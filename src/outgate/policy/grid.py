@@ -19,18 +19,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Snapshot
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Policy
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.packetset import Cube
 from outgate.policy.cells import Cells, Contribution, Row, union
-from outgate.policy.cluster_rules import cluster_rules, looks_at_nodes
+from outgate.policy.cilium_rules import hangs_on_standpoint
+from outgate.policy.cluster_rules import looks_at_nodes
 from outgate.policy.decide import Policies
 from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, Transports
+from outgate.policy.places import ANYWHERE, Standpoint
 from outgate.policy.profile import PASSING_ICMP
-from outgate.policy.rules import Action, BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of, rules_of
-from outgate.policy.tiers import Isolation, allowed, layers
+from outgate.policy.rules import Action, BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of
+from outgate.policy.selection import Selection
+from outgate.policy.tiers import Isolation, allowed, in_their_order, isolates, layers
 from outgate.records import dataclass
 
 __all__ = ["Grid", "PolicyKey", "lens_of"]
@@ -44,7 +47,8 @@ which isolate it, by name, and then those of the whole cluster in their order.""
 class _Read:
     """A policy and its rules."""
 
-    policy: NetworkPolicy | ClusterPolicy
+    policy: Policy
+    standpoint: Standpoint
     rules: dict[Direction, tuple[Rule, ...]]
     number: int
     lens: Lens
@@ -56,25 +60,40 @@ class _Table:
 
     def __init__(self) -> None:
         self.read: list[_Read] = []
-        self._known: dict[int, _Read] = {}
+        self._known: dict[tuple[int, Standpoint], _Read] = {}
 
-    def of(self, policy: NetworkPolicy | ClusterPolicy, snapshot: Snapshot) -> _Read:
+    def of(self, policy: Policy, selection: Selection, standpoint: Standpoint = ANYWHERE) -> _Read:
         """What is known of a policy; it is read when it is first met. It is kept, so no other can have its id."""
-        found = self._known.get(id(policy))
-        if found is not None and not (isinstance(policy, ClusterPolicy) and looks_at_nodes(policy)):
+        found = self._known.get((id(policy), standpoint))
+        if found is not None and not _looks_around(policy):
             return found
-        rules = {direction: _rules_of(policy, direction, snapshot) for direction in Direction}
+        rules = {direction: selection.rules(policy, direction, standpoint) for direction in Direction}
         if found is None or found.rules != rules:
-            lens = Lens.of((policy,), (rule for many in rules.values() for rule in many))
-            found = self._known[id(policy)] = _Read(policy, rules, len(self.read), lens)
+            hangs = _hangs(policy, selection)
+            lens = Lens.of((policy,), (rule for many in rules.values() for rule in many), standpoints=hangs)
+            found = _Read(policy, standpoint, rules, len(self.read), lens)
+            self._known[id(policy), standpoint] = found
             self.read.append(found)
         return found
 
+    def every(self, policy: Policy, policies: Policies) -> Iterator[_Read]:
+        """A policy, once for each place from which pods look, where its rules hang on that."""
+        selection = policies.selection
+        if not _hangs(policy, selection):
+            yield self.of(policy, selection)
+            return
+        pods = (pod for pod in policies.snapshot.endpoints if not pod.host_network)
+        for standpoint in dict.fromkeys(map(selection.places.standpoint, pods)):
+            yield self.of(policy, selection, standpoint)
 
-def _rules_of(policy: NetworkPolicy | ClusterPolicy, direction: Direction, snapshot: Snapshot) -> tuple[Rule, ...]:
-    if isinstance(policy, ClusterPolicy):
-        return tuple(cluster_rules(policy, direction, snapshot))
-    return tuple(rules_of(policy, direction))
+
+def _looks_around(policy: Policy) -> bool:
+    """Whether its rules may change though it is the same: with nodes, Services, or what was learned."""
+    return isinstance(policy, CiliumPolicy) or (isinstance(policy, ClusterPolicy) and looks_at_nodes(policy))
+
+
+def _hangs(policy: Policy, selection: Selection) -> bool:
+    return isinstance(policy, CiliumPolicy) and hangs_on_standpoint(policy, selection.snapshot)
 
 
 class Grid:
@@ -86,9 +105,10 @@ class Grid:
 
     def __init__(self, policies: Policies, *, lens: Lens | None = None, previous: Grid | None = None) -> None:
         self.policies = policies
-        snapshot = policies.snapshot
         self._table: _Table = previous._table if previous is not None else _Table()
-        self._policies = [self._table.of(policy, snapshot) for policy in snapshot.every_policy]
+        self._policies = [
+            one for policy in policies.snapshot.every_policy for one in self._table.every(policy, policies)
+        ]
         mine = Lens.together(one.lens for one in self._policies)
         self.lens = mine if lens is None else lens | mine
         self.identities = self._identities(previous)
@@ -124,15 +144,19 @@ class Grid:
             for rules in one.rules.values():
                 yield from rules
 
-    def policies_of(self, key: PolicyKey) -> tuple[NetworkPolicy, ...]:
-        """The policies of a key that isolate."""
-        return tuple(one for number in key if isinstance(one := self._table.read[number].policy, NetworkPolicy))
+    def policies_of(self, key: PolicyKey, direction: Direction) -> tuple[NetworkPolicy | CiliumPolicy, ...]:
+        """The policies of a key that isolate in a direction."""
+        every = (self._table.read[number].policy for number in key)
+        return tuple(one for one in every if not isinstance(one, ClusterPolicy) and isolates(one, direction))
 
     def rules(self, key: PolicyKey, direction: Direction) -> Iterator[Rule]:
-        """The rules of the NetworkPolicies of a key in a direction, by policy name and index."""
+        """The rules of the NetworkPolicy tier of a key in a direction that allow, in the order they are asked in."""
+        return iter(self.standing(key, direction).rules)
+
+    def _in_the_middle(self, key: PolicyKey, direction: Direction) -> Iterator[Rule]:
         for number in key:
             read = self._table.read[number]
-            if isinstance(read.policy, NetworkPolicy):
+            if not isinstance(read.policy, ClusterPolicy):
                 yield from read.rules[direction]
 
     def accepting(self, key: PolicyKey, direction: Direction) -> Iterator[Rule]:
@@ -148,19 +172,21 @@ class Grid:
             rules = {id(read.policy): read.rules[direction] for read in map(self._table.read.__getitem__, key)}
             above = [one for number in key if isinstance(one := self._table.read[number].policy, ClusterPolicy)]
             tiers = tuple(layers(above, direction, lambda one: rules[id(one)]))
-            mine = self.policies_of(key)
+            mine = self.policies_of(key, direction)
+            middle = tuple(self._in_the_middle(key, direction))
             found = self._standings[key, direction] = Isolation(
                 mine,
                 tuple(origin_of(one, direction) for one in mine),
-                tuple(self.rules(key, direction)),
+                in_their_order(one for one in middle if one.action is Action.ACCEPT),
                 tuple(one for one in tiers if one.tier is Tier.ADMIN),
                 tuple(one for one in tiers if one.tier is Tier.BASELINE),
+                tuple(one for one in middle if one.action is Action.DENY),
             )
         return found
 
-    def rules_of(self, policy: NetworkPolicy | ClusterPolicy, direction: Direction) -> tuple[Rule, ...]:
-        """The rules of one policy of the snapshot: the very ones that `rules` gives."""
-        return self._table.of(policy, self.policies.snapshot).rules[direction]
+    def rules_of(self, policy: Policy, direction: Direction) -> tuple[Rule, ...]:
+        """The rules of one policy of the snapshot: the very ones that `rules` gives, from wherever they are seen."""
+        return tuple(rule for one in self._policies if one.policy is policy for rule in one.rules[direction])
 
     def _identities(self, previous: Grid | None) -> Identities:
         """Those of the previous grid where nothing that they were made from has changed."""
@@ -176,14 +202,17 @@ class Grid:
         count = len(self.identities.all)
         selecting: dict[Direction, list[list[int]]] = {one: [[] for _ in range(count)] for one in Direction}
         for one in self._policies:
-            for number in members(self.identities.subjects(one.policy)):
+            subjects = self.identities.subjects(one.policy)
+            if one.lens.standpoints:
+                subjects = self.identities.standing(subjects).get(one.standpoint, 0)
+            for number in members(subjects):
                 for direction in one.policy.types:
                     selecting[direction][number].append(one.number)
         self.keys = {direction: [tuple(one) for one in many] for direction, many in selecting.items()}
 
     def isolated(self, number: int, direction: Direction) -> bool:
-        """Whether any NetworkPolicy selects the identity in this direction."""
-        return bool(self.policies_of(self.keys[direction][number]))
+        """Whether any policy isolates the identity in this direction."""
+        return bool(self.policies_of(self.keys[direction][number], direction))
 
     def _families(self) -> tuple[Family, ...]:
         """The families that have to be told apart; one stands for both where no block tells them apart."""
@@ -302,7 +331,7 @@ class Grid:
     ) -> Iterator[Contribution]:
         """What some policies allow together, and with whom; `spoken_of` says what a rule matches."""
         standing = self.standing(key, direction)
-        if not standing.tiered:
+        if standing.united:
             for rule in standing.rules:
                 yield from spoken_of(rule)
             return
@@ -405,7 +434,7 @@ class Grid:
         found = self._outsides.get((key, direction))
         if found is None:
             standing = self.standing(key, direction)
-            found = self._ordered(standing, number) if standing.tiered else self._united(standing, number)
+            found = self._united(standing, number) if standing.united else self._ordered(standing, number)
             named = direction is Direction.INGRESS and any(
                 rule.ports is not None and rule.ports.names for rule in standing.every_rule()
             )
@@ -463,6 +492,5 @@ class Grid:
 
 def lens_of(policies: Policies) -> Lens:
     """What the policies of a snapshot look at."""
-    snapshot = policies.snapshot
-    every = snapshot.every_policy
-    return Lens.of(every, (rule for one in every for way in Direction for rule in _rules_of(one, way, snapshot)))
+    table = _Table()
+    return Lens.together(one.lens for policy in policies.snapshot.every_policy for one in table.every(policy, policies))

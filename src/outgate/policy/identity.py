@@ -14,10 +14,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 
-from outgate.model import ClusterPolicy, ContainerPort, NetworkPolicy, Pod, PodPeer
+from outgate.model import CiliumPolicy, ClusterPolicy, ContainerPort, NetworkPolicy, Pod, PodPeer, Policy
+from outgate.model.cilium import ACCOUNT_LABEL
 from outgate.model.labels import LabelSelector, Operator, Requirement
 from outgate.packets import Address, AddressSet
 from outgate.packets.addresses import FAMILIES, Family
+from outgate.policy.cilium_rules import endpoints
+from outgate.policy.places import ANYWHERE, Standpoint
 from outgate.policy.profile import Profile
 from outgate.policy.rules import BlockMatch, NamesMatch, PeerMatch, PodMatch, Rule
 from outgate.policy.selection import Selection
@@ -51,6 +54,10 @@ class Identity:
     host_network: bool
     within: tuple[int | None, int | None]
     at: Address | None = None
+    account: str = ""
+    """Its ServiceAccount, where a policy asks for it."""
+    standpoint: Standpoint = ANYWHERE
+    """Where it looks from, where rules hang on that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +68,17 @@ class Lens:
     blocks: tuple[AddressSet, ...]
     names: frozenset[tuple[str, str]]
     """Protocol and name of the ports that rules name."""
+    accounts: bool = False
+    """Whether any asks for the ServiceAccounts of pods."""
+    standpoints: bool = False
+    """Whether any has rules that hang on where a pod looks from."""
 
     @classmethod
-    def of(cls, policies: Iterable[NetworkPolicy | ClusterPolicy], rules: Iterable[Rule]) -> Lens:
+    def of(cls, policies: Iterable[Policy], rules: Iterable[Rule], *, standpoints: bool = False) -> Lens:
         """The lens of policies and all their rules."""
-        keys = {key for policy in policies for key in _pods(policy).keys()}  # noqa: SIM118 - a method of ours
+        many = tuple(policies)
+        keys = {key for policy in many for key in _pods(policy).keys()}  # noqa: SIM118 - a method of ours
+        accounts = any(isinstance(one, CiliumPolicy) and one.subject.accounts for one in many)
         blocks: dict[AddressSet, None] = {}
         names: set[tuple[str, str]] = set()
         for rule in rules:
@@ -76,7 +89,8 @@ class Lens:
                     blocks[peer.addresses] = None
                 elif isinstance(peer, PodMatch):
                     keys |= peer.pods.keys()
-        return cls(frozenset(keys), tuple(blocks), frozenset(names))
+                    accounts = accounts or bool(peer.accounts)
+        return cls(frozenset(keys), tuple(blocks), frozenset(names), accounts, standpoints)
 
     @classmethod
     def together(cls, lenses: Iterable[Lens]) -> Lens:
@@ -84,16 +98,19 @@ class Lens:
         many = tuple(lenses)
         keys = frozenset[str]().union(*(one.keys for one in many))
         names = frozenset[tuple[str, str]]().union(*(one.names for one in many))
-        return cls(keys, tuple(dict.fromkeys(block for one in many for block in one.blocks)), names)
+        blocks = tuple(dict.fromkeys(block for one in many for block in one.blocks))
+        return cls(keys, blocks, names, any(one.accounts for one in many), any(one.standpoints for one in many))
 
     def __or__(self, other: Lens) -> Lens:
         return Lens.together((self, other))
 
 
-def _pods(policy: NetworkPolicy | ClusterPolicy) -> LabelSelector:
+def _pods(policy: Policy) -> LabelSelector:
     """What a policy asks of the pods that it is about."""
     if isinstance(policy, NetworkPolicy):
         return policy.pods
+    if isinstance(policy, CiliumPolicy):
+        return policy.subject.pods
     pods = policy.subject.pods if isinstance(policy.subject, PodPeer) else None
     return pods if pods is not None else LabelSelector()
 
@@ -163,7 +180,10 @@ class Identities:
                 told[id(pod.labels)] = labels
             named = tuple(port for port in pod.ports if (port.protocol, port.name) in names) if names else ()
             at = _known_by(pod) if pod.host_network and self.selection.by_address else None
-            fields = (pod.namespace, labels, named, pod.host_network, self._within(pod, profile), at)
+            account = pod.hints.account if self.lens.accounts else ""
+            standpoint = self.selection.places.standpoint(pod) if self.lens.standpoints else ANYWHERE
+            within = self._within(pod, profile)
+            fields = (pod.namespace, labels, named, pod.host_network, within, at, account, standpoint)
             number = numbers.get(fields)
             if number is None:
                 number = numbers[fields] = len(self.all)
@@ -174,7 +194,8 @@ class Identities:
     def _within(self, pod: Pod, profile: Profile) -> tuple[int | None, int | None]:
         """Where the pod's first address of each family lies: the one by which it is known."""
         found: list[int | None] = [None, None]
-        seen = profile.block_matches(pod)
+        # A peer of nodes means those on their network whatever a plugin makes of blocks (`_blocked`).
+        seen = pod.host_network or profile.block_matches(pod)
         for address in reversed(pod.addresses):
             version = address.version
             unknown = not pod.addressed and not pod.host_network
@@ -206,12 +227,17 @@ class Identities:
 
     # ---- asking them -------------------------------------------------------------------------------------------------
 
-    def subjects(self, policy: NetworkPolicy | ClusterPolicy) -> Bits:
+    def subjects(self, policy: Policy) -> Bits:
         """Whom a policy selects.
 
         NetworkPolicy: pods of its own namespace (types.go, NetworkPolicySpec.podSelector). Of the whole cluster: those
-        of its subject, never one on the host network; all where the subject is in a form that is not known.
+        of its subject, never one on the host network; all where the subject is in a form that is not known. Cilium's:
+        endpoints, which one on the host network is not.
         """
+        if isinstance(policy, CiliumPolicy):
+            if policy.nodes is not None or policy.subject.nobody:
+                return 0
+            return self._matched(endpoints(policy.subject))
         if isinstance(policy, ClusterPolicy):
             subject = policy.subject
             chosen = self.everybody & ~self._host
@@ -251,6 +277,8 @@ class Identities:
         if match.namespaces is not None:
             where = self._in_namespaces(match.namespaces)
         found = where & self.selected(match.pods)
+        if match.accounts:
+            found &= self._with_accounts(match.accounts)
         if match.never_hosts or not self.selection.profile.host_network_selected:
             return found & ~self._host
         for bits in self._together.values():
@@ -268,12 +296,27 @@ class Identities:
             self._namespaces[selector] = found
         return found
 
+    def _with_accounts(self, accounts: LabelSelector) -> Bits:
+        having = (number for number, one in enumerate(self.all) if accounts.matches({ACCOUNT_LABEL: one.account}))
+        return sum(1 << number for number in having)
+
+    def standing(self, among: Bits) -> Mapping[Standpoint, Bits]:
+        """Identities by where they look from."""
+        found: dict[Standpoint, Bits] = {}
+        for number in members(among):
+            where = self.all[number].standpoint
+            found[where] = found.get(where, 0) | 1 << number
+        return found
+
     def _blocked(self, match: BlockMatch, family: Family) -> Bits:
+        if match.outside:
+            return 0
         mine, found = 1 << self._block_number[match.addresses], 0
         for where, bits in self._inside[family].items():
             if where & mine:
                 found |= bits
-        return found
+        # Of those on the host network, a plugin may have it that blocks do not match their nodes.
+        return found if match.nodes is not None or self.selection.profile.blocks_match_nodes else found & ~self._host
 
     def selected(self, selector: LabelSelector) -> Bits:
         """Whom a selector of pods matches, in whichever namespace."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 
-from outgate.model import ClusterPolicy, Namespace, NetworkPolicy
+from outgate.model import Namespace, Policy
 
 __all__ = ["ANNOTATION", "Mode", "mode_of", "strange_mode"]
 
@@ -36,7 +36,7 @@ class Mode(enum.Enum):
     AUDIT = "audit"
 
 
-def mode_of(policy: NetworkPolicy | ClusterPolicy, namespace: Namespace | None, default: Mode) -> Mode:
+def mode_of(policy: Policy, namespace: Namespace | None, default: Mode) -> Mode:
     """The mode of a policy: its own annotation, else that of its namespace, else the default.
 
     A value that is no mode closes: the policy is enforced.
@@ -48,7 +48,7 @@ def mode_of(policy: NetworkPolicy | ClusterPolicy, namespace: Namespace | None, 
     return default
 
 
-def strange_mode(policy: NetworkPolicy | ClusterPolicy, namespace: Namespace | None) -> str:
+def strange_mode(policy: Policy, namespace: Namespace | None) -> str:
     """What to say about an annotation whose value is no mode; empty where there is nothing to say."""
     owners = [(f"policy {policy}", policy.annotations)]
     if namespace is not None:

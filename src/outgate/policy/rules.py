@@ -11,15 +11,16 @@ import enum
 from collections.abc import Iterator
 from dataclasses import field
 
-from outgate.model import NOWHERE, BlockPeer, ClusterPolicy, Direction, NetworkPolicy, Place, PodPeer, PolicyPort
+from outgate.model import NOWHERE, BlockPeer, CiliumPolicy, Direction, NetworkPolicy, Place, PodPeer, Policy, PolicyPort
 from outgate.model.cilium import HttpMatch, NameMatch
-from outgate.model.labels import LabelSelector
+from outgate.model.labels import EVERYTHING, LabelSelector
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy.names import Pattern
 from outgate.records import dataclass
 
 __all__ = [
+    "EVERY_POD",
     "Action",
     "BlockMatch",
     "Conditions",
@@ -75,7 +76,8 @@ class Origin:
     """The policy, and where there is one the rule, that a verdict comes from.
 
     `rule` counts from 0 as the API's paths do; None means the policy as a whole: its selecting a pod
-    is what isolates the pod.
+    is what isolates the pod. `section` is the list that the rule stands in, where that is not called as the direction
+    is (``egressDeny``); `spec` is the place in ``specs`` of one that has several.
     """
 
     api_version: str
@@ -84,7 +86,16 @@ class Origin:
     name: str
     direction: Direction
     rule: int | None = None
+    section: str = ""
+    spec: int | None = None
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def path(self) -> str:
+        """Where in the policy the rule stands; empty for a policy as a whole."""
+        spec = "" if self.spec is None else f"specs[{self.spec}]"
+        section = "" if self.rule is None else f"{self.section or self.direction.value.lower()}[{self.rule}]"
+        return ".".join(filter(None, (spec, section)))
 
     @property
     def file(self) -> str:
@@ -97,7 +108,7 @@ class Origin:
         return self.place.line
 
     def __str__(self) -> str:
-        section = "" if self.rule is None else f" {self.direction.value.lower()}[{self.rule}]"
+        section = f" {self.path}" if self.path else ""
         # Policies of the whole cluster are of several kinds, and one name in two of them is two policies.
         who = f"{self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
         return f"{who}{section}"
@@ -110,17 +121,24 @@ class PodMatch:
     Exactly one of `namespace` (the policy's own) and `namespaces` (a selector) is given. `pods` is the selector
     that matches everything where the API has none. Equal matches select the same pods, whoever wrote them.
     `never_hosts`: pods on the host network are left out whatever a network plugin makes of them; for a NetworkPolicy
-    that is the plugin's own choice (`Profile`).
+    that is the plugin's own choice (`Profile`). `accounts` is over the label that stands for a pod's ServiceAccount
+    (`outgate.model.cilium.ACCOUNT_LABEL`).
     """
 
     namespace: str | None
     namespaces: LabelSelector | None
     pods: LabelSelector
     never_hosts: bool = False
+    accounts: LabelSelector = EVERYTHING
 
     def __str__(self) -> str:
         where = f"namespace {self.namespace}" if self.namespaces is None else f"namespaces {self.namespaces}"
-        return f"pods {self.pods} in {where}"
+        accounts = f" with {self.accounts}" if self.accounts else ""
+        return f"pods {self.pods}{accounts} in {where}"
+
+
+EVERY_POD = PodMatch(None, EVERYTHING, EVERYTHING, never_hosts=True)
+"""All pods with a network of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +146,19 @@ class BlockMatch:
     """Peers by address: a block less its own exceptions.
 
     Where the addresses are those of nodes, `nodes` is the selector that found them: they are what they are now.
+    `outside`: only addresses outside of the cluster are meant, none of a pod or a node (so Cilium has it); whatever a
+    network plugin makes of the blocks of a NetworkPolicy (`Profile`). `called` is what the peer is called, where that
+    says more than its addresses.
     """
 
     addresses: AddressSet
     nodes: LabelSelector | None = None
+    outside: bool = False
+    called: str = ""
 
     def __str__(self) -> str:
+        if self.called:
+            return self.called
         if self.nodes is not None:
             return f"nodes {self.nodes}"
         return "addresses " + ", ".join(self.addresses.cidrs()[:4])
@@ -202,10 +227,18 @@ class Rule:
     conditions: Conditions | None = None
 
 
-def origin_of(policy: NetworkPolicy | ClusterPolicy, direction: Direction, rule: int | None = None) -> Origin:
-    """The origin of a policy, or of one of its rules."""
+def origin_of(policy: Policy, direction: Direction, rule: int | None = None) -> Origin:
+    """The origin of a policy, or of one of its rules by its place in `rules(direction)`."""
     place = policy.place if rule is None else policy.rules(direction)[rule].place
-    return Origin(policy.api_version, policy.kind, policy.namespace, policy.name, direction, rule, place)
+    who = policy.api_version, policy.kind, policy.namespace, policy.name
+    if not isinstance(policy, CiliumPolicy):
+        return Origin(*who, direction, rule, place=place)
+    section, denials = "", len(policy.denials(direction))
+    if rule is not None and rule < denials:
+        section = f"{direction.value.lower()}Deny"
+    elif rule is not None:
+        rule -= denials
+    return Origin(*who, direction, rule, section, policy.index, place)
 
 
 def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[Rule]:

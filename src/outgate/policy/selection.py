@@ -9,16 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from outgate.model import ClusterPolicy, ContainerPort, Direction, NetworkPolicy, Pod, PodPeer, Snapshot
+from outgate.model import (
+    CiliumPolicy,
+    ClusterPolicy,
+    ContainerPort,
+    Direction,
+    NetworkPolicy,
+    Pod,
+    PodPeer,
+    Policy,
+    Snapshot,
+)
+from outgate.model.cilium import ACCOUNT_LABEL
 from outgate.model.labels import LabelIndex, Labels, LabelSelector
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
+from outgate.policy.cilium_rules import cilium_rules, endpoints, hangs_on_standpoint
 from outgate.policy.cluster_rules import cluster_rules
+from outgate.policy.places import ANYWHERE, Places, Standpoint
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, NamesMatch, PeerMatch, PodMatch, Rule, rules_of
 from outgate.policy.service_peers import ServicePeers
 
-__all__ = ["PodKey", "Selection", "resolve"]
+__all__ = ["PodKey", "Selection", "has_account", "resolve"]
 
 PodKey = tuple[str, str]
 _LabelKey = frozenset[tuple[str, str]]
@@ -31,18 +44,21 @@ class Selection:
         self.snapshot = snapshot
         self.profile = profile
         self.services = ServicePeers(snapshot)
+        self.places = Places(snapshot)
         # Host-network pods are selected and nobody tells them apart: who shares their address is meant too.
         self.by_address = profile.host_network_selected and not profile.host_network_isolated
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
+        self._of_cilium: dict[tuple[str, _LabelKey, str, Direction], tuple[CiliumPolicy, ...]] = {}
         self._governing: dict[tuple[str, _LabelKey, Direction], tuple[ClusterPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
         self._kinds_in: dict[str | LabelSelector, tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]] = {}
         self._addresses: dict[PeerMatch, AddressSet] = {}
-        self._rules: dict[tuple[str, str, str, Direction], tuple[Rule, ...]] = {}
+        self._rules: dict[tuple[int, Direction, Standpoint], tuple[Policy, tuple[Rule, ...]]] = {}
+        self._standing: dict[int, bool] = {}
         self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
         self._kind_of: dict[PodKey, tuple[str, _LabelKey]] = {}
-        self._selected: dict[tuple[int, tuple[str, _LabelKey]], tuple[PodMatch, bool]] = {}
+        self._selected: dict[tuple[int, tuple[str, _LabelKey], str], tuple[PodMatch, bool]] = {}
 
     def kind_of(self, pod: Pod) -> tuple[str, _LabelKey]:
         """What selectors can see of a pod: its namespace and labels. The same object for the same pod, always."""
@@ -55,8 +71,31 @@ class Selection:
         """The labels of a pod that selectors can see under the profile."""
         return self.profile.visible(pod.labels)
 
-    def selecting(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
-        """The policies that isolate a pod in a direction, by name.
+    def selecting(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy | CiliumPolicy, ...]:
+        """The policies that isolate a pod in a direction: NetworkPolicies by name, and then Cilium's."""
+        of_cilium = tuple(one for one in self.of_cilium(pod, direction) if direction in one.isolates)
+        return (*self.network_policies(pod, direction), *of_cilium)
+
+    def of_cilium(self, pod: Pod, direction: Direction) -> tuple[CiliumPolicy, ...]:
+        """Cilium's policies that say anything of a pod in a direction, whether or not they isolate it.
+
+        A pod on the host network is no endpoint: "hostNetwork pods are not endpoints: identity host / remote-node".
+        """
+        if not self.snapshot.cilium_policies or pod.host_network:
+            return ()
+        # Of a pod's account nothing is in its kind.
+        key = (*self.kind_of(pod), pod.hints.account, direction)
+        found = self._of_cilium.get(key)
+        if found is None:
+            by_namespace = self.snapshot.cilium_by_namespace
+            candidates = (*by_namespace.get("", ()), *by_namespace.get(pod.namespace, ()))
+            speaking = (one for one in candidates if direction in one.types and not one.subject.nobody)
+            found = tuple(one for one in speaking if self._selects(endpoints(one.subject), pod))
+            self._of_cilium[key] = found
+        return found
+
+    def network_policies(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
+        """The NetworkPolicies that isolate a pod in a direction, by name.
 
         types.go, NetworkPolicySpec.podSelector: policies select pods of their own namespace alone.
         """
@@ -87,9 +126,22 @@ class Selection:
             found = self._governing[key] = tuple(one for one in policies if self._is_subject(one, pod))
         return found
 
-    def about(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy | ClusterPolicy, ...]:
-        """Every policy that says anything of a pod in a direction: those that isolate it, and of the whole cluster."""
-        return (*self.selecting(pod, direction), *self.governing(pod, direction))
+    def ruling(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy | CiliumPolicy, ...]:
+        """The policies of the NetworkPolicy tier that say anything of a pod in a direction."""
+        return (*self.network_policies(pod, direction), *self.of_cilium(pod, direction))
+
+    def about(self, pod: Pod, direction: Direction) -> tuple[Policy, ...]:
+        """Every policy that says anything of a pod in a direction, whichever its tier."""
+        return (*self.ruling(pod, direction), *self.governing(pod, direction))
+
+    def standpoint(self, pod: Pod, policy: Policy) -> Standpoint:
+        """Where a pod looks from, as far as the rules of a policy hang on that."""
+        if not isinstance(policy, CiliumPolicy):
+            return ANYWHERE
+        hangs = self._standing.get(id(policy))
+        if hangs is None:
+            hangs = self._standing[id(policy)] = hangs_on_standpoint(policy, self.snapshot)
+        return self.places.standpoint(pod) if hangs else ANYWHERE
 
     def _is_subject(self, policy: ClusterPolicy, pod: Pod) -> bool:
         subject = policy.subject
@@ -99,18 +151,21 @@ class Selection:
         labels = self.snapshot.namespace(pod.namespace).labels
         return (namespaces is None or namespaces.matches(labels)) and (pods is None or pods.matches(self.visible(pod)))
 
-    def rules(self, policy: NetworkPolicy | ClusterPolicy, direction: Direction) -> tuple[Rule, ...]:
-        """The rules of a policy in one direction."""
-        key = (policy.kind, policy.namespace, policy.name, direction)
+    def rules(self, policy: Policy, direction: Direction, standpoint: Standpoint = ANYWHERE) -> tuple[Rule, ...]:
+        """The rules of a policy in one direction, as they are seen from somewhere."""
+        key = (id(policy), direction, standpoint)
         found = self._rules.get(key)
         if found is None:
-            made = (
-                cluster_rules(policy, direction, self.snapshot)
-                if isinstance(policy, ClusterPolicy)
-                else rules_of(policy, direction)
-            )
-            found = self._rules[key] = tuple(made)
-        return found
+            match policy:
+                case ClusterPolicy():
+                    made = cluster_rules(policy, direction, self.snapshot)
+                case CiliumPolicy():
+                    made = cilium_rules(policy, direction, self.places, standpoint)
+                case NetworkPolicy():
+                    made = rules_of(policy, direction)
+            # The policy is kept beside its rules, so that no other can come to have its identity.
+            found = self._rules[key] = policy, tuple(made)
+        return found[1]
 
     def is_peer(self, match: PeerMatch, pod: Pod | None, inside: bool, *, on_node: bool = False) -> bool:
         """Whether a peer matches an end: a pod, or an address that is no pod's.
@@ -118,6 +173,10 @@ class Selection:
         `inside` says whether its address is in the block, for a block; `on_node` whether a node has the address.
         """
         if isinstance(match, BlockMatch):
+            if match.outside:
+                return inside and pod is None and not on_node
+            if match.nodes is not None and (pod is None or pod.host_network):
+                return inside
             if not self.profile.block_matches(pod, on_node=on_node):
                 return False
             unknown = pod is not None and not pod.host_network and not pod.addressed
@@ -129,7 +188,7 @@ class Selection:
         if pod is None or (pod.host_network and (match.never_hosts or not self.profile.host_network_selected)):
             return False
         # The match is kept beside the answer, so that no other can come to have its identity.
-        key = (id(match), self.kind_of(pod))
+        key = (id(match), self.kind_of(pod), pod.hints.account if match.accounts else "")
         known = self._selected.get(key)
         if known is None:
             known = self._selected[key] = (match, self._selects(match, pod))
@@ -149,7 +208,7 @@ class Selection:
                 return False
         elif not match.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
             return False
-        return match.pods.matches(self.visible(pod))
+        return match.pods.matches(self.visible(pod)) and has_account(match, pod)
 
     def pods(self, match: PodMatch) -> tuple[Pod, ...]:
         """The endpoints that a peer selects; host-network pods only where the profile says so."""
@@ -161,7 +220,9 @@ class Selection:
     def _find(self, match: PodMatch) -> Iterator[Pod]:
         index, pods = self._among(match)
         for number in index.matching(match.pods):
-            yield from (pod for pod in pods[number] if not (match.never_hosts and pod.host_network))
+            for pod in pods[number]:
+                if not (match.never_hosts and pod.host_network) and has_account(match, pod):
+                    yield pod
 
     def _among(self, match: PodMatch) -> tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]:
         """The kinds of pod in the namespaces of a match. Many matches differ in what they say of pods alone."""
@@ -201,12 +262,16 @@ class Selection:
 
     def addresses(self, match: PeerMatch) -> AddressSet:
         """The addresses that a peer covers now."""
-        if isinstance(match, BlockMatch) and not self._outside_blocks:
+        if (
+            isinstance(match, BlockMatch)
+            and not match.outside
+            and (match.nodes is not None or not self._outside_blocks)
+        ):
             return match.addresses
         found = self._addresses.get(match)
         if found is None:
             if isinstance(match, BlockMatch):
-                found = match.addresses - self._outside_blocks
+                found = match.addresses - (self.places.cluster if match.outside else self._outside_blocks)
             elif isinstance(match, NamesMatch):
                 found = AddressSet()
             else:
@@ -219,9 +284,9 @@ class Selection:
         """The addresses of those that blocks do not match; an address of a pod and a node is the pod's."""
         found = AddressSet()
         if not self.profile.blocks_match_nodes:
-            found |= AddressSet.union_of(self._node_addresses.values()) - self._pod_addresses
+            found |= self.places.every_node - self.places.pods
         if not self.profile.blocks_match_pods:
-            found |= self._pod_addresses
+            found |= self.places.pods
         return found
 
     def service_addresses(self, rule: Rule) -> Iterator[tuple[AddressSet, TransportSet]]:
@@ -234,19 +299,7 @@ class Selection:
 
     def node_addresses(self, name: str) -> AddressSet:
         """The addresses of a node: its own, and what its host-network pods say, which is all where no Node is given."""
-        return self._node_addresses.get(name, AddressSet()) if name else AddressSet()
-
-    @cached_property
-    def _node_addresses(self) -> Mapping[str, AddressSet]:
-        found = {node.name: list(node.addresses) for node in self.snapshot.nodes.values()}
-        for pod in self.snapshot.endpoints:
-            if pod.host_network:
-                found.setdefault(pod.node, []).extend(pod.addresses)
-        return {name: AddressSet.of(many) for name, many in found.items()}
-
-    @cached_property
-    def _pod_addresses(self) -> AddressSet:
-        return AddressSet.of(a for pod in self.snapshot.endpoints if not pod.host_network for a in pod.addresses)
+        return self.places.nodes.get(name, AddressSet()) if name else AddressSet()
 
     @cached_property
     def port_numbers(self) -> Mapping[NamedPort, Mapping[PodKey, frozenset[int]]]:
@@ -285,6 +338,11 @@ def _port_names(ports: tuple[ContainerPort, ...]) -> dict[NamedPort, frozenset[i
             name = NamedPort(Protocol[port.protocol], port.name)
             found[name] = found.get(name, frozenset()) | {port.port}
     return found
+
+
+def has_account(match: PodMatch, pod: Pod) -> bool:
+    """Whether a pod's ServiceAccount is one that a peer asks for."""
+    return not match.accounts or match.accounts.matches({ACCOUNT_LABEL: pod.hints.account})
 
 
 def resolve(names: tuple[NamedPort, ...], pod: Pod) -> TransportSet:

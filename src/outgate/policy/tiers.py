@@ -1,7 +1,8 @@
 """The order in which policies are asked, for one pod in one direction.
 
     1 Admin tier       its rules in order; the first that matches: Accept allows, Deny denies, Pass goes to 2
-    2 NetworkPolicy    where any isolates the pod, their union decides, and that is the end
+    2 NetworkPolicy    what any rule of Cilium's denies is denied; what any rule allows is allowed; where any policy
+                       isolates the pod, all else is denied, and that is the end
     3 Baseline tier    as 1; Pass leaves it
     4 otherwise        allowed
 
@@ -14,21 +15,37 @@ Policies of one priority have no order. They stand together in a `Layer`: each i
 matching rule, and of the answers Deny comes before Pass and Pass before Accept. So what we do does not hang on names,
 and is the strictest that any order would give; where the answers differ, the verdict is one that the API leaves open.
 
+Rules with conditions above TCP are asked after those without: an allowance without any makes the conditions of others
+void for the same peer and port (Cilium: it "wildcards L7"). Where several with conditions match, each may be fulfilled.
+
 `partition` splits a whole set of packets, of any kind that knows union, intersection and difference; `first` follows
 one packet. They are written apart, and a test holds them against each other.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, Self, TypeVar
 
-from outgate.model import ClusterPolicy, Direction, NetworkPolicy
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy
 from outgate.policy.rules import Action, Origin, Rule, Tier, Verdict
 from outgate.records import dataclass
 
-__all__ = ["STRICTEST_FIRST", "Extent", "Isolation", "Layer", "Outcome", "allowed", "first", "layers", "partition"]
+__all__ = [
+    "STRICTEST_FIRST",
+    "Extent",
+    "Isolation",
+    "Layer",
+    "Outcome",
+    "allowed",
+    "first",
+    "in_their_order",
+    "isolates",
+    "layers",
+    "partition",
+]
 
 STRICTEST_FIRST = (Action.DENY, Action.PASS, Action.ACCEPT)
 """Whose answer counts among policies of one priority: an Accept is final, a Pass may still end in a denial."""
@@ -64,31 +81,40 @@ class Layer:
 class Isolation:
     """The policies that select one pod in one direction; none where nothing stands in the way."""
 
-    policies: tuple[NetworkPolicy, ...]
+    policies: tuple[NetworkPolicy | CiliumPolicy, ...]
     """Those that isolate it, by name."""
     origins: tuple[Origin, ...]
     """The same, the one with the fewest rules first."""
     rules: tuple[Rule, ...]
-    """The rules of all of them, by policy name and index."""
+    """What they allow, by policy name and index, and what policies of Cilium's allow that do not isolate; those with
+    conditions last."""
     admin: tuple[Layer, ...] = ()
     """The Admin tier, in the order in which it is asked."""
     baseline: tuple[Layer, ...] = ()
     """The Baseline tier likewise."""
+    denials: tuple[Rule, ...] = ()
+    """What policies of Cilium's deny, whatever others allow."""
 
     @property
     def governed(self) -> bool:
         """Whether any policy at all selects the pod."""
-        return bool(self.policies or self.admin or self.baseline)
+        return bool(self.policies or self.tiered or self.rules)
 
     @property
     def tiered(self) -> bool:
-        """Whether policies of the cluster do, so that the order of rules counts."""
-        return bool(self.admin or self.baseline)
+        """Whether anything denies or passes, so that the order of rules counts."""
+        return bool(self.admin or self.baseline or self.denials)
+
+    @property
+    def united(self) -> bool:
+        """Whether the union of `rules` is all that passes: there is neither an order nor another way."""
+        return bool(self.policies) and not self.tiered
 
     def every_rule(self) -> Iterator[Rule]:
         """All rules of all tiers, in their order."""
         for layer in self.admin:
             yield from layer.rules
+        yield from self.denials
         yield from self.rules
         for layer in self.baseline:
             yield from layer.rules
@@ -106,6 +132,8 @@ class Outcome:
     rule: Rule | None = None
     passed: tuple[Rule, ...] = ()
     disputed: tuple[Rule, ...] = ()
+    conditional: tuple[Rule, ...] = ()
+    """The rules that allow it on a condition, of which one must be fulfilled; none where nothing more is asked."""
 
 
 def layers(
@@ -117,11 +145,26 @@ def layers(
         yield Layer(Tier[tier.upper()], priority, tuple(rules(one) for one in together))
 
 
+def isolates(policy: NetworkPolicy | CiliumPolicy, direction: Direction) -> bool:
+    """Whether a policy isolates the pods that it selects, for a direction."""
+    return direction in (policy.isolates if isinstance(policy, CiliumPolicy) else policy.types)
+
+
+def in_their_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """What policies allow, those that ask for more than addresses and ports last."""
+    return tuple(sorted(rules, key=lambda rule: rule.conditions is not None))
+
+
 def partition(
     isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]
 ) -> Iterator[tuple[Packets, Verdict, Rule | None]]:
     """Disjoint parts of `everything`, together all of it. `extent`: what a rule matches, whatever it says of it."""
     rest = yield from _through(isolation.admin, everything, extent)
+    for rule in isolation.denials:
+        hit = extent(rule) & rest
+        if hit:
+            yield hit, Verdict.DENY, rule
+            rest = rest - hit
     for rule in isolation.rules:
         hit = extent(rule) & rest
         if hit:
@@ -184,23 +227,33 @@ def first(isolation: Isolation, matches: Callable[[Rule], bool]) -> Outcome:
     disputed: list[Rule] = []
     for tier in (isolation.admin, isolation.baseline):
         if tier is isolation.baseline:
-            for rule in isolation.rules:
-                if matches(rule):
-                    return Outcome(Verdict.ALLOW, rule, tuple(passed), tuple(disputed))
-            if isolation.policies:
-                return Outcome(Verdict.DENY, None, tuple(passed), tuple(disputed))
+            found = _in_the_middle(isolation, matches)
+            if found is not None:
+                return dataclasses.replace(found, passed=tuple(passed), disputed=tuple(disputed))
         for layer in tier:
-            found = _said(layer, matches)
-            if not found:
+            said = _said(layer, matches)
+            if not said:
                 continue
-            if any(one.action is not found[0].action for one in found):
-                disputed += found
-            if found[0].action is Action.PASS:
-                passed.append(found[0])
+            if any(one.action is not said[0].action for one in said):
+                disputed += said
+            if said[0].action is Action.PASS:
+                passed.append(said[0])
                 break
-            verdict = Verdict.ALLOW if found[0].action is Action.ACCEPT else Verdict.DENY
-            return Outcome(verdict, found[0], tuple(passed), tuple(disputed))
+            verdict = Verdict.ALLOW if said[0].action is Action.ACCEPT else Verdict.DENY
+            return Outcome(verdict, said[0], tuple(passed), tuple(disputed))
     return Outcome(Verdict.ALLOW, None, tuple(passed), tuple(disputed))
+
+
+def _in_the_middle(isolation: Isolation, matches: Callable[[Rule], bool]) -> Outcome | None:
+    """What the NetworkPolicy tier says of a packet; None where it leaves it."""
+    denying = next(filter(matches, isolation.denials), None)
+    if denying is not None:
+        return Outcome(Verdict.DENY, denying)
+    for rule in isolation.rules:
+        if matches(rule):
+            conditional = tuple(filter(matches, isolation.rules)) if rule.conditions is not None else ()
+            return Outcome(Verdict.ALLOW, rule, conditional=conditional)
+    return Outcome(Verdict.DENY) if isolation.policies else None
 
 
 def _said(layer: Layer, matches: Callable[[Rule], bool]) -> list[Rule]:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from outgate.model import Direction, Pod, Service
+from outgate.model import CiliumPolicy, Direction, Pod, Service
 from outgate.packets import Address, Protocol, TransportSet
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
-from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Tier, Verdict
+from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
 from outgate.policy.selection import resolve
 from outgate.policy.tiers import Outcome, first
 from outgate.records import dataclass
 
 __all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge", "matched", "unstoppable"]
 
+_NETWORK_POLICY = "NetworkPolicy"
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
 
 
@@ -56,10 +57,11 @@ class Side:
     """What the policies said; None where they were not asked."""
 
     @property
-    def decided_for_the_cluster(self) -> bool:
-        """Whether what decided is a policy of the cluster, which speaks of every protocol."""
-        rule = self.outcome.rule if self.outcome is not None else None
-        return rule is not None and rule.tier is not Tier.NETWORK_POLICY
+    def decided_by_network_policy(self) -> bool:
+        """Whether what decided is a NetworkPolicy, which leaves open what others say."""
+        isolating = {one.kind for one in self.isolated_by} if self.outcome is not None and not self.outcome.rule else ()
+        named = self.decided_by is not None and self.decided_by.kind == _NETWORK_POLICY
+        return named and all(kind == _NETWORK_POLICY for kind in isolating)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Judge:
         # A side that no policy decided (not isolated, or exempt) is open to no reading.
         sides = (egress, ingress)
         judged = any(side.decided_by is not None for side in sides)
-        by_network_policy = any(side.decided_by is not None and not side.decided_for_the_cluster for side in sides)
+        by_network_policy = any(side.decided_by_network_policy for side in sides)
         if by_network_policy and flow.protocol not in _GOVERNED:
             # concept page: "[...] for other protocols (such as ARP or ICMP) is undefined"
             yield "NetworkPolicy defines TCP, UDP and SCTP alone; other protocols are up to the network plugin"
@@ -106,9 +108,17 @@ class Judge:
             yield "NetworkPolicy does not speak of multicast and broadcast; they are up to the network plugin"
         for side in sides:
             yield from _disputes(side)
-        for profile, words in _readings_touched(self.policies.profile, flow):
+        for profile, words in _readings_touched(self.policies.profile, flow) if self._leaves_open(flow) else ():
             if self._allows(flow, profile) != verdict:
                 yield words
+
+    def _leaves_open(self, flow: Flow) -> bool:
+        """Whether anything but Cilium's policies speaks of an end: those have one meaning, which is Cilium's."""
+        kinds: list[bool] = []
+        for direction, end in ((Direction.EGRESS, flow.source), (Direction.INGRESS, flow.destination)):
+            about = self.policies.selection.about(end.pod, direction) if end.pod is not None else ()
+            kinds += (isinstance(one, CiliumPolicy) for one in about)
+        return not kinds or not all(kinds)
 
     def verdicts(self, flow: Flow) -> tuple[bool, bool]:
         """Whether the sender's end lets a flow out, and the other end in; without asking what else it may hang on."""
