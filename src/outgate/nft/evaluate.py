@@ -26,6 +26,7 @@ from outgate.nft.objects import (
     Judgement,
     KeyPart,
     Lookup,
+    MarkPacket,
     NftSet,
     Opaque,
     Reject,
@@ -33,6 +34,7 @@ from outgate.nft.objects import (
     SetKey,
     StampMark,
     Statement,
+    Tproxy,
     VerdictMap,
 )
 from outgate.packets import Packet, Protocol
@@ -83,6 +85,11 @@ class Header:
     mark: int = 0
     """The connection's mark, not the packet's."""
     hop_limit: int = 64
+    packet_mark: int = 0
+    tcp_flags: int = 0x02
+    """Of a TCP packet: the flags byte; the first of a connection has SYN alone."""
+    transparent: bool = False
+    """Whether a transparent socket of this node has the connection."""
 
     @classmethod
     def of(cls, packet: Packet, *, noise: int | None = None) -> Header:
@@ -137,6 +144,9 @@ class Outcome:
     fate: Fate
     mark: int
     path: tuple[Step, ...] = ()
+    packet_mark: int = 0
+    proxied: bool = False
+    """Whether it was given to the proxy's own socket."""
 
 
 def evaluate(ruleset: Ruleset, hook: str, header: Header) -> Outcome:
@@ -166,8 +176,8 @@ class Evaluator:
         for chain in sorted(base, key=lambda chain: chain.hook.priority if chain.hook else 0):
             fate = walk.base_chain(chain)
             if fate is not Fate.ACCEPT:
-                return Outcome(fate, walk.mark, tuple(walk.path))
-        return Outcome(Fate.ACCEPT, walk.mark, tuple(walk.path))
+                return walk.outcome(fate)
+        return walk.outcome(Fate.ACCEPT)
 
 
 class _Break(Exception):
@@ -181,8 +191,13 @@ class _Walk:
         self.chains = chains
         self.sets = sets
         self.header = header
-        self.mark = header.mark
+        self.mark, self.packet_mark = header.mark, header.packet_mark
+        self.proxied = False
         self.path: list[Step] = []
+
+    def outcome(self, fate: Fate) -> Outcome:
+        """What has become of the packet."""
+        return Outcome(fate, self.mark, tuple(self.path), self.packet_mark, self.proxied)
 
     def base_chain(self, chain: Chain) -> Fate:
         """nft_do_chain(): the verdict of a base chain and everything called from it."""
@@ -250,6 +265,10 @@ class _Walk:
                 return found
             case StampMark():
                 self._stamp(statement)
+            case MarkPacket(mask, value):
+                self.packet_mark = (self.packet_mark & ~mask & _ALL) | value
+            case Tproxy():
+                self.proxied = True
             case Judgement():
                 return statement
             case Reject():
@@ -323,6 +342,12 @@ class _Walk:
                 return int(header.direction)
             case Field.CT_MARK:
                 return self.mark
+            case Field.META_MARK:
+                return self.packet_mark
+            case Field.TCP_FLAGS:
+                return header.tcp_flags
+            case Field.SOCKET_TRANSPARENT:
+                return int(header.transparent)
             case Field.ARP_SADDR | Field.ND_TARGET:
                 return None  # a header is one of IP, and of ICMPv6 it has the type alone
 

@@ -51,6 +51,8 @@ class Kind(enum.Enum):
     STATE = "connection state"
     DIRECTION = "connection direction"
     MARK = "mark"
+    FLAGS = "flags of TCP"
+    TRUTH = "yes or no"
 
 
 _TOP = {
@@ -61,6 +63,7 @@ _TOP = {
     Kind.MARK: 0xFFFF_FFFF,
     Kind.STATE: 0x7F,
     Kind.DIRECTION: 1,
+    Kind.TRUTH: 1,
 }
 
 FIELD_KIND: dict[Field, Kind] = {
@@ -88,6 +91,9 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.CT_STATE: Kind.STATE,
     Field.CT_DIRECTION: Kind.DIRECTION,
     Field.CT_MARK: Kind.MARK,
+    Field.META_MARK: Kind.MARK,
+    Field.TCP_FLAGS: Kind.FLAGS,
+    Field.SOCKET_TRANSPARENT: Kind.TRUTH,
 }
 
 KEY_KIND: dict[KeyType, Kind] = {
