@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from outgate.errors import KernelError
-from outgate.host import envoy, links, process
+from outgate.host import envoy, links, process, proxy_routes
 from outgate.host.namespaces import NetworkNamespace, create, write_sysctls
 from outgate.lab.session import run_in_lab
 from outgate.model.cilium import HttpMatch
@@ -54,8 +54,6 @@ __all__ = [
 
 POD4, POD6, OTHER4 = "10.1.0.11", "fd00:1::11", "10.1.0.12"
 OUT4, OUT6, VIP = "203.0.113.10", "2001:db8::10", "10.96.0.1"
-TABLE = 28519
-"""Of routes: what has the mark of delivery is local."""
 
 RULES = """
 table inet outgate_http {
@@ -198,11 +196,12 @@ def _mirror(listening: Callable[[], None]) -> None:
 class Proxied:
     """The node with its pods and the world, and a supervised Envoy that has taken the redirects."""
 
-    def __init__(self, redirects: Sequence[Redirect]) -> None:
+    def __init__(self, redirects: Sequence[Redirect], rules: str = RULES) -> None:
         write_sysctls(_SYSCTLS)
         self.pod, self.other, self.out = (self._box(name) for name in ("pod", "other", "out"))
         _wire(self.pod, self.other, self.out)
-        process.run(("nft", "-f", "-"), input=RULES)
+        proxy_routes.ensure(0x100)
+        process.run(("nft", "-f", "-"), input=rules)
         self.envoy = envoy.Envoy(Proxying("/run/outgate-envoy", connect_timeout=1))
         self.envoy.place.mkdir()
         self.envoy.prepare()
@@ -301,9 +300,6 @@ def _wire(pod: NetworkNamespace, other: NetworkNamespace, out: NetworkNamespace)
     world = [f"addr add {one} dev eth0" for one in ("203.0.113.10/24", "203.0.113.11/24", "2001:db8::10/64")]
     ways = ["route add default via 203.0.113.1", "route add default via 2001:db8::1"]
     links.batch(["link set lo up", *world, "link set eth0 up", *ways], inside=out)
-    for family in ("-4", "-6"):
-        process.run(("ip", family, "rule", "add", "pref", "150", "fwmark", "0x100/0x100", "lookup", str(TABLE)))
-        process.run(("ip", family, "route", "add", "local", "default", "dev", "lo", "table", str(TABLE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,11 +429,11 @@ def _tls(listening: Callable[[], None]) -> None:
                 secure.unwrap()
 
 
-def run(check: Callable[[Proxied], None], *redirects: Redirect) -> None:
+def run(check: Callable[[Proxied], None], *redirects: Redirect, rules: str = RULES) -> None:
     """Builds it all, lets the check look, and takes it down."""
 
     def inside() -> int:
-        world = Proxied(redirects or (redirect(asks("GET", "/v1/.*")),))
+        world = Proxied(redirects or (redirect(asks("GET", "/v1/.*")),), rules)
         try:
             check(world)
         finally:
