@@ -9,6 +9,7 @@ from collections import Counter as Tally
 
 import pytest
 
+from outgate.host import process
 from outgate.host.nft import Nftables
 from outgate.model import Snapshot
 from outgate.nft.canonical import canonical
@@ -194,6 +195,9 @@ def test_the_kernel_takes_it_and_tells_it_back() -> None:
         listed = door.list()
         assert listed is not None
         assert canonical(listed) == canonical(ruleset)
+        for options in (("-nn",), ()):
+            told = process.run(("nft", *options, "list", "table", "inet", "outgate")).stdout
+            assert canonical(parse_ruleset(told)).chains == canonical(ruleset).chains
 
     alone(inside)
     assert canonical(parse_ruleset(ruleset_text(ruleset))) == canonical(ruleset)

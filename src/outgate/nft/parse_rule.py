@@ -98,6 +98,13 @@ def stamped(keep: int, write: int) -> StampMark:
     return StampMark(mask, write)
 
 
+_TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32}
+
+
+def _flag(word: str) -> int:
+    return _TCP_FLAGS.get(word) or int(word, 0)
+
+
 class _Line:
     def __init__(self, words: Sequence[Word]) -> None:
         self.words = words
@@ -241,8 +248,8 @@ class _Line:
             raise ValueError("a concatenation is only looked up")
         values = self.values()
         if fields[0] is Field.TCP_FLAGS and self.take("/"):
-            value = int(values[0], 0)
-            return Compare(fields[0], value, value, mask=sum(int(one, 0) for one in self.values()), negated=negated)
+            value = sum(map(_flag, values))
+            return Compare(fields[0], value, value, mask=sum(map(_flag, self.values())), negated=negated)
         if negated and len(values) > 1 and self.words[self.at - 2 * len(values)].text == "!=":
             raise ValueError("compares the whole word of bits, not any of them")
         return compared(fields[0], values, negated=negated)
