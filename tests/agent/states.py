@@ -10,7 +10,9 @@ from outgate.agent.events import Applied, Event, Linked, Listed
 from outgate.agent.settings import Settings
 from outgate.agent.step import CLUSTER_POLICIES, State, plan
 from outgate.cluster.events import Replaced
-from outgate.model import Pod, Snapshot
+from outgate.model import CiliumPolicy, Pod, Snapshot
+from outgate.model.cilium import CiliumObject
+from outgate.model.cilium_kinds import CILIUM_POLICIES, GROUP
 from outgate.nft.options import Options
 from outgate.packets import Address
 from outgate.testing import Manifest, namespace, node, pod, policy, snapshot_of
@@ -60,7 +62,21 @@ def told(snapshot: Snapshot) -> tuple[Event, ...]:
 def of_the_cluster(snapshot: Snapshot | None = None) -> tuple[Replaced, ...]:
     """The kinds of policies of the whole cluster, as lists; empty ones where there is no snapshot."""
     many = snapshot.cluster_policies if snapshot is not None else ()
-    return tuple(Replaced(kind, tuple(one for one in many if one.kind == kind)) for kind in sorted(CLUSTER_POLICIES))
+    above = tuple(Replaced(kind, tuple(one for one in many if one.kind == kind)) for kind in sorted(CLUSTER_POLICIES))
+    return (*above, *of_cilium(snapshot))
+
+
+def of_cilium(snapshot: Snapshot | None = None) -> tuple[Replaced, ...]:
+    """The kinds of Cilium's likewise: its policies by the objects that they stand in."""
+    objects: dict[tuple[str, str, str], list[CiliumPolicy]] = {}
+    for one in snapshot.cilium_policies if snapshot is not None else ():
+        objects.setdefault((one.kind, one.namespace, one.name), []).append(one)
+    made = [CiliumObject(*key, tuple(policies)) for key, policies in objects.items()]
+    groups = snapshot.cidr_groups if snapshot is not None else ()
+    return (
+        *(Replaced(kind, tuple(one for one in made if one.kind == kind)) for kind in CILIUM_POLICIES),
+        Replaced(GROUP, groups),
+    )
 
 
 def settings(folder: Path, **more: object) -> Settings:

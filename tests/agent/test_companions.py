@@ -106,3 +106,35 @@ def test_a_change_that_hangs_is_said_by_somebody_else(tmp_path: Path, monkeypatc
     finally:
         companions.stop(state)
     assert read_status(companions.publisher.settings.status_file.read_bytes(), "status.json").programming is None
+
+
+def test_memory_is_settled_once_and_before_the_node_is_said_to_be_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From then on a change must not wait for a look through all that the cluster has said."""
+    companions = accompanied(tmp_path, [])
+    done: list[bool] = []
+    monkeypatch.setattr(module, "_freeze", lambda: done.append(companions.publisher.ready()[0]))
+    state = State.of("n1", companions.publisher.settings.options("veth"))
+    companions.turned(state, 0.0)
+    assert done == [], "nothing is known yet"
+    plan(state, [Replaced(kind, ()) for kind in sorted(NEEDED)])
+    _, (command,) = plan(state, [Listed(None)])
+    assert isinstance(command, Apply)
+    companions.applying(command)
+    companions.applied(command, Timing(), 0.1, 0.0)
+    companions.turned(state, 0.0)
+    companions.turned(state, 0.0)
+    assert done == [False]
+
+
+def test_memory_is_settled_where_nothing_had_to_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that finds its table as it should be has read as much."""
+    companions = accompanied(tmp_path, [])
+    done: list[bool] = []
+    monkeypatch.setattr(module, "_freeze", lambda: done.append(companions.publisher.ready()[0]))
+    state = State.of("n1", companions.publisher.settings.options("veth"))
+    plan(state, [Replaced(kind, ()) for kind in sorted(NEEDED)])
+    plan(state, [Listed(None)])
+    companions.turned(state, 0.0)
+    assert done == [False]

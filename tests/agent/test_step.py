@@ -38,6 +38,9 @@ LISTS: dict[str, Event] = {
     **{one.kind: one for one in of_the_cluster()},
 }
 
+_PLAIN = ("Pod", "NetworkPolicy", "Namespace", "Node")
+TOGETHER = {**{kind: (kind,) for kind in _PLAIN}, "others": tuple(kind for kind in LISTS if kind not in _PLAIN)}
+
 
 def put(thing: object, received: float = 0.0) -> Event:
     """An object is new or another."""
@@ -88,11 +91,11 @@ def test_nothing_is_written_before_everything_is_known(missing: str) -> None:
     assert state.ready
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(LISTS)), ids=",".join)
+@pytest.mark.parametrize("order", list(itertools.permutations(TOGETHER)), ids=",".join)
 def test_lists_come_in_any_order(order: tuple[str, ...]) -> None:
-    """Four watches begin together, and which is first is chance."""
+    """All watches begin together, and which is first is chance. What few clusters have comes in a row."""
     state, _ = plan(agent(), [Listed(None)])
-    for kind in order:
+    for kind in (kind for name in order for kind in TOGETHER[name]):
         state, commands = plan(state, [LISTS[kind]])
     (made,) = commands
     assert after(made, None) == after(plan(agent(), [*LISTS.values(), Listed(None)])[1][0], None)

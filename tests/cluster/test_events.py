@@ -10,6 +10,7 @@ import pytest
 from outgate.cluster.events import Broken, Event, Recovered, Removed, Replaced, Troubled, Upserted, Watched
 from outgate.cluster.watch_decode import KINDS
 from outgate.model import Pod
+from outgate.model.cilium_kinds import CILIUM_KINDS
 from outgate.model.cluster_policy_schemas import DEFINITIONS
 
 POD = Pod("shop", "web")
@@ -33,7 +34,8 @@ def test_events_do_not_change(event: Event) -> None:
 
 
 def test_kinds_are_named_after_their_classes() -> None:
-    """The kind of an event says what class its object has; three kinds are one class, which says which it is."""
-    alike = {kind for _, kind in DEFINITIONS}
-    assert {one.__name__ for one in get_args(Watched)} == set(KINDS) - alike | {"ClusterPolicy"}
+    """The kind of an event says what class its object has; where several are one class, that says which it is."""
+    alike = {*(kind for _, kind in DEFINITIONS), *(kind for _, kind in CILIUM_KINDS)}
+    classes = {"ClusterPolicy", "CiliumObject", "CidrGroup"}
+    assert {one.__name__ for one in get_args(Watched)} == set(KINDS) - alike | classes
     assert alike < set(KINDS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from outgate.cluster.client import Client
-from outgate.cluster.others import not_judged, passed_over, unread_policies
+from outgate.cluster.others import not_enforced, passed_over, unread_policies
 from outgate.testing import snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.cluster.apiserver import ApiServer, Asked, Reply, Shelf, access_to, status
@@ -96,16 +96,15 @@ def test_what_is_read_is_not_said(server: ApiServer) -> None:
     assert notes(server, [group("cilium.io", "v2")], paths) == []
 
 
-def test_what_is_read_and_not_judged_is_said() -> None:
-    """By objects, however many policies one has."""
-    one: dict[str, object] = {"endpointSelector": {}, "egress": [{}]}
-    wide = cilium_policy("wide", one)
-    snapshot = snapshot_of([cilium_policy("shop/a", one) | {"specs": [one]}, cilium_policy("shop/b", one), wide])
-    assert list(not_judged(snapshot)) == [
-        "1 CiliumClusterwideNetworkPolicy of cilium.io/v2 is read and checked, and not part of the answer",
-        "2 objects CiliumNetworkPolicy of cilium.io/v2 are read and checked, and not part of the answer",
-    ]
-    assert list(not_judged(snapshot_of([]))) == []
+def test_what_a_rule_asks_for_in_vain_is_said() -> None:
+    """By rule, with its place; what is enforced is not mentioned."""
+    groups: dict[str, object] = {
+        "endpointSelector": {},
+        "egress": [{"toEntities": ["world"]}, {"toGroups": [{"aws": {"region": "x"}}]}],
+    }
+    (said,) = not_enforced(snapshot_of([cilium_policy("shop/a", groups)]))
+    assert "CiliumNetworkPolicy shop/a: toGroups: groups of aws are not resolved" in said
+    assert list(not_enforced(snapshot_of([]))) == []
 
 
 def test_policies_among_files_are_said() -> None:

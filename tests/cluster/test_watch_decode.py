@@ -24,11 +24,16 @@ from outgate.model import (
     Node,
     Pod,
     Service,
+    Snapshot,
     UnknownPeer,
 )
+from outgate.model.cilium import CidrGroup, CiliumObject, CiliumPolicy
+from outgate.model.cilium_kinds import CILIUM_POLICIES, CLUSTERWIDE, GROUP
+from outgate.model.objects import Direction
 from outgate.model.parse import Parsed, parse
 from outgate.model.place import Document
 from outgate.testing import cluster_policy
+from outgate.testing_cilium import cidr_group, cilium_policy
 from tests.cluster.test_closed import POLICY
 from tests.model.test_parse_pods import POD
 from tests.model.test_validate_cluster_policy import old
@@ -94,8 +99,22 @@ OBJECTS |= {
     ),
     "AdminNetworkPolicy": old(rule={"ports": [{"portNumber": {"port": 53, "protocol": "UDP"}}], "action": "Allow"}),
     "BaselineAdminNetworkPolicy": old("BaselineAdminNetworkPolicy", "default", rule={"name": "r"}),
+    "CiliumNetworkPolicy": cilium_policy("shop/p", {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "egress": [{"toEndpoints": [{}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}],
+        "egressDeny": [{"toCIDRSet": [{"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}]}],
+    }),
+    "CiliumClusterwideNetworkPolicy": cilium_policy(
+        "p", {"endpointSelector": {}, "ingress": [{"fromEntities": ["all"]}]}
+    ),
+    "CiliumCIDRGroup": cidr_group("g", "203.0.113.0/24", team="a"),
 }  # fmt: skip
 CUSTOM = ("ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy")
+CLASSES = {
+    **dict.fromkeys(CUSTOM, "ClusterPolicy"),
+    **dict.fromkeys(CILIUM_POLICIES, "CiliumObject"),
+    GROUP: "CidrGroup",
+}
 HELD = {"uid": "1-2-3", "resourceVersion": "7", "managedFields": [{"manager": "kubelet", "fieldsV1": {"f:spec": {}}}]}
 
 
@@ -103,6 +122,14 @@ def held(value: Manifest) -> Manifest:
     """An object as a server holds it."""
     metadata = value.get("metadata")
     return {**value, "metadata": {**metadata, **HELD}} if isinstance(metadata, dict) else value
+
+
+def objects_of(snapshot: Snapshot) -> list[CiliumObject]:
+    """The objects that policies of Cilium's stand in."""
+    whole: dict[tuple[str, str, str, str], list[CiliumPolicy]] = {}
+    for one in snapshot.cilium_policies:
+        whole.setdefault((one.kind, one.namespace, one.name, one.uid), []).append(one)
+    return [CiliumObject(*key[:3], tuple(policies), key[3]) for key, policies in whole.items()]
 
 
 def parsed_alone(value: Manifest, kind: str) -> tuple[object, Parsed]:
@@ -118,6 +145,8 @@ def parsed_alone(value: Manifest, kind: str) -> tuple[object, Parsed]:
         "Service": list(snapshot.services),
         "EndpointSlice": list(snapshot.slices),
         **{one: list(snapshot.cluster_policies) for one in CUSTOM},
+        **{one: objects_of(snapshot) for one in CILIUM_POLICIES},
+        GROUP: list(snapshot.cidr_groups),
     }  # fmt: skip
     return next(iter(many[kind]), None), parsed
 
@@ -133,7 +162,7 @@ def test_every_kind_is_read(kind: str) -> None:
     value = held(OBJECTS[kind])
     found = read(value)
     expected, _ = parsed_alone(value, kind)
-    assert type(found.value).__name__ == (kind if kind not in CUSTOM else "ClusterPolicy")
+    assert type(found.value).__name__ == CLASSES.get(kind, kind)
     assert found == Found((value["metadata"].get("namespace", ""), value["metadata"]["name"]), found.value, "7")
     # Without the help of the class: a Namespace has the label of its name only in a snapshot.
     if kind == "Namespace":
@@ -187,7 +216,7 @@ def test_a_watch_and_a_list_mean_the_same(drawn: tuple[str, list[tuple[tuple[str
         assert (found.key, found.value, found.version) == (None, None, "")
         assert found.broken is not None
         return
-    if kind not in ("Namespace", "Node", *CUSTOM) and not metadata.get("namespace"):
+    if kind not in ("Namespace", "Node", *CUSTOM, CLUSTERWIDE, GROUP) and not metadata.get("namespace"):
         metadata["namespace"] = "default"
     found = read(value)
     # What the server manages says nothing here, and a watch passes over it.
@@ -199,12 +228,18 @@ def test_a_watch_and_a_list_mean_the_same(drawn: tuple[str, list[tuple[tuple[str
         if kind in CUSTOM:
             assert isinstance(found.value, ClusterPolicy)
             assert (found.value.kind, found.value.name) == (kind, metadata["name"])
+        elif kind in CILIUM_POLICIES:
+            assert isinstance(found.value, CiliumObject)
+            assert all(one.isolates and not one.rules(way) for one in found.value.policies for way in Direction)
+        elif kind == GROUP:
+            assert found.value == CidrGroup(metadata["name"], ())
         else:
             assert isinstance(found.value, NetworkPolicy) if kind == "NetworkPolicy" else found.value is None
     elif kind == "Namespace":
         assert isinstance(found.value, Namespace)
         assert found.value.name == metadata["name"]
-        assert found.value.labels == (metadata.get("labels") or {})
+        # A null in a map of strings is the empty one.
+        assert found.value.labels == {key: one or "" for key, one in (metadata.get("labels") or {}).items()}
     else:
         assert found.value == expected
 

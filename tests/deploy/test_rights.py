@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outgate import load
+from outgate.agent.step import NEEDED
+from outgate.cluster.watch_decode import KINDS
 from outgate.nft.compile import compile_node
 from outgate.nft.options import Options
 from outgate.nft.text import ruleset_text
@@ -21,11 +23,16 @@ from tests.house.sources import ROOT
 from tests.lab.alone import alone
 
 WATCHED = [
-    {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods", "services"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods"], "verbs": ["list", "watch"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list", "watch"]},
     {
         "apiGroups": ["policy.networking.k8s.io"],
         "resources": ["clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"],
+        "verbs": ["list", "watch"],
+    },
+    {
+        "apiGroups": ["cilium.io"],
+        "resources": ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumcidrgroups"],
         "verbs": ["list", "watch"],
     },
 ]
@@ -72,7 +79,7 @@ def has_token(pod: dict[str, Any], container: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_api_rights_are_exactly_these(case: str) -> None:
-    """List and watch on five kinds, and events where they are wanted. No get, no secrets, no write to anything else."""
+    """List and watch, and events where they are wanted. No get, no secrets, no write to anything else."""
     roles = [item for item in rendered(case).objects if item["kind"] in {"ClusterRole", "Role"}]
     if CASES[case].get("rbac", {}).get("create") is False:
         assert roles == []
@@ -80,6 +87,13 @@ def test_the_api_rights_are_exactly_these(case: str) -> None:
     (role,) = roles
     events = CASES[case].get("events", {}).get("enabled", True)
     assert role["rules"] == WATCHED + (EVENTS if events else [])
+
+
+def test_what_may_be_watched_is_what_the_agent_watches() -> None:
+    """A right that nothing uses is one too many; a kind without its right keeps the agent from being ready."""
+    granted = {(group, plural) for rule in WATCHED for group in rule["apiGroups"] for plural in rule["resources"]}
+    wanted = {(KINDS[one].api_version.rpartition("/")[0], KINDS[one].plural) for one in NEEDED}
+    assert granted == wanted
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -16,7 +16,7 @@ from outgate.nft.canonical import canonical
 from outgate.nft.delta import delta
 from outgate.nft.document import ruleset_document
 from outgate.nft.evaluate import Evaluator, Fate, Header
-from outgate.nft.guard import FAMILY, PORTS, SPOOF, Ports, guard, nameable
+from outgate.nft.guard import ASTRAY, FAMILY, PORTS, SPOOF, Ports, guard, nameable
 from outgate.nft.listing import read_listing
 from outgate.nft.objects import Compare, Counter, Field, Judgement, Ruleset
 from outgate.nft.parse import parse_ruleset
@@ -30,6 +30,7 @@ ADDRESSES = [one for block in BLOCKS for one in block] + [
     ipaddress.ip_address(one)
     for one in ("10.1.0.9", "198.51.100.1", "0.0.0.0", "fd00:1::9", "fe80::1", "febf::1", "::")
 ]
+GROUPS = [ipaddress.ip_address(one) for one in ("224.0.0.1", "239.255.255.255", "ff02::1", "ff05::2")]
 PODS, OTHERS = ["veth1", "veth2", "veth3"], ["up0", "up1", "vethx"]
 
 ports = st.builds(
@@ -60,14 +61,26 @@ def test_a_port_passes_what_is_its_own(one: Ports, port: str, source: Address) -
     assert watched.fate is Fate.ACCEPT
 
 
+@given(ports, st.sampled_from(PODS + OTHERS), st.sampled_from(ADDRESSES + GROUPS), st.booleans())
+def test_a_port_is_given_what_is_for_it(one: Ports, port: str, target: Address, everybody: bool) -> None:
+    """Whatever the bridge has come to believe of MAC addresses: a pod sees what is for it, or for everybody."""
+    mac = (1 << 48) - 1 if everybody else 0x0200_0000_0001
+    header = Header(target.version, 1, int(target), 17, 1, 2, iifname="x", oifname=port, ether_daddr=mac)
+    shared = everybody or target.is_multicast or (target.version == 6 and target.is_link_local)
+    pods = {*one.pods, *one.owners.values()}
+    outcome = Evaluator(guard(one, passive=False)).run("postrouting", header)
+    assert (outcome.fate is Fate.ACCEPT) == (port not in pods or shared or one.owners.get(target) == port)
+    assert Evaluator(guard(one, passive=True)).run("postrouting", header).fate is Fate.ACCEPT
+
+
 @given(ports)
 def test_what_is_not_permitted_is_counted(one: Ports) -> None:
-    """Each drop has a counter in front of it, in a chain whose name the metrics know."""
+    """Each drop has a counter in front of it, in a chain whose name the metrics know, or know to be none of theirs."""
     for chain in guard(one, passive=False).chains.values():
         for rule in chain.rules:
             if Judgement("drop") in rule.statements:
                 assert isinstance(rule.statements[0], Counter)
-                assert chain.name in {SPOOF, "unknown"}
+                assert chain.name in {SPOOF, "unknown", ASTRAY}
 
 
 @given(ports, st.booleans())

@@ -132,6 +132,8 @@ class Desired:
             namespaces=world.namespaces.values(),
             policies=world.policies.values(),
             cluster_policies=world.cluster_policies.values(),
+            cilium_policies=world.cilium_policies(),
+            cidr_groups=world.groups.values(),
             nodes=world.nodes.values() if world.nodes_matter else (node,),
         )
         self._denying = None
@@ -235,7 +237,7 @@ class Desired:
     @property
     def denying(self) -> frozenset[str]:
         """The peer sets of which a member may be denied for being one: none without policies of the whole cluster."""
-        if not self.world.cluster_policies:
+        if not self.world.cluster_policies and not self.world.cilium:
             return frozenset()
         if self._denying is None:
             self._denying = denying_sets(self.ruleset)

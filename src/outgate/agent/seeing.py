@@ -14,7 +14,7 @@ from outgate.agent.cluster_events import ClusterEvents
 from outgate.agent.loop import Observer
 from outgate.agent.measures import Measures
 from outgate.agent.status import Publisher
-from outgate.agent.step import CLUSTER_POLICIES, Apply, State
+from outgate.agent.step import CLUSTER_POLICIES, OF_CILIUM, Apply, State
 
 __all__ = ["Seeing", "Timed"]
 
@@ -91,6 +91,6 @@ class Seeing(Observer):
             events.drift_repaired()
         broken = frozenset(state.broken)
         for kind, namespace, name in sorted(broken - self._broken):
-            if (kind == "NetworkPolicy" or kind in CLUSTER_POLICIES) and name:
+            if (kind == "NetworkPolicy" or kind in CLUSTER_POLICIES | OF_CILIUM) and name:
                 events.policy_broken(kind, namespace, name, state.broken[kind, namespace, name])
         self._broken = broken

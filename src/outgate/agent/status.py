@@ -176,6 +176,18 @@ def _policies(state: State, default: Mode) -> _Policies:
         counts["broken" if broken else mode.value] += 1
         if mode is Mode.AUDIT and not broken:
             audited.append(f"{kind} {name}")
+    for (kind, where, name), many in sorted(state.world.cilium.items()):
+        space = state.world.namespaces.get(where)
+        for one in many:
+            if words := strange_mode(one, space):
+                strange[words] = None
+            for mark in one.not_enforced():
+                strange[f"{kind} {one}: {mark}: closed"] = None
+        broken = (kind, where, name) in state.broken
+        mode = mode_of(many[0], space, default) if many else Mode.ENFORCE
+        counts["broken" if broken else mode.value] += 1
+        if mode is Mode.AUDIT and not broken:
+            audited.append(f"{kind} {many[0]}")
     return _Policies(counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST)))
 
 

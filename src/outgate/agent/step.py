@@ -35,6 +35,7 @@ from outgate.agent.world import Claim, World
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
 from outgate.model import ClusterPolicy, Namespace, NetworkPolicy, Node, Pod
+from outgate.model.cilium import CidrGroup, CiliumObject
 from outgate.nft.delta import Change, chunks, creation, delta
 from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
 from outgate.nft.frame import LINKS
@@ -54,12 +55,15 @@ from outgate.nft.transaction import (
 )
 from outgate.packets import Address
 
-__all__ = ["CLUSTER_POLICIES", "MOST_GHOSTS", "NEEDED", "Answer", "Apply", "Do", "Look", "State", "plan"]
+__all__ = ["CLUSTER_POLICIES", "MOST_GHOSTS", "NEEDED", "OF_CILIUM", "Answer", "Apply", "Do", "Look", "State", "plan"]
 
 CLUSTER_POLICIES = frozenset({"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"})
 """The kinds of policies of the whole cluster. Where one is not installed there are none of it, which is said, too."""
 
-NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"}) | CLUSTER_POLICIES
+OF_CILIUM = frozenset({"CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "CiliumCIDRGroup"})
+"""The kinds of Cilium's, likewise."""
+
+NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"}) | CLUSTER_POLICIES | OF_CILIUM
 """The kinds without which nothing is written to the kernel."""
 
 MOST_GHOSTS = 10_000
@@ -224,6 +228,10 @@ def _keys(state: State, kind: str) -> set[PodKey]:
             return set(state.world.policies)
         case "Node":
             return {("", name) for name in state.world.nodes}
+        case "CiliumCIDRGroup":
+            return {("", name) for name in state.world.groups}
+        case _ if kind in OF_CILIUM:
+            return {(namespace, name) for of, namespace, name in state.world.cilium if of == kind}
         case _:
             return {("", name) for of, name in state.world.cluster_policies if of == kind}
 
@@ -242,6 +250,10 @@ def _put(state: State, one: object) -> bool:
             changed = world.put_policy(one)
         case ClusterPolicy():
             changed = world.put_cluster_policy(one)
+        case CiliumObject():
+            changed = world.put_cilium(one)
+        case CidrGroup():
+            changed = world.put_group(one)
         case Node():
             changed = world.put_node(one)
         case _:
@@ -261,6 +273,10 @@ def _drop(state: State, kind: str, key: PodKey) -> None:
             state.rebuild |= world.drop_policy(key)
         case "Node":
             state.rebuild |= world.drop_node(key[1])
+        case "CiliumCIDRGroup":
+            state.rebuild |= world.drop_group(key[1])
+        case _ if kind in OF_CILIUM:
+            state.rebuild |= world.drop_cilium(kind, key)
         case _:
             state.rebuild |= world.drop_cluster_policy(kind, key[1])
     state.broken.pop((kind, *key), None)

@@ -22,12 +22,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from outgate.host.bridges import Behind
-from outgate.model import ClusterPolicy, ContainerPort, Namespace, NetworkPolicy, Node, Pod
+from outgate.model import CiliumPolicy, ClusterPolicy, ContainerPort, Namespace, NetworkPolicy, Node, Pod
+from outgate.model.cilium import CidrGroup, CiliumObject
 from outgate.model.labels import Labels
 from outgate.model.objects import OWN_PREFIX
 from outgate.model.snapshot import NAME_LABEL
 from outgate.nft.placement import Share
 from outgate.packets import Address
+from outgate.policy.cilium_rules import looks_outside
+from outgate.policy.cilium_sight import seen_by_agent
 from outgate.policy.cluster_rules import looks_at_nodes, without_nodes
 
 __all__ = ["Claim", "Kind", "Record", "World"]
@@ -86,6 +89,9 @@ class World:
     """Whether all Nodes are watched, and not this one alone: only then is it known what a peer of nodes stands for."""
     blind: set[PodKey] = field(default_factory=set)
     """The policies of the whole cluster with peers of nodes, where these are not known: such rules close."""
+    cilium: dict[tuple[str, str, str], tuple[CiliumPolicy, ...]] = field(default_factory=dict)
+    """Of Cilium's objects, by kind, namespace and name, the policies as they are enforced here."""
+    groups: dict[str, CidrGroup] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     holders: dict[Address, tuple[PodKey, ...]] = field(default_factory=dict)
     ways: Mapping[Address, str] = field(default_factory=dict)
@@ -295,7 +301,10 @@ class World:
         if found is None:
             self._number += 1
             name = f"kind-{self._number}"
-            example = Pod(pod.namespace, name, pod.labels, ports=pod.ports, host_network=pod.host_network)
+            # Asked for as a subject, a kind stands for pods of this node alone.
+            example = Pod(
+                pod.namespace, name, pod.labels, node=self.node, ports=pod.ports, host_network=pod.host_network
+            )
             found = Kind(key, example)
         return found
 
@@ -344,10 +353,39 @@ class World:
         self.blind.discard((kind, name))
         return self.cluster_policies.pop((kind, name), None) is not None
 
+    def put_cilium(self, one: CiliumObject) -> bool:
+        """An object with policies of Cilium's is new or another; whether it means something else than before."""
+        key = one.kind, one.namespace, one.name
+        seen = tuple(seen_by_agent(policy, all_nodes=self.all_nodes) for policy in one.policies)
+        before = self.cilium.get(key)
+        self.cilium[key] = seen
+        return before is None or list(map(_asks, before)) != list(map(_asks, seen))
+
+    def drop_cilium(self, kind: str, key: PodKey) -> bool:
+        """Such an object is gone."""
+        return self.cilium.pop((kind, *key), None) is not None
+
+    def put_group(self, one: CidrGroup) -> bool:
+        """A group of blocks is new or another; whether a policy can see it."""
+        before = self.groups.get(one.name)
+        self.groups[one.name] = one
+        met = (before.blocks, before.labels) if before is not None else ((), {})
+        return met != (one.blocks, one.labels) and bool(self.cilium)
+
+    def drop_group(self, name: str) -> bool:
+        """A group of blocks is gone."""
+        return self.groups.pop(name, None) is not None and bool(self.cilium)
+
+    def cilium_policies(self) -> Iterator[CiliumPolicy]:
+        """The policies of all objects of Cilium's."""
+        return (policy for many in self.cilium.values() for policy in many)
+
     @property
     def nodes_matter(self) -> bool:
         """Whether a policy is about nodes, so that all of them have to be known."""
-        return any(map(looks_at_nodes, self.cluster_policies.values()))
+        return any(map(looks_at_nodes, self.cluster_policies.values())) or any(
+            map(looks_outside, self.cilium_policies())
+        )
 
     def put_node(self, one: Node) -> bool:
         """A node is new or another; whether rules see it: this node's blocks of pod addresses, or peers of nodes."""
@@ -375,6 +413,12 @@ def _says(policy: ClusterPolicy) -> object:
     """The same of a policy of the whole cluster."""
     whom = policy.tier, policy.priority, policy.subject
     return *whom, policy.egress, policy.ingress, _ours(policy.annotations)
+
+
+def _asks(policy: CiliumPolicy) -> object:
+    """The same of a policy of Cilium's, marks of what is not enforced among it: they close."""
+    sections = (policy.egress, policy.egress_deny, policy.ingress, policy.ingress_deny)
+    return policy.subject, policy.nodes, policy.isolates, policy.unenforced, sections, _ours(policy.annotations)
 
 
 def _ours(annotations: Mapping[str, str]) -> Mapping[str, str]:

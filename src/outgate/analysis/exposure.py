@@ -32,7 +32,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.special import INTERNET, RANGES, AddressRange
 from outgate.policy import OUTGATE, Judge, Origin, Policies, Profile
 from outgate.policy.grid import Grid, PolicyKey
-from outgate.policy.rules import Action, origin_of
+from outgate.policy.rules import Action, Tier, origin_of
 from outgate.records import dataclass
 
 __all__ = [
@@ -252,7 +252,10 @@ class _Asked:
         isolating = tuple(origin_of(policy, direction) for policy in ordered)
         # Policies of the whole cluster never isolate; but who is denied something is not open.
         rules = self.grid.standing(self.grid.keys[direction][number], direction).every_rule()
-        return (*isolating, *(rule.origin for rule in rules if rule.action is Action.DENY))
+        denying = (one.origin for one in rules if one.action is Action.DENY and one.tier is not Tier.NETWORK_POLICY)
+        # What Cilium's deny beside it says the same of a pod that its policy leaves open otherwise.
+        beside = (one.origin for one in rules if one.action is Action.DENY) if not isolating else denying
+        return tuple(dict.fromkeys((*isolating, *beside)))
 
     def _openings_of(self, number: int, direction: Direction) -> tuple[Opening, ...]:
         # On ingress the names of ports are the identity's own; on egress they stay names.

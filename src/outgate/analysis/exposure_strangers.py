@@ -147,7 +147,7 @@ def _peers(rule: Rule, *, by_address: bool) -> Iterator[tuple[LabelSelector, Lab
     if rule.peers is None:
         yield EVERYTHING, EVERYTHING, None
         return
-    blocks = [peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch)]
+    blocks = [peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch) and not peer.outside]
     if blocks and by_address and (addresses := AddressSet.union_of(blocks)):
         yield EVERYTHING, EVERYTHING, addresses
     for peer in rule.peers:

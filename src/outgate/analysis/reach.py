@@ -19,6 +19,7 @@ from dataclasses import replace
 from outgate.analysis.blocks import pieces
 from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
 from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
+from outgate.analysis.names import cannot_ask, having_asked
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_ports import block_without_port, without_port
 from outgate.analysis.reachability import OUTSIDE, Judged, Question, Reachability, Split
@@ -39,6 +40,7 @@ MOST_FLOWS = 250_000
 
 def reach(judge: Judge, question: Question) -> Reachability:
     """Answer one question. Raises UsageError or UnknownName for what cannot be asked, TooComplex beyond the cap."""
+    judge = having_asked(judge, question.source, question.destination)
     return replace(_reach(judge, question), profile=judge.policies.profile)
 
 
@@ -156,8 +158,13 @@ def _answer(judge: Judge, question: Question, judged: tuple[Judged, ...]) -> Rea
         flows=judged,
         open_points=() if specified else tuple(points),
         hints=hints(judge, deciding),
-        notes=notes(judge, deciding),
+        notes=(*notes(judge, deciding), *_about_names(judge, question, deciding)),
     )
+
+
+def _about_names(judge: Judge, question: Question, deciding: Trace) -> tuple[str, ...]:
+    name = question.destination.name if isinstance(question.destination, AddressTarget) else ""
+    return tuple(cannot_ask(judge, deciding, name)) if name else ()
 
 
 def _address(flows: Iterable[Flow]) -> Address | None:

@@ -86,7 +86,7 @@ def doctor(
     from outgate.analysis.doctor import diagnose
     from outgate.analysis.doctor_facts import Facts, OtherPolicy
     from outgate.analysis.doctor_probe import Outcome
-    from outgate.cluster.others import kinds_not_judged, kinds_passed_over
+    from outgate.cluster.others import kinds_passed_over
 
     if show_rbac:
         from outgate.cluster.canary_objects import RBAC
@@ -98,7 +98,7 @@ def doctor(
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet, visit=visitor)
     shown = _probed(cluster_of(filename) or "", image, patience, quiet) if probe else None
     told = visitor.told
-    kinds = (*kinds_passed_over(loaded.skipped), *kinds_not_judged(loaded.snapshot))
+    kinds = kinds_passed_over(loaded.skipped)
     others = [OtherPolicy(f"{kind} of {version}", count) for kind, version, count in kinds]
     report = diagnose(
         Facts(

@@ -80,7 +80,7 @@ def read_input(
         ClusterError: the cluster that was asked for gives no answer.
     """
     from outgate.cluster import load
-    from outgate.cluster.others import not_judged, passed_over
+    from outgate.cluster.others import not_enforced, passed_over
 
     if not filename:
         raise UsageError("no input", hint=NO_INPUT)
@@ -98,8 +98,13 @@ def read_input(
         count = len(loaded.refused) + len(loaded.unreadable)
         # Said even with -q: an answer that leaves a policy out is another answer.
         note(f"note: {_things(count)} not part of the answer{rest}; see outgate validate")
-    for words in (*passed_over(loaded.skipped), *not_judged(loaded.snapshot)):
+    for words in passed_over(loaded.skipped):
         note(f"note: {words}")
+    closed = tuple(not_enforced(loaded.snapshot))
+    for words in closed[:MOST_LINES]:
+        note(f"warning: {words}", quiet)
+    if len(closed) > MOST_LINES:
+        note(f"warning: and {len(closed) - MOST_LINES} more such rules", quiet)
     if not loaded.objects and not loaded.errors:
         note("note: the input has no objects", quiet)
     for warning in loaded.warnings[:MOST_LINES]:

@@ -13,19 +13,21 @@ a part that cannot makes its rule deny everything, or, if it should accept, matc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from outgate.model.cilium import CiliumObject, CiliumPolicy, EndpointPeer
 from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.cluster_policy_schemas import DEFINITIONS
-from outgate.model.labels import EVERYTHING, LabelSelector
+from outgate.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from outgate.model.objects import Direction, NetworkPolicy
 from outgate.model.parse import Refused, parse_object
 from outgate.model.parse_cluster_policy import read_cluster_policy
 from outgate.model.place import Document, Place
+from outgate.model.snapshot import NAME_LABEL
 from outgate.model.structural import with_defaults, without_nulls
 
-__all__ = ["closed_cluster_policy", "closed_policy"]
+__all__ = ["closed_cilium_policy", "closed_cluster_policy", "closed_policy"]
 
 _BOTH = frozenset(Direction)
 
@@ -56,6 +58,45 @@ def closed_cluster_policy(value: Mapping[str, Any], version: str, kind: str, nam
     spec = with_defaults(without_nulls(value.get("spec"), schema), schema)
     told = {"name": name, "uid": uid if isinstance(uid, str) else ""}
     return read_cluster_policy(version, kind, told, spec, Place(Document(place, None, stored=True))).policy
+
+
+def closed_cilium_policy(value: Mapping[str, Any], kind: str, namespace: str, name: str, place: str) -> CiliumObject:
+    """The stand-in for an object of Cilium's: for each of its policies one that isolates whom that is about.
+
+    Of each policy its selector is read, where that can be, and which sections it has; the rest closes. A policy of
+    hosts is none of pods.
+    """
+    metadata = value.get("metadata")
+    uid = metadata.get("uid") if isinstance(metadata, dict) else None
+    specs = value.get("specs")
+    parts = [value["spec"]] if "spec" in value else []
+    parts += specs if isinstance(specs, list) else []
+    made: list[CiliumPolicy] = []
+    for index, spec in enumerate(parts or [None]):
+        made += _closed_part(spec, kind, namespace, name, place, index)
+    return CiliumObject(kind, namespace, name, tuple(made), uid if isinstance(uid, str) else "")
+
+
+def _closed_part(spec: object, kind: str, namespace: str, name: str, place: str, index: int) -> Iterator[CiliumPolicy]:
+    if isinstance(spec, dict) and "nodeSelector" in spec and "endpointSelector" not in spec:
+        return
+    ways = _BOTH
+    if isinstance(spec, dict):
+        sections = ((one, one.value.lower()) for one in Direction)
+        ways = frozenset(one for one, word in sections if spec.get(word) or spec.get(f"{word}Deny")) or _BOTH
+    at = Place(Document(place, None, stored=True))
+    subject = None
+    if isinstance(spec, dict) and "endpointSelector" in spec:
+        alone = {"endpointSelector": spec["endpointSelector"], "egress": [{}]}
+        metadata = {"name": "x", "namespace": namespace} if namespace else {"name": "x"}
+        one = {"apiVersion": "cilium.io/v2", "kind": kind, "metadata": metadata, "spec": alone}
+        read = parse_object(Document("", one, stored=True))
+        if not isinstance(read, Refused):
+            subject = next((found.subject for found in read if isinstance(found, CiliumPolicy)), None)
+    if subject is None:
+        own = LabelSelector((Requirement(NAME_LABEL, Operator.IN, (namespace,)),)) if namespace else EVERYTHING
+        subject = EndpointPeer(namespaces=own)
+    yield CiliumPolicy(name, namespace, subject, isolates=ways, index=index or None, place=at)
 
 
 def _selector(spec: object) -> LabelSelector:

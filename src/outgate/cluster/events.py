@@ -14,13 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outgate.errors import InputError
+from outgate.model.cilium import CidrGroup, CiliumObject
 from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service
 
 __all__ = ["Broken", "Event", "Recovered", "Removed", "Replaced", "Troubled", "Upserted", "Watched"]
 
-Watched = Pod | Namespace | Node | Service | EndpointSlice | NetworkPolicy | ClusterPolicy
-"""What can be watched. `kind` in the events is the name of the class; that of a ClusterPolicy is one of three."""
+Watched = Pod | Namespace | Node | Service | EndpointSlice | NetworkPolicy | ClusterPolicy | CiliumObject | CidrGroup
+"""What can be watched. `kind` in the events is the name of the class; that of a ClusterPolicy is one of three, that of
+a CiliumObject one of two, and a CidrGroup is a CiliumCIDRGroup."""
 
 
 @dataclass(frozen=True, slots=True)

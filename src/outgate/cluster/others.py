@@ -10,7 +10,6 @@ Policies of Cilium's are read and checked, and that is all so far; they are coun
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +24,8 @@ if TYPE_CHECKING:  # a verb that reads files needs no HTTP
 
 __all__ = [
     "api_groups",
-    "kinds_not_judged",
     "kinds_passed_over",
-    "not_judged",
+    "not_enforced",
     "passed_over",
     "unread_kinds",
     "unread_policies",
@@ -96,18 +94,13 @@ def kinds_passed_over(skipped: Mapping[str, int]) -> Iterator[tuple[str, str, in
             yield kind, version, count
 
 
-def not_judged(snapshot: Snapshot) -> Iterator[str]:
-    """A note for each kind of policy that was read and checked, and that no answer takes into account."""
-    for kind, version, count in kinds_not_judged(snapshot):
-        what = f"1 {kind} of {version} is" if count == 1 else f"{count} objects {kind} of {version} are"
-        yield f"{what} read and checked, and not part of the answer"
-
-
-def kinds_not_judged(snapshot: Snapshot) -> Iterator[tuple[str, str, int]]:
-    """The kinds of those policies: kind, apiVersion, and how many objects."""
-    objects = {(one.kind, one.api_version, one.namespace, one.name) for one in snapshot.cilium_policies}
-    for (kind, version), count in sorted(Counter((kind, version) for kind, version, _, _ in objects).items()):
-        yield kind, version, count
+def not_enforced(snapshot: Snapshot) -> Iterator[str]:
+    """A note for each rule of Cilium's policies that asks for what Outgate does not do: it is closed, and said so."""
+    for policy in snapshot.cilium_policies:
+        for one in policy.not_enforced():
+            place = f"{one.place}: " if one.place.line else ""
+            what = "allows nothing, and one that denies denies all"
+            yield f"{place}{policy.kind} {policy}: {one}; a rule that allows with it {what}"
 
 
 def unread_policies(client: Client) -> Iterator[str]:

@@ -18,10 +18,12 @@ from typing import Any
 
 import msgspec
 
-from outgate.cluster.closed import closed_cluster_policy, closed_policy
+from outgate.cluster.closed import closed_cilium_policy, closed_cluster_policy, closed_policy
 from outgate.cluster.events import Broken, Watched
 from outgate.cluster.lists import RESOURCES, Resource
 from outgate.errors import InputError
+from outgate.model.cilium import CidrGroup, CiliumObject, CiliumPolicy
+from outgate.model.cilium_kinds import CILIUM_POLICIES, GROUP
 from outgate.model.cluster_policy import ClusterPolicy, UnknownPeer
 from outgate.model.cluster_policy_schemas import DEFINITIONS
 from outgate.model.objects import EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service
@@ -34,7 +36,17 @@ from outgate.model.place import NOWHERE, Document
 
 __all__ = ["KINDS", "Found", "Line", "Mark", "Page", "Reader", "read_line", "read_mark", "read_page"]
 
-_WATCHED = ("Pod", "Namespace", "Node", "Service", "EndpointSlice", "NetworkPolicy", *(kind for _, kind in DEFINITIONS))
+_OF_CILIUM = (*CILIUM_POLICIES, GROUP)
+_WATCHED = (
+    "Pod",
+    "Namespace",
+    "Node",
+    "Service",
+    "EndpointSlice",
+    "NetworkPolicy",
+    *(kind for _, kind in DEFINITIONS),
+    *_OF_CILIUM,
+)
 
 KINDS: Mapping[str, Resource] = {one.kind: one for one in RESOURCES if one.kind in _WATCHED}
 """What can be watched, and where it is."""
@@ -197,16 +209,25 @@ class Reader:
         kind = self._resource.kind
         place = self._resource.place(self._cluster, metadata)
         namespace, name, version = (_text(metadata, field) for field in ("namespace", "name", "resourceVersion"))
-        if self._resource.custom:
+        if not self._resource.namespaced:
             namespace = ""
         made = parse_object(Document(place, value, stored=True))
         if not isinstance(made, Refused):
+            if kind in CILIUM_POLICIES:
+                policies = tuple(one for one in made if isinstance(one, CiliumPolicy))
+                uid = _text(metadata, "uid")
+                return Found((namespace, name), CiliumObject(kind, namespace, name, policies, uid), version)
             (one,) = made
             one = one.pod if isinstance(one, HostPod) else one
             assert isinstance(one, Watched)
             return Found((namespace, name), one, version)
         stand_in: Watched | None = None
-        if self._resource.custom:
+        if kind in CILIUM_POLICIES:
+            stand_in = closed_cilium_policy(value, kind, namespace, name, place)
+        elif kind == GROUP:
+            # A group that nobody can read is one of no address: a rule that allows it allows nothing.
+            stand_in = CidrGroup(name, ())
+        elif self._resource.custom:
             stand_in = closed_cluster_policy(value, self._resource.api_version, kind, name, place)
         elif kind == "NetworkPolicy" and namespace:
             stand_in = closed_policy(value, namespace, name, place)
@@ -230,6 +251,11 @@ def _bare_cluster_policy(resource: Resource, _: str, name: str, uid: str) -> Clu
     return ClusterPolicy(name, "Admin", 0, UnknownPeer(), uid=uid, api_version=version, kind=kind)
 
 
+def _bare_cilium_policy(kind: str, namespace: str, name: str, uid: str) -> CiliumObject:
+    return CiliumObject(kind, namespace, name, (), uid)
+
+
+_OF_CLUSTER = frozenset(kind for _, kind in DEFINITIONS)
 _BARE: Mapping[str, Callable[[str, str, str], Watched]] = {
     "Pod": lambda namespace, name, uid: Pod(namespace, name, uid=uid),
     "Namespace": lambda _, name, __: Namespace(name),
@@ -237,5 +263,7 @@ _BARE: Mapping[str, Callable[[str, str, str], Watched]] = {
     "Service": lambda namespace, name, _: Service(namespace, name),
     "EndpointSlice": lambda namespace, name, _: EndpointSlice(namespace, name, ""),
     "NetworkPolicy": lambda namespace, name, uid: NetworkPolicy(namespace, name, uid=uid),
-    **{one.kind: functools.partial(_bare_cluster_policy, one) for one in KINDS.values() if one.custom},
+    **{one.kind: functools.partial(_bare_cluster_policy, one) for one in KINDS.values() if one.kind in _OF_CLUSTER},
+    **{kind: functools.partial(_bare_cilium_policy, kind) for kind in CILIUM_POLICIES},
+    GROUP: lambda _, name, uid: CidrGroup(name, (), uid=uid),
 }

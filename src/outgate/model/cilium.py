@@ -25,6 +25,7 @@ __all__ = [
     "ACCOUNT_LABEL",
     "CLUSTER_LABEL",
     "CidrGroup",
+    "CiliumObject",
     "CiliumPeer",
     "CiliumPolicy",
     "CiliumPort",
@@ -272,6 +273,17 @@ class CiliumPolicy:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CiliumObject:
+    """An object with all the policies that stand in it: what a watch tells of."""
+
+    kind: str
+    namespace: str
+    name: str
+    policies: tuple[CiliumPolicy, ...]
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

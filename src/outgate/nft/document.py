@@ -95,7 +95,7 @@ def _value(kind: Kind, part: KeyPart) -> Any:
 
 
 def _single(kind: Kind, value: int) -> str | int:
-    return write_value(kind, (value, value)) if kind in (Kind.IPV4, Kind.IPV6) else value
+    return write_value(kind, (value, value)) if kind in (Kind.IPV4, Kind.IPV6, Kind.MAC) else value
 
 
 def _rule(rule: ChainRule) -> _Json:

@@ -90,6 +90,8 @@ class Header:
     """Of a TCP packet: the flags byte; the first of a connection has SYN alone."""
     transparent: bool = False
     """Whether a transparent socket of this node has the connection."""
+    ether_daddr: int = 0x0200_0000_0001
+    """The link-layer address it is sent to: by default somebody's."""
 
     @classmethod
     def of(cls, packet: Packet, *, noise: int | None = None) -> Header:
@@ -162,14 +164,15 @@ class Evaluator:
         self._sets = {name: _Index(one) for name, one in ruleset.sets.items()}
 
     def run(self, hook: str, header: Header) -> Outcome:
-        """The outcome at one hook (prerouting, input, forward, output): all its base chains, by priority.
+        """The outcome at one hook (prerouting, input, forward, output, postrouting): its base chains, by priority.
 
         Raises ValueError for a rule that is `Opaque` or refers to nothing.
         """
-        # There is no outgoing device before routing, and no incoming one for the node's own packets.
+        # There is no outgoing device before routing, and no incoming one for the node's own packets; nor behind a
+        # bridge's decision (net/bridge/br_forward.c, `br_forward_finish`: "net, sk, skb, NULL, skb->dev").
         if hook in ("prerouting", "input"):
             header = replace(header, oifname="")
-        elif hook == "output":
+        elif hook in ("output", "postrouting"):
             header = replace(header, iifname="")
         walk = _Walk(self.ruleset.chains, self._sets, header)
         base = [chain for chain in self.ruleset.chains.values() if chain.hook and chain.hook.hook == hook]
@@ -348,7 +351,9 @@ class _Walk:
                 return header.tcp_flags
             case Field.SOCKET_TRANSPARENT:
                 return int(header.transparent)
-            case Field.ARP_SADDR | Field.ND_TARGET:
+            case Field.ETHER_DADDR:
+                return header.ether_daddr
+            case Field.ARP_SADDR | Field.ARP_DADDR | Field.ND_TARGET:
                 return None  # a header is one of IP, and of ICMPv6 it has the type alone
 
     def _stamp(self, stamp: StampMark) -> None:

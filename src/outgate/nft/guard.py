@@ -6,11 +6,17 @@ tell them apart. This is the same check one level below, in a table of its own, 
     prerouting ─► ports: a pod's port ─► guard ─► it sends under addresses of its own, or it goes to ``spoof``
                          the node's own wires ─► pass, whatever they carry
                ─► blocks: from any other port, an address of the node's pods is nobody's: ``unknown``
+    postrouting ─► doors: out of a pod's port ─► deliver ─► to its own address, or to everybody; or ``astray``
 
 A pod's port lets pass what carries a source of its own in IPv4, in IPv6 or as the sender of ARP, and what has none yet
 (RFC 5227 probes for an address with the sender 0.0.0.0, RFC 4862 with the source ::). Link-local sources pass, for no
 policy is about them, but what such a packet *advertises* must be the pod's. Everything else is dropped and counted:
 frames of other protocols have no source that could be asked for, and a frame with two tags is one of them.
+
+What goes *out* at a pod's port is asked as well, because a bridge decides that by MAC addresses: it believes whoever
+sends under one, and sends to every port what is for one that it does not know. So a pod that takes the MAC of another
+gets nothing that is for the other's address; a frame for an address that is not the port's goes to ``astray`` and is
+dropped. The bridge floods in the ordinary course of things, so what is counted there is no sign of anything.
 
 A frame with one tag of 802.1Q has lost it here (net/core/dev.c, `__netif_receive_skb_core`, "skb_vlan_untag") while
 ``ether type`` still says 802.1Q, and a tag of VLAN 0 is nothing to its receiver. Where nft would ask ``ether type`` by
@@ -49,18 +55,26 @@ from outgate.nft.objects import (
 from outgate.nft.spelling import checked_interface
 from outgate.packets import Address
 
-__all__ = ["FAMILY", "PORTS", "SPOOF", "Ports", "guard", "nameable"]
+__all__ = ["ASTRAY", "DOORS", "FAMILY", "PORTS", "SPOOF", "Ports", "guard", "nameable"]
 
 FAMILY = "bridge"
 """The family of the table."""
 PORTS = "ports"
 """The map from a port to what is asked of it."""
+DOORS = "doors"
+"""The map from a pod's port to what is asked of that which goes out there."""
+ASTRAY = "astray"
+"""The chain of packets for an address that is not behind the port which the bridge chose."""
 SPOOF = "spoof"
 """The chain of packets with a source that is not their pod's, as in the other table."""
 
 _BEFORE_ALL = -310
 """Before NF_BR_PRI_NAT_DST_BRIDGED (-300), NF_BR_PRI_BRNF (0: br_netfilter) and whatever the bridge learns."""
-_ADVERT, _GUARD = "advert", "guard"
+_BEHIND_ALL = 310
+"""Behind NF_BR_PRI_NAT_SRC (300), and before br_netfilter (the last) has connection tracking take a connection up."""
+_ADVERT, _GUARD, _DELIVER = "advert", "guard", "deliver"
+_EVERYBODY = (1 << 48) - 1
+_MULTICAST = ipaddress.IPv4Network("224.0.0.0/4"), ipaddress.IPv6Network("ff00::/8")
 _ICMPV6, _NEIGHBOUR_ADVERTISEMENT = 58, 136
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -99,7 +113,11 @@ def guard(ports: Ports, *, passive: bool) -> Ruleset:
         (name,): ACCEPT for name in sorted(ports.wires) if nameable(name) and blocks
     }
     fates |= {(name,): goto(_GUARD) for name in sorted(pods)}
-    sets = {PORTS: NftSet(PORTS, (KeyType.IFNAME,), fates, is_map=True)}
+    out: dict[SetKey, Judgement | None] = {(name,): goto(_DELIVER) for name in sorted(pods)}
+    sets = {
+        PORTS: NftSet(PORTS, (KeyType.IFNAME,), fates, is_map=True),
+        DOORS: NftSet(DOORS, (KeyType.IFNAME,), out, is_map=True),
+    }
     for version in LINKS:
         owned: dict[SetKey, Judgement | None] = {
             (port, (int(one), int(one))): None
@@ -111,9 +129,12 @@ def guard(ports: Ports, *, passive: bool) -> Ruleset:
     chains = (
         Chain(SPOOF, (ChainRule((Counter(), fate), "source address of another"),)),
         Chain(UNKNOWN, (ChainRule((Counter(), fate), "address of a pod, from a port of none"),)),
+        Chain(ASTRAY, (ChainRule((Counter(), fate), "for an address that is not behind the port"),)),
         Chain(_ADVERT, tuple(_advert(ports.owners))),
         Chain(_GUARD, tuple(_guard())),
+        Chain(_DELIVER, tuple(_deliver())),
         Chain("prerouting", tuple(_prerouting(blocks)), Hook("prerouting", _BEFORE_ALL)),
+        Chain("postrouting", (ChainRule((VerdictMap((Field.OIFNAME,), DOORS),)),), Hook("postrouting", _BEHIND_ALL)),
     )
     return Ruleset({chain.name: chain for chain in chains}, sets, family=FAMILY)
 
@@ -150,6 +171,22 @@ def _prerouting(blocks: tuple[Network, ...]) -> Iterator[ChainRule]:
         else:
             yield ChainRule((among(Field.IP6_SADDR, block), goto(UNKNOWN)))
             yield ChainRule((*_advertises(), among(Field.ND_TARGET, block), goto(UNKNOWN)))
+
+
+def _deliver() -> Iterator[ChainRule]:
+    """What is for the pod at this port, or for everybody.
+
+    A solicitation for a pod is sent to a group of multicast, so it is for everybody; the link-local addresses of pods
+    are not known, and no policy is about them.
+    """
+    yield ChainRule((Compare(Field.ETHER_DADDR, _EVERYBODY, _EVERYBODY), RETURN))
+    for look, version in ((Field.IP_DADDR, 4), (Field.IP6_DADDR, 6), (Field.ARP_DADDR, 4)):
+        yield ChainRule((Lookup((Field.OIFNAME, look), LINKS[version]), RETURN))
+    yield ChainRule((among(Field.IP_DADDR, _MULTICAST[0]), RETURN))
+    yield ChainRule((among(Field.IP6_DADDR, _MULTICAST[1]), RETURN))
+    yield ChainRule((among(Field.IP6_DADDR, LINK_LOCAL), RETURN))
+    yield ChainRule((Compare(Field.ARP_DADDR), RETURN), "answer to an address probe")
+    yield ChainRule((goto(ASTRAY),))
 
 
 def _advertises() -> tuple[Statement, ...]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from outgate.model import Direction, Pod
 from outgate.nft.denial import log_line
+from outgate.nft.icmp_lines import icmp_types, without_icmp_types
 from outgate.nft.members import Members, PeerMembers, PortMembers
 from outgate.nft.names import named
 from outgate.nft.objects import (
@@ -253,7 +254,12 @@ def _port_statements(numbers: TransportSet | None, view: View, registry: Registr
     if numbers is None:
         yield ()
         return
+    for types in icmp_types(numbers, view.family, mirrored=view.mirrored):
+        yield (types,)
+    numbers = without_icmp_types(numbers)
     points = [(protocol, span) for protocol, spans in numbers.items() for span in spans]
+    for protocols in numbers.other.spans:
+        yield (Compare(Field.L4PROTO, *protocols),)
     if len(points) == 1:
         protocol, (low, high) = points[0]
         if (low, high) == PORTS.spans[0]:
@@ -357,6 +363,7 @@ def _block_lines(
     covered = PacketSet.none()
     with_ports: dict[SetKey, Judgement | None] = {}
     without: dict[SetKey, Judgement | None] = {}
+    of_types: dict[Compare, dict[SetKey, Judgement | None]] = {}
     for rule in rules:
         mine = [peer for peer in rule.peers or () if isinstance(peer, BlockMatch) and peer.outside is outside]
         # Who is in the cluster is asked in the line: pods come and go, and the map stays.
@@ -369,10 +376,14 @@ def _block_lines(
             for span in addresses.family(view.family):
                 for protocols in _whole_protocols(transports):
                     without[span, protocols] = target
-                for protocol, ports in _some_ports(transports):
+                for protocol, ports in _some_ports(without_icmp_types(transports)):
                     with_ports[span, (protocol, protocol), ports] = target
+                for types in icmp_types(transports, view.family, mirrored=view.mirrored):
+                    of_types.setdefault(types, {})[(span,)] = target
         covered |= whole
     address = _ADDRESS_TYPE[view.family]
+    for types, elements in of_types.items():
+        yield ChainRule((types, VerdictMap((view.peer,), _block_map("c", (address,), elements, view, registry))))
     if with_ports:
         key: tuple[KeyType, ...] = (address, KeyType.INET_PROTO, KeyType.INET_SERVICE)
         fields: tuple[Field, ...] = (view.peer, Field.L4PROTO, view.port)

@@ -79,6 +79,8 @@ class Field(enum.Enum):
     ICMPV6_TYPE = "icmpv6 type"
     IP6_HOPLIMIT = "ip6 hoplimit"
     ARP_SADDR = "arp saddr ip"
+    ARP_DADDR = "arp daddr ip"
+    ETHER_DADDR = "ether daddr"
     ND_TARGET = "@th,64,128"
     IIFNAME = "iifname"
     OIFNAME = "oifname"

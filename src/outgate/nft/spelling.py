@@ -42,6 +42,7 @@ class Kind(enum.Enum):
     IPV4 = "IPv4 address"
     IPV6 = "IPv6 address"
     BITS = "128 bits"
+    MAC = "MAC address"
     PROTOCOL = "protocol"
     PORT = "port"
     FAMILY = "family"
@@ -59,6 +60,7 @@ _TOP = {
     Kind.IPV4: (1 << 32) - 1,
     Kind.IPV6: (1 << 128) - 1,
     Kind.BITS: (1 << 128) - 1,
+    Kind.MAC: (1 << 48) - 1,
     Kind.PORT: 0xFFFF,
     Kind.MARK: 0xFFFF_FFFF,
     Kind.STATE: 0x7F,
@@ -85,6 +87,8 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.ICMPV6_TYPE: Kind.ICMPV6_TYPE,
     Field.IP6_HOPLIMIT: Kind.NUMBER,
     Field.ARP_SADDR: Kind.IPV4,
+    Field.ARP_DADDR: Kind.IPV4,
+    Field.ETHER_DADDR: Kind.MAC,
     Field.ND_TARGET: Kind.BITS,
     Field.IIFNAME: Kind.INTERFACE,
     Field.OIFNAME: Kind.INTERFACE,
@@ -180,6 +184,8 @@ def _single(kind: Kind, value: int) -> str:
         return f"{value:#010x}"
     if kind is Kind.BITS:
         return f"{value:#x}"
+    if kind is Kind.MAC:
+        return value.to_bytes(6, "big").hex(":")
     return _WRITTEN.get(kind, {}).get(value) or str(value)
 
 
@@ -219,6 +225,8 @@ def _read_single(kind: Kind, text: str) -> int | None:
             return int(ipaddress.IPv4Address(text) if kind is Kind.IPV4 else ipaddress.IPv6Address(text))
         except ValueError:
             return None
+    if kind is Kind.MAC:
+        return int(text.replace(":", ""), 16) if re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", text) else None
     word = _WORDS.get(kind, {}).get(text)
     if word is not None:
         return word

@@ -53,7 +53,7 @@ from outgate.policy.rules import (
     origin_of,
 )
 
-__all__ = ["cilium_rules", "hangs_on_standpoint", "looks_outside"]
+__all__ = ["cilium_rules", "endpoints", "hangs_on_standpoint", "looks_outside"]
 
 _ANY = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 _OTHERS = {"IGMP": 2, "VRRP": 112}

@@ -57,6 +57,11 @@ class Side:
     """What the policies said; None where they were not asked."""
 
     @property
+    def conditional(self) -> tuple[Rule, ...]:
+        """The rules that allow it on a condition above TCP, of which one must be met; none where nothing is asked."""
+        return self.outcome.conditional if self.outcome is not None else ()
+
+    @property
     def decided_by_network_policy(self) -> bool:
         """Whether what decided is a NetworkPolicy, which leaves open what others say."""
         isolating = {one.kind for one in self.isolated_by} if self.outcome is not None and not self.outcome.rule else ()

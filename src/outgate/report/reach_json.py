@@ -11,6 +11,7 @@ from outgate.analysis.notes import Hint
 from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
 from outgate.analysis.spelling import spell_protocol
 from outgate.policy import OUTGATE, Side
+from outgate.report.conditions import conditions_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, target_json, transports_json, without_empty
 
 __all__ = ["MOST_FLOWS_SHOWN", "reach_json", "side_json"]
@@ -58,6 +59,7 @@ def side_json(side: Side) -> Json:
         "isolated": side.isolated,
         "decidedBy": origin_json(side.decided_by),
         "reason": side.reason,
+        **({"onlyIf": conditions_json(side.conditional)} if side.conditional else {}),
     }
 
 

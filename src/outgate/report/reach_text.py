@@ -14,6 +14,7 @@ from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Spl
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, TransportSet
 from outgate.policy import OUTGATE, Side, Verdict
+from outgate.report.conditions import conditions_text
 from outgate.report.terms import place_text
 
 __all__ = ["line_text", "reach_text", "side_text"]
@@ -52,8 +53,10 @@ def _lines(answer: Reachability) -> Iterator[str]:
         return
     yield from _through(answer)
     yield from _such_as(answer)
-    yield line_text("egress", side_text(answer.egress), place_text(answer.egress.decided_by))
-    yield line_text("ingress", side_text(answer.ingress), place_text(answer.ingress.decided_by))
+    for head, side in (("egress", answer.egress), ("ingress", answer.ingress)):
+        yield line_text(head, side_text(side), place_text(side.decided_by))
+        for rule, words in conditions_text(side.conditional):
+            yield line_text("only", words, place_text(rule.origin))
     yield from _split(answer.split)
     yield from _by_address(answer.ports)
     yield from _stand_ins(answer)

@@ -27,7 +27,10 @@ _ORDER = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 
 
 def origin_json(origin: Origin | None) -> Json | None:
-    """Origin = {apiVersion, kind, namespace, name, rule, file, line}; line null where it is not known."""
+    """Origin = {apiVersion, kind, namespace, name, rule, file, line}; line null where it is not known.
+
+    ``path`` says where in the policy the rule stands, where its direction and its number alone do not.
+    """
     if origin is None:
         return None
     return {
@@ -36,6 +39,7 @@ def origin_json(origin: Origin | None) -> Json | None:
         "namespace": origin.namespace,
         "name": origin.name,
         "rule": origin.rule,
+        **({"path": origin.path} if origin.section or origin.spec is not None else {}),
         "file": origin.file,
         "line": origin.line or None,
     }

@@ -20,13 +20,25 @@ from contextlib import AbstractContextManager
 from outgate.host import links, namespaces
 from outgate.host.nft import Nftables
 from outgate.lab.session import run_in_lab
-from outgate.nft.guard import FAMILY
+from outgate.nft.guard import ASTRAY, FAMILY
 from outgate.nft.objects import Ruleset
 from outgate.testing import Manifest
 from tests.lab.agent.cast import CLUSTER
 from tests.lab.agent.farm import PATIENCE, Farm
 
-__all__ = ["BRIDGE", "MARKER", "BridgedFarm", "advert", "arp", "frame", "grow_bridged", "packet", "probe", "tagged"]
+__all__ = [
+    "BRIDGE",
+    "EVERYBODY",
+    "MARKER",
+    "BridgedFarm",
+    "advert",
+    "arp",
+    "frame",
+    "grow_bridged",
+    "packet",
+    "probe",
+    "tagged",
+]
 
 BRIDGE = "cni0"
 BLOCKS = ["10.1.0.0/24", "fd00:1::/64"]
@@ -199,37 +211,52 @@ class BridgedFarm(Farm):
         with one:
             yield one
 
-    def send(self, what: bytes, source: str, interface: str = "eth0", *, to: bytes = EVERYBODY) -> None:
-        """Send a frame to a link-layer address, from a box."""
+    def send(
+        self, what: bytes, source: str, interface: str = "eth0", *, to: bytes = EVERYBODY, under: bytes = b""
+    ) -> None:
+        """Send a frame to a link-layer address, from a box; `under` another one than its own."""
         with self.ear(source, interface) as one:
-            one.send(to + one.getsockname()[4] + what)
+            one.send(to + (under or one.getsockname()[4]) + what)
 
-    def arrives(self, what: bytes, source: str, target: str, interface: str = "eth0") -> bool:
+    def speak(self, target: str) -> None:
+        """Have the node itself send the marker to an address."""
+        family = socket.AF_INET if ipaddress.ip_address(target).version == 4 else socket.AF_INET6
+        with self.inside("n1"), socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.sendto(MARKER, (target, 7000))
+
+    def arrives(self, what: bytes, source: str, target: str, interface: str = "eth0", *, there: str = "eth0") -> bool:
         """Whether a frame from one box reaches another on the bridge; one that does not must have been counted.
 
         The counter is read before the ear, so what has been counted and arrives all the same is told as arrived.
         """
-        with self.ear(target) as ear:
+        with self.ear(target, there) as ear:
             mac = ear.getsockname()[4]
             # So that the bridge knows where the target is: of what it floods br_netfilter lets one copy pass.
             ear.send(EVERYBODY + mac + arp("0.0.0.0", "10.1.0.254").removesuffix(MARKER))
-            before = self.dropped()
-            self.send(what, source, interface, to=mac)
+            before = self.stopped()
+            # What one host says to another in ARP is asked of everybody first.
+            self.send(what, source, interface, to=EVERYBODY if what[:2] == ARP.to_bytes(2, "big") else mac)
             deadline = time.monotonic() + PATIENCE
             while time.monotonic() < deadline:
-                counted = self.dropped() > before
-                if self._heard(ear):
+                counted = self.stopped() > before
+                if self.hears(ear):
                     return True
                 if counted:
                     return False
         raise AssertionError(f"{source} to {target}: neither arrived nor counted")
 
+    def stopped(self) -> int:
+        """What was dropped, by whichever table, with what the bridge would have taken to the wrong port."""
+        return self.dropped() + self.counted("n1").get(ASTRAY, 0)
+
     @staticmethod
-    def _heard(ear: socket.socket) -> bool:
+    def hears(ear: socket.socket) -> bool:
+        """Whether the marker has come. A packet socket sees what its own box sends, too."""
         ear.settimeout(0.01)
         with contextlib.suppress(TimeoutError):
             while True:
-                if MARKER in ear.recv(2048):
+                data, where = ear.recvfrom(2048)
+                if MARKER in data and where[2] != socket.PACKET_OUTGOING:
                     return True
         return False
 

@@ -31,7 +31,7 @@ from outgate.agent.kernel import Timing
 from outgate.agent.links import LinkWatch
 from outgate.agent.loop import Observer
 from outgate.agent.settings import Settings
-from outgate.agent.step import CLUSTER_POLICIES, Apply, State
+from outgate.agent.step import CLUSTER_POLICIES, OF_CILIUM, Apply, State
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.watch import Pace
 from outgate.cluster.watch_decode import Reader
@@ -41,7 +41,9 @@ from outgate.host.nft import Nftables
 from outgate.lab.build import Box, Stage, build
 from outgate.lab.session import run_in_lab
 from outgate.lab.topology import POD_INTERFACE_PREFIX
-from outgate.model import ClusterPolicy, NetworkPolicy, Pod, Snapshot
+from outgate.model import ClusterPolicy, NetworkPolicy, Pod, Policy, Snapshot
+from outgate.model.cilium import CidrGroup, CiliumObject
+from outgate.policy.cilium_sight import seen_by_agent
 from outgate.testing import Manifest, snapshot_of
 from tests.cluster.watchserver import WatchServer
 
@@ -54,9 +56,7 @@ QUICK = Pace(start=0.0, relist=0.0, first=0.05, longest=0.2)
 KINDS = ("Namespace", "Node", "Pod")
 
 
-def view(
-    pods: Iterable[Pod], policies: Iterable[NetworkPolicy | ClusterPolicy], namespaces: Iterable[Any]
-) -> dict[str, Any]:
+def view(pods: Iterable[Pod], policies: Iterable[Policy | CidrGroup], namespaces: Iterable[Any]) -> dict[str, Any]:
     """What an agent and a server must agree about."""
     return {
         "pods": {
@@ -68,8 +68,10 @@ def view(
     }
 
 
-def _meaning(policy: NetworkPolicy | ClusterPolicy) -> NetworkPolicy | ClusterPolicy:
+def _meaning(policy: Policy | CidrGroup) -> Policy | CidrGroup:
     """Without the notes of others."""
+    if isinstance(policy, CidrGroup):
+        return policy
     return replace(policy, annotations={key: one for key, one in policy.annotations.items() if "outgate.dev" in key})
 
 
@@ -92,9 +94,11 @@ class Teller(Observer):
         if not (state.settled and state.ready):
             return
         world = state.world
-        policies: tuple[NetworkPolicy | ClusterPolicy, ...] = (
+        policies: tuple[Policy | CidrGroup, ...] = (
             *world.policies.values(),
             *world.cluster_policies.values(),
+            *world.cilium_policies(),
+            *world.groups.values(),
         )
         told = view((one.pod for one in world.pods.values()), policies, world.namespaces.values())
         told |= {"epoch": state.epoch, "generation": state.generation, "drift": state.drift, "refused": state.refused}
@@ -215,13 +219,17 @@ class Farm:
                 if one.pipe in ready:
                     one.read()
 
-    def _policies(self) -> list[NetworkPolicy | ClusterPolicy]:
+    def _policies(self) -> list[Policy | CidrGroup]:
         """The policies of the server; of one that cannot be understood what stands for it."""
-        found: list[NetworkPolicy | ClusterPolicy] = []
-        for kind in ("NetworkPolicy", *sorted(CLUSTER_POLICIES)):
+        found: list[Policy | CidrGroup] = []
+        for kind in ("NetworkPolicy", *sorted(CLUSTER_POLICIES | OF_CILIUM)):
             reader = Reader(kind, "farm")
-            values = (reader.read(json.dumps(one).encode()).value for one in self.server.store.all(kind))
-            found += (one for one in values if isinstance(one, NetworkPolicy | ClusterPolicy))
+            for one in (reader.read(json.dumps(one).encode()).value for one in self.server.store.all(kind)):
+                if isinstance(one, NetworkPolicy | ClusterPolicy | CidrGroup):
+                    found.append(one)
+                elif isinstance(one, CiliumObject):
+                    every = bool(self.changes.get("all_nodes"))
+                    found += (seen_by_agent(policy, all_nodes=every) for policy in one.policies)
         return found
 
     def server_down(self) -> None:

@@ -98,6 +98,61 @@ def test_03_neighbours_of_a_bridge_talk_and_policies_hold() -> None:
     grow_bridged(check)
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_03_who_claims_the_mac_of_a_neighbour_gets_nothing_of_his(filtered: bool, family: int) -> None:
+    """Pod one sends under its own address and the MAC of pod two, and the bridge believes it.
+
+    Without the guard it then reads what the node sends to pod two: so what fails here is an attack that works.
+    """
+
+    def check(farm: BridgedFarm) -> None:
+        with farm.ear("a/two") as two:
+            mac = two.getsockname()[4]
+        source, target = (farm.address(path, family) for path in ("a/one", "a/two"))
+
+        def attack() -> None:
+            """Whatever pod two says in between gives its MAC back to it, so it takes as often as it takes."""
+            farm.speak(target)
+            farm.send(packet(source, target), "a/one", under=mac)
+            farm.speak(target)
+
+        def kept_away() -> bool:
+            attack()
+            return farm.counted("n1")["astray"] > before
+
+        def taken() -> bool:
+            attack()
+            return farm.hears(ear)
+
+        before = farm.counted("n1")["astray"]
+        with farm.ear("a/one") as ear:
+            farm.until(kept_away)
+            assert not farm.hears(ear)
+            farm.kill("n1")
+            farm.stage.run(farm.stage.nodes["n1"], ("nft", "delete", "table", "bridge", "outgate"))
+            farm.until(taken)
+
+    grow_bridged(check, filtered=filtered)
+
+
+def test_03_what_a_bridge_floods_is_not_for_all_pods() -> None:
+    """What is for a MAC that the bridge does not know goes out at every port: of a pod's, what is for the pod."""
+
+    def check(farm: BridgedFarm) -> None:
+        nobody = bytes.fromhex("0200000000bb")
+        with farm.ear("a/two") as two, farm.ear("stranger") as stranger:
+            before = farm.counted("n1")["astray"]
+            farm.send(packet(ONE, "10.1.0.99"), "a/one", to=nobody)
+            farm.until(lambda: farm.hears(stranger))
+            farm.until(lambda: farm.counted("n1")["astray"] > before)
+            assert not farm.hears(two)
+            farm.send(packet(ONE, TWO), "a/one", to=nobody)
+            farm.until(lambda: farm.hears(two))
+
+    grow_bridged(check, filtered=False)
+
+
 @pytest.mark.parametrize("blocks", [True, False])
 def test_03_ports_that_are_no_pods_are_left_alone(blocks: bool) -> None:
     """A wrong drop cuts a node. Only what claims an address of the node's own pods is stopped, where that is known."""
@@ -105,7 +160,8 @@ def test_03_ports_that_are_no_pods_are_left_alone(blocks: bool) -> None:
     def check(farm: BridgedFarm) -> None:
         assert farm.arrives(packet("172.31.0.9", ONE), "stranger", "a/one")
         assert farm.arrives(arp("172.31.0.9", ONE), "stranger", "a/one")
-        assert farm.arrives(frame(0x88B5, b"local experiment"), "stranger", "a/one")
+        assert farm.arrives(frame(0x88B5, b"local experiment"), "stranger", "n1", there="beyond")
+        assert not farm.arrives(frame(0x88B5, b"local experiment"), "stranger", "a/one"), "nor could a pod answer it"
         assert farm.arrives(packet("10.1.0.77", ONE), "n1", "a/one", "beyond"), "an uplink may lead to anybody"
         assert farm.arrives(packet("10.1.0.77", ONE), "stranger", "a/one") != blocks
         assert farm.arrives(packet("fd00:1::77", ONE6), "stranger", "a/one") != blocks

@@ -1,0 +1,60 @@
+"""Questions that name a name: what a pod would be told, and whether it can ask at all.
+
+A rule about names opens the addresses that a pod was told for them. So a question about ``api.example.com`` is judged
+as if its pods had asked for that name, and had been answered with the addresses that are known for it. That they can
+ask is another matter, which decides whether the rule ever opens anything: where they cannot, a note says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from outgate.analysis.exposure_places import Found, cluster_dns, passage
+from outgate.analysis.lookup import AddressTarget, PodsTarget, Target
+from outgate.model import Learned
+from outgate.policy import Judge, Policies, Rule, Trace
+from outgate.policy.names import Dialect, Pattern
+from outgate.policy.rules import NamesMatch
+
+__all__ = ["cannot_ask", "having_asked"]
+
+
+def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
+    """The judge of a cluster whose pods have asked for the name in question; the same one where there is none."""
+    if not (isinstance(source, PodsTarget) and isinstance(destination, AddressTarget) and destination.name):
+        return judge
+    policies = judge.policies
+    learned = (Learned(pod.key, destination.name, destination.addresses) for pod in source.pods)
+    snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *learned))
+    return Judge(Policies(snapshot, policies.profile))
+
+
+def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
+    """What keeps a name from being known, where a rule about names lets the flow through."""
+    pod, outcome = trace.flow.source.pod, trace.egress.outcome
+    rule = outcome.rule if outcome is not None else None
+    if pod is None or rule is None or not any(isinstance(peer, NamesMatch) for peer in rule.peers or ()):
+        return
+    servers = cluster_dns(judge.policies.snapshot)
+    if servers.found is Found.UNKNOWN:
+        yield f"{name} is known to {pod} once it has asked for it, and no cluster DNS is in the input"
+        return
+    traces = [one for _, one in passage(judge, pod, servers.doors)]
+    passing = [one for one in traces if one.verdict.allows]
+    if not passing:
+        yield f"{pod} may not ask the cluster DNS, so that it never learns {name}, and the rule opens nothing"
+    elif not any(_may_ask(one, name) for one in passing):
+        yield f"{pod} may not ask the cluster DNS for {name}, so that the rule opens nothing"
+
+
+def _may_ask(trace: Trace, name: str) -> bool:
+    """Whether a question for a name passes: where rules say which may be asked, one of them has to mean it."""
+    conditional = trace.egress.outcome.conditional if trace.egress.outcome is not None else ()
+    return not conditional or any(_means(rule, name) for rule in conditional)
+
+
+def _means(rule: Rule, name: str) -> bool:
+    matches = rule.conditions.dns if rule.conditions is not None else ()
+    texts = (text for one in matches for text in (one.name, one.pattern) if text)
+    return any(Pattern(text, Dialect.CILIUM).matches(name) for text in texts)
