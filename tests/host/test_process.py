@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 from pathlib import Path
 
@@ -168,3 +170,23 @@ def test_an_environment_is_added_to_our_own(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OURS", "1")
     done = process.read(("sh", "-c", "echo $OURS $THEIRS"), environment={"THEIRS": "2"})
     assert done.stdout == b"1 2\n"
+
+
+def test_a_command_that_goes_on(tmp_path: Path) -> None:
+    """Its end can be waited for, it can be ended, and its code is told."""
+    with (tmp_path / "said").open("wb") as output:
+        one = process.start(("sh", "-c", "echo here; exit 3"), output=output)
+        select.select([one.ended], [], [])
+        assert one.stop() == 3
+        other = process.start(("sleep", "1000"), output=output)
+        assert other.code is None
+        assert other.stop() == -signal.SIGTERM
+        assert other.stop() == -signal.SIGTERM
+    assert (tmp_path / "said").read_text() == "here\n"
+
+
+def test_a_command_that_cannot_go_on(tmp_path: Path) -> None:
+    """It is not there."""
+    assert process.found("no-such-command") is None
+    with (tmp_path / "said").open("wb") as output, pytest.raises(KernelError, match="not installed"):
+        process.start(("no-such-command",), output=output)

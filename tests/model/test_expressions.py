@@ -10,7 +10,7 @@ import re2  # type: ignore[import-untyped]  # it has none
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.model.expressions import PROGRAM_LIMIT, expression_problem, program_size
+from outgate.model.expressions import PROGRAM_LIMIT, expression_problem, program_size, read_expression
 
 # Pieces that mean something together: of characters alone nearly every text would be an expression.
 PIECES = (
@@ -179,3 +179,63 @@ def test_python_would_not_do() -> None:
     for text in (r"(a)\1", "(?<=a)b", "a++"):
         re.compile(text)
         assert expression_problem(text)
+
+
+VALUES = st.text(st.sampled_from(list("aabbcABZ019./-_]}{^$()|*+?[,\\&~ \t\v")), max_size=5)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.lists(VALUES, max_size=6))
+def test_where_we_answer_re2_answers_the_same(text: str, values: list[str]) -> None:
+    """A verdict that is told is the proxy's."""
+    if expression_problem(text):
+        return
+    expression, other = read_expression(text), re2.compile(text, QUIET)
+    for value in values:
+        answer = expression.matches(value)
+        assert answer is None or answer == (other.fullmatch(value) is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "answer"),
+    [
+        ("/public", "/public", True),
+        ("/public", "/public/x", False),
+        ("GET|POST", "POST", True),
+        ("GET|POST", "GETPOST", False),
+        ("/a", "/a?x=1", False),
+        ("a.c", "abc", True),
+        ("(?i)get", "GET", None),
+        ("é", "é", None),
+        ("é|a", "a", True),
+        (".*", "ä", None),
+        (r"\S+", "abc", True),
+        (r"[[:alpha:]\d]+", "a1", True),
+        (r"[^\W_]", "_", False),
+        (r"\bab", "ab", None),
+        ("(a*)*b", "a" * 60 + "c", False),
+        ("((a?){30}){30}", "a" * 901, False),
+        (r"(?:[a-z0-9-]+\.)*example\.com(:443)?", "a.b.example.com:443", True),
+    ],
+)
+def test_whole_value(text: str, value: str, answer: bool | None) -> None:
+    """semantics.md C5: a full match, and alternation is anchored as a whole. No expression takes long."""
+    assert read_expression(text).matches(value) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a**", "invalid nested repetition operator: `**`, at character 2"),
+        ("ab(c", "missing closing ): `ab(c`, at character 3"),
+        ("a)", "unexpected ): `a)`, at character 2"),
+        ("x[a", "missing closing ]: `[a`, at character 2"),
+        (r"(a)\1", r"invalid escape sequence: `\1`, at character 4"),
+        ("ab\\", "trailing backslash at end of expression: ``, at character 3"),
+        ("x[z-a]", "invalid character class range: `z-a`, at character 3"),
+        ("a\ud800", "invalid UTF-8, at character 2"),
+    ],
+)
+def test_the_place_is_told(text: str, words: str) -> None:
+    """So that a person finds it."""
+    with pytest.raises(ValueError, match=re.escape(f"error parsing regexp: {words}") + "$"):
+        read_expression(text)

@@ -21,12 +21,30 @@ from typing import IO, NoReturn
 
 from outgate.errors import KernelError, NotPermitted
 
-__all__ = ["OUTPUT_LIMIT", "PACKAGES", "Completed", "Output", "fork", "read", "replace", "run"]
+__all__ = [
+    "OUTPUT_LIMIT",
+    "PACKAGES",
+    "Completed",
+    "Output",
+    "Running",
+    "fork",
+    "found",
+    "read",
+    "replace",
+    "run",
+    "start",
+]
 
 OUTPUT_LIMIT = 256 * 1024 * 1024
 """Bytes of output that are read before a command is ended. Listing 100 000 set elements takes about 20 MiB."""
 
-PACKAGES: Mapping[str, str] = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "git": "git"}
+PACKAGES: Mapping[str, str] = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "git": "git",
+    "setpriv": "util-linux",
+}
 """The Debian package that has each command."""
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -110,6 +128,56 @@ def read(
     return Output(tuple(argv), child.returncode, stdout, stderr)
 
 
+class Running:
+    """A command that was started to go on beside this process."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self.pid = child.pid
+        self.ended = os.pidfd_open(child.pid)
+        """A descriptor that can be read when the command has ended; `poll`, `select` and event loops wait for it."""
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, negative where a signal ended the command; None while it runs."""
+        return self._child.poll()
+
+    def stop(self, patience: float = 5.0) -> int:
+        """Ends the command with SIGTERM, and after so many seconds with SIGKILL. Returns its code."""
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(patience)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+        code = self._child.wait()
+        if self.ended >= 0:
+            os.close(self.ended)
+            self.ended = -1
+        return code
+
+
+def start(argv: Sequence[str], *, output: IO[bytes]) -> Running:
+    """Starts a command that goes on by itself; what it writes goes to `output`, and it reads nothing.
+
+    Raises:
+        KernelError: it is not installed or cannot be started.
+    """
+    path = _find(argv[0])
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            executable=path,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except OSError as error:
+        raise KernelError(f"{argv[0]} cannot be started: {error.strerror}") from error
+    return Running(child)
+
+
 def fork(entry: Callable[[], int]) -> int:
     """Starts `entry` in a copy of this process and returns the copy's pid.
 
@@ -149,8 +217,13 @@ def replace(argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
         raise KernelError(f"{argv[0]} cannot be started: {error.strerror}") from error
 
 
+def found(name: str) -> str | None:
+    """The path of a command, or None where it is not installed."""
+    return shutil.which(name, path=_search_path(os.environ.get("PATH", "")))
+
+
 def _find(name: str) -> str:
-    path = shutil.which(name, path=_search_path(os.environ.get("PATH", "")))
+    path = found(name)
     if path is None:
         raise _missing(name)
     return path

@@ -5,9 +5,10 @@ The numbers are how many instructions a class comes to, about; they serve the es
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 
-__all__ = ["CLASSES", "PERL", "SCRIPTS"]
+__all__ = ["CLASSES", "MEMBERS", "PERL", "PERL_MEMBERS", "SCRIPTS"]
 
 _BEYOND_ASCII = 8
 
@@ -24,6 +25,29 @@ CLASSES: Mapping[str, int] = {
     **{f"[:^{name}:]": _BEYOND_ASCII for name in _NAMED},
 }
 """``[:alpha:]`` and its like, as they stand within brackets."""
+
+_WORD = string.ascii_letters + string.digits + "_"
+_PRINT = "".join(map(chr, range(0x20, 0x7F)))
+PERL_MEMBERS: Mapping[str, str] = {"d": string.digits, "s": "\t\n\f\r ", "w": _WORD}
+"""The characters of ``\\d`` and its like. RE2, doc/syntax.txt: ``\\s`` is ``[\\t\\n\\f\\r ]``."""
+
+MEMBERS: Mapping[str, str] = {
+    "alnum": string.ascii_letters + string.digits,
+    "alpha": string.ascii_letters,
+    "ascii": "".join(map(chr, range(0x80))),
+    "blank": "\t ",
+    "cntrl": "".join(map(chr, (*range(0x20), 0x7F))),
+    "digit": string.digits,
+    "graph": _PRINT.strip(),
+    "lower": string.ascii_lowercase,
+    "print": _PRINT,
+    "punct": string.punctuation,
+    "space": "\t\n\v\f\r ",
+    "upper": string.ascii_uppercase,
+    "word": _WORD,
+    "xdigit": string.hexdigits,
+}
+"""The characters of ``[:alpha:]`` and its like."""
 
 _CATEGORIES = """
     Any C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs

@@ -37,6 +37,7 @@ IMPLIED_PROTOCOL = {
     Field.SCTP_DPORT: _SCTP,
     Field.ICMP_TYPE: _ICMP,
     Field.ICMPV6_TYPE: _ICMPV6,
+    Field.TCP_FLAGS: _TCP,
 }
 """Fields that hold for packets of one protocol only."""
 
@@ -82,7 +83,11 @@ def canonical_rule(rule: ChainRule) -> ChainRule:
 
 
 def _plain(statement: Statement) -> Statement:
-    if isinstance(statement, Compare) and statement.field is Field.CT_MARK and statement.mask == 0xFFFF_FFFF:
+    if (
+        isinstance(statement, Compare)
+        and statement.field in (Field.CT_MARK, Field.META_MARK)
+        and statement.mask == 0xFFFF_FFFF
+    ):
         return replace(statement, mask=0)
     return statement
 

@@ -20,6 +20,7 @@ from outgate.nft.lines import Registry, View
 from outgate.nft.names import named
 from outgate.nft.objects import RETURN, Judgement, goto
 from outgate.nft.options import Options
+from outgate.nft.redirects import Catching
 from outgate.nft.tier_lines import TierLines
 from outgate.packets import TransportSet
 from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
@@ -41,6 +42,8 @@ class Part:
     index: Mapping[str, tuple[Origin, ...]] | None = None
     asks: bool = False
     """Whether any of its rules uses names."""
+    catch: Judgement | None = None
+    """Into the chain by which its connections are caught, where a rule about requests may allow some."""
     policies: tuple[Policy, ...] = ()
     """Kept so that no other policy can come to have the identity of one of them."""
 
@@ -82,6 +85,15 @@ class Classes:
     def way(self, pod: Pod, view: View) -> Judgement:
         """The way into the chain of a pod's class; a way back where no policy selects the pod."""
         return self.part(pod, view).way
+
+    def catch(self, pod: Pod, family: int) -> Judgement | None:
+        """The way into the chain by which connections of a pod are caught; None where nothing is looked into."""
+        return self.part(pod, View(Direction.EGRESS, family)).catch
+
+    @property
+    def catching(self) -> bool:
+        """Whether connections of any class are caught."""
+        return any(part.catch is not None for part in self._parts.values())
 
     def part(self, pod: Pod, view: View) -> Part:
         """All that the class of a pod needs in a view. Asked once for each pod, by its name."""
@@ -135,7 +147,9 @@ class Classes:
         index |= {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in isolation.rules} | lines.index
         way = goto(self.registry.add_chain(view.letter, made))
         asks = any(rule.asks for rule in isolation.every_rule())
-        return Part(way, frozenset(names), index, asks, (*ruling, *above))
+        caught = lines.looks_into and not view.mirrored
+        catch = Catching(self.registry, f"c{view.family}").way(made) if caught else None
+        return Part(way, frozenset(names), index, asks, catch, (*ruling, *above))
 
     def _audited(self, policies: Iterable[Policy]) -> Callable[[Rule], bool]:
         """Whether a rule is one of a policy that is only watched."""

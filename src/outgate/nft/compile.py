@@ -30,6 +30,7 @@ from outgate.nft.lines import View
 from outgate.nft.members import Members
 from outgate.nft.objects import Judgement, NftSet, Ruleset, SetKey, goto
 from outgate.nft.options import Options
+from outgate.nft.redirects import CATCHES, catch_map, with_proxy
 from outgate.policy import Origin, Policies
 
 __all__ = ["Compiled", "compile_node"]
@@ -69,7 +70,11 @@ class _Compiler:
             self._link_sets()
         if self.options.names:
             self._asking_sets()
-        for chain in frame(self.options, self.node, linked=linked):
+        chains = frame(self.options, self.node, linked=linked)
+        if self.classes.catching:
+            self._catch_maps()
+            chains = with_proxy(chains, self.options)
+        for chain in chains:
             self.registry.chains[chain.name] = chain
         ruleset = Ruleset(
             dict(sorted(self.registry.chains.items())),
@@ -86,6 +91,18 @@ class _Compiler:
                 way = goto(UNKNOWN) if contested else self.classes.way(pod, dispatch.view)
                 elements[((int(address), int(address)),)] = way
         self.registry.add_set(NftSet(dispatch.name, dispatch.key, elements, is_map=True))
+
+    def _catch_maps(self) -> None:
+        """Whose connections are caught."""
+        for family in CATCHES:
+            elements: dict[SetKey, Judgement | None] = {
+                ((int(address), int(address)),): way
+                for pod in self.local
+                for address in pod.addresses
+                if address.version == family and address not in self.policies.snapshot.contested
+                if (way := self.classes.catch(pod, family)) is not None
+            }
+            self.registry.add_set(catch_map(family).holding(elements))
 
     def _link_sets(self) -> None:
         """Which address belongs to which interface."""

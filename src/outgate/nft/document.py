@@ -22,12 +22,15 @@ from outgate.nft.objects import (
     Limit,
     Log,
     Lookup,
+    MarkPacket,
     NftSet,
     Reject,
     Ruleset,
     SetKey,
+    SetZone,
     StampMark,
     Statement,
+    Tproxy,
     VerdictMap,
 )
 from outgate.nft.spelling import FIELD_KIND, KEY_KIND, STATES, Kind, escape, prefix_length, write_value
@@ -127,6 +130,14 @@ def _statement(statement: Statement) -> _Json:
         case Dnat(address, port):
             family = "ip" if address.version == 4 else "ip6"
             return {"dnat": {"family": family, "addr": str(address), "port": port}}
+        case MarkPacket(mask, value):
+            marked: _Json = {"&": [_field(Field.META_MARK), mask ^ _ALL]}
+            return {"mangle": {"key": _field(Field.META_MARK), "value": {"|": [marked, value]} if value else marked}}
+        case SetZone(zone):
+            return {"mangle": {"key": {"ct": {"key": "zone", "dir": "original"}}, "value": zone}}
+        case Tproxy(family, port):
+            name, home = ("ip", "127.0.0.1") if family == 4 else ("ip6", "::1")
+            return {"tproxy": {"family": name, "addr": home, "port": port}}
         case Judgement():
             return _verdict(statement)
         case _:
@@ -166,6 +177,6 @@ def _field(field: Field) -> _Json:
     first, _, second = field.value.partition(" ")
     if not second:
         return {"meta": {"key": first}}
-    if first in ("meta", "ct"):
+    if first in ("meta", "ct", "socket"):
         return {first: {"key": second}}
     return {"payload": {"protocol": first, "field": second}}

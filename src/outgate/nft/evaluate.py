@@ -27,6 +27,7 @@ from outgate.nft.objects import (
     Judgement,
     KeyPart,
     Lookup,
+    MarkPacket,
     NftSet,
     Opaque,
     Reject,
@@ -34,6 +35,7 @@ from outgate.nft.objects import (
     SetKey,
     StampMark,
     Statement,
+    Tproxy,
     VerdictMap,
 )
 from outgate.packets import Packet, Protocol
@@ -84,6 +86,11 @@ class Header:
     mark: int = 0
     """The connection's mark, not the packet's."""
     hop_limit: int = 64
+    packet_mark: int = 0
+    tcp_flags: int = 0x02
+    """Of a TCP packet: the flags byte; the first of a connection has SYN alone."""
+    transparent: bool = False
+    """Whether a transparent socket of this node has the connection."""
     ether_daddr: int = 0x0200_0000_0001
     """The link-layer address it is sent to: by default somebody's."""
     status: int = 0
@@ -144,6 +151,9 @@ class Outcome:
     fate: Fate
     mark: int
     path: tuple[Step, ...] = ()
+    packet_mark: int = 0
+    proxied: bool = False
+    """Whether it was given to the proxy's own socket."""
     led: tuple[int, int] | None = None
     """The address and port to which its connection is led instead."""
 
@@ -176,8 +186,8 @@ class Evaluator:
         for chain in sorted(base, key=lambda chain: chain.hook.priority if chain.hook else 0):
             fate = walk.base_chain(chain)
             if fate is not Fate.ACCEPT:
-                return Outcome(fate, walk.mark, tuple(walk.path))
-        return Outcome(Fate.ACCEPT, walk.mark, tuple(walk.path), walk.led)
+                return walk.outcome(fate)
+        return walk.outcome(Fate.ACCEPT)
 
 
 class _Break(Exception):
@@ -191,9 +201,14 @@ class _Walk:
         self.chains = chains
         self.sets = sets
         self.header = header
-        self.mark = header.mark
+        self.mark, self.packet_mark = header.mark, header.packet_mark
+        self.proxied = False
         self.path: list[Step] = []
         self.led: tuple[int, int] | None = None
+
+    def outcome(self, fate: Fate) -> Outcome:
+        """What has become of the packet."""
+        return Outcome(fate, self.mark, tuple(self.path), self.packet_mark, self.proxied, self.led)
 
     def base_chain(self, chain: Chain) -> Fate:
         """nft_do_chain(): the verdict of a base chain and everything called from it."""
@@ -264,6 +279,10 @@ class _Walk:
             case Dnat(address, port):
                 self.led = int(address), port
                 return Fate.ACCEPT
+            case MarkPacket(mask, value):
+                self.packet_mark = (self.packet_mark & ~mask & _ALL) | value
+            case Tproxy():
+                self.proxied = True
             case Judgement():
                 return statement
             case Reject():
@@ -343,6 +362,12 @@ class _Walk:
                 return header.status
             case Field.PRIORITY:
                 return header.priority
+            case Field.META_MARK:
+                return self.packet_mark
+            case Field.TCP_FLAGS:
+                return header.tcp_flags
+            case Field.SOCKET_TRANSPARENT:
+                return int(header.transparent)
             case Field.ETHER_DADDR:
                 return header.ether_daddr
             case Field.ARP_SADDR | Field.ARP_DADDR | Field.ND_TARGET:

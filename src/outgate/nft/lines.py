@@ -199,12 +199,7 @@ def rule_lines(
     registry: Registry,
     target: Judgement,
 ) -> Iterator[ChainRule]:
-    """The lines of one rule by itself, for where the order of rules counts: what it matches goes to `target`.
-
-    A rule with conditions has none: what a connection is about, no line here can tell, so it opens nothing.
-    """
-    if rule.conditions is not None:
-        return
+    """The lines of one rule by itself, for where the order of rules counts: what it matches goes to `target`."""
     for statements in _selector_lines(policies, rule, meanings, view, registry):
         yield ChainRule((*statements, target), str(rule.origin))
     yield from _block_lines(policies, (rule,), meanings, view, registry, lambda _: target)

@@ -29,12 +29,15 @@ from outgate.nft.objects import (
     Limit,
     Log,
     Lookup,
+    MarkPacket,
     NftSet,
     Opaque,
     Reject,
     Ruleset,
     SetKey,
+    SetZone,
     Statement,
+    Tproxy,
     VerdictMap,
 )
 from outgate.nft.parse_rule import REJECT_CODES, compared, stamped
@@ -189,7 +192,18 @@ def _known_statement(kind: str, body: Json) -> Statement:
         case "dnat", {"family": "ip" | "ip6", "addr": str(address), "port": int(port)} if len(body) == 3:
             return Dnat(ipaddress.ip_address(address), port)
         case "mangle", {"key": {"ct": {"key": "mark"}}, "value": value}:
-            return _stamp(value)
+            return stamped(*_kept_and_written(value, {"ct": {"key": "mark"}}))
+        case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
+            one = stamped(*_kept_and_written(value, {"meta": {"key": "mark"}}))
+            if one.mask == _ALL:
+                raise ValueError("a whole mark, which is not ours")
+            return MarkPacket(one.mask, one.value)
+        case "mangle", {"key": {"ct": {"key": "zone", "dir": "original"}}, "value": int(zone)}:
+            return SetZone(zone)
+        case "tproxy", {"family": "ip", "addr": "127.0.0.1", "port": int(port)}:
+            return Tproxy(4, port)
+        case "tproxy", {"family": "ip6", "addr": "::1" | "[::1]", "port": int(port)}:
+            return Tproxy(6, port)
         case _:
             return _verdict({kind: body})
 
@@ -214,7 +228,8 @@ def _reject(body: Json) -> Statement:
     raise ValueError(f"no rejection: {body}")
 
 
-def _stamp(value: Json) -> Statement:
+def _kept_and_written(value: Json, mark: Json) -> tuple[int, int]:
+    """Of a mark that is set: which bits are kept, and which are written."""
     keep, write = _ALL, 0
     if isinstance(value, Mapping) and "|" in value:
         value, write = value["|"]
@@ -222,9 +237,9 @@ def _stamp(value: Json) -> Statement:
         value, keep = value["&"]
     if isinstance(value, int):
         keep, write = 0, value
-    elif value != {"ct": {"key": "mark"}}:
-        raise ValueError(f"not the connection mark: {value}")
-    return stamped(int(keep), int(write))
+    elif value != mark:
+        raise ValueError(f"not the mark itself: {value}")
+    return int(keep), int(write)
 
 
 def _fields(key: Json) -> Iterator[Field]:
@@ -236,7 +251,7 @@ def _fields(key: Json) -> Iterator[Field]:
             words = (body["protocol"], *body["field"].split())
         elif kind == "meta" and body["key"] in ("iifname", "oifname"):
             words = (body["key"],)
-        elif kind in ("meta", "ct") and body.keys() == {"key"}:
+        elif kind in ("meta", "ct", "socket") and body.keys() == {"key"}:
             words = (kind, body["key"])
         else:
             raise ValueError(f"no field: {part}")
@@ -265,6 +280,12 @@ def _masked(left: Json, right: Json, *, negated: bool) -> Compare:
     if field is Field.CT_STATE and right == 0:
         names = mask.get("|", ()) if isinstance(mask, Mapping) else mask if isinstance(mask, list) else [mask]
         return compared(field, [_word(name) for name in names], negated=not negated)
-    if field is not Field.CT_MARK or not isinstance(mask, int) or not isinstance(right, int):
+    if field is Field.TCP_FLAGS and isinstance(mask, list):
+        mask = sum(mask)
+    if (
+        field not in (Field.CT_MARK, Field.META_MARK, Field.TCP_FLAGS)
+        or not isinstance(mask, int)
+        or not isinstance(right, int)
+    ):
         raise ValueError(f"{field.value} has no mask")
     return Compare(field, right, right, mask=mask, negated=negated)

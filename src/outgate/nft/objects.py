@@ -40,13 +40,16 @@ __all__ = [
     "Limit",
     "Log",
     "Lookup",
+    "MarkPacket",
     "NftSet",
     "Opaque",
     "Reject",
     "Ruleset",
     "SetKey",
+    "SetZone",
     "StampMark",
     "Statement",
+    "Tproxy",
     "VerdictMap",
     "among",
     "goto",
@@ -89,6 +92,9 @@ class Field(enum.Enum):
     CT_MARK = "ct mark"
     CT_STATUS = "ct status"
     PRIORITY = "meta priority"
+    META_MARK = "meta mark"
+    TCP_FLAGS = "tcp flags"
+    SOCKET_TRANSPARENT = "socket transparent"
 
 
 class KeyType(enum.Enum):
@@ -150,7 +156,7 @@ class Compare:
     """``tcp dport 8000-9000``, ``iifname "ogp*"``, ``ct direction reply``, ``ct mark & M == V``.
 
     `low`..`high` is a closed range of integers; `text` is an interface name, where a last ``*`` matches any
-    rest; `mask` applies to CT_MARK and CT_STATE (there: any of the bits). Port fields named after a
+    rest; `mask` applies to marks, TCP_FLAGS and CT_STATE (there: any of the bits). Port fields named after a
     protocol (``tcp dport``) hold for packets of that protocol only, address fields for their family. CT_STATUS is
     one bit, and asked whether it is set.
     """
@@ -221,6 +227,29 @@ class StampMark:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPacket:
+    """``meta mark set meta mark & ~mask | value``: the same for the mark of the packet itself."""
+
+    mask: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetZone:
+    """``ct original zone set N``: the original packets of this connection are told apart from the same ones without."""
+
+    zone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tproxy:
+    """``tproxy ip to 127.0.0.1:PORT``, or its like for IPv6: to a socket of this node. Without one the rule ends."""
+
+    family: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dnat:
     """``dnat ip to ADDRESS:PORT``: lead the connection elsewhere. In a chain of type nat alone."""
 
@@ -243,7 +272,22 @@ def among(look: Field, block: ipaddress.IPv4Network | ipaddress.IPv6Network) -> 
     return Compare(look, int(block.network_address), int(block.broadcast_address))
 
 
-Statement = Compare | Lookup | VerdictMap | Counter | Log | Limit | Reject | StampMark | Dnat | Judgement | Opaque
+Statement = (
+    Compare
+    | Lookup
+    | VerdictMap
+    | Counter
+    | Log
+    | Limit
+    | Reject
+    | StampMark
+    | MarkPacket
+    | SetZone
+    | Tproxy
+    | Dnat
+    | Judgement
+    | Opaque
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,17 @@ class Options:
     open_at_birth: bool = False
     """Let pods that are not programmed yet talk. Without it they may not, and nobody can be faster than the policy."""
 
+    proxied: bool = False
+    """Whether there is a proxy that looks into what rules about requests and TLS names concern. Without one such rules
+    open nothing."""
+    proxy_port: int = 15001
+    proxy_zone: int = 7
+    """The zone of connection tracking in which the proxy's connections begin."""
+    deliver_mark: int = 0x100
+    """The bit of a packet's mark that means: to the proxy, or to a connection of its."""
+    upstream_mark: int = 0x200
+    """The bit of a packet's mark that means: sent by the proxy in a pod's name."""
+
     @property
     def passive(self) -> bool:
         """Whether nothing may be dropped that no policy asks to be: the default is to watch."""

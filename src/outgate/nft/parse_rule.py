@@ -19,9 +19,12 @@ from outgate.nft.objects import (
     Limit,
     Log,
     Lookup,
+    MarkPacket,
     Reject,
+    SetZone,
     StampMark,
     Statement,
+    Tproxy,
     VerdictMap,
 )
 from outgate.nft.spelling import FIELD_KIND, STATES, Kind, checked_name, read_value, unescape
@@ -97,6 +100,13 @@ def stamped(keep: int, write: int) -> StampMark:
     return StampMark(mask, write)
 
 
+_TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32}
+
+
+def _flag(word: str) -> int:
+    return _TCP_FLAGS.get(word) or int(word, 0)
+
+
 class _Line:
     def __init__(self, words: Sequence[Word]) -> None:
         self.words = words
@@ -152,7 +162,16 @@ class _Line:
         if self.take("reject"):
             return self.reject()
         if self.take("ct", "mark", "set"):
-            return self.stamp()
+            return self.stamp("ct")
+        if self.take("meta", "mark", "set"):
+            one = self.stamp("meta")
+            if one.mask == _ALL:
+                raise ValueError("a whole mark, which is not ours")
+            return MarkPacket(one.mask, one.value)
+        if self.take("ct", "original", "zone", "set"):
+            return SetZone(self.number())
+        if self.take("tproxy"):
+            return self.tproxy()
         if self.take("dnat"):
             return self.dnat()
         if self.peek() in ("jump", "goto"):
@@ -201,8 +220,17 @@ class _Line:
             raise ValueError(f"no rejection {code}")
         return Reject(f"icmpx {code}")
 
-    def stamp(self) -> StampMark:
-        if not self.take("ct", "mark"):
+    def tproxy(self) -> Tproxy:
+        family = 4 if self.take("ip") else 6
+        if family == 6 and not self.take("ip6"):
+            raise ValueError("a proxy of another family")
+        host, colon, port = self.word().rpartition(":") if self.take("to") else ("", "", "")
+        if not colon or host != {4: "127.0.0.1", 6: "[::1]"}[family]:
+            raise ValueError("a proxy elsewhere")
+        return Tproxy(family, int(port))
+
+    def stamp(self, whose: str) -> StampMark:
+        if not self.take(whose, "mark"):
             return StampMark(_ALL, self.number())
         keep = self.number() if self.take("&") else _ALL
         return stamped(keep, self.number() if self.take("|") else 0)
@@ -232,6 +260,9 @@ class _Line:
         if len(fields) != 1:
             raise ValueError("a concatenation is only looked up")
         values = self.values()
+        if fields[0] is Field.TCP_FLAGS and self.take("/"):
+            value = sum(map(_flag, values))
+            return Compare(fields[0], value, value, mask=sum(map(_flag, self.values())), negated=negated)
         if negated and len(values) > 1 and self.words[self.at - 2 * len(values)].text == "!=":
             raise ValueError("compares the whole word of bits, not any of them")
         return compared(fields[0], values, negated=negated)
@@ -266,6 +297,6 @@ class _Line:
         negated = operator == "!="
         if fields[0] is Field.CT_STATE and value == 0:
             return Compare(fields[0], mask=_states(word.strip("()").split("|")), negated=not negated)
-        if fields[0] is not Field.CT_MARK:
+        if fields[0] not in (Field.CT_MARK, Field.META_MARK, Field.TCP_FLAGS):
             raise ValueError(f"{fields[0].value} has no mask")
         return Compare(fields[0], value, value, mask=int(word, 0), negated=negated)

@@ -54,6 +54,8 @@ class Kind(enum.Enum):
     MARK = "mark"
     STATUS = "connection status"
     CLASSID = "traffic class"
+    FLAGS = "flags of TCP"
+    TRUTH = "yes or no"
 
 
 _TOP = {
@@ -67,6 +69,7 @@ _TOP = {
     Kind.CLASSID: 0xFFFF_FFFF,
     Kind.STATE: 0x7F,
     Kind.DIRECTION: 1,
+    Kind.TRUTH: 1,
 }
 
 FIELD_KIND: dict[Field, Kind] = {
@@ -98,6 +101,9 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.CT_MARK: Kind.MARK,
     Field.CT_STATUS: Kind.STATUS,
     Field.PRIORITY: Kind.CLASSID,
+    Field.META_MARK: Kind.MARK,
+    Field.TCP_FLAGS: Kind.FLAGS,
+    Field.SOCKET_TRANSPARENT: Kind.TRUTH,
 }
 
 KEY_KIND: dict[KeyType, Kind] = {

@@ -27,13 +27,16 @@ from outgate.nft.objects import (
     Limit,
     Log,
     Lookup,
+    MarkPacket,
     NftSet,
     Opaque,
     Reject,
     Ruleset,
     SetKey,
+    SetZone,
     StampMark,
     Statement,
+    Tproxy,
     VerdictMap,
 )
 from outgate.nft.spelling import (
@@ -243,6 +246,8 @@ def statement_text(statement: Statement) -> str:
             return _stamp(statement)
         case Dnat():
             return _dnat(statement)
+        case MarkPacket() | SetZone() | Tproxy():
+            return _towards_the_proxy(statement)
         case Judgement():
             return _judgement(statement)
         case Opaque():
@@ -277,6 +282,8 @@ def _compare(compare: Compare) -> str:
         raise ValueError(f"{field.value} is a number, not {compare.text!r}")
     if not compare.mask:
         return f"{field.value} {operator}{write_value(kind, (compare.low, compare.high))}"
+    if kind is Kind.FLAGS and compare.low == compare.high and not compare.low & ~compare.mask and compare.mask < 0x100:
+        return f"tcp flags & {compare.mask:#x} {'!=' if compare.negated else '=='} {compare.low:#x}"
     if kind is not Kind.MARK or compare.low != compare.high or compare.low & ~compare.mask or compare.mask > _ALL:
         raise ValueError(f"no packet can be compared so: {compare}")
     return f"{field.value} & {compare.mask:#010x} {'!=' if compare.negated else '=='} {compare.low:#010x}"
@@ -314,6 +321,21 @@ def _stamp(stamp: StampMark) -> str:
     if stamp.mask == _ALL:
         return f"ct mark set {stamp.value:#010x}"
     return f"ct mark set ct mark & {stamp.mask ^ _ALL:#010x} | {stamp.value:#010x}"
+
+
+def _towards_the_proxy(statement: MarkPacket | SetZone | Tproxy) -> str:
+    match statement:
+        case MarkPacket(mask, value):
+            if not 0 < mask <= _ALL or value & ~mask:
+                raise ValueError(f"{statement} writes beyond its mask")
+            kept = f"meta mark set meta mark & {mask ^ _ALL:#010x}"
+            return f"{kept} | {value:#010x}" if value else kept
+        case SetZone(zone):
+            return f"ct original zone set {write_value(Kind.PORT, (zone, zone))}"
+        case Tproxy(family, port):
+            return (
+                f"tproxy {'ip to 127.0.0.1' if family == 4 else 'ip6 to [::1]'}:{write_value(Kind.PORT, (port, port))}"
+            )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

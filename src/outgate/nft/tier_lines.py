@@ -21,12 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from outgate.model import Direction
 from outgate.nft.denial import denial, warning
 from outgate.nft.lines import Registry, View, class_lines, rule_lines, rule_parts, rule_title
 from outgate.nft.names import named
 from outgate.nft.objects import RETURN, ChainRule, Counter, Judgement, goto, jump
+from outgate.nft.redirects import proxied_way, unseen
 from outgate.packets import TransportSet
 from outgate.policy import Action, NamedPort, Origin, Policies, Rule
+from outgate.policy.requests import is_looked_into
 from outgate.policy.tiers import Isolation, Layer
 
 __all__ = ["TierLines"]
@@ -47,6 +50,8 @@ class TierLines:
         audited: Callable[[Rule], bool],
     ) -> None:
         self.index: dict[str, tuple[Origin, ...]] = {}
+        self.looks_into = False
+        """Whether there is a line that only what the proxy has looked into passes."""
         self._policies = policies
         self._meanings = meanings
         self._view = view
@@ -57,16 +62,33 @@ class TierLines:
         """All lines. `end`: what becomes of a packet that no NetworkPolicy allows; None where none isolates."""
         if end is not None:
             ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
-            after: _Lines = (*ruled, ChainRule((end,)))
+            after: _Lines = (*ruled, *self._looked_into(isolation, end), ChainRule((end,)))
         else:
             ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
-            after = (*ruled, *self._tier(isolation.baseline, _OPEN, RETURN))
+            looked = self._looked_into(isolation, None)
+            after = (*ruled, *looked, *self._tier(isolation.baseline, _OPEN, RETURN))
         denied = (line for rule in isolation.denials for line in self._rule(rule, self._target(rule, RETURN)))
         after = (*denied, *after)
         if not isolation.admin:
             return after
         passing = self._chain(after) if after != _OPEN else RETURN
         return self._tier(isolation.admin, (ChainRule((passing,)),), passing)
+
+    def _looked_into(self, isolation: Isolation, end: Judgement | None) -> Iterator[ChainRule]:
+        """What only the proxy can allow: behind all that is allowed without it.
+
+        Where all that isolates is watched alone, nobody's requests are refused, and so nothing is caught. Without a
+        proxy nothing is known to fulfil such a rule; where nothing isolates, it still closes what it is about.
+        """
+        proxied = self._registry.options.proxied
+        for rule in isolation.rules if self._view.direction is Direction.EGRESS else ():
+            watched = self._audited(rule) if end is None else end.chain.startswith("w_")
+            if watched or not is_looked_into(rule) or not (proxied or end is None):
+                continue
+            self.looks_into |= proxied
+            self.index[unseen(rule, self._registry).chain] = (rule.origin,)
+            way = proxied_way(rule, self._registry) if proxied else unseen(rule, self._registry)
+            yield from self._rule(rule, way)
 
     def _chain(self, lines: Iterable[ChainRule]) -> Judgement:
         return goto(self._registry.add_chain(self._view.letter, tuple(lines)))

@@ -1,0 +1,133 @@
+"""What a regular expression matches, followed through a text without ever going back.
+
+RE2 takes time in proportion to the text, whatever the expression; Python's own engine goes back and tries again, and
+some expressions take it longer than anybody lives. Here, as in RE2, all places are followed at once: `Node.ends` gives
+the places at which a part can end, for all places at which it may begin. A set of places is an integer, one bit for
+each. Groups, greed and captures play no part in whether a whole text matches.
+
+Characters are those of ASCII, a set of them is an integer of 128 bits. A text that has others is nobody's here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = ["EVERY", "Characters", "Edge", "Either", "Node", "Repeated", "Text", "Together", "matches", "the_set"]
+
+EVERY = (1 << 128) - 1
+"""All characters of ASCII."""
+
+
+def the_set(characters: str) -> int:
+    """The set of some characters. What is not ASCII is in no text, so it is left out."""
+    found = 0
+    for one in characters:
+        if one.isascii():
+            found |= 1 << ord(one)
+    return found
+
+
+@dataclass(slots=True)
+class Text:
+    """A text of ASCII, and where in it are the characters of sets that were asked for."""
+
+    value: str
+    _places: dict[int, int] = field(default_factory=dict)
+
+    def places(self, characters: int) -> int:
+        """Where one of these characters stands."""
+        found = self._places.get(characters)
+        if found is None:
+            bits = ("1" if characters >> ord(one) & 1 else "0" for one in reversed(self.value))
+            found = self._places[characters] = int("".join(bits) or "0", 2)
+        return found
+
+
+class Node(Protocol):
+    """A part of an expression."""
+
+    def ends(self, text: Text, starts: int) -> int:
+        """Where it can end, beginning at any of the starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """One character of a set."""
+
+    which: int
+
+    def ends(self, text: Text, starts: int) -> int:
+        """One place on."""
+        return (starts & text.places(self.which)) << 1
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The beginning of the text, or its end."""
+
+    end: bool
+
+    def ends(self, text: Text, starts: int) -> int:
+        """The same place, where it is that one."""
+        return starts & (1 << len(text.value) if self.end else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Parts behind each other; of none, nothing."""
+
+    parts: tuple[Node, ...]
+
+    def ends(self, text: Text, starts: int) -> int:
+        """Where the last can end."""
+        for one in self.parts:
+            starts = one.ends(text, starts)
+            if not starts:
+                break
+        return starts
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of several."""
+
+    branches: tuple[Node, ...]
+
+    def ends(self, text: Text, starts: int) -> int:
+        """Where any of them can end."""
+        found = 0
+        for one in self.branches:
+            found |= one.ends(text, starts)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The same part at least `low` times, and at most `high`, which is None for without end."""
+
+    part: Node
+    low: int
+    high: int | None
+
+    def ends(self, text: Text, starts: int) -> int:
+        """Where it can end after that many times."""
+        for _ in range(self.low):
+            before, starts = starts, self.part.ends(text, starts)
+            if not starts:
+                return 0
+            if starts == before:
+                break  # and so it would stay
+        found = fresh = starts
+        turns = None if self.high is None else self.high - self.low
+        while fresh and turns != 0:
+            # What was reached before leads nowhere new; so this ends, though the part may match nothing.
+            fresh = self.part.ends(text, fresh) & ~found
+            found |= fresh
+            turns = None if turns is None else turns - 1
+        return found
+
+
+def matches(node: Node, value: str) -> bool:
+    """Whether the whole of a text of ASCII matches."""
+    return bool(node.ends(Text(value), 1) >> len(value) & 1)

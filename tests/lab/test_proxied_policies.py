@@ -1,0 +1,179 @@
+"""Cilium's policies, compiled, in the kernel, with a real Envoy behind them: from the manifest to the packet."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from outgate.host.nft import Nftables
+from outgate.nft.compile import compile_node
+from outgate.nft.delta import delta
+from outgate.nft.options import Options
+from outgate.nft.text import ruleset_text
+from outgate.policy import Policies
+from outgate.proxy.redirect import Redirect
+from outgate.proxy.redirecting import redirects_of
+from outgate.testing import node, pod, snapshot_of
+from outgate.testing_cilium import cilium_policy
+from tests.lab.proxied import OTHER4, OUT4, POD4, POD6, Proxied, needs_envoy, read_reply, run
+
+pytestmark = [pytest.mark.kernel, needs_envoy]
+
+GET = b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
+DELETE = b"DELETE /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
+OPTIONS = Options(interface_prefix="cali", proxied=True)
+
+
+def to_world(port: str, **more: object) -> dict[str, object]:
+    """A rule to the world outside on a TCP port."""
+    return {"toEntities": ["world"], "toPorts": [{"ports": [{"port": port, "protocol": "TCP"}], **more}]}
+
+
+READ = to_world("80", rules={"http": [{"method": "GET", "path": "/v1/.*"}]})
+NAMES = to_world("443", serverNames=["*.example"])
+
+
+@dataclass(frozen=True)
+class Told:
+    """What kernel and Envoy are told of a policy of the pod web."""
+
+    policies: Policies
+
+    @classmethod
+    def of(cls, *egress: Mapping[str, object], **more: object) -> Told:
+        """By its rules."""
+        made = cilium_policy(
+            "shop/web", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": list(egress), **more}
+        )
+        town = (
+            {**node("n1", ["192.168.5.1"]), "spec": {"podCIDRs": ["10.1.0.0/24", "fd00:1::/64"]}},
+            pod("shop/web", [POD4, POD6], on="n1", app="web"),
+            pod("shop/other", [OTHER4], on="n1", app="other"),
+        )
+        return cls(Policies(snapshot_of([*town, made])))
+
+    @property
+    def redirects(self) -> tuple[Redirect, ...]:
+        """For Envoy."""
+        return redirects_of(self.policies, self.policies.snapshot.endpoints)
+
+    def program(self, world: Proxied) -> None:
+        """Bring kernel and Envoy from what they have to this."""
+        door = Nftables()
+        door.apply(delta(compile_node(self.policies, "n1", OPTIONS).ruleset, door.list()))
+        world.tell(*self.redirects)
+
+
+FIRST = Told.of(READ, NAMES)
+RULES = ruleset_text(compile_node(FIRST.policies, "n1", OPTIONS).ruleset)
+
+
+def no_answer(world: Proxied, address: str = OUT4, port: int = 80) -> bool:
+    """Whether a connection gets nowhere; half a second is long in a world of one machine."""
+    with world.pod.enter(), socket.socket() as one:
+        one.settimeout(0.5)
+        try:
+            one.connect((address, port))
+        except TimeoutError:
+            return True
+    return False
+
+
+def kept(world: Proxied) -> socket.socket:
+    """A connection of the pod, which outlives our being in its namespace."""
+    with world.connection() as one:
+        mine = one.dup()
+    mine.settimeout(10)
+    return mine
+
+
+def direct(world: Proxied, request: bytes) -> int:
+    """What the pod without policies is answered."""
+    with world.connection(box=world.other) as one:
+        one.sendall(request)
+        return read_reply(one).status
+
+
+def test_requests_and_neighbours() -> None:
+    """GET passes in the pod's name, DELETE is refused, other ports are closed, and other pods are not concerned."""
+
+    def check(world: Proxied) -> None:
+        for address, mine in ((OUT4, POD4), ("2001:db8::10", POD6)):
+            assert world.ask(GET, address).body.split()[:2] == [mine, "80"]
+            assert world.ask(DELETE, address).status == 403
+        assert no_answer(world, port=8080)
+        assert direct(world, DELETE) == 200
+
+    run(check, *FIRST.redirects, rules=RULES)
+
+
+def test_server_names() -> None:
+    """By the name that the client asks for."""
+
+    def check(world: Proxied) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+        def greeted(name: str) -> str:
+            with (
+                contextlib.suppress(OSError),
+                world.connection(port=443) as plain,
+                context.wrap_socket(plain, server_hostname=name) as secure,
+            ):
+                return secure.recv(100).decode()
+            return ""
+
+        assert greeted("a.example") == "a.example"
+        assert greeted("evil.org") == ""
+
+    run(check, *FIRST.redirects, rules=RULES)
+
+
+def test_without_envoy() -> None:
+    """Those connections stop; nobody else's do."""
+
+    def check(world: Proxied) -> None:
+        world.supervisor.close()
+        assert no_answer(world)
+        assert direct(world, DELETE) == 200
+
+    run(check, *FIRST.redirects, rules=RULES)
+
+
+def test_a_change_meets_the_next_request() -> None:
+    """Of a connection that is kept: of another rule, of an allowance without any, and of a denial."""
+
+    def check(world: Proxied) -> None:
+        put = to_world("80", rules={"http": [{"method": "PUT"}]})
+        with kept(world) as one:
+            for told, status in ((FIRST, 200), (Told.of(put), 403), (Told.of(READ, to_world("80")), 200)):
+                told.program(world)
+                one.sendall(GET)
+                assert read_reply(one).status == status
+            one.sendall(DELETE)
+            assert read_reply(one).status == 200
+            Told.of(READ, egressDeny=[{"toCIDR": ["203.0.113.0/24"]}]).program(world)
+            one.settimeout(0.5)
+            one.sendall(GET)
+            with pytest.raises(TimeoutError):
+                one.recv(1)
+        assert no_answer(world)
+
+    run(check, *FIRST.redirects, rules=RULES)
+
+
+def test_a_plain_allowance_makes_it_void() -> None:
+    """C35, C36: such connections do not come to Envoy at all."""
+    told = Told.of(READ, to_world("80"))
+
+    def check(world: Proxied) -> None:
+        told.program(world)
+        world.supervisor.close()
+        assert world.ask(DELETE).status == 200
+
+    run(check, *FIRST.redirects, rules=RULES)
