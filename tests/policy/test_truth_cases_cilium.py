@@ -10,9 +10,10 @@ import pytest
 
 from outgate.model import Document, Learned, Snapshot
 from outgate.model.parse import parse
-from outgate.policy import Judge, Policies, Side
-from outgate.policy.names import Dialect, Pattern
+from outgate.policy import Judge, Policies
+from outgate.policy.meeting import About
 from outgate.policy.profile import CILIUM, OUTGATE, Profile
+from outgate.policy.requests import Request
 from outgate.testing import snapshot_of
 from tests.policy.asking import answer, ask, flow_of
 from tests.policy.test_truth_cases import asked, cluster, title, truth
@@ -62,26 +63,24 @@ def test_flow(case: dict[str, Any], flow: dict[str, Any], profile: Profile) -> N
     if profile is OUTGATE and case["id"] in OWN_READING:
         pytest.skip("a NetworkPolicy")
     snapshot = snapshot_for(case)
+    made = dataclasses.replace(flow_of(snapshot, asked(flow)), about=about(flow))
     if "icmp_type" in flow:
-        made = dataclasses.replace(flow_of(snapshot, asked(flow)), coordinate=flow["icmp_type"] << 8)
-        trace = Judge(Policies(snapshot, profile)).judge(made)
-    else:
-        trace = ask(snapshot, asked(flow), profile)
-    found = answer(trace)
-    if found == "allow" and not all(_fulfilled(side, flow) for side in (trace.egress, trace.ingress)):
-        found = "deny"
-    assert found == flow["expect"], flow.get("why", case["title"])
+        made = dataclasses.replace(made, coordinate=flow["icmp_type"] << 8)
+    elif made.about is None:
+        ask(snapshot, asked(flow), profile)
+    trace = Judge(Policies(snapshot, profile)).judge(made)
+    assert answer(trace) == flow["expect"], flow.get("why", case["title"])
 
 
-def _fulfilled(side: Side, flow: dict[str, Any]) -> bool:
-    """Whether one of the rules that allow it on a condition has it fulfilled."""
-    conditional = side.outcome.conditional if side.outcome is not None else ()
-    if not conditional:
-        return True
+def about(flow: dict[str, Any]) -> About | None:
+    """What a flow is about, where it says so."""
     if "dns_query" in flow:
-        patterns = [one.name or one.pattern for rule in conditional if rule.conditions for one in rule.conditions.dns]
-        return any(Pattern(one, Dialect.CILIUM).matches(flow["dns_query"]) for one in patterns)
-    pytest.skip("requests are judged elsewhere")
+        return About(question=flow["dns_query"])
+    if "http" in flow:
+        one = flow["http"]
+        headers = tuple(one.get("headers", {}).items())
+        return About(Request(one["method"], one["path"], one["host"], headers))
+    return None
 
 
 @pytest.mark.parametrize("case", cases(refused=True), ids=[one["id"] for one in cases(refused=True)])

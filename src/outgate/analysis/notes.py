@@ -33,7 +33,7 @@ def hints(judge: Judge, trace: Trace) -> tuple[Hint, ...]:
         (trace.egress, flow.source, as_seen(judge.policies, flow, Direction.EGRESS).destination),
         (trace.ingress, flow.destination, flow.source),
     ):
-        if side.verdict.allows or subject.pod is None:
+        if side.verdict.allows or side.conditional or subject.pod is None:
             continue
         mine = []
         for part in judge.policies.decision(subject.pod, side.direction).parts:

@@ -31,6 +31,7 @@ from outgate.packets import Address, AddressSet, Protocol
 from outgate.packets.addresses import Family
 from outgate.policy import Endpoint, Flow, Judge, Side, Trace, Verdict
 from outgate.policy.endpoints import TO_MANY
+from outgate.policy.meeting import About
 
 __all__ = ["MOST_FLOWS", "reach"]
 
@@ -53,6 +54,8 @@ def _reach(judge: Judge, question: Question) -> Reachability:
         raise UsageError("both ends are blocks of addresses: no pod, no policy", hint="name a pod on one side")
     if asked.port is not None and not has_ports(asked.protocol):
         raise UsageError(f"{spell_protocol(asked.protocol or 0)} has no ports", hint="leave the port out")
+    if question.about is not None and (asked.port is None or any(blocks)):
+        raise UsageError(f"{question.about} goes to one port of one destination", hint="name the port: DST:PORT")
     family = _family(question)
     if asked.port is None and has_ports(asked.protocol):
         return block_without_port(judge, question, family) if any(blocks) else without_port(judge, question, family)
@@ -78,7 +81,8 @@ def _between(judge: Judge, question: Question, family: Family) -> Reachability:
     if there.failure:
         return _failed(question, family, there)
     _refuse_too_many(len(sources) * len(there.aims))
-    judged = tuple(Judged(_judge(judge, source, aim)) for source in sources for aim in there.aims)
+    about = question.about
+    judged = tuple(Judged(_judge(judge, source, aim, about)) for source in sources for aim in there.aims)
     return _answer(judge, question, judged)
 
 
@@ -129,8 +133,8 @@ def _refuse_too_many(flows: int) -> None:
         raise TooComplex(f"more than {MOST_FLOWS:,} flows in one question", hint="ask about one pod of the workload")
 
 
-def _judge(judge: Judge, source: Endpoint, aim: Aim) -> Trace:
-    trace = judge.judge(aim.flow(source))
+def _judge(judge: Judge, source: Endpoint, aim: Aim, about: About | None = None) -> Trace:
+    trace = judge.judge(replace(aim.flow(source), about=about))
     if source.pod is None and aim.dialled is not None and not trace.ingress.verdict.allows:
         # concept page: it is not defined whether the rewriting of a source address "happens before or after
         # NetworkPolicy processing"; a node that forwards to an endpoint elsewhere usually puts its own address in.

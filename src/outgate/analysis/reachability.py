@@ -9,6 +9,7 @@ from outgate.analysis.targets import TransportAsked
 from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import OUTGATE, Profile, Side, Trace, Verdict
+from outgate.policy.meeting import About
 from outgate.records import dataclass
 
 __all__ = ["OUTSIDE", "Judged", "PortsAnswer", "Question", "Reachability", "Split"]
@@ -26,6 +27,8 @@ class Question:
     transport: TransportAsked
     family: Family | None = None
     """4 or 6 where it was asked for."""
+    about: About | None = None
+    """What the connection is about, where that is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ import click
 
 from outgate.cli import options
 from outgate.cli.inputs import dns_names, note, read_input, say_audited
+from outgate.errors import UsageError
 
 if TYPE_CHECKING:
     from outgate.analysis.reachability import Reachability
     from outgate.cluster import Loaded
+    from outgate.policy.meeting import About
 
 __all__ = ["can_reach"]
 
@@ -28,6 +30,11 @@ __all__ = ["can_reach"]
     metavar="NAME=ADDRESS",
     help="What a name outside the cluster resolves to. May be repeated.",
 )
+@click.option("--http", metavar='"METHOD PATH"', help="Ask about one request of HTTP on the port.")
+@click.option(
+    "--http-host", metavar="HOST", help="Its host, as the request says it; by default the destination's name."
+)
+@click.option("--http-header", multiple=True, metavar='"NAME: VALUE"', help="A header of it. May be repeated.")
 @options.profile_option
 @options.input_options
 @options.output_options("text", "json")
@@ -38,6 +45,9 @@ def can_reach(
     protocol: str | None,
     family: str | None,
     dns_name: tuple[str, ...],
+    http: str | None,
+    http_host: str | None,
+    http_header: tuple[str, ...],
     profile: str,
     filename: tuple[str, ...],
     namespace: str | None,
@@ -61,6 +71,7 @@ def can_reach(
       outgate can-reach -f manifests/ shop/web '[2001:db8::1]:443'
       outgate can-reach -f manifests/ shop/web 192.168.50.12:10250 --profile cilium
       outgate can-reach -f manifests/ shop/web api.example.com:443 --dns-name api.example.com=203.0.113.10
+      outgate can-reach -f manifests/ shop/web svc/shop/cart:80 --http "GET /v1/items"
 
     \b
     Exit codes:
@@ -82,15 +93,40 @@ def can_reach(
         note(f"note: {destination} is read as an address without a port; with one it is written {other}", quiet)
     transport = suffix.joined(TransportAsked.read(port, protocol))
     names = dns_names(dns_name)
+    about = _about(http, http_host, http_header, destination.rpartition(":")[0].rpartition("/")[2])
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
     lookup = Lookup(loaded.snapshot, namespace, names)
-    question = Question(lookup.find(start), lookup.find(end), transport, int(family) if family else None)
+    question = Question(lookup.find(start), lookup.find(end), transport, int(family) if family else None, about)
     policies = Policies(loaded.snapshot, PROFILES[profile])
     answer = reach(Judge(policies), question)
     _say(answer, output)
     _say_notes(answer, loaded, quiet, verbose)
     say_audited(audited(policies, ends_of(answer)), quiet)
     return 0 if answer.verdict.allows else 1
+
+
+def _about(http: str | None, host: str | None, headers: tuple[str, ...], end: str) -> About | None:
+    """The request that is asked about. Raises UsageError for one that cannot be."""
+    from outgate.policy.meeting import About
+    from outgate.policy.requests import Request, is_settled
+
+    if http is None:
+        if host is not None or headers:
+            raise UsageError("--http-host and --http-header say more of a request, and --http was not given")
+        return None
+    method, blank, path = http.strip().partition(" ")
+    if not blank or not path.startswith("/") or " " in path:
+        raise UsageError(f"--http {http!r} is no request", hint='write a method and a path: --http "GET /v1/items"')
+    if not is_settled(path):
+        raise UsageError(f"{path} is sent on as another path", hint="ask for the path without //, dots and escapes")
+    return About(Request(method, path, end if host is None else host, tuple(map(_header, headers))))
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise UsageError(f"--http-header {text!r} is no header", hint='write it as "Name: value"')
+    return name.strip(), value.strip()
 
 
 def _say(answer: Reachability, output: str) -> None:

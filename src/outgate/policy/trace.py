@@ -14,6 +14,7 @@ from outgate.model import CiliumPolicy, Direction, Pod, Service
 from outgate.packets import Address, Protocol, TransportSet
 from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
+from outgate.policy.meeting import About, met
 from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
 from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
 from outgate.policy.selection import resolve
@@ -41,6 +42,8 @@ class Flow:
     coordinate: int = 0
     dialled: tuple[Address, int] | None = None
     service: Service | None = None
+    about: About | None = None
+    """What the connection is about, where that is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,12 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     elif exemption:
         return Side(direction, allow, isolated, None, exemption, isolating)
     found = first(isolation, lambda rule: _matches(policies, rule, peer, flow))
-    if found.rule is not None:
+    if flow.about is not None:
+        found = met(found, flow.about)
+    if found.conditional and not found.verdict.allows:
+        origin = found.conditional[0].origin
+        reason = f"{flow.about} is not what {', '.join(_cite(rule.origin) for rule in found.conditional)} allows"
+    elif found.rule is not None:
         origin, reason = found.rule.origin, _said(found.rule)
     elif found.verdict.allows:
         origin, reason = None, f"no rule for {word} of the policies that select {pod} matches"

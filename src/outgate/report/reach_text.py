@@ -56,7 +56,7 @@ def _lines(answer: Reachability) -> Iterator[str]:
     for head, side in (("egress", answer.egress), ("ingress", answer.ingress)):
         yield line_text(head, side_text(side), place_text(side.decided_by))
         for rule, words in conditions_text(side.conditional):
-            yield line_text("only", words, place_text(rule.origin))
+            yield line_text("only" if side.verdict.allows else "allows", words, place_text(rule.origin))
     yield from _split(answer.split)
     yield from _by_address(answer.ports)
     yield from _stand_ins(answer)
@@ -111,6 +111,9 @@ def side_text(side: Side) -> str:
 
 
 def _decided(side: Side) -> str:
+    if side.verdict is Verdict.DENY and side.conditional:
+        rules = ", ".join(dict.fromkeys(str(rule.origin) for rule in side.conditional))
+        return f"denied: it is not what {rules} allows"
     if side.verdict is Verdict.DENY and side.decided_by is not None and side.decided_by.rule is not None:
         return f"denied by {side.decided_by}"
     if side.verdict is Verdict.DENY and side.isolated:
