@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from outgate.nft.canonical import IMPLIED_FAMILY, IMPLIED_PROTOCOL
+from outgate.nft.icmp_lines import answer_type
 from outgate.nft.objects import (
     Chain,
     ChainRule,
@@ -115,9 +116,13 @@ class Header:
         )
 
     def reply(self) -> Header:
-        """A packet of the other side: addresses, ports and interfaces swapped, the connection established."""
+        """A packet of the other side: addresses, ports and interfaces swapped, the connection established.
+
+        Of ICMP the type is that of the answer, where the message has one.
+        """
         return replace(
             self,
+            icmp_type=answer_type(self.protocol, self.icmp_type),
             saddr=self.daddr,
             daddr=self.saddr,
             sport=self.dport,

@@ -15,7 +15,7 @@ from outgate.nft.objects import Compare, Field
 from outgate.packets import IntervalSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 
-__all__ = ["icmp_types", "without_icmp_types"]
+__all__ = ["answer_type", "icmp_types", "without_icmp_types"]
 
 _ANSWERS = {
     Protocol.ICMP: {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17},
@@ -36,6 +36,13 @@ def icmp_types(transports: TransportSet, family: int, *, mirrored: bool) -> Iter
         types = IntervalSet.of(*((answer, answer) for asked, answer in answers.items() if asked in types))
     for low, high in types:
         yield Compare(field, low, high)
+
+
+def answer_type(protocol: int, asked: int | None) -> int | None:
+    """The type of the answer to a type; None where there is none."""
+    if protocol not in _ANSWERS:
+        return asked
+    return _ANSWERS[Protocol(protocol)].get(asked) if asked is not None else None
 
 
 def without_icmp_types(transports: TransportSet) -> TransportSet:
