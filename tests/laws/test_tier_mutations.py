@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from outgate.model import ClusterPolicy, Direction, Pod, Snapshot
+from outgate.model import ClusterPolicy, Direction, Pod
 from outgate.model import snapshot as snapshot_module
 from outgate.nft import tier_lines as tier_lines_module
 from outgate.packets import TransportSet
@@ -19,6 +19,7 @@ from outgate.policy import Action, PodMatch, PortMatch, Rule
 from outgate.policy import cluster_rules as cluster_rules_module
 from outgate.policy import selection as selection_module
 from outgate.policy.decide import Policies
+from outgate.policy.places import Places, Standpoint
 from outgate.policy.selection import Selection
 from outgate.policy.tiers import Isolation, Layer
 from tests.laws.differential import Examination
@@ -42,8 +43,8 @@ def on_rules(patch: pytest.MonkeyPatch, change: Callable[[Rule], Rule]) -> None:
     """Change every rule of policies of the cluster."""
     proper = cluster_rules_module.cluster_rules
 
-    def wrong(policy: ClusterPolicy, direction: Direction, snapshot: Snapshot) -> Iterator[Rule]:
-        return map(change, proper(policy, direction, snapshot))
+    def wrong(policy: ClusterPolicy, direction: Direction, places: Places, standpoint: Standpoint) -> Iterator[Rule]:
+        return map(change, proper(policy, direction, places, standpoint))
 
     patch.setattr(selection_module, "cluster_rules", wrong)
 

@@ -8,16 +8,18 @@ ask is another matter, which decides whether the rule ever opens anything: where
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from outgate.analysis.exposure_places import Found, cluster_dns, passage
 from outgate.analysis.lookup import AddressTarget, PodsTarget, Target
-from outgate.model import Learned
+from outgate.model import Direction, Learned, NamePeer, Snapshot
+from outgate.model.cilium import NameMatch
+from outgate.packets import Address
 from outgate.policy import Judge, Policies, Rule, Trace
 from outgate.policy.names import Dialect, Pattern
 from outgate.policy.rules import NamesMatch
 
-__all__ = ["cannot_ask", "having_asked"]
+__all__ = ["cannot_ask", "having_asked", "having_asked_for"]
 
 
 def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
@@ -28,6 +30,30 @@ def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
     learned = (Learned(pod.key, destination.name, destination.addresses) for pod in source.pods)
     snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *learned))
     return Judge(Policies(snapshot, policies.profile))
+
+
+def having_asked_for(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Snapshot:
+    """A cluster whose pods have asked for some names, each for those that it may ask the cluster DNS for.
+
+    The same one where no policy has a rule about names.
+    """
+    judge = Judge(Policies(snapshot))
+    servers = cluster_dns(snapshot)
+    if not names or servers.found is Found.UNKNOWN or not _speaks_of_names(snapshot):
+        return snapshot
+    learned: list[Learned] = []
+    for pod in snapshot.endpoints if not snapshot.learned else ():
+        passing = [] if pod.host_network else [one for _, one in passage(judge, pod, servers.doors)]
+        passing = [one for one in passing if one.verdict.allows]
+        for name, addresses in names.items():
+            if addresses and any(_may_ask(one, name) for one in passing):
+                learned.append(Learned(pod.key, name, tuple(addresses)))
+    return dataclasses.replace(snapshot, learned=tuple(learned))
+
+
+def _speaks_of_names(snapshot: Snapshot) -> bool:
+    peers = (peer for one in snapshot.every_policy for rule in one.rules(Direction.EGRESS) for peer in rule.peers or ())
+    return any(isinstance(peer, NamePeer | NameMatch) for peer in peers)
 
 
 def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:

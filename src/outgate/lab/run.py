@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from outgate.analysis.names import having_asked_for
 from outgate.lab import assertion_probes
 from outgate.lab import flows as flow_files
 from outgate.lab.addressing import address
@@ -86,8 +87,9 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     cast = choose(snapshot, max_pods=wishes.max_pods, per_workload=wishes.per_workload, named=named)
     final = address(cast.snapshot)
     topology = Topology.of(final)
-    policies = Policies(final)
     zone = Zone.of(final, wishes.names)
+    final = having_asked_for(final, {name: zone.resolve(name) for name in wishes.names})
+    policies = Policies(final)
     made = planner(topology, policies, zone)
     dns_at = frozenset((made.box_of(made.endpoint(end)), protocol, port) for end, protocol, port in made.dns_ports)
     if wishes.flows is None:
@@ -97,8 +99,13 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
         probes = assertion_probes.AssertionProbes(made, wishes.families, wishes.names)
         made.add(probes.drafts(asked.suites))
         plan = Plan(tuple(made.probes), tuple(probes.notes))
-    notes = (*cast.notes(), *plan.notes)
+    notes = (*cast.notes(), *plan.notes, *_of_names(final))
     return Prepared(final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at)
+
+
+def _of_names(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.learned:
+        yield "rules about names: each pod is taken to have asked for the names that were given, where it may ask"
 
 
 def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) -> tuple[LabReport, Stage, Answers]:

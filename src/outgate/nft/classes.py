@@ -112,7 +112,11 @@ class Classes:
         every: tuple[Policy, ...] = (*ruling, *above)
         enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in every)
         # What a peer of nodes stands for changes with them, though the policy is the same; so do a policy of Cilium's.
-        nodes = tuple(selection.rules(one, direction) for one in above if looks_at_nodes(one))
+        nodes = tuple(
+            selection.rules(one, direction, selection.standpoint(pod, one))
+            for one in above
+            if looks_at_nodes(one) or selection.hangs(one)
+        )
         nodes += tuple(
             selection.rules(one, direction, selection.standpoint(pod, one))
             for one in ruling

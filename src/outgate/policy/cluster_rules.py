@@ -21,6 +21,7 @@ from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, Labe
 from outgate.model.cluster_policy import NamePeer, UnknownPeer
 from outgate.packets import AddressSet
 from outgate.policy.names import Dialect, Pattern
+from outgate.policy.places import ANYWHERE, Places, Standpoint
 from outgate.policy.rules import (
     Action,
     BlockMatch,
@@ -34,22 +35,29 @@ from outgate.policy.rules import (
     ports_match,
 )
 
-__all__ = ["cluster_rules", "looks_at_nodes", "without_nodes"]
+__all__ = ["cluster_rules", "looks_at_names", "looks_at_nodes", "without_nodes"]
 
 
-def cluster_rules(policy: ClusterPolicy, direction: Direction, snapshot: Snapshot) -> Iterator[Rule]:
-    """The rules of a policy in one direction, in their order."""
+def cluster_rules(
+    policy: ClusterPolicy, direction: Direction, places: Places, standpoint: Standpoint = ANYWHERE
+) -> Iterator[Rule]:
+    """The rules of a policy in one direction, in their order, for a pod that stands somewhere."""
     for index, rule in enumerate(policy.rules(direction)):
         made = Rule(
             direction,
             Tier[policy.tier.upper()],
             Action(rule.action),
-            tuple(_peers(rule, snapshot)),
+            tuple(_peers(rule, places, standpoint)),
             ports_match(rule.ports) if rule.ports else None,
             origin_of(policy, direction, index),
         )
         unknown = isinstance(policy.subject, UnknownPeer) or any(isinstance(one, UnknownPeer) for one in rule.peers)
         yield _closed(made) if unknown else made
+
+
+def looks_at_names(policy: ClusterPolicy) -> bool:
+    """Whether its rules hang on what a pod was told of names."""
+    return any(isinstance(peer, NamePeer) for rule in policy.egress for peer in rule.peers)
 
 
 def looks_at_nodes(policy: ClusterPolicy) -> bool:
@@ -73,7 +81,7 @@ def _closed(rule: Rule) -> Rule:
     return dataclasses.replace(rule, action=Action.DENY, peers=None, ports=None)
 
 
-def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
+def _peers(rule: ClusterRule, places: Places, standpoint: Standpoint) -> Iterator[PeerMatch]:
     for peer in rule.peers:
         match peer:
             case PodPeer():
@@ -82,9 +90,13 @@ def _peers(rule: ClusterRule, snapshot: Snapshot) -> Iterator[PeerMatch]:
             case BlockPeer():
                 yield peer_match("", peer)
             case NodePeer():
-                yield BlockMatch(_addresses(peer.nodes, snapshot), peer.nodes)
+                yield BlockMatch(_addresses(peer.nodes, places.snapshot), peer.nodes)
             case NamePeer() if rule.action == Action.ACCEPT.value:
-                yield NamesMatch(tuple(Pattern(name, Dialect.NETWORK_POLICY) for name in peer.names))
+                names = NamesMatch(tuple(Pattern(name, Dialect.NETWORK_POLICY) for name in peer.names))
+                yield names
+                known = places.told(standpoint, names.patterns)
+                if known:
+                    yield BlockMatch(known, outside=True, called=str(names))
             case _:
                 pass
 

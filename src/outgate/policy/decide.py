@@ -89,7 +89,7 @@ class Policies:
         if found is None:
             selecting = self.selection.selecting(pod, direction)
             origins = _isolating(selecting, direction)
-            above = self.layers(self.selection.governing(pod, direction), direction)
+            above = self.layers(pod, direction)
             rules = tuple(self.rules_for(pod, direction))
             found = Isolation(
                 selecting,
@@ -102,9 +102,14 @@ class Policies:
             self._isolations[pod.key, direction] = found
         return found
 
-    def layers(self, policies: tuple[ClusterPolicy, ...], direction: Direction) -> tuple[Layer, ...]:
-        """The layers of some policies of the cluster that come in their order."""
-        return tuple(layers(policies, direction, lambda one: self.selection.rules(one, direction)))
+    def layers(self, pod: Pod, direction: Direction) -> tuple[Layer, ...]:
+        """The layers of the policies of the cluster that govern a pod."""
+        governing, rules = self.selection.governing(pod, direction), self.selection.rules
+
+        def of(policy: ClusterPolicy) -> tuple[Rule, ...]:
+            return rules(policy, direction, self.selection.standpoint(pod, policy))
+
+        return tuple(layers(governing, direction, of))
 
     def class_of(self, pod: Pod, direction: Direction) -> ClassKey:
         """The policy class of a pod: pods with equal keys are treated alike, so they share a kernel chain."""
@@ -119,7 +124,9 @@ class Policies:
         names_of = ((one.namespace, one.name) for one in self.selection.network_policies(pod, direction))
         above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod, direction))
         of_cilium = self.selection.of_cilium(pod, direction)
-        standing = ((id(one), self.selection.standpoint(pod, one)) for one in of_cilium)
+        above_all = self.selection.governing(pod, direction)
+        hanging: tuple[Policy, ...] = (*of_cilium, *(one for one in above_all if self.selection.hangs(one)))
+        standing = ((id(one), self.selection.standpoint(pod, one)) for one in hanging)
         return direction, (*names_of, *above, *standing), meanings
 
     def rules(self, policies: Iterable[Policy], direction: Direction) -> Iterator[Rule]:

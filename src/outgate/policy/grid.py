@@ -24,8 +24,7 @@ from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.packetset import Cube
 from outgate.policy.cells import Cells, Contribution, Row, union
-from outgate.policy.cilium_rules import hangs_on_standpoint
-from outgate.policy.cluster_rules import looks_at_nodes
+from outgate.policy.cluster_rules import looks_at_names, looks_at_nodes
 from outgate.policy.decide import Policies
 from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, Transports
@@ -69,8 +68,8 @@ class _Table:
             return found
         rules = {direction: selection.rules(policy, direction, standpoint) for direction in Direction}
         if found is None or found.rules != rules:
-            hangs = _hangs(policy, selection)
-            lens = Lens.of((policy,), (rule for many in rules.values() for rule in many), standpoints=hangs)
+            every = (rule for many in rules.values() for rule in many)
+            lens = Lens.of((policy,), every, standpoints=selection.hangs(policy))
             found = _Read(policy, standpoint, rules, len(self.read), lens)
             self._known[id(policy), standpoint] = found
             self.read.append(found)
@@ -79,7 +78,7 @@ class _Table:
     def every(self, policy: Policy, policies: Policies) -> Iterator[_Read]:
         """A policy, once for each place from which pods look, where its rules hang on that."""
         selection = policies.selection
-        if not _hangs(policy, selection):
+        if not selection.hangs(policy):
             yield self.of(policy, selection)
             return
         pods = (pod for pod in policies.snapshot.endpoints if not pod.host_network)
@@ -89,11 +88,8 @@ class _Table:
 
 def _looks_around(policy: Policy) -> bool:
     """Whether its rules may change though it is the same: with nodes, Services, or what was learned."""
-    return isinstance(policy, CiliumPolicy) or (isinstance(policy, ClusterPolicy) and looks_at_nodes(policy))
-
-
-def _hangs(policy: Policy, selection: Selection) -> bool:
-    return isinstance(policy, CiliumPolicy) and hangs_on_standpoint(policy, selection.snapshot)
+    above = isinstance(policy, ClusterPolicy) and (looks_at_nodes(policy) or looks_at_names(policy))
+    return above or isinstance(policy, CiliumPolicy)
 
 
 class Grid:

@@ -25,7 +25,7 @@ from outgate.model.labels import LabelIndex, Labels, LabelSelector
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy.cilium_rules import cilium_rules, endpoints, hangs_on_standpoint
-from outgate.policy.cluster_rules import cluster_rules
+from outgate.policy.cluster_rules import cluster_rules, looks_at_names
 from outgate.policy.places import ANYWHERE, Places, Standpoint
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, NamesMatch, PeerMatch, PodMatch, Rule, rules_of
@@ -136,12 +136,20 @@ class Selection:
 
     def standpoint(self, pod: Pod, policy: Policy) -> Standpoint:
         """Where a pod looks from, as far as the rules of a policy hang on that."""
-        if not isinstance(policy, CiliumPolicy):
-            return ANYWHERE
-        hangs = self._standing.get(id(policy))
-        if hangs is None:
-            hangs = self._standing[id(policy)] = hangs_on_standpoint(policy, self.snapshot)
-        return self.places.standpoint(pod) if hangs else ANYWHERE
+        return self.places.standpoint(pod) if self.hangs(policy) else ANYWHERE
+
+    def hangs(self, policy: Policy) -> bool:
+        """Whether a policy's rules hang on where a pod looks from."""
+        if isinstance(policy, NetworkPolicy):
+            return False
+        found = self._standing.get(id(policy))
+        if found is None:
+            if isinstance(policy, CiliumPolicy):
+                found = hangs_on_standpoint(policy, self.snapshot)
+            else:
+                found = bool(self.snapshot.learned) and looks_at_names(policy)
+            self._standing[id(policy)] = found
+        return found
 
     def _is_subject(self, policy: ClusterPolicy, pod: Pod) -> bool:
         subject = policy.subject
@@ -158,7 +166,7 @@ class Selection:
         if found is None:
             match policy:
                 case ClusterPolicy():
-                    made = cluster_rules(policy, direction, self.snapshot)
+                    made = cluster_rules(policy, direction, self.places, standpoint)
                 case CiliumPolicy():
                     made = cilium_rules(policy, direction, self.places, standpoint)
                 case NetworkPolicy():
