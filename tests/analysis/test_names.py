@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from outgate.analysis.lookup import Lookup
+from outgate.analysis.names import having_asked_for, shared_addresses
 from outgate.analysis.reach import reach
 from outgate.analysis.reachability import Question, Reachability
 from outgate.analysis.targets import TransportAsked, parse
@@ -64,3 +65,40 @@ def test_a_name_that_cannot_be_asked_for_is_said() -> None:
     (refused,) = ask("api.example.com", names, ASKING | {"toPorts": [ports]}, more=DNS).notes
     assert "may not ask the cluster DNS for api.example.com" in refused
     assert ask("api.example.com", names, ASKING, more=DNS).notes == ()
+
+
+def told(*names: str) -> list[str]:
+    """What is said of names that lead to one address each, by their last letter."""
+    policy = cilium_policy("shop/p", {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "a.x"}]}]})
+    snapshot = snapshot_of([namespace("shop"), policy])
+    return list(
+        shared_addresses(snapshot, {one: (ipaddress.ip_address(f"203.0.113.{ord(one[-1])}"),) for one in names})
+    )
+
+
+def test_names_of_one_address_are_said() -> None:
+    """A content network has thousands of them behind it."""
+    (said,) = told("a.x", "b.x", "c.y")
+    assert said.startswith("a.x and b.x have one address, 203.0.113.120: ")
+    assert told("a.x", "c.y") == []
+    assert list(shared_addresses(snapshot_of([]), {"a": (ipaddress.ip_address("::1"),), "b": ()})) == []
+
+
+def test_who_may_ask_is_told_and_nobody_else() -> None:
+    """Each pod for itself, and for the names that it may ask for."""
+    names = {
+        "api.example.com": (ipaddress.ip_address("203.0.113.9"),),
+        "other.x": (ipaddress.ip_address("203.0.113.8"),),
+    }
+    ports = {"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{"matchName": "api.example.com"}]}}
+    rules = [{"toFQDNs": [{"matchPattern": "*"}]}, ASKING | {"toPorts": [ports]}]
+    policies = [
+        cilium_policy("shop/p", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": rules}),
+        cilium_policy("shop/q", {"endpointSelector": {"matchLabels": {"app": "deaf"}}, "egress": rules[:1]}),
+    ]
+    pods = [pod("shop/web", ["10.0.0.1"], app="web"), pod("shop/deaf", ["10.0.0.2"], app="deaf")]
+    found = having_asked_for(snapshot_of([namespace("shop"), *pods, *policies, *DNS]), names)
+    asked = {(one.pod, one.name) for one in found.learned if one.pod[0] == "shop"}
+    assert asked == {(("shop", "web"), "api.example.com")}
+    plain = snapshot_of([namespace("shop"), *pods, *DNS])
+    assert having_asked_for(plain, names) is plain

@@ -19,7 +19,7 @@ from outgate.policy import Judge, Policies, Rule, Trace
 from outgate.policy.names import Dialect, Pattern
 from outgate.policy.rules import NamesMatch
 
-__all__ = ["cannot_ask", "having_asked", "having_asked_for"]
+__all__ = ["cannot_ask", "having_asked", "having_asked_for", "shared_addresses"]
 
 
 def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
@@ -49,6 +49,26 @@ def having_asked_for(snapshot: Snapshot, names: Mapping[str, Sequence[Address]])
             if addresses and any(_may_ask(one, name) for one in passing):
                 learned.append(Learned(pod.key, name, tuple(addresses)))
     return dataclasses.replace(snapshot, learned=tuple(learned))
+
+
+def shared_addresses(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Iterator[str]:
+    """What a rule about one name opens of another: those behind one address, as a content network has them.
+
+    Told apart they are by what is asked there alone: the name in the first message of TLS, or the host of a request.
+    """
+    if not _speaks_of_names(snapshot):
+        return
+    behind: dict[Address, list[str]] = {}
+    for name, addresses in names.items():
+        for address in addresses:
+            behind.setdefault(address, []).append(name)
+    for address, many in behind.items():
+        if len(many) > 1:
+            listed = f"{', '.join(many[:-1])} and {many[-1]}"
+            yield (
+                f"{listed} have one address, {address}: a rule about one of them opens the others too; "
+                "serverNames, or rules about the host, tell them apart"
+            )
 
 
 def _speaks_of_names(snapshot: Snapshot) -> bool:

@@ -81,6 +81,7 @@ def can_reach(
     """
     from outgate.analysis.audited import audited, ends_of
     from outgate.analysis.lookup import Lookup
+    from outgate.analysis.names import shared_addresses
     from outgate.analysis.reach import reach
     from outgate.analysis.reachability import Question
     from outgate.analysis.targets import TransportAsked, other_reading, parse, parse_destination
@@ -101,6 +102,8 @@ def can_reach(
     answer = reach(Judge(policies), question)
     _say(answer, output)
     _say_notes(answer, loaded, quiet, verbose)
+    for words in shared_addresses(loaded.snapshot, names):
+        note(f"note: {words}", quiet)
     say_audited(audited(policies, ends_of(answer)), quiet)
     return 0 if answer.verdict.allows else 1
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from outgate.analysis.names import having_asked_for
+from outgate.analysis.names import having_asked_for, shared_addresses
 from outgate.lab import assertion_probes
 from outgate.lab import flows as flow_files
 from outgate.lab.addressing import address
@@ -99,11 +99,12 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
         probes = assertion_probes.AssertionProbes(made, wishes.families, wishes.names)
         made.add(probes.drafts(asked.suites))
         plan = Plan(tuple(made.probes), tuple(probes.notes))
-    notes = (*cast.notes(), *plan.notes, *_of_names(final))
+    notes = (*cast.notes(), *plan.notes, *_of_names(final, wishes.names))
     return Prepared(final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at)
 
 
-def _of_names(snapshot: Snapshot) -> Iterator[str]:
+def _of_names(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Iterator[str]:
+    yield from shared_addresses(snapshot, names)
     if snapshot.learned:
         yield "rules about names: each pod is taken to have asked for the names that were given, where it may ask"
 
