@@ -25,6 +25,9 @@ help: ## list the targets
 demo: ## build the example cluster in network namespaces, enforce its policies, send real packets, compare
 	@scripts/setup.sh run --kernel
 	@$(BIN)/outgate lab -f examples/recipes
+	@echo
+	@$(BIN)/outgate lab -f examples/zero-trust --dns-name api.example.com=203.0.113.10 \
+		--dns-name tracker.example.net=203.0.113.20
 
 .PHONY: test
 test: ## every check and every test (those in a browser where Chromium is installed; CI installs it)

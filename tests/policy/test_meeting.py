@@ -8,7 +8,7 @@ import pytest
 
 from outgate.model import Direction
 from outgate.policy import Endpoint, Flow, Judge, Policies
-from outgate.policy.meeting import About
+from outgate.policy.meeting import UNSEEN, About
 from outgate.policy.requests import Request
 from outgate.testing import namespace, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
@@ -52,6 +52,10 @@ TLS: dict[str, Any] = {"serverNames": ["*.a.b"]}
         (About(question="x.A.b"), (DNS,), True, 0),
         (About(question="a.b"), (DNS,), False, 1),
         (About(question="x.a.b"), (GET,), False, 1),
+        (UNSEEN, (GET,), False, 1),
+        (UNSEEN, (TLS,), False, 1),
+        (UNSEEN, (DNS,), True, 0),
+        (UNSEEN, (GET, {}), True, 0),
     ],
 )
 def test_one_of_the_rules_is_met(
@@ -68,6 +72,7 @@ def test_one_of_the_rules_is_met(
         (About(Request("CONNECT", None, "x:1")), "HTTP CONNECT x:1"),
         (About(server_name=""), "TLS for no name"),
         (About(question="a.b"), "DNS for a.b"),
+        (UNSEEN, "what nobody looks into"),
     ],
 )
 def test_in_words(about: About, words: str) -> None:

@@ -42,7 +42,7 @@ def program(policies: Policies, node: str, door: Nftables, options: Options) -> 
 def options_of(stage: Stage, node: NodeBox) -> Options:
     """What the node knows of its interfaces."""
     interfaces: dict[tuple[str, str], str] = {box.pod.key: stage.interface_of(box.pod) for box in node.pods}
-    return Options(interface_prefix=POD_INTERFACE_PREFIX, interfaces=interfaces)
+    return Options(interface_prefix=POD_INTERFACE_PREFIX, interfaces=interfaces, unfiltered=True)
 
 
 def enforce(stage: Stage, policies: Policies) -> Mapping[str, Compiled]:

@@ -182,7 +182,8 @@ def class_lines(
     registry: Registry,
 ) -> Iterator[ChainRule]:
     """All lines of a class chain but the last, the default deny."""
-    many = tuple(rule for rule in rules if rule.conditions is None)
+    plain = registry.options.unfiltered
+    many = tuple(rule for rule in rules if rule.conditions is None or (plain and rule.conditions.dns))
     for rule in many:
         target = registry.rule_chain(rule)
         for statements in _selector_lines(policies, rule, meanings, view, registry):

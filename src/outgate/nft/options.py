@@ -39,6 +39,9 @@ class Options:
     """There is a DNS proxy on the node, and the questions of pods whose policies use names go to it."""
     names_leased: bool = False
     """They do so only for as long as it says that it lives, and are passed on plainly without it."""
+    unfiltered: bool = False
+    """Questions of DNS pass where rules say which names may be asked, and nobody looks at the names. For the lab, whose
+    resolver is no proxy; on a node such a rule is closed without one."""
     open_at_birth: bool = False
     """Let pods that are not programmed yet talk. Without it they may not, and nobody can be faster than the policy."""
 

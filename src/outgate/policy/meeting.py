@@ -14,12 +14,12 @@ from outgate.policy.rules import Conditions, Verdict
 from outgate.policy.tiers import Outcome
 from outgate.records import dataclass
 
-__all__ = ["About", "met"]
+__all__ = ["UNSEEN", "About", "met"]
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a flow is about: one of the three is given."""
+    """What a flow is about: one of the three is given, or none where nobody looks (`UNSEEN`)."""
 
     request: Request | None = None
     server_name: str | None = None
@@ -32,7 +32,11 @@ class About:
             return f"HTTP {self.request.method} {self.request.path or self.request.host}"
         if self.server_name is not None:
             return f"TLS for {self.server_name or 'no name'}"
-        return f"DNS for {self.question}"
+        return f"DNS for {self.question}" if self.question is not None else "what nobody looks into"
+
+
+UNSEEN = About()
+"""A flow that no proxy looks into: what is asked of requests and TLS names is not met, and questions of DNS pass."""
 
 
 def met(outcome: Outcome, about: About) -> Outcome:
@@ -58,5 +62,7 @@ def _meets(conditions: Conditions, about: About) -> bool | None:
         return lets_request(conditions.http, about.request) if conditions.http else False
     if about.server_name is not None:
         return lets_name(conditions.server_names, about.server_name)
+    if about.question is None:
+        return bool(conditions.dns)
     texts = (text for one in conditions.dns for text in (one.name, one.pattern) if text)
-    return any(Pattern(text, Dialect.CILIUM).matches(about.question or "") for text in texts)
+    return any(Pattern(text, Dialect.CILIUM).matches(about.question) for text in texts)
