@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import re2  # type: ignore[import-untyped]  # it has none
 
 from outgate.model.expression_words import CLASSES, MEMBERS, PERL, PERL_MEMBERS, SCRIPTS
@@ -10,10 +9,11 @@ from outgate.model.expression_words import CLASSES, MEMBERS, PERL, PERL_MEMBERS,
 WRITTEN = [*(f"[{name}]" for name in CLASSES), *(rf"\{one}" for one in PERL), *(rf"\p{{{name}}}" for name in SCRIPTS)]
 
 
-@pytest.mark.parametrize("text", WRITTEN)
-def test_re2_knows_it(text: str) -> None:
+def test_re2_knows_them() -> None:
     """A name that RE2 does not know would let an expression through that Envoy refuses."""
-    assert re2.compile(text).programsize > 0
+    assert len(WRITTEN) > 150
+    for text in WRITTEN:
+        assert re2.compile(text).programsize > 0, text
 
 
 def test_they_are_all_there() -> None:
@@ -22,10 +22,11 @@ def test_they_are_all_there() -> None:
     assert {"L", "Lu", "N", "Greek", "Han", "Any"} < SCRIPTS
 
 
-@pytest.mark.parametrize("code", range(128))
-def test_re2_counts_the_same_members(code: int) -> None:
+def test_re2_counts_the_same_members() -> None:
     """Each character of ASCII, in each class."""
-    for name, members in MEMBERS.items():
-        assert (re2.fullmatch(f"[[:{name}:]]", chr(code)) is not None) == (chr(code) in members), name
-    for letter, members in PERL_MEMBERS.items():
-        assert (re2.fullmatch(rf"\{letter}", chr(code)) is not None) == (chr(code) in members), letter
+    named = {f"[[:{name}:]]": members for name, members in MEMBERS.items()}
+    named |= {rf"\{letter}": members for letter, members in PERL_MEMBERS.items()}
+    for text, members in named.items():
+        expression = re2.compile(text)
+        found = {chr(code) for code in range(128) if expression.fullmatch(chr(code)) is not None}
+        assert found == {one for one in members if ord(one) < 128}, text
