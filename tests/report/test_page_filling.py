@@ -10,7 +10,8 @@ from outgate.cluster import load
 from outgate.policy import PROFILES
 from outgate.report.page import page
 from outgate.report.page_filling import page_of
-from outgate.testing import ingress, pod, service, snapshot_of
+from outgate.testing import cluster_policy, ingress, namespace, pod, policy, service, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, snapshot
 
 
@@ -76,3 +77,33 @@ def test_it_becomes_a_page() -> None:
     assert "the input has no text of this policy" in page(page_of(found, found, []))
     nothing = connections(snapshot_of([]))
     assert page(page_of(nothing, nothing, [])).startswith("<!doctype html>")
+
+
+def test_policies_of_every_kind_are_cited(repository: Path) -> None:
+    """Two kinds may have one name; a rule of a list that denies says so."""
+    allowing = {
+        "endpointSelector": {},
+        "egress": [{"toEntities": ["all"]}],
+        "egressDeny": [{"toCIDR": ["10.9.0.0/16"]}],
+    }
+    tier = {"action": "Accept", "to": [{"namespaces": {}}]}
+    above = cluster_policy("p", tier="Admin", priority=1, subject={"namespaces": {}}, egress=[tier])
+    snapshot = snapshot_of(
+        [
+            namespace("shop"),
+            pod("shop/web", ["10.0.0.1"], app="web"),
+            pod("shop/api", ["10.0.0.2"], app="api"),
+            policy("shop/p", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}),
+            cilium_policy("shop/p", allowing),
+            cilium_policy("p", allowing),
+            above,
+        ]
+    )
+    found = connections(snapshot)
+    shown = page_of(list(found), found, [str(repository)])
+    assert {one.kind for one in shown.policies} == {
+        "ClusterNetworkPolicy",
+        "CiliumNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy",
+        "NetworkPolicy",
+    }

@@ -69,7 +69,8 @@ def _series(chain: str, origins: tuple[Origin, ...]) -> Series | None:
     if what is None or not origins:
         return None
     first = origins[0]
-    rule = "" if first.rule is None else str(first.rule)
+    # Of the two lists that a policy of Cilium's has for a direction, each counts from 0.
+    rule = "" if first.rule is None else first.path if first.section or first.spec is not None else str(first.rule)
     return Series(what, first.direction.value.lower(), first.namespace, policy_names(origins), rule)
 
 

@@ -118,6 +118,8 @@ class _Origin(msgspec.Struct, rename="camel"):
     name: str
     direction: Direction
     rule: int | None = None
+    section: str = ""
+    spec: int | None = None
 
 
 class _State(msgspec.Struct, rename="camel"):
@@ -277,7 +279,9 @@ def _of_node(memory: Memory, node: str) -> Memory:
 def _state_of(picture: Picture, node: str, written: str) -> _State:
     options = picture.options
     chains = {
-        name: tuple(_Origin(o.api_version, o.kind, o.namespace, o.name, o.direction, o.rule) for o in origins)
+        name: tuple(
+            _Origin(o.api_version, o.kind, o.namespace, o.name, o.direction, o.rule, o.section, o.spec) for o in origins
+        )
         for name, origins in picture.index.items()
     }
     said = options.mode, options.open_at_birth, options.interface_prefix, options.mark_mask
@@ -285,7 +289,8 @@ def _state_of(picture: Picture, node: str, written: str) -> _State:
 
 
 def _origin(one: _Origin) -> Origin:
-    return Origin(one.api_version, one.kind, one.namespace, one.name, one.direction, one.rule)
+    who = one.api_version, one.kind, one.namespace, one.name
+    return Origin(*who, one.direction, one.rule, one.section, one.spec)
 
 
 def _chunks(parts: Iterable[bytes], pause: Callable[[], None]) -> Iterator[bytes]:

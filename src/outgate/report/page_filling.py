@@ -9,7 +9,7 @@ from outgate.analysis.connections import Connection, Connections, External, Part
 from outgate.analysis.controller import IngressController
 from outgate.analysis.deciding import side
 from outgate.analysis.groups import Group, part_words
-from outgate.model import Direction, NetworkPolicy, Snapshot
+from outgate.model import CiliumPolicy, Direction, Policy, Snapshot
 from outgate.policy import Origin
 from outgate.report.connections_text import passing_words
 from outgate.report.page_data import (
@@ -34,24 +34,26 @@ class Cited:
     policies: list[PagePolicy] = field(default_factory=list)
     _rules: dict[Origin, int] = field(default_factory=dict)
     _policies: dict[PagePolicy, int] = field(default_factory=dict)
-    _seen: dict[int, tuple[NetworkPolicy, int]] = field(default_factory=dict)
-    _known: dict[int, dict[tuple[str, str], NetworkPolicy]] = field(default_factory=dict)
+    _seen: dict[int, tuple[Policy, int]] = field(default_factory=dict)
+    _known: dict[int, dict[tuple[str, str, str], Policy]] = field(default_factory=dict)
 
     def rule(self, origin: Origin, snapshot: Snapshot) -> int:
         """The number of a rule of a policy of that snapshot."""
-        policy = self._named(snapshot)[origin.namespace, origin.name]
+        policy = self._named(snapshot)[origin.kind, origin.namespace, origin.name]
         number = self.policy(policy)
         found = self._rules.get(origin)
         if found is None or self.rules[found].policy != number:
             found = self._rules[origin] = len(self.rules)
-            self.rules.append(PageRule(number, origin.direction.value, origin.rule, origin.line))
+            self.rules.append(PageRule(number, origin.section or origin.direction.value, origin.rule, origin.line))
         return found
 
-    def policy(self, policy: NetworkPolicy) -> int:
+    def policy(self, policy: Policy) -> int:
         """The number of a policy, with its text as it was written."""
         seen = self._seen.get(id(policy))
         if seen is None:
-            first, text = policy.place.document.text(policy.place.at)
+            # One of several policies of an object is shown in the text of the whole.
+            whole = policy.place.at if not isinstance(policy, CiliumPolicy) else ()
+            first, text = policy.place.document.text(whole)
             names = policy.kind, policy.namespace, policy.name, policy.place.file
             shown = PagePolicy(*names, first, text or "(the input has no text of this policy)")
             # Of two snapshots the same policy is shown once, and both of two that differ.
@@ -61,10 +63,12 @@ class Cited:
             seen = self._seen[id(policy)] = policy, self._policies[shown]
         return seen[1]
 
-    def _named(self, snapshot: Snapshot) -> dict[tuple[str, str], NetworkPolicy]:
+    def _named(self, snapshot: Snapshot) -> dict[tuple[str, str, str], Policy]:
         found = self._known.get(id(snapshot))
         if found is None:
-            found = self._known[id(snapshot)] = {(one.namespace, one.name): one for one in snapshot.policies}
+            found = self._known[id(snapshot)] = {
+                (one.kind, one.namespace, one.name): one for one in snapshot.every_policy
+            }
         return found
 
 
