@@ -8,10 +8,11 @@ import pytest
 
 from outgate.model import Direction
 from outgate.policy import Action, Policies
+from outgate.policy.profile import CILIUM
 from outgate.policy.rules import BlockMatch, NamesMatch
 from outgate.testing import Manifest, policy, snapshot_of
 from outgate.testing_cilium import cidr_group, cilium_policy
-from tests.policy.asking import TOWN, answer, ask, read
+from tests.policy.asking import TOWN, Asked, answer, ask, read
 
 SPACE = "k8s:io.kubernetes.pod.namespace"
 DB = {"matchLabels": {SPACE: "data", "app": "db"}}
@@ -189,3 +190,10 @@ def test_names_are_peers_whose_addresses_are_not_known() -> None:
     (rule,) = Policies(snapshot).isolation(web, Direction.EGRESS).rules
     assert [type(peer) for peer in rule.peers or ()] == [NamesMatch, NamesMatch]
     assert not any(isinstance(peer, BlockMatch) for peer in rule.peers or ())
+
+
+def test_what_a_service_sends_back_is_not_held_against_policy() -> None:
+    """As Cilium has it: neither isolation nor a denial stops a pod from reaching itself."""
+    own = {"toEndpoints": [{"matchLabels": {"app": "web"}}]}
+    snapshot = snapshot_of([*TOWN, egress({}, egressDeny=[own])])
+    assert ask(snapshot, Asked("shop/web", "svc:shop/web", port=80), CILIUM).verdict.allows

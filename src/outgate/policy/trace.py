@@ -225,9 +225,10 @@ def _side(policies: Policies, flow: Flow, direction: Direction) -> Side:
     isolating = isolation.origins
     isolated = bool(isolation.policies)
     exemption = _exemption(policies, flow, subject, peer, direction)
-    if exemption and isolation.tiered and flow.dialled is not None and _is_itself(pod, peer):
+    above = isolation.admin or isolation.baseline
+    if exemption and above and flow.dialled is not None and _is_itself(pod, peer):
         # network-policy-api, "Hairpin": what a Service sends back to the pod is subject to policies of the cluster.
-        isolation = dataclasses.replace(isolation, policies=(), origins=(), rules=())
+        isolation = dataclasses.replace(isolation, policies=(), origins=(), rules=(), denials=())
     elif exemption:
         return Side(direction, allow, isolated, None, exemption, isolating)
     found = first(isolation, lambda rule: _matches(policies, rule, peer, flow))
