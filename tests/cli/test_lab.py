@@ -134,6 +134,23 @@ def test_down_without_a_lab_is_no_error(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.kernel
+def test_names_and_requests(capfd: pytest.CaptureFixture[str]) -> None:
+    """The other half of `make demo`: a name is open to who may have it, and what the lab has no proxy for is said."""
+    names = ("--dns-name", "api.example.com=203.0.113.10", "--dns-name", "tracker.example.net=203.0.113.20")
+    assert main(["lab", "-f", str(EXAMPLES / "zero-trust"), *names]) == 0
+    printed = capfd.readouterr()
+    rows = [line.split() for line in printed.out.splitlines()]
+    (head,) = [
+        number for number, row in enumerate(rows) if row[:3] == ["from", "api.example.com", "tracker.example.net"]
+    ]
+    seen = {row[0]: row[1:3] for row in rows[head + 2 : head + 6]}
+    assert seen["shop/payments"] == ["✓", "✗"]
+    assert seen["shop/web"] == seen["shop/items"] == ["✗", "✗"]
+    assert " 0 disagreements in " in printed.out
+    assert "the lab runs no proxy" in printed.out + printed.err
+
+
+@pytest.mark.kernel
 def test_the_demonstration(capfd: pytest.CaptureFixture[str]) -> None:
     """`make demo`: every packet does what the policies say, some are allowed and some denied."""
     assert main(["lab", "-f", RECIPES]) == 0

@@ -12,6 +12,7 @@ from outgate.errors import InvalidInput
 from outgate.lab import run
 from outgate.lab.run import Wishes
 from outgate.testing import random_cluster, snapshot_of
+from outgate.testing_cilium import random_cilium_policies
 from tests.lab.clusters import outcome
 
 pytestmark = pytest.mark.kernel
@@ -26,7 +27,9 @@ def test_the_kernel_does_what_the_model_says() -> None:
         seed += 1
         assert seed < 10 * CLUSTERS, "hardly any random cluster can be built"
         try:
-            prepared = run.prepare(snapshot_of(random_cluster(seed)), Wishes())
+            # Every other one has policies of Cilium's beside its own.
+            more = random_cilium_policies(seed, 3) if seed % 2 else []
+            prepared = run.prepare(snapshot_of([*random_cluster(seed), *more]), Wishes())
         except InvalidInput:
             continue  # two pods with one address, or an address that no interface can hold: refused in words
         found = outcome(prepared)
