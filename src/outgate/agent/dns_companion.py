@@ -1,10 +1,10 @@
-"""The agent's side of the DNS proxy: it is started when a policy first needs it, and told what the kernel has.
+"""The agent's side of the DNS proxy: it is started when a pod first needs it, and told what the kernel has.
 
-    a policy names names ─► the supervisor starts a proxy, or finds the one of the agent before
-    a change is in       ─► the orders are written, if they are others than before
+    a pod of this node needs it ─► the supervisor starts a proxy, or finds the one of the agent before
+    a change is in              ─► the orders are written, if they are others than before
 
 Orders are written in the turn in which the kernel took the change: a set is there before the proxy is told of it. While
-the kernel refuses, the old ones stand, as the old rules do. Without a policy that names names there is no proxy and no
+the kernel refuses, the old ones stand, as the old rules do. Without a pod that asks for names there is no proxy and no
 file; once there was one it stays, with orders that name no pod, until the agent's container ends.
 
 A set that was made anew is empty, and the proxy does not see that for itself. So whatever makes one gives `table` in
@@ -80,7 +80,11 @@ class DnsCompanion(Observer):
         standing = state.settled and not state.refused
         if not (self._due or (self._written is None and standing)):
             return
-        self._due = not self._write(state)
+        orders = orders_of(state.desired, f"{self._begin}.{self._emptied}", self._settings.cluster_cidrs)
+        if self._supervisor is None and not orders.pods:
+            self._due = False
+            return
+        self._due = not self._write(msgspec.json.encode(orders))
         if self._supervisor is None:
             self._supervisor = self._supervise(self._settings.dns, self._say)
 
@@ -89,9 +93,7 @@ class DnsCompanion(Observer):
         if self._supervisor is not None:
             self._supervisor.close()
 
-    def _write(self, state: State) -> bool:
-        orders = orders_of(state.desired, f"{self._begin}.{self._emptied}", self._settings.cluster_cidrs)
-        data = msgspec.json.encode(orders)
+    def _write(self, data: bytes) -> bool:
         if data == self._written:
             return True
         file = self._settings.dns.orders_file
