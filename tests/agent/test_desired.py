@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from outgate.agent.desired import Desired, Move
 from outgate.agent.world import World
 from outgate.model import Pod, Snapshot
+from outgate.nft.asking import ASKERS, DOORS
 from outgate.nft.compile import compile_node
 from outgate.nft.epoch import with_epoch
-from outgate.nft.objects import Judgement, Ruleset, SetKey
+from outgate.nft.objects import Judgement, NftSet, Ruleset, SetKey
 from outgate.nft.options import Options
 from outgate.packets import Address
 from outgate.policy import Mode, Policies
-from outgate.testing import Manifest, pod, policy, random_cluster, snapshot_of
+from outgate.testing import Manifest, pod, policy, random_cluster, random_cluster_policies, snapshot_of
 from tests.agent.player import differences, reached
 
 PREFIX = "og"
@@ -48,6 +49,7 @@ def compiled(world: World, options: Options) -> Ruleset:
         namespaces=world.namespaces.values(),
         pods=[record.pod for record in world.pods.values()],
         policies=world.policies.values(),
+        cluster_policies=world.cluster_policies.values(),
         nodes=world.nodes.values(),
     )
     # Not empty, so that the check of links is there even without a pod.
@@ -63,11 +65,15 @@ Contents = dict[str, dict[SetKey, Judgement | None]]
 class Walk:
     """A world that goes from one cluster to another in random steps."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, names: bool = False) -> None:
         self.chance = random.Random(seed)
-        self.world = World("node-a")
+        self.world = World("node-a", all_nodes=True)
         modes = (None, Mode.ENFORCE, Mode.AUDIT)
-        self.options = Options(interface_prefix=self.chance.choice(("", PREFIX)), mode=self.chance.choice(modes))
+        self.options = Options(
+            interface_prefix=self.chance.choice(("", PREFIX)), mode=self.chance.choice(modes), names=names
+        )
+        self.asked = False
+        """Whether any pod has asked for names."""
         self.desired = Desired(self.world, self.options)
         self.desired.rebuild()
 
@@ -95,7 +101,11 @@ class Walk:
             self.desired.rebuild()
         else:
             self._move(touched)
-        assert differences(reached(self.desired.ruleset), reached(compiled(self.world, self.options))) == []
+        whole = compiled(self.world, dataclasses.replace(self.options, names=self.desired.asking))
+        assert differences(reached(self.desired.ruleset), reached(whole)) == []
+        asked = any(one.elements for one in asking_parts(compiled(self.world, self.options)))
+        assert self.desired.asking or not asked
+        self.asked |= asked
 
     def _move(self, touched: set[Address]) -> None:
         before = {name: dict(one.elements) for name, one in self.desired.sets.items()}
@@ -114,6 +124,10 @@ class Walk:
             yield partial(world.put_policy, policy_)
         for key in world.policies.keys() - {(one.namespace, one.name) for one in snapshot.policies}:
             yield partial(world.drop_policy, key)
+        for above in snapshot.cluster_policies:
+            yield partial(world.put_cluster_policy, above)
+        for kind, gone in world.cluster_policies.keys() - {(one.kind, one.name) for one in snapshot.cluster_policies}:
+            yield partial(world.drop_cluster_policy, kind, gone)
         for node in snapshot.nodes.values():
             yield partial(world.put_node, node)
 
@@ -140,6 +154,30 @@ def test_pod_by_pod_is_the_whole(seed: int) -> None:
     walk = Walk(seed)
     for number in range(3):
         walk.to(random_cluster(seed + number))
+
+
+def asking_parts(ruleset: Ruleset) -> list[NftSet]:
+    """The sets of askers and the maps of doors."""
+    return [ruleset.sets[name] for name in (*ASKERS.values(), *DOORS.values()) if name in ruleset.sets]
+
+
+@given(st.integers(0, 1 << 32))
+def test_with_names_pod_by_pod_is_the_whole(seed: int) -> None:
+    """Askers come and go with their pods, and a door with the last of its class; all of it with the last policy."""
+    walk = Walk(seed, names=True)
+    for number in range(3):
+        above = random_cluster_policies(seed + number, number % 2 * 3, names=True)
+        walk.to([*random_cluster(seed + number), *above])
+
+
+def test_pods_ask_in_what_is_compared() -> None:
+    """The comparison above would be void if no pod ever asked for names."""
+    for seed in range(30):
+        walk = Walk(seed, names=True)
+        walk.to([*random_cluster(seed), *random_cluster_policies(seed, 3, names=True)])
+        if walk.asked:
+            return
+    raise AssertionError("nobody ever asked")
 
 
 def test_the_epoch_is_not_in_what_is_compared() -> None:

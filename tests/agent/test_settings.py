@@ -30,6 +30,16 @@ def test_who_chooses_nothing_enforces() -> None:
     assert plain.options("").interface_prefix == ""
 
 
+@pytest.mark.parametrize(
+    ("names", "there", "leased"), [("off", False, False), ("closed", True, False), ("forward", True, True)]
+)
+def test_names_reach_the_ruleset_and_the_proxy(names: str, there: bool, leased: bool) -> None:
+    """Both must agree about what happens while there is no proxy."""
+    chosen = dataclasses.replace(Settings("here"), names=names)
+    assert (chosen.options("").names, chosen.options("").names_leased, chosen.dns.leased) == (there, leased, leased)
+    assert (chosen.dns.run_dir, chosen.dns.state_dir) == (chosen.run_dir, chosen.state_dir)
+
+
 def test_files_are_in_their_folders() -> None:
     """What two agents must share is one path; what a reboot clears is not among what is kept."""
     plain = Settings("here")

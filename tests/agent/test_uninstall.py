@@ -14,9 +14,12 @@ import pytest
 from outgate.agent import plugin
 from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, Picture, Store
-from outgate.agent.uninstall import BOOT_UNIT, PLUGIN, Fate, Removal, uninstall
+from outgate.agent.uninstall import BOOT_UNIT, PLUGIN, Fate, Removal, _of_proxy, uninstall
 from outgate.errors import KernelError, UsageError
+from outgate.host import links
+from outgate.host.dns_sockets import stand_in_lines
 from outgate.host.nft import Nftables
+from outgate.nft.asking import STAND_INS
 from outgate.nft.text import ruleset_text
 from tests.agent.estates import NODE, gatehouse
 from tests.agent.test_boot import UNIT
@@ -201,3 +204,27 @@ def test_no_agent_imports_it() -> None:
     root = Path(sys.modules["outgate"].__path__[0])
     knowing = {one.name for one in root.rglob("*.py") if "agent.uninstall" in one.read_text().replace("`", "")}
     assert knowing - {"agent.py"} == {"agent_uninstall.py"}
+
+
+def test_what_there_is_of_the_dns_proxy_goes(tmp_path: Path) -> None:
+    """Its files and its addresses; a proxy that still runs is said, and its addresses are left to it."""
+
+    def inside() -> None:
+        settings = installed(tmp_path)
+        links.batch(["link set lo up", *stand_in_lines()])
+        dns = settings.dns
+        dns.orders_file.parent.mkdir()
+        for path in (dns.orders_file, dns.status_file, dns.lock_file, dns.memory_file):
+            path.write_text("{}")
+        with open(dns.lock_file, "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert [one.fate for one in _of_proxy(dns)] == [Fate.LEFT, Fate.REMOVED, Fate.REMOVED]
+        dns.orders_file.parent.mkdir()
+        found = removed(tmp_path, settings)
+        assert {
+            found[f"the address {one}/{size} of lo"].fate
+            for one, size in zip(STAND_INS.values(), (32, 128), strict=True)
+        } == {Fate.REMOVED}
+        assert found["run"].fate is found["state"].fate is found["run/dns"].fate is Fate.REMOVED
+
+    alone(inside)

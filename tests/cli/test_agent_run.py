@@ -38,6 +38,8 @@ def words(tmp_path: Path) -> list[str]:
         (["--interface-prefix", ""], 2, "is empty"),
         (["--mode", "observe"], 2, "enforce"),
         (["--log-group", "70000"], 2, "65535"),
+        (["--names", "open"], 2, "forward"),
+        (["--cluster-cidr", "10.1.0.0/16", "--cluster-cidr", "10.1.0.1/16"], 2, "--cluster-cidr 10.1.0.1/16"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -86,6 +86,22 @@ def test_neighbours_are_not_taken_for_us(text: str) -> None:
     listening(heard)
 
 
+def test_learned_addresses_are_nobodys_change() -> None:
+    """The proxy writes one with each answer: to read the table anew each time would be a busy loop. The set is ours."""
+
+    def heard(monitor: NftMonitor) -> None:
+        learned = "{ type ipv4_addr . ipv4_addr; flags timeout; }"
+        nft(f"add set inet outgate f4_x {learned}\nadd set inet outgate dns_up {{ type inet_proto; flags timeout; }}\n")
+        assert monitor.read(30)[0].drifted
+        nft("add element inet outgate f4_x { 10.0.0.1 . 192.0.2.1 timeout 9s }\n")
+        nft("add element inet outgate dns_up { tcp timeout 9s }\ndelete element inet outgate dns_up { tcp }\n")
+        nft("add element inet outgate f4_x { 10.0.0.1 . 192.0.2.2 }\nadd element inet outgate s_1 { 10.0.0.1 }\n")
+        nft("delete set inet outgate f4_x\n")
+        assert [one.drifted for one in monitor.read(30)] == [False, False, True, True]
+
+    listening(heard)
+
+
 @pytest.mark.parametrize("rootless", [False, True], ids=["as started", "as root of a user namespace"])
 def test_our_own_changes_are_known_as_ours(rootless: bool) -> None:
     """An agent that repairs what it has just done itself never comes to rest."""

@@ -23,6 +23,7 @@ from outgate.nft.asking import (
     asking_sets,
     door_of,
     input_lines,
+    is_learned,
 )
 from outgate.nft.canonical import canonical
 from outgate.nft.compile import compile_node
@@ -276,3 +277,12 @@ def test_the_chain_of_questions_hangs_before_kube_proxys() -> None:
     """So that the proxy learns which Service was asked."""
     chains = {one.name: one for one in asking_chains(leased=False)}
     assert chains["dns"].hook == Hook("prerouting", -101, "nat")
+
+
+def test_what_the_proxy_fills_is_not_what_the_agent_fills() -> None:
+    """Whoever compares the table leaves out the first, and must not leave out the second."""
+    ruleset = compiled(policy())
+    assert {name for name in ruleset.sets if is_learned(name)} == {
+        name for name, one in ruleset.sets.items() if one.timeout
+    }
+    assert len(list(filter(is_learned, ruleset.sets))) == 3

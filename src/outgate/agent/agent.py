@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from outgate.agent.companions import Companions
+from outgate.agent.dns_companion import DnsCompanion
 from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel
 from outgate.agent.links import LinkWatch
@@ -64,7 +65,8 @@ class Agent:
             guards=self.kernel.guards,
             hindered=self.companions.seeing.hindered,
         )
-        self.loop.observers += (self.links, self.companions, *observers)
+        self.names = DnsCompanion(settings, say)
+        self.loop.observers += (self.links, self.companions, self.names, *observers)
         failed = self.companions.measures.api_error
         self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)
         self._ending = threading.Event()
@@ -84,6 +86,7 @@ class Agent:
             self._ending.set()
             self.links.stop()
             self.watches.stop()
+            self.names.close()
             self.companions.stop(self.loop.state)
             for thread in self._threads:
                 thread.join()

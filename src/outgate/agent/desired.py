@@ -16,12 +16,15 @@ node's own wiring has changed. An address whose port is not known yet is not pla
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain as chained
 from itertools import islice
 
+from outgate.agent.asking import askers, doors, uses_names
 from outgate.agent.world import Kind, World
-from outgate.model import Node, Snapshot
+from outgate.model import Node, Pod, Snapshot
+from outgate.nft.asking import asking_sets
 from outgate.nft.classes import Classes
 from outgate.nft.delta import denying_sets
 from outgate.nft.frame import DISPATCHES, LINKS, frame, link_set
@@ -65,7 +68,9 @@ class Desired:
         self.chains: dict[str, Chain] = {}
         self.sets: dict[str, NftSet] = {}
         self._contents: dict[str, _Content] = {}
-        self._frame: tuple[Node, tuple[Chain, ...]] | None = None
+        self.asking = False
+        """Whether questions of pods go to the DNS proxy: there is one, and some policy needs it."""
+        self._frame: tuple[Node, bool, tuple[Chain, ...]] | None = None
         self._guard: tuple[tuple[int, tuple[Network, ...]], Ruleset | None] | None = None
         self._denying: frozenset[str] | None = None
         self._watching = options.passive or options.open_at_birth
@@ -137,6 +142,9 @@ class Desired:
             nodes=world.nodes.values() if world.nodes_matter else (node,),
         )
         self._denying = None
+        self.asking = self.options.names and uses_names(
+            chained(world.cluster_policies.values(), world.cilium_policies())
+        )
         self.classes = self.classes.following(Policies(snapshot))
         for key in world.local:
             record = world.pods[key]
@@ -154,6 +162,8 @@ class Desired:
         moving = {dispatch.name: NftSet(dispatch.name, dispatch.key, is_map=True) for dispatch in DISPATCHES}
         if self.options.interface_prefix:
             moving |= {LINKS[family]: link_set(family) for family in LINKS}
+        if self.asking:
+            moving |= {one.name: one for one in asking_sets()}
         moving |= {name: members.declaration(name) for name, members in registry.members.items()}
         self._contents = {name: {} for name in moving}
         for kind in self.world.kinds():
@@ -165,6 +175,7 @@ class Desired:
                 self.placed[address] = elements
                 for (name, key), value in elements.items():
                     self._contents[name][key] = value
+        self._contents.update(self._doors())
         self.sets = {
             **registry.sets,
             **{name: declaration.holding(self._contents[name]) for name, declaration in moving.items()},
@@ -172,10 +183,32 @@ class Desired:
 
     def _frame_of(self, node: Node) -> tuple[Chain, ...]:
         """The chains without policies: the same objects for as long as the node's blocks are the same."""
-        if self._frame is None or self._frame[0].pod_cidrs != node.pod_cidrs:
-            linked = bool(self.options.interface_prefix)
-            self._frame = node, tuple(frame(self.options, node, linked=linked))
-        return self._frame[1]
+        if self._frame is None or (self._frame[0].pod_cidrs, self._frame[1]) != (node.pod_cidrs, self.asking):
+            linked, options = bool(self.options.interface_prefix), replace(self.options, names=self.asking)
+            self._frame = node, self.asking, tuple(frame(options, node, linked=linked))
+        return self._frame[2]
+
+    # ---- whose questions go to the proxy -----------------------------------------------------------------------------
+
+    def askers(self) -> Iterator[tuple[Pod, tuple[Address, ...]]]:
+        """The pods of this node that are placed, with the addresses by which they may be known."""
+        for key in self.world.local if self.asking else ():
+            record = self.world.pods[key]
+            mine = tuple(one for one in record.addresses if self._is_known(one))
+            if mine:
+                yield record.pod, mine
+
+    def _is_known(self, address: Address) -> bool:
+        """Whether packets from an address of this node's pods are surely one pod's."""
+        closed = bool(self.options.interface_prefix) and self.awaits_port(address)
+        return not closed and len(self.world.holders.get(address, ())) == 1
+
+    def _doors(self) -> dict[str, _Content]:
+        """The maps of doors as they are to be; none where nobody asks."""
+        if not self.asking:
+            return {}
+        pods = self.world.pods
+        return doors(self.classes, ((pods[pod.key].kind.example, one) for pod, mine in self.askers() for one in mine))
 
     # ---- some of it ----------------------------------------------------------------------------------------------
 
@@ -192,6 +225,10 @@ class Desired:
                 self.placed[address] = after
             else:
                 self.placed.pop(address, None)
+        for name, wanted in self._doors().items():
+            has = self._contents[name]
+            self._note(found.less, _of_set(name, has), _of_set(name, wanted))
+            self._note(found.more, _of_set(name, wanted), _of_set(name, has))
         for name, content in found.less.items():
             for key in content:
                 del self._contents[name][key]
@@ -272,6 +309,8 @@ class Desired:
             if world.is_local(key) and not (self.options.interface_prefix and self.awaits_port(address)):
                 link = world.links.get(address, "") if self.options.interface_prefix else ""
                 found.update(local_elements(self.classes, kind.example, address, contested=contested, interface=link))
+                if self.asking and not contested:
+                    found.update(askers(self.classes, kind.example, address))
             if not contested:
                 if kind.shares is None:
                     kind.shares = self.shares.of(kind.example)
@@ -280,6 +319,10 @@ class Desired:
                     if place is not None:
                         found[share.name, place] = None
         return found
+
+
+def _of_set(name: str, content: _Content) -> Elements:
+    return {(name, key): value for key, value in content.items()}
 
 
 _MISSING = object()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from outgate.agent.dns_settings import DnsSettings
 from outgate.nft.options import Options
 from outgate.policy import Mode
 
@@ -37,6 +38,11 @@ class Settings:
     all_nodes: bool = False
     """Watch all Nodes, for policies of the whole cluster with peers of nodes. Each says every few minutes, in 15 kB,
     that it is well, so in a cluster of 5 000 that is 250 kB a second for each agent."""
+    names: str = "off"
+    """Whether rules about names are enforced by a DNS proxy; ``off``: they open nothing. While it is not there, pods
+    that have such rules get no answer (``closed``), or are answered as if there were none (``forward``)."""
+    cluster_cidrs: tuple[str, ...] = ()
+    """Blocks of the cluster's pods and Services, whose addresses no name opens."""
     write_events: bool = True
     """Write Events to the API server, where that is allowed."""
 
@@ -60,6 +66,11 @@ class Settings:
         """Where the network plugin asks."""
         return self.run_dir / "cni.sock"
 
+    @property
+    def dns(self) -> DnsSettings:
+        """What the DNS proxy is told at its start."""
+        return DnsSettings(self.run_dir, self.state_dir, leased=self.names == "forward")
+
     def options(self, interface_prefix: str) -> Options:
         """The options of the ruleset, once it is known what pods' interfaces are called (empty: it is not)."""
         return Options(
@@ -70,4 +81,6 @@ class Settings:
             log_allowed=self.log_allowed,
             mode=self.mode,
             open_at_birth=self.open_at_birth,
+            names=self.names != "off",
+            names_leased=self.names == "forward",
         )

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from outgate.agent.asking import uses_names
 from outgate.agent.settings import Settings
 from outgate.agent.step import NEEDED, State
 from outgate.host.rewrite import put
@@ -42,6 +43,7 @@ _INTERVAL = 1.0
 """Seconds between two writings of the file."""
 _SLOW = 2.0
 """Seconds that a change may take before that is said. A node of 10 000 pods is programmed anew within them."""
+_UNHEARD = "has rules about names, and the agent runs no DNS proxy: they open nothing; see --names"
 _LIVE_WITHIN = 60.0
 """Seconds within which the loop turns. Programming a node anew takes a few; one that hangs is to be started again."""
 _FAMILY = {"p": "peers", "n": "ports", "t": "ports", "a": "blocks", "b": "blocks"}
@@ -155,6 +157,7 @@ def _policies(state: State, default: Mode) -> _Policies:
     counts = dict.fromkeys(POLICY_MODES, 0)
     audited: list[str] = []
     strange: dict[str, None] = {}
+    unheard = not state.desired.options.names
     for key, policy in sorted(state.world.policies.items()):
         namespace = state.world.namespaces.get(policy.namespace) or Namespace(policy.namespace)
         if words := strange_mode(policy, namespace):
@@ -171,6 +174,8 @@ def _policies(state: State, default: Mode) -> _Policies:
             strange[words] = None
         if (kind, name) in state.world.blind:
             strange[f"{kind} {name} has peers of nodes, and only this node is watched: closed; see --all-nodes"] = None
+        if unheard and uses_names([above]):
+            strange[f"{kind} {name} {_UNHEARD}"] = None
         broken = (kind, "", name) in state.broken
         mode = mode_of(above, None, default)
         counts["broken" if broken else mode.value] += 1
@@ -181,6 +186,8 @@ def _policies(state: State, default: Mode) -> _Policies:
         for one in many:
             if words := strange_mode(one, space):
                 strange[words] = None
+            if unheard and uses_names([one]):
+                strange[f"{kind} {one} {_UNHEARD}"] = None
             for mark in one.not_enforced():
                 strange[f"{kind} {one}: {mark}: closed"] = None
         broken = (kind, where, name) in state.broken

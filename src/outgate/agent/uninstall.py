@@ -9,6 +9,7 @@ What is not ours is left, also where it has our name: files are looked into befo
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import fcntl
 import json
@@ -16,9 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from outgate.agent.dns_settings import DnsSettings
 from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, RULESET
 from outgate.errors import KernelError, UsageError
+from outgate.host import links
+from outgate.host.dns_sockets import stand_in_lines
 from outgate.host.nft import Nftables
 from outgate.host.rewrite import put
 
@@ -79,10 +83,14 @@ def uninstall(
     found.append(_table(door))
     if unit_dir is not None:
         found += _unit(unit_dir)
+    dns = settings.dns
+    found += _of_proxy(dns)
+    saved = [*FILES, dns.memory_file.name]
     found += _folder(
-        settings.state_dir, [*FILES, *(f"{one}.broken" for one in FILES), *(f".{one}.new" for one in FILES)]
+        settings.state_dir, [*saved, *(f"{one}.broken" for one in saved), *(f".{one}.new" for one in saved)]
     )
-    run = (settings.status_file, settings.log_file, settings.cni_socket, settings.lock_file)
+    run = [settings.status_file, settings.log_file, settings.cni_socket, settings.lock_file]
+    run += [dns.status_file, dns.lock_file]
     found += _folder(settings.run_dir, [one.name for one in run])
     mask = f"the bits {settings.mark_mask:#x} of connection marks"
     found.append(Removal(mask, Fate.LEFT, "they mean nothing to anybody else, and go with their connections"))
@@ -100,6 +108,31 @@ def _refuse_beside_an_agent(lock: Path) -> None:
         ) from error
     except OSError:
         return  # no such file, so nobody holds it
+
+
+def _of_proxy(dns: DnsSettings) -> Iterator[Removal]:
+    """What there is of the DNS proxy beside plain files. A proxy that lives is somebody's, and only said."""
+    if not dns.lock_file.exists():
+        return
+    if _is_held(dns.lock_file):
+        yield Removal("the DNS proxy", Fate.LEFT, "it runs; nothing leads to it any more: end `outgate agent dns`")
+    else:
+        for line in stand_in_lines():
+            address = line.split()[2]
+            with contextlib.suppress(KernelError):
+                links.batch([f"addr del {address} dev lo"])
+                yield Removal(f"the address {address} of lo", Fate.REMOVED)
+    if dns.orders_file.parent.exists():
+        yield from _folder(dns.orders_file.parent, [dns.orders_file.name, f".{dns.orders_file.name}.new"])
+
+
+def _is_held(lock: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError), open(lock, "rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _table(door: Nftables) -> Removal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -72,6 +73,16 @@ def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
     help="What the node's interfaces to its pods are called; auto finds it out.",
 )
 @_option("--all-nodes", is_flag=True, help="Watch all Nodes: policies of the cluster with peers of nodes need it.")
+@_option(
+    "--names",
+    type=click.Choice(("off", "closed", "forward")),
+    default="off",
+    help="Learn addresses of names by a DNS proxy; while it is down, the pods it is for get no answer (closed), or ask "
+    "without it (forward). Off: rules about names open nothing.",
+)
+@_option(
+    "--cluster-cidr", metavar="BLOCK", multiple=True, help="Addresses of pods or Services, which no name may open."
+)
 @_option("--events/--no-events", default=True, help="Write Kubernetes Events, where that is allowed.")
 @options.cluster_options
 def run(**given: Any) -> int:
@@ -127,8 +138,19 @@ def _settings(given: dict[str, Any]) -> Settings:
         listen=_listen(given["listen"]),
         interface_prefix=AUTO if prefix == AUTO else interface_prefix_of(prefix),
         all_nodes=given["all_nodes"],
+        names=given["names"],
+        cluster_cidrs=_blocks(given["cluster_cidr"]),
         write_events=given["events"],
     )
+
+
+def _blocks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            raise UsageError(f"--cluster-cidr {text}: {error}") from error
+    return texts
 
 
 def _listen(text: str) -> str:

@@ -9,6 +9,9 @@ out and nobody chooses for somebody else, or by a generation that was claimed:
     before = door.generation(); <nft -f>        a process of nft has a port that nobody here knows. If exactly one
     monitor.claim(before, door.generation())    generation came between, it is that process's; if more, none is claimed
 
+Elements of the sets that the DNS proxy fills (`is_learned`) are its affair, and no change of ours or of anybody else's
+hand: each has a life of its own, and no listing compares them.
+
 A process number is no proof: it is counted in the first process namespace of the machine, where ours may have another.
 
 Other tables change as well, some of them much (kube-proxy writes every service again and again). For that each message
@@ -26,6 +29,7 @@ from outgate.host import nft_wire
 from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
 from outgate.host.netlink_format import HEADER_LENGTH, messages
+from outgate.nft.asking import is_learned
 from outgate.nft.objects import Ruleset
 
 __all__ = ["Committed", "NftMonitor"]
@@ -37,6 +41,10 @@ _HEADER = struct.Struct("=IH")
 _NAME = Ruleset().table.encode() + b"\0"
 _FAMILIES = frozenset(nft_wire.FAMILIES.values())
 _FIRST_ATTRIBUTE = struct.pack("=HH", 4 + len(_NAME), 1) + _NAME
+_PADDED = (len(_FIRST_ATTRIBUTE) + 3) & ~3
+_OF_ELEMENTS = frozenset({nft_wire.NEWSETELEM, nft_wire.DELSETELEM})
+_SET = 2
+"""NFTA_SET_ELEM_LIST_SET (nf_tables.h)."""
 _MOST = 1000
 """Transactions that one call returns, at about the most: somebody who never stops must not keep it for ever."""
 _CLAIMS = 1024
@@ -135,7 +143,7 @@ class NftMonitor(Closing):
         for at, kind in _heads(data):
             if kind != nft_wire.NEWGEN:
                 if named and data.startswith(_FIRST_ATTRIBUTE, at + 20) and data[at + 16] in _FAMILIES:
-                    self._touched = True
+                    self._touched |= not (kind in _OF_ELEMENTS and _is_of_learned(data, at + 20 + _PADDED))
                 continue
             one = next(messages(data[at:]))
             state = nft_wire.read_generation(one.body)
@@ -143,6 +151,12 @@ class NftMonitor(Closing):
             self._claims.pop(state.number, None)
             touched, self._touched = self._touched, False
             yield Committed(ours, touched, state.number, state.process, state.name)
+
+
+def _is_of_learned(data: bytes, at: int) -> bool:
+    """Whether elements are of such a set, which the second attribute names (`nf_tables_fill_setelem_info`)."""
+    length, kind = struct.unpack_from("=HH", data, at) if len(data) >= at + 4 else (0, 0)
+    return kind == _SET and is_learned(data[at + 4 : at + length].rstrip(b"\0").decode(errors="replace"))
 
 
 def _heads(data: bytes) -> Iterator[tuple[int, int]]:

@@ -50,6 +50,7 @@ __all__ = [
     "asking_sets",
     "door_of",
     "input_lines",
+    "is_learned",
 ]
 
 STAND_INS = {4: "169.254.53.53", 6: "fd6f:7574:6761:7465::53"}
@@ -82,6 +83,11 @@ def door_of(chain: str) -> int:
     The last four bits are 0, which a queueing discipline by bands takes for ordinary traffic.
     """
     return DOORS_FIRST | int.from_bytes(hashlib.blake2s(chain.encode()).digest()[:3], "big") << 4
+
+
+def is_learned(name: str) -> bool:
+    """Whether the elements of a set are the DNS proxy's: learned addresses, and the sign that it lives."""
+    return name == LEASE or name.startswith(("f4_", "f6_"))
 
 
 def asker_keys(address: Address) -> Iterator[SetKey]:

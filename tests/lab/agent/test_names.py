@@ -1,0 +1,262 @@
+"""Names through the whole agent: the API server says a policy, a pod asks, the proxy learns, and packets pass."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from outgate.lab.build import Box
+from outgate.proxy import dns
+from outgate.proxy.dns import Message
+from outgate.testing import Manifest, cluster_policy
+from outgate.testing_cilium import cilium_policy
+from tests.lab.agent.cast import CLUSTER, allow
+from tests.lab.agent.farm import Farm, grow
+from tests.lab.dns.resolver import Resolver, ask, question
+from tests.lab.dns.town import Town
+
+pytestmark = pytest.mark.kernel
+
+PORT = 7000
+SETTINGS: dict[str, Any] = {"names": "closed", "all_nodes": True}
+NAME = "www.example.com"
+DNS = {4: "203.0.113.53", 6: "2001:db8:113::53"}
+ADDRESSES = {4: "203.0.113.80", 6: "2001:db8:113::80"}
+TYPES = {4: dns.RecordType.A, 6: dns.RecordType.AAAA}
+OTHER = {4: "203.0.113.81", 6: "2001:db8:113::81"}
+Names = Callable[[str], Mapping[int, str]]
+
+
+def by_name(name: str) -> Mapping[int, str]:
+    """The addresses of a name."""
+    return ADDRESSES if name == NAME else OTHER
+
+
+def cluster_wide(*names: str) -> list[Manifest]:
+    """Names by a ClusterNetworkPolicy, above policies that allow both pods of namespace a nothing but the resolver."""
+    subject = {"namespaces": {"matchLabels": {"team": "red"}}}
+    accept = {"action": "Accept", "to": [{"domainNames": [*names]}]}
+    servers = [
+        allow(f"a/dns{family}{who}", {"ipBlock": {"cidr": f"{one}/{32 if family == 4 else 128}"}}, 53, app=who)
+        for family, one in DNS.items()
+        for who in ("one", "two")
+    ]
+    return [cluster_policy("names", subject=subject, egress=[accept]), *servers]
+
+
+def of_cilium(*names: str) -> list[Manifest]:
+    """Names by a CiliumNetworkPolicy, which allows the resolver, too."""
+    port = {"ports": [{"port": "53", "protocol": "ANY"}]}
+    servers = {"toCIDR": [f"{DNS[4]}/32", f"{DNS[6]}/128"], "toPorts": [port]}
+    rules = [{"toFQDNs": [{"matchPattern" if "*" in one else "matchName": one} for one in names]}, servers]
+    return [cilium_policy("a/names", {"endpointSelector": {}, "egress": rules})]
+
+
+class World:
+    """A resolver in the world, and pods that ask it."""
+
+    def __init__(self, farm: Farm, names: Names = by_name) -> None:
+        self.farm = farm
+        self.names = names
+        town = cast("Town", SimpleNamespace(outside=farm.stage.world, socket=self.socket))
+        with farm.stage.enter(farm.stage.world):
+            for one in DNS.values():
+                farm.stage.run(farm.stage.world, ("ip", "addr", "replace", one, "dev", "lo"))
+        self.resolvers = [Resolver(town, one, self._reply) for one in DNS.values()]
+
+    def _reply(self, asked: Message, _: bytes) -> Iterator[bytes]:
+        (one,) = asked.questions
+        found = self.names(one.name)
+        records = [
+            dns.Record(one.name, one.type, ipaddress.ip_address(found[family]), 60)
+            for family, kind in TYPES.items()
+            if kind == one.type and family in found
+        ]
+        yield dns.answer(asked, records)
+
+    def socket(self, space: object, family: int, kind: int = socket.SOCK_DGRAM) -> socket.socket:
+        """A socket in a box."""
+        with self.farm.stage.enter(cast("Box", space)):
+            made = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
+        made.settimeout(0.5)
+        return made
+
+    def asks(self, path: str, name: str = NAME, family: int = 4) -> Message:
+        """The answer to a pod's question, which it asks until there is one: a proxy that is started takes a moment."""
+        found: list[Message] = []
+
+        def answered() -> bool:
+            with self.socket(self.farm.box(path), family) as client:
+                try:
+                    found.append(ask(client, DNS[family], question(name, TYPES[family])))
+                except (TimeoutError, ConnectionError):
+                    return False
+            return True
+
+        self.farm.until(answered)
+        return found[0]
+
+    def unanswered(self, path: str, family: int = 4) -> bool:
+        """Whether a question gets no answer."""
+        with self.socket(self.farm.box(path), family) as client:
+            try:
+                ask(client, DNS[family], question(NAME, TYPES[family]))
+            except (TimeoutError, ConnectionError):
+                return True
+        return False
+
+
+def proxies() -> list[int]:
+    """The DNS proxies of this lab, as its processes are counted: /proc may be that of the world outside."""
+    found = []
+    mine = os.readlink("/proc/self/ns/pid")
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                if os.readlink(folder / "ns/pid") == mine and b"--lock-fd" in (folder / "cmdline").read_bytes():
+                    found.append(int(re.findall(r"NSpid:.*\b(\d+)", (folder / "status").read_text())[0]))
+            except OSError:
+                continue
+    return found
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("policies", [cluster_wide, of_cilium])
+def test_28_a_name_opens_its_address_for_the_pod_that_asked(
+    policies: Callable[..., list[Manifest]], family: int
+) -> None:
+    """Closed before anybody asks; then open for who asked, and for no other pod of the same policy."""
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        there = ADDRESSES[family]
+        assert not farm.passes("a/one", there, PORT, family)
+        assert world.asks("a/one", family=family).answers
+        assert farm.passes("a/one", there, PORT, family)
+        assert not farm.passes("a/two", there, PORT, family)
+        assert world.asks("a/two", family=family).answers
+        assert farm.passes("a/two", there, PORT, family)
+        assert world.asks("a/one", "other.example.net", family).answers, "any name may be asked for"
+        assert not farm.passes("a/one", OTHER[family], PORT, family)
+
+    grow([*CLUSTER, *policies(NAME)], check, **SETTINGS)
+
+
+def test_26_the_address_is_in_before_the_answer() -> None:
+    """The very first packet after each of many answers passes: it would not, if the answer were faster."""
+    numbered = {f"n{number}.example.com": f"203.0.113.{100 + number}" for number in range(30)}
+
+    def check(farm: Farm) -> None:
+        world = World(farm, lambda name: {4: numbered[name]})
+        for name, there in numbered.items():
+            assert not farm.passes("a/one", there, PORT)
+            assert world.asks("a/one", name).answers
+            assert farm.passes("a/one", there, PORT)
+
+    grow([*CLUSTER, *of_cilium("*.example.com")], check, **SETTINGS)
+
+
+def test_27_the_proxy_dies_and_comes_back() -> None:
+    """What was learnt stays in the kernel while nobody is there, and in the memory of the next."""
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        world.asks("a/one")
+        (first,) = proxies()
+        os.kill(first, signal.SIGKILL)
+        assert farm.passes("a/one", ADDRESSES[4], PORT)
+        assert world.asks("a/one", "other.example.net").answers
+        (second,) = proxies()
+        assert second != first
+        assert farm.passes("a/one", ADDRESSES[4], PORT)
+        assert farm.settled().agents["n1"].told["drift"] == 0, "what the proxy puts in is not taken for somebody's"
+
+    grow([*CLUSTER, *of_cilium(NAME)], check, **SETTINGS)
+
+
+def test_27_the_agent_dies_and_dns_goes_on() -> None:
+    """By the proxy that stands; the next agent finds it, and starts none."""
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        assert world.asks("a/two").answers
+        before = proxies()
+        farm.kill("n1")
+        assert world.asks("a/one").answers
+        assert farm.passes("a/one", ADDRESSES[4], PORT)
+        farm.start("n1")
+        assert farm.settled().passes("a/one", ADDRESSES[4], PORT)
+        farm.server.put(allow("a/more", None, PORT + 1))
+        assert farm.settled().passes("a/one", OTHER[4], PORT + 1)
+        assert farm.passes("a/two", ADDRESSES[4], PORT)
+        assert world.asks("a/one", "other.example.net").answers
+        assert proxies() == before
+
+    grow([*CLUSTER, *of_cilium(NAME)], check, **SETTINGS)
+
+
+@pytest.mark.parametrize(("names", "answered"), [("closed", False), ("forward", True)])
+def test_27_while_no_proxy_runs(names: str, answered: bool) -> None:
+    """Pods get no answer or one that opens nothing, as the settings say: never one that opens something unlearnt."""
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        # Forwarded, a question is answered before there is a proxy, and then teaches nothing.
+        farm.until(lambda: bool(world.asks("a/one").answers) and farm.passes("a/one", ADDRESSES[4], PORT))
+        (proxy,) = proxies()
+        os.kill(proxy, signal.SIGSTOP)
+        assert world.unanswered("a/two")
+        try:
+            farm.until(lambda: world.unanswered("a/two") is not answered)
+            assert not farm.passes("a/two", ADDRESSES[4], PORT)
+        finally:
+            os.kill(proxy, signal.SIGCONT)
+
+    grow([*CLUSTER, *of_cilium(NAME)], check, **SETTINGS | {"names": names})
+
+
+def test_policies_come_and_go_and_the_proxy_with_the_first() -> None:
+    """Without rules about names there is no proxy and no chain; with other names, what is known is judged anew."""
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        assert proxies() == []
+        assert not (farm.settings("n1").dns.orders_file).exists()
+        (first,) = of_cilium(NAME)
+        farm.server.put(first)
+        farm.settle()
+        world.asks("a/one")
+        assert farm.passes("a/one", ADDRESSES[4], PORT)
+        (second,) = of_cilium("other.example.net")
+        farm.server.put(second)
+        assert not farm.settled().passes("a/one", ADDRESSES[4], PORT)
+        farm.server.put(first)
+        farm.settle()
+        # The proxy hears of it beside the agent: an answer that was faster has taught nothing.
+        farm.until(lambda: bool(world.asks("a/one").answers) and farm.passes("a/one", ADDRESSES[4], PORT))
+        farm.server.delete("CiliumNetworkPolicy", "a", "names")
+        assert farm.settled().passes("a/one", OTHER[4], PORT)
+        assert "dns" not in farm.counted("n1")
+
+    grow(CLUSTER, check, **SETTINGS)
+
+
+def test_names_that_are_off_open_nothing() -> None:
+    """As long as nobody asks for the proxy, nothing of it is there."""
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        assert world.asks("a/one").answers
+        assert not farm.passes("a/one", ADDRESSES[4], PORT)
+        assert proxies() == []
+
+    grow([*CLUSTER, *of_cilium(NAME)], check, **SETTINGS | {"names": "off"})
