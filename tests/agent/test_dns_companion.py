@@ -11,14 +11,25 @@ from outgate.agent.dns_companion import DnsCompanion, empties_learned
 from outgate.agent.dns_settings import DnsSettings
 from outgate.agent.kernel import Timing
 from outgate.agent.settings import Settings
-from outgate.agent.step import Apply, State
+from outgate.agent.step import Apply, State, plan
+from outgate.cluster.events import Upserted
 from outgate.host.closing import Closing
+from outgate.model.cilium import CiliumObject
 from outgate.nft.delta import Change
 from outgate.nft.objects import KeyType, NftSet
 from outgate.nft.transaction import AddSet, AddTable, Transaction
 from outgate.proxy.orders import Orders, read
+from outgate.testing import snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.agent.states import NODE, SHOP, enforced
 from tests.agent.test_dns_orders import POLICY
+
+
+def listed(pattern: str) -> dict[str, object]:
+    """Which names one pod may ask for."""
+    port = {"ports": [{"port": "53"}], "rules": {"dns": [{"matchPattern": pattern}]}}
+    web = {"matchLabels": {"app": "web"}}
+    return cilium_policy("shop/p", {"endpointSelector": web, "egress": [{"toEndpoints": [{}], "toPorts": [port]}]})
 
 
 class Fake(Closing):
@@ -122,6 +133,19 @@ def test_a_set_that_is_new_asks_for_all_that_is_known(tmp_path: Path) -> None:
     other = Stage(tmp_path)
     other.turn(state)
     assert other.orders().table not in tables, "another agent does not know what was made meanwhile"
+
+
+def test_lists_of_names_change_orders_and_no_rule(tmp_path: Path) -> None:
+    """What the proxy refuses by itself is in no table; another policy has to reach it all the same."""
+    stage = Stage(tmp_path)
+    state = stage.state(listed("*.example.com"))
+    stage.turn(state)
+    (policy,) = snapshot_of([listed("*")]).cilium_policies
+    _, commands = plan(state, [Upserted("CiliumNetworkPolicy", CiliumObject(policy.kind, "shop", "p", (policy,)), 0.0)])
+    assert commands == (), "the rules are the same"
+    stage.turn(state)
+    (one,) = stage.orders().pods
+    assert [asking.names.patterns if asking.names else None for asking in one.asks or ()] == [("*",), None]
 
 
 def test_a_folder_that_cannot_be_had_is_said_once_and_tried_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from outgate.nft.options import Options
 from outgate.policy import Mode, Policies
 from outgate.policy.mode import ANNOTATION
 from outgate.testing import Manifest, pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 
 EGRESS, INGRESS = View(Direction.EGRESS, 4), View(Direction.INGRESS, 4)
 TOWN = (
@@ -130,3 +131,25 @@ def test_without_a_mode_all_are_enforced() -> None:
     made = classes(policy("shop/deny", WEB))
     (one,) = made.policies.snapshot.policies
     assert made.mode(dataclasses.replace(one, annotations={ANNOTATION: "audit"})) is Mode.ENFORCE
+
+
+def test_lists_of_names_have_chains_of_their_own() -> None:
+    """Only where there is a proxy: the narrowest list first, and a rule for every name counts in each of them."""
+    manifests = [pod("shop/web", ["10.1.0.1"], on="n", app="web")]
+    for number, pattern in enumerate(("*", "*.example.com")):
+        port = {"ports": [{"port": str(53 + number)}], "rules": {"dns": [{"matchPattern": pattern}]}}
+        spec = {"endpointSelector": {}, "egress": [{"toEndpoints": [{}], "toPorts": [port]}]}
+        manifests.append(cilium_policy(f"shop/p{number}", spec))
+    policies = Policies(snapshot_of(manifests))
+    (web,) = policies.snapshot.pods
+    plain = Classes(policies, Options()).part(web, View(Direction.EGRESS, 4))
+    made = Classes(policies, Options(names=True))
+    part = made.part(web, View(Direction.EGRESS, 4))
+    assert (plain.questions, part.way) == ((), plain.way)
+    assert [[one.pattern for one in names] for names, _ in part.questions] == [["*.example.com"], ["*"]]
+    narrow, every, last = (len(made.registry.chains[way.chain].rules) for way in part.doors)
+    assert narrow > every > last
+    made.settle()
+    assert {way.chain for way in part.doors} <= made.registry.chains.keys()
+    mirrored = View(Direction.EGRESS, 4, mirrored=True)
+    assert made.part(web, mirrored).questions == made.part(web, View(Direction.INGRESS, 4)).questions == ()

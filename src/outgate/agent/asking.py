@@ -51,7 +51,7 @@ def doors(classes: Classes, places: Iterable[tuple[Pod, Address]]) -> dict[str, 
     found: dict[str, dict[SetKey, Judgement | None]] = {name: {} for name in DOORS.values()}
     for pod, address in places:
         part = classes.part(pod, View(Direction.EGRESS, address.version))
-        if part.asks:
-            door = door_of(part.way.chain)
-            found[DOORS[address.version]][((door, door),)] = part.way
+        for way in part.doors:
+            door = door_of(way.chain)
+            found[DOORS[address.version]][((door, door),)] = way
     return found

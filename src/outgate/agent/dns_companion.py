@@ -63,6 +63,8 @@ class DnsCompanion(Observer):
         self._supervisor: Closing | None = None
         self._due = False
         """The kernel has taken a change since the orders were written."""
+        self._generation = 0
+        """Of the policies behind the orders, as `State.generation` counts."""
         self._begin = os.urandom(8).hex()
         self._emptied = 0
         self._written: bytes | None = None
@@ -77,9 +79,11 @@ class DnsCompanion(Observer):
         """Start the proxy where it is needed, and write its orders where they are others."""
         if not state.desired.options.names or not state.ready or not (state.desired.asking or self._supervisor):
             return
+        # Names that may be asked for change orders and no rule, so the kernel need not have been given anything.
         standing = state.settled and not state.refused
-        if not (self._due or (self._written is None and standing)):
+        if not (self._due or (standing and state.generation != self._generation)):
             return
+        self._generation = state.generation
         orders = orders_of(state.desired, f"{self._begin}.{self._emptied}", self._settings.cluster_cidrs)
         if self._supervisor is None and not orders.pods:
             self._due = False

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 
 from outgate.agent.desired import Desired
 from outgate.model import Direction, Pod
+from outgate.model.cilium import NameMatch
 from outgate.nft.asking import door_of
 from outgate.nft.classes import Classes, Part
 from outgate.nft.lines import View, names_id
 from outgate.packets import Address, AddressSet
 from outgate.policy.rules import NamesMatch
-from outgate.proxy.orders import Asking, NameSet, Orders, PodOrder
+from outgate.proxy.orders import Asking, NameList, NameSet, Orders, PodOrder
 
 __all__ = ["orders_of"]
 
@@ -59,7 +60,7 @@ class _Making:
         parts = self._parts(pod, addresses)
         mine = tuple(str(one) for one in addresses if parts[one.version].asks)
         key = "/".join((pod.namespace, pod.name, pod.uid))
-        return PodOrder(key, mine, self._sets(pod, parts), (Asking(doors=(_door(parts, 4), _door(parts, 6))),))
+        return PodOrder(key, mine, self._sets(pod, parts), tuple(_asks(parts)))
 
     def _parts(self, pod: Pod, addresses: Iterable[Address]) -> dict[int, Part]:
         versions = {one.version for one in addresses}
@@ -82,7 +83,19 @@ class _Making:
                     yield NameSet(name=names_id(peer), patterns=texts, dialect=peer.patterns[0].dialect)
 
 
-def _door(parts: dict[int, Part], family: int) -> int:
-    """The door of a pod's class; none for a family that it does not ask by."""
-    part = parts.get(family)
-    return door_of(part.way.chain) if part is not None and part.asks else 0
+def _asks(parts: dict[int, Part]) -> Iterator[Asking]:
+    """The doors of a pod's class: for each list of names that may be asked for, and then for every name.
+
+    None for a family that it does not ask by. The lists are the same for both.
+    """
+    ways = {family: part.doors for family, part in parts.items() if part.doors}
+    lists = next((part.questions for part in parts.values() if part.doors), ())
+    for at in range(len(lists) + 1):
+        names = _list_of(lists[at][0]) if at < len(lists) else None
+        four, six = (door_of(ways[family][at].chain) if family in ways else 0 for family in (4, 6))
+        yield Asking(names=names, doors=(four, six))
+
+
+def _list_of(names: Iterable[NameMatch]) -> NameList:
+    # Cilium: of a name and a pattern in one entry either may match.
+    return NameList(tuple(text for one in names for text in (one.name, one.pattern) if text))

@@ -136,8 +136,12 @@ class UdpSide(Closing):
             pass  # as if it had been lost on the way
         except PermissionError:
             # The kernel has judged it by the pod's policies, and dropped it: as the pod's own it would be gone, too.
+            # But where names are listed, one that is not must not be waited for: resolvers try endings one by one.
             self.questions.close(channel.fileno(), number)
-            self._results[Result.NO_SERVER] += 1
+            listed = said.pod.lists_names(server.address)
+            self._results[Result.REFUSED if listed else Result.NO_SERVER] += 1
+            if listed:
+                _send(listener, glance.refusal(data, self._desk.plan.refusal, said.asked), address)
         except OSError:
             self._refused(channel, now)
 

@@ -11,10 +11,11 @@ again and not made again, so the work follows the size of the change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Pod, Policy
+from outgate.model.cilium import NameMatch
 from outgate.nft.denial import denial, warning
 from outgate.nft.lines import Registry, View
 from outgate.nft.names import named
@@ -27,6 +28,7 @@ from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
 from outgate.policy.cluster_rules import looks_at_nodes
 from outgate.policy.mode import mode_of
 from outgate.policy.rules import origin_of
+from outgate.policy.tiers import Isolation
 
 __all__ = ["Classes", "Part"]
 
@@ -44,8 +46,16 @@ class Part:
     """Whether any of its rules uses names."""
     catch: Judgement | None = None
     """Into the chain by which its connections are caught, where a rule about requests may allow some."""
+    questions: tuple[tuple[tuple[NameMatch, ...], Judgement], ...] = ()
+    """For each list of names that may be asked for (Cilium's ``rules.dns``), the narrowest first: the way into the
+    chain under which the DNS proxy asks for those."""
     policies: tuple[Policy, ...] = ()
     """Kept so that no other policy can come to have the identity of one of them."""
+
+    @property
+    def doors(self) -> tuple[Judgement, ...]:
+        """The ways for questions of the DNS proxy in a pod's stead; the last is for every name."""
+        return (*(way for _, way in self.questions), self.way) if self.asks else ()
 
 
 _OPEN = Part(RETURN)
@@ -153,7 +163,28 @@ class Classes:
         asks = any(rule.asks for rule in isolation.every_rule())
         caught = lines.looks_into and not view.mirrored
         catch = Catching(self.registry, f"c{view.family}").way(made) if caught else None
-        return Part(way, frozenset(names), index, asks, catch, (*ruling, *above))
+        questions = tuple(self._questions(isolation, end, lines, view)) if self.options.names else ()
+        return Part(way, frozenset(names), index | lines.index, asks, catch, questions, (*ruling, *above))
+
+    def _questions(
+        self, isolation: Isolation, end: Judgement | None, lines: TierLines, view: View
+    ) -> Iterator[tuple[tuple[NameMatch, ...], Judgement]]:
+        """The chains for names that may be asked for: there, the rules with such a list have no condition.
+
+        A rule whose list holds all of another's names counts for those, too.
+        """
+        if view.direction is not Direction.EGRESS or view.mirrored:
+            return
+        lists = {rule.conditions.dns for rule in isolation.rules if rule.conditions is not None and rule.conditions.dns}
+        for one in sorted(lists, key=lambda it: (_is_every(it), len(it), repr(it))):
+            rules = tuple(
+                replace(rule, conditions=None)
+                if rule.conditions is not None and _covers(rule.conditions.dns, one)
+                else rule
+                for rule in isolation.rules
+            )
+            made = lines.lines(replace(isolation, rules=rules), end)
+            yield one, goto(self.registry.add_chain(view.letter, made))
 
     def _audited(self, policies: Iterable[Policy]) -> Callable[[Rule], bool]:
         """Whether a rule is one of a policy that is only watched."""
@@ -169,6 +200,15 @@ class Classes:
         comment = f"{direction.value} {'' if enforced else 'would be '}denied: {_listed(blamed)}"
         rules = denial if enforced else warning
         return goto(self.registry.add_named(name, lambda: rules(name, comment, self.options))), blamed
+
+
+def _is_every(names: tuple[NameMatch, ...]) -> bool:
+    """Whether a list holds every name (Cilium: a pattern of stars alone)."""
+    return any(one.pattern and not one.pattern.strip("*") for one in names)
+
+
+def _covers(names: tuple[NameMatch, ...], others: tuple[NameMatch, ...]) -> bool:
+    return bool(names) and (_is_every(names) or set(names) >= set(others))
 
 
 def _listed(policies: Iterable[NetworkPolicy | CiliumPolicy]) -> str:

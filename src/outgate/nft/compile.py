@@ -123,8 +123,9 @@ class _Compiler:
             for address in pod.addresses:
                 part = self.classes.part(pod, View(Direction.EGRESS, address.version))
                 if part.asks and address not in self.policies.snapshot.contested:
-                    door = door_of(part.way.chain)
-                    filled[DOORS[address.version]][((door, door),)] = part.way
+                    for way in part.doors:
+                        door = door_of(way.chain)
+                        filled[DOORS[address.version]][((door, door),)] = way
                     for key in asker_keys(address):
                         filled[ASKERS[address.version]][key] = None
         for one in asking_sets():

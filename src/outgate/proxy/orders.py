@@ -157,6 +157,10 @@ class Pod:
         granted = any(door.names is None or door.names.sets_of(name) for door in doors)
         return Leave.GRANTED if granted else Leave.REFUSED
 
+    def lists_names(self, server: str) -> bool:
+        """Whether a server may be asked for some names and not for others: then the others are refused aloud."""
+        return any(one.names is not None for one in self._leading_to(server))
+
     def door(self, server: str, name: str | None = None) -> int:
         """The traffic class for asking a server for a canonical name, or for whichever; 0 where it has none."""
         for one in self._leading_to(server):

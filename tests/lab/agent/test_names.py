@@ -260,3 +260,31 @@ def test_names_that_are_off_open_nothing() -> None:
         assert proxies() == []
 
     grow([*CLUSTER, *of_cilium(NAME)], check, **SETTINGS | {"names": "off"})
+
+
+def test_names_that_may_be_asked_for() -> None:
+    """Cilium's rules.dns: its names are asked for, others are refused; without names of addresses nothing opens."""
+    port = {"ports": [{"port": "53", "protocol": "ANY"}]}
+    there = [f"{DNS[4]}/32"]
+
+    def listed(*patterns: str) -> Manifest:
+        ports = {**port, "rules": {"dns": [{"matchPattern": one} for one in patterns]}}
+        rules = [{"toFQDNs": [{"matchName": NAME}]}, {"toCIDR": there, "toPorts": [ports]}]
+        return cilium_policy("a/names", {"endpointSelector": {}, "egress": rules})
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        assert world.asks("a/one").answers
+        assert farm.passes("a/one", ADDRESSES[4], PORT)
+        refused = world.asks("a/one", "other.example.net")
+        assert (refused.code, refused.answers) == (dns.ResponseCode.REFUSED, ())
+        farm.server.put(listed("*"))
+        farm.settle()
+        farm.until(lambda: bool(world.asks("a/one", "other.example.net").answers))
+        assert not farm.passes("a/one", OTHER[4], PORT)
+        (plain,) = of_cilium(NAME)
+        farm.server.put({**plain, "spec": {"endpointSelector": {}, "egress": plain["spec"]["egress"][:1]}})
+        farm.settle()
+        farm.until(lambda: world.unanswered("a/one"))
+
+    grow([*CLUSTER, listed("*.example.com", "*.example.org")], check, **SETTINGS)
