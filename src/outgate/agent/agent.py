@@ -16,6 +16,7 @@ from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel
 from outgate.agent.links import LinkWatch
 from outgate.agent.loop import Loop, Observer
+from outgate.agent.proxying import RequestProxy
 from outgate.agent.settings import AUTO, Settings
 from outgate.agent.step import NEEDED, State
 from outgate.cluster.access import Access
@@ -64,7 +65,9 @@ class Agent:
             guards=self.kernel.guards,
             hindered=self.companions.seeing.hindered,
         )
-        self.loop.observers += (self.links, self.companions, *observers)
+        self.requests = RequestProxy(settings, say) if settings.envoy else None
+        proxies = () if self.requests is None else (self.requests,)
+        self.loop.observers += (self.links, self.companions, *proxies, *observers)
         failed = self.companions.measures.api_error
         self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)
         self._ending = threading.Event()
@@ -79,12 +82,16 @@ class Agent:
         self.companions.start()
         self.watches.start()
         try:
+            if self.requests is not None:
+                self.requests.start()
             self.loop.run()
         finally:
             self._ending.set()
             self.links.stop()
             self.watches.stop()
             self.companions.stop(self.loop.state)
+            if self.requests is not None:
+                self.requests.stop()
             for thread in self._threads:
                 thread.join()
             self.links.close()

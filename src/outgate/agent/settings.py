@@ -40,6 +40,15 @@ class Settings:
     write_events: bool = True
     """Write Events to the API server, where that is allowed."""
 
+    envoy: str = ""
+    """The program of Envoy, which looks into requests where policies have rules about them. Without it such rules let
+    nothing through."""
+
+    @property
+    def envoy_dir(self) -> Path:
+        """What Envoy is told, and what it tells."""
+        return self.run_dir / "envoy"
+
     @property
     def lock_file(self) -> Path:
         """Held by the one agent of this node for as long as it lives."""
@@ -70,4 +79,5 @@ class Settings:
             log_allowed=self.log_allowed,
             mode=self.mode,
             open_at_birth=self.open_at_birth,
+            proxied=bool(self.envoy),
         )

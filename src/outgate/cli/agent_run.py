@@ -73,6 +73,12 @@ def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
 )
 @_option("--all-nodes", is_flag=True, help="Watch all Nodes: policies of the cluster with peers of nodes need it.")
 @_option("--events/--no-events", default=True, help="Write Kubernetes Events, where that is allowed.")
+@_option(
+    "--envoy",
+    default="off",
+    metavar="PATH|auto|off",
+    help="The Envoy that looks into requests; off: rules about requests let nothing through.",
+)
 @options.cluster_options
 def run(**given: Any) -> int:
     """Keep this node's kernel true to the policies of the cluster.
@@ -128,7 +134,25 @@ def _settings(given: dict[str, Any]) -> Settings:
         interface_prefix=AUTO if prefix == AUTO else interface_prefix_of(prefix),
         all_nodes=given["all_nodes"],
         write_events=given["events"],
+        envoy=_envoy(given["envoy"]),
     )
+
+
+def _envoy(text: str) -> str:
+    """The program of Envoy; empty where it is off, or is to be found and is not there."""
+    from outgate.host.envoy import binary
+
+    if text == "off":
+        return ""
+    if text == "auto":
+        try:
+            return binary()
+        except KernelError as error:
+            note(f"{error.message}: rules about requests let nothing through")
+            return ""
+    if not os.access(text, os.X_OK):
+        raise UsageError(f"--envoy {text}: there is no such program")
+    return text
 
 
 def _listen(text: str) -> str:
