@@ -33,7 +33,7 @@ from outgate.policy import Policies
 from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
 from outgate.proxy.redirecting import redirects_of
 
-__all__ = ["RequestProxy"]
+__all__ = ["Copy", "RequestProxy", "copy_of"]
 
 _TAKEN_WITHIN = 10.0
 """Seconds in which Envoy takes rules; it needs milliseconds."""
@@ -44,7 +44,7 @@ _AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Copy:
+class Copy:
     """What redirects are made of."""
 
     snapshot: Snapshot
@@ -52,6 +52,7 @@ class _Copy:
     """The pods of this node whose connections are caught."""
 
     def rules(self) -> RuleFiles:
+        """What Envoy is told."""
         pods = {one.key: one for one in self.snapshot.pods}
         return rule_files(redirects_of(Policies(self.snapshot), [pods[key] for key in self.caught if key in pods]))
 
@@ -76,7 +77,7 @@ class RequestProxy(Observer):
         self._revision = 0
         self._desired: Desired | None = None
         self._news = threading.Condition()
-        self._copy: _Copy | None = None
+        self._copy: Copy | None = None
         self._ending = False
         self._telling = threading.Thread(target=self._tell_on, name="requests", daemon=True)
         self._draining: threading.Thread | None = None
@@ -111,6 +112,11 @@ class RequestProxy(Observer):
             if thread is not None and thread.ident is not None:
                 thread.join()
 
+    @property
+    def pending(self) -> bool:
+        """Whether something waits to be told."""
+        return self._copy is not None
+
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - what is copied has no time
         """Copy what redirects are made of, where it changed."""
         desired = state.desired
@@ -118,7 +124,7 @@ class RequestProxy(Observer):
             return
         self._desired, self._revision = desired, desired.requests_revision
         with self._news:
-            self._copy = _copy_of(desired)
+            self._copy = copy_of(desired)
             self._news.notify()
 
     def _tell_on(self) -> None:
@@ -165,10 +171,11 @@ class RequestProxy(Observer):
                     refusals.read(65536)
 
 
-def _copy_of(desired: Desired) -> _Copy:
+def copy_of(desired: Desired) -> Copy:
+    """What redirects are made of now; nothing where nobody is caught."""
     world = desired.world
     if not desired.catching:
-        return _Copy(Snapshot(), ())
+        return Copy(Snapshot(), ())
     deciding, maps = desired.caught_by, frozenset(CATCHES.values())
     caught: set[tuple[str, str]] = set()
     peers: set[tuple[str, str]] = set()
@@ -188,7 +195,7 @@ def _copy_of(desired: Desired) -> _Copy:
         cidr_groups=world.groups.values(),
         nodes=world.nodes.values(),
     )
-    return _Copy(snapshot, tuple(sorted(caught)))
+    return Copy(snapshot, tuple(sorted(caught)))
 
 
 def _pods(desired: Desired, keys: set[tuple[str, str]]) -> Iterator[Pod]:

@@ -36,16 +36,12 @@ def program() -> str:
         return ""
 
 
-def rule(*methods: str) -> Manifest:
-    """What pod one of namespace a may ask of b/three: these methods, or anything."""
-    ports: dict[str, object] = {"ports": [{"port": str(PORT), "protocol": "TCP"}]}
-    if methods:
-        ports["rules"] = {"http": [{"method": one} for one in methods]}
-    spec = {
-        "endpointSelector": {"matchLabels": {"app": "one"}},
-        "egress": [{"toEndpoints": [THREE], "toPorts": [ports]}],
-    }
-    return cilium_policy("a/requests", spec)
+def rule(*methods: str, plain: bool = False) -> Manifest:
+    """What a/one may ask of b/three: these methods and, by a plain rule beside, anything."""
+    ports = {"ports": [{"port": str(PORT), "protocol": "TCP"}]}
+    looked = {**ports, "rules": {"http": [{"method": one} for one in methods]}}
+    egress = [{"toEndpoints": [THREE], "toPorts": [one]} for one in ([looked, ports] if plain else [looked])]
+    return cilium_policy("a/requests", {"endpointSelector": {"matchLabels": {"app": "one"}}, "egress": egress})
 
 
 class Fine(http.server.BaseHTTPRequestHandler):
@@ -70,7 +66,12 @@ def serving(farm: Farm) -> Iterator[None]:
     """A server in b/three, a process that dies with this one."""
     with farm.stage.enter(farm.box("b/three")):
         server = http.server.ThreadingHTTPServer(("", PORT), Fine)
-        pid = process.fork(lambda: server.serve_forever() or 0)
+
+        def serve() -> int:
+            server.serve_forever()
+            return 0
+
+        pid = process.fork(serve)
     server.socket.close()
     try:
         yield
@@ -153,7 +154,7 @@ def test_a_change_meets_the_next_request_of_a_kept_connection() -> None:
                 farm.server.put(rule("PUT"))
                 farm.settle()
                 farm.until(lambda: status(GET) == 403)
-                farm.server.put(rule())
+                farm.server.put(rule("PUT", plain=True))
                 farm.settle()
                 farm.until(lambda: status(DELETE) == 200)
             assert asked(farm, DELETE) == 200
