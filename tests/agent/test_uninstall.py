@@ -6,6 +6,7 @@ import fcntl
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, Picture, Store
 from outgate.agent.uninstall import BOOT_UNIT, PLUGIN, Fate, Removal, uninstall
 from outgate.errors import KernelError, UsageError
+from outgate.host import process, proxy_routes
+from outgate.host.envoy import Envoy
 from outgate.host.nft import Nftables
 from outgate.nft.text import ruleset_text
+from outgate.proxy.envoy import Proxying
 from tests.agent.estates import NODE, gatehouse
 from tests.agent.test_boot import UNIT
 from tests.lab.alone import alone
@@ -201,3 +205,17 @@ def test_no_agent_imports_it() -> None:
     root = Path(sys.modules["outgate"].__path__[0])
     knowing = {one.name for one in root.rglob("*.py") if "agent.uninstall" in one.read_text().replace("`", "")}
     assert knowing - {"agent.py"} == {"agent_uninstall.py"}
+
+
+@alone
+def test_what_envoy_needed_goes() -> None:
+    """Routes of the node and files, with the folder; what is not ours in it stays."""
+    folder = Path(tempfile.mkdtemp())
+    settings = installed(folder)
+    proxy_routes.ensure(settings.options("").deliver_mark)
+    Envoy(Proxying(str(settings.envoy_dir))).prepare()
+    settings.request_log.touch()
+    uninstall(settings, Nftables())
+    assert not settings.run_dir.exists()
+    rules = process.run(("ip", "rule", "list", "pref", str(proxy_routes.PRIORITY))).stdout
+    assert not rules.strip()

@@ -2,6 +2,7 @@
 
     start     the way of marked packets is made, rules of before are thrown away, Envoy is started and watched
     turned    where something changed that its rules are made of, what they are made of is copied
+    refusals  are read by a thread of their own, named by their rules, and written as JSON, a line each
     teller    a thread of its own makes redirects of the copy and moves them to Envoy; of several copies the last counts
 
 Whatever fails here fails closed: the kernel gives those connections to Envoy or to nobody, and Envoy begins with rules
@@ -16,12 +17,15 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
+import msgspec
+
 from outgate.agent.desired import Desired
 from outgate.agent.loop import Observer
+from outgate.agent.packets_log import LogFile
 from outgate.agent.settings import Settings
 from outgate.agent.step import State
 from outgate.errors import KernelError
@@ -31,6 +35,7 @@ from outgate.model import Pod, Snapshot
 from outgate.nft.redirects import CATCHES
 from outgate.policy import Policies
 from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
+from outgate.proxy.envoy_log import Refusal, read_refusal
 from outgate.proxy.redirecting import redirects_of
 
 __all__ = ["Copy", "RequestProxy", "copy_of"]
@@ -82,6 +87,9 @@ class RequestProxy(Observer):
         self._telling = threading.Thread(target=self._tell_on, name="requests", daemon=True)
         self._draining: threading.Thread | None = None
         self._said = ""
+        self._log = settings.request_log
+        self._concerned: Mapping[str, tuple[str, ...]] = {}
+        """The rules behind the digests in Envoy's log."""
 
     def start(self) -> None:
         """Make the way of marked packets and start Envoy.
@@ -145,6 +153,7 @@ class RequestProxy(Observer):
 
     def _tell(self, rules: RuleFiles) -> bool:
         """Tell Envoy; whether it has taken them, or never will."""
+        self._concerned = rules.concerned
         try:
             answer = self.envoy.tell(rules, _TAKEN_WITHIN)
             if not answer.accepted:
@@ -165,10 +174,19 @@ class RequestProxy(Observer):
 
     def _drain(self, refusals: IO[bytes]) -> None:
         """Read what Envoy says of refusals: it keeps in its memory what nobody reads (`Envoy.refusals`)."""
+        log, rest = LogFile(self._log), b""
         with refusals:
             while not self._ending:
                 if select.select([refusals], [], [], _LISTENING)[0]:
-                    refusals.read(65536)
+                    *lines, rest = (rest + (refusals.read(65536) or b"")).split(b"\n")
+                    log.add(msgspec.json.encode(one) for one in self._refusals(lines))
+        log.close()
+
+    def _refusals(self, lines: list[bytes]) -> Iterator[Refusal]:
+        for line in lines:
+            refusal = read_refusal(line, self._concerned)
+            if refusal is not None:
+                yield refusal
 
 
 def copy_of(desired: Desired) -> Copy:

@@ -65,6 +65,11 @@ class Settings:
         return self.run_dir / "packets.jsonl"
 
     @property
+    def request_log(self) -> Path:
+        """The log of requests that Envoy refused, likewise."""
+        return self.run_dir / "requests.jsonl"
+
+    @property
     def cni_socket(self) -> Path:
         """Where the network plugin asks."""
         return self.run_dir / "cni.sock"

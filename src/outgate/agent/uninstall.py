@@ -85,7 +85,7 @@ def uninstall(
         settings.state_dir, [*FILES, *(f"{one}.broken" for one in FILES), *(f".{one}.new" for one in FILES)]
     )
     found += _proxy(settings)
-    run = (settings.status_file, settings.log_file, settings.cni_socket, settings.lock_file)
+    run = (settings.status_file, settings.log_file, settings.request_log, settings.cni_socket, settings.lock_file)
     found += _folder(settings.run_dir, [one.name for one in run])
     mask = f"the bits {settings.mark_mask:#x} of connection marks"
     found.append(Removal(mask, Fate.LEFT, "they mean nothing to anybody else, and go with their connections"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import os
 import signal
 import socket
@@ -107,6 +108,12 @@ def test_requests_are_judged_and_others_are_left_alone() -> None:
             farm.until(lambda: asked(farm, GET) == 200)
             assert asked(farm, DELETE) == 403
             assert asked(farm, DELETE, "a/two") == 200
+            logs = [farm.settings(node).request_log for node in farm.agents]
+            farm.until(lambda: any(one.exists() and one.read_bytes().endswith(b"\n") for one in logs))
+            (line,) = [json.loads(line) for one in logs if one.exists() for line in one.read_text().splitlines()]
+            assert (line["method"], line["path"]) == ("DELETE", "/v1/x")
+            assert line["rules"][0].startswith("CiliumNetworkPolicy a/requests")
+            assert line["pod"].startswith(farm.address("a/one"))
 
     grow([*CLUSTER, rule("GET")], check, envoy=program())
 
