@@ -47,3 +47,9 @@ def test_files_are_in_their_folders() -> None:
     assert {one.parent for one in files} == {plain.run_dir}
     assert len(set(files)) == len(files)
     assert not plain.run_dir.is_relative_to(plain.state_dir)
+
+
+def test_requests_are_looked_into_only_where_there_is_envoy() -> None:
+    """Without it the ruleset has nothing of it."""
+    assert not Settings("here").options("og").proxied
+    assert Settings("here", envoy="/usr/bin/envoy").options("og").proxied

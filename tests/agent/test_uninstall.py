@@ -6,6 +6,7 @@ import fcntl
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, Picture, Store
 from outgate.agent.uninstall import BOOT_UNIT, PLUGIN, Fate, Removal, _of_proxy, uninstall
 from outgate.errors import KernelError, UsageError
-from outgate.host import links
+from outgate.host import links, process, proxy_routes
 from outgate.host.dns_sockets import stand_in_lines
+from outgate.host.envoy import Envoy
 from outgate.host.nft import Nftables
 from outgate.nft.asking import STAND_INS
 from outgate.nft.text import ruleset_text
+from outgate.proxy.envoy import Proxying
 from tests.agent.estates import NODE, gatehouse
 from tests.agent.test_boot import UNIT
 from tests.lab.alone import alone
@@ -228,3 +231,17 @@ def test_what_there_is_of_the_dns_proxy_goes(tmp_path: Path) -> None:
         assert found["run"].fate is found["state"].fate is found["run/dns"].fate is Fate.REMOVED
 
     alone(inside)
+
+
+@alone
+def test_what_envoy_needed_goes() -> None:
+    """Routes of the node and files, with the folder; what is not ours in it stays."""
+    folder = Path(tempfile.mkdtemp())
+    settings = installed(folder)
+    proxy_routes.ensure(settings.options("").deliver_mark)
+    Envoy(Proxying(str(settings.envoy_dir))).prepare()
+    settings.request_log.touch()
+    uninstall(settings, Nftables())
+    assert not settings.run_dir.exists()
+    rules = process.run(("ip", "rule", "list", "pref", str(proxy_routes.PRIORITY))).stdout
+    assert not rules.strip()

@@ -17,6 +17,7 @@ from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel
 from outgate.agent.links import LinkWatch
 from outgate.agent.loop import Loop, Observer
+from outgate.agent.proxying import RequestProxy
 from outgate.agent.settings import AUTO, Settings
 from outgate.agent.step import NEEDED, State
 from outgate.cluster.access import Access
@@ -66,7 +67,9 @@ class Agent:
             hindered=self.companions.seeing.hindered,
         )
         self.names = DnsCompanion(settings, say)
-        self.loop.observers += (self.links, self.companions, self.names, *observers)
+        self.requests = RequestProxy(settings, say) if settings.envoy else None
+        proxies = (self.names,) if self.requests is None else (self.names, self.requests)
+        self.loop.observers += (self.links, self.companions, *proxies, *observers)
         failed = self.companions.measures.api_error
         self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)
         self._ending = threading.Event()
@@ -81,6 +84,8 @@ class Agent:
         self.companions.start()
         self.watches.start()
         try:
+            if self.requests is not None:
+                self.requests.start()
             self.loop.run()
         finally:
             self._ending.set()
@@ -88,6 +93,8 @@ class Agent:
             self.watches.stop()
             self.names.close()
             self.companions.stop(self.loop.state)
+            if self.requests is not None:
+                self.requests.stop()
             for thread in self._threads:
                 thread.join()
             self.links.close()

@@ -23,7 +23,7 @@ from itertools import islice
 
 from outgate.agent.asking import askers, doors, uses_names
 from outgate.agent.world import Kind, World
-from outgate.model import Node, Pod, Snapshot
+from outgate.model import Direction, Node, Pod, Snapshot
 from outgate.nft.asking import asking_sets
 from outgate.nft.classes import Classes
 from outgate.nft.delta import denying_sets
@@ -32,8 +32,10 @@ from outgate.nft.guard import Ports, guard
 from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
 from outgate.nft.options import Options
 from outgate.nft.placement import Elements, Shares, local_elements
+from outgate.nft.redirects import CATCHES, catch_map, with_proxy
 from outgate.packets import Address
 from outgate.policy import Origin, Policies
+from outgate.policy.requests import is_looked_into
 
 __all__ = ["Desired", "Move"]
 
@@ -70,7 +72,12 @@ class Desired:
         self._contents: dict[str, _Content] = {}
         self.asking = False
         """Whether questions of pods go to the DNS proxy: there is one, and some policy needs it."""
-        self._frame: tuple[Node, bool, tuple[Chain, ...]] | None = None
+        self._frame: tuple[Node, tuple[bool, bool], tuple[Chain, ...]] | None = None
+        self.catching = False
+        """Whether connections of any pod are caught for the proxy that looks into requests (docs/decisions/0017)."""
+        self.requests_revision = 0
+        """Another number whenever what that proxy must know may have changed."""
+        self._caught_by: frozenset[str] | None = None
         self._guard: tuple[tuple[int, tuple[Network, ...]], Ruleset | None] | None = None
         self._denying: frozenset[str] | None = None
         self._watching = options.passive or options.open_at_birth
@@ -141,7 +148,8 @@ class Desired:
             cidr_groups=world.groups.values(),
             nodes=world.nodes.values() if world.nodes_matter else (node,),
         )
-        self._denying = None
+        self._denying = self._caught_by = None
+        self.requests_revision += 1
         self.asking = self.options.names and uses_names(
             chained(world.cluster_policies.values(), world.cilium_policies())
         )
@@ -151,6 +159,7 @@ class Desired:
             if record.addresses:
                 self._make_classes(record.kind)
         self.classes.settle()
+        self.catching = self.classes.catching
         registry = self.classes.registry
         self.shares = Shares(self.classes.policies, registry.members)
         self.chains = {**registry.chains, **{chain.name: chain for chain in self._frame_of(node)}}
@@ -164,6 +173,8 @@ class Desired:
             moving |= {LINKS[family]: link_set(family) for family in LINKS}
         if self.asking:
             moving |= {one.name: one for one in asking_sets()}
+        if self.catching:
+            moving |= {CATCHES[family]: catch_map(family) for family in CATCHES}
         moving |= {name: members.declaration(name) for name, members in registry.members.items()}
         self._contents = {name: {} for name in moving}
         for kind in self.world.kinds():
@@ -183,9 +194,13 @@ class Desired:
 
     def _frame_of(self, node: Node) -> tuple[Chain, ...]:
         """The chains without policies: the same objects for as long as the node's blocks are the same."""
-        if self._frame is None or (self._frame[0].pod_cidrs, self._frame[1]) != (node.pod_cidrs, self.asking):
+        used = self.asking, self.catching
+        if self._frame is None or (self._frame[0].pod_cidrs, self._frame[1]) != (node.pod_cidrs, used):
             linked, options = bool(self.options.interface_prefix), replace(self.options, names=self.asking)
-            self._frame = node, self.asking, tuple(frame(options, node, linked=linked))
+            chains: Iterable[Chain] = frame(options, node, linked=linked)
+            if self.catching:
+                chains = with_proxy(chains, self.options)
+            self._frame = node, used, tuple(chains)
         return self._frame[2]
 
     # ---- whose questions go to the proxy -----------------------------------------------------------------------------
@@ -234,11 +249,32 @@ class Desired:
                 del self._contents[name][key]
         for name, content in found.more.items():
             self._contents[name].update(content)
+        if self.catching and not self.caught_by.isdisjoint((*found.less, *found.more)):
+            self.requests_revision += 1
         for one in found.sets:
             # A new set is loaded as it is now, whole.
             found.less.pop(one.name, None)
             found.more.pop(one.name, None)
         return found
+
+    def begins_to_catch(self, addresses: Iterable[Address]) -> bool:
+        """Whether a pod among these may be the first whose connections are caught: then all is made anew.
+
+        The chains that catch stand in the frame, which a move leaves as it is. No class is made by asking.
+        """
+        if self.catching or not self.options.proxied:
+            return False
+        keys = {key for address in addresses for key in self.world.holders.get(address, ()) if self.world.is_local(key)}
+        examples = (self.world.pods[key].kind.example for key in keys)
+        isolations = (self.classes.policies.isolation(one, Direction.EGRESS) for one in examples)
+        return any(is_looked_into(rule) for isolation in isolations for rule in isolation.rules)
+
+    @property
+    def caught_by(self) -> frozenset[str]:
+        """The names of the chains and sets by which it is decided what is caught."""
+        if self._caught_by is None:
+            self._caught_by = self.classes.caught_by
+        return self._caught_by
 
     def _note(self, among: dict[str, _Content], some: Elements, others: Elements) -> None:
         """Note what is in the first and not so in the second, by its set."""
@@ -256,7 +292,7 @@ class Desired:
                     self._make_classes(self.world.pods[key].kind)
         if chains == len(registry.chains) and sets == len(registry.sets):
             return
-        self._denying = None
+        self._denying = self._caught_by = None
         # What was made last stands last.
         new = list(islice(registry.sets, sets, None))
         found.chains = list(islice(registry.chains.values(), chains, None))
@@ -311,6 +347,9 @@ class Desired:
                 found.update(local_elements(self.classes, kind.example, address, contested=contested, interface=link))
                 if self.asking and not contested:
                     found.update(askers(self.classes, kind.example, address))
+                way = self.classes.catch(kind.example, address.version) if self.catching else None
+                if way is not None and not contested:
+                    found[CATCHES[address.version], ((int(address), int(address)),)] = way
             if not contested:
                 if kind.shares is None:
                     kind.shares = self.shares.of(kind.example)

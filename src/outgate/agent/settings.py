@@ -46,6 +46,15 @@ class Settings:
     write_events: bool = True
     """Write Events to the API server, where that is allowed."""
 
+    envoy: str = ""
+    """The program of Envoy, which looks into requests where policies have rules about them. Without it such rules let
+    nothing through."""
+
+    @property
+    def envoy_dir(self) -> Path:
+        """What Envoy is told, and what it tells."""
+        return self.run_dir / "envoy"
+
     @property
     def lock_file(self) -> Path:
         """Held by the one agent of this node for as long as it lives."""
@@ -60,6 +69,11 @@ class Settings:
     def log_file(self) -> Path:
         """The log of packets, one JSON object a line."""
         return self.run_dir / "packets.jsonl"
+
+    @property
+    def request_log(self) -> Path:
+        """The log of requests that Envoy refused, likewise."""
+        return self.run_dir / "requests.jsonl"
 
     @property
     def cni_socket(self) -> Path:
@@ -83,4 +97,5 @@ class Settings:
             open_at_birth=self.open_at_birth,
             names=self.names != "off",
             names_leased=self.names == "forward",
+            proxied=bool(self.envoy),
         )

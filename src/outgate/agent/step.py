@@ -327,7 +327,7 @@ def _commands(state: State) -> Iterable[Do]:
     if not state.synced >= NEEDED:
         return
     received = tuple(state.received)
-    whole = state.rebuild
+    whole = state.rebuild or state.desired.begins_to_catch(state.dirty)
     change = _guarded(state, _rebuilt(state) if whole else _moved(state))
     state.rebuild, state.dirty, state.received = False, set(), []
     if whole:

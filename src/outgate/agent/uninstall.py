@@ -21,10 +21,11 @@ from outgate.agent.dns_settings import DnsSettings
 from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, RULESET
 from outgate.errors import KernelError, UsageError
-from outgate.host import links
+from outgate.host import links, proxy_routes
 from outgate.host.dns_sockets import stand_in_lines
 from outgate.host.nft import Nftables
 from outgate.host.rewrite import put
+from outgate.proxy.envoy import ADMIN, BOOTSTRAP, LOG, RULES, rule_files
 
 __all__ = ["BOOT_UNIT", "PLUGIN", "Fate", "Removal", "uninstall"]
 
@@ -89,7 +90,8 @@ def uninstall(
     found += _folder(
         settings.state_dir, [*saved, *(f"{one}.broken" for one in saved), *(f".{one}.new" for one in saved)]
     )
-    run = [settings.status_file, settings.log_file, settings.cni_socket, settings.lock_file]
+    found += _proxy(settings)
+    run = [settings.status_file, settings.log_file, settings.request_log, settings.cni_socket, settings.lock_file]
     run += [dns.status_file, dns.lock_file]
     found += _folder(settings.run_dir, [one.name for one in run])
     mask = f"the bits {settings.mark_mask:#x} of connection marks"
@@ -145,6 +147,18 @@ def _table(door: Nftables) -> Removal:
     except KernelError as error:
         return Removal(thing, Fate.FAILED, error.message)
     return Removal(thing, Fate.REMOVED)
+
+
+def _proxy(settings: Settings) -> Iterator[Removal]:
+    """What was made for Envoy: the way of marked packets, which a reboot clears as it does the folder, and files."""
+    folder = settings.envoy_dir
+    if not folder.is_dir():
+        return
+    proxy_routes.remove(settings.options("").deliver_mark)
+    yield Removal(f"the routing table {proxy_routes.TABLE} and the rules that lead there", Fate.REMOVED)
+    rules = list(rule_files(()).files)
+    yield from _folder(folder / RULES, rules)
+    yield from _folder(folder, [BOOTSTRAP, ADMIN, LOG, *(f".{one}" for one in (BOOTSTRAP, *rules))])
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------

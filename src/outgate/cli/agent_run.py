@@ -84,6 +84,12 @@ def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
     "--cluster-cidr", metavar="BLOCK", multiple=True, help="Addresses of pods or Services, which no name may open."
 )
 @_option("--events/--no-events", default=True, help="Write Kubernetes Events, where that is allowed.")
+@_option(
+    "--envoy",
+    default="off",
+    metavar="PATH|auto|off",
+    help="The Envoy that looks into requests; off: rules about requests let nothing through.",
+)
 @options.cluster_options
 def run(**given: Any) -> int:
     """Keep this node's kernel true to the policies of the cluster.
@@ -141,6 +147,7 @@ def _settings(given: dict[str, Any]) -> Settings:
         names=given["names"],
         cluster_cidrs=_blocks(given["cluster_cidr"]),
         write_events=given["events"],
+        envoy=_envoy(given["envoy"]),
     )
 
 
@@ -151,6 +158,23 @@ def _blocks(texts: tuple[str, ...]) -> tuple[str, ...]:
         except ValueError as error:
             raise UsageError(f"--cluster-cidr {text}: {error}") from error
     return texts
+
+
+def _envoy(text: str) -> str:
+    """The program of Envoy; empty where it is off, or is to be found and is not there."""
+    from outgate.host.envoy import binary
+
+    if text == "off":
+        return ""
+    if text == "auto":
+        try:
+            return binary()
+        except KernelError as error:
+            note(f"{error.message}: rules about requests let nothing through")
+            return ""
+    if not os.access(text, os.X_OK):
+        raise UsageError(f"--envoy {text}: there is no such program")
+    return text
 
 
 def _listen(text: str) -> str:

@@ -196,7 +196,7 @@ class Supervisor(Closing):
         KernelError: Envoy is not installed, or its directory cannot be written.
     """
 
-    def __init__(self, envoy: Envoy, *, output: IO[bytes] | None = None, workers: int = 2) -> None:
+    def __init__(self, envoy: Envoy, *, output: IO[bytes] | None = None, workers: int = 2, program: str = "") -> None:
         self.envoy = envoy
         self.restarts = 0
         self._output = sys.stderr.buffer if output is None else output
@@ -204,7 +204,7 @@ class Supervisor(Closing):
         told = ("-c", envoy.proxying.path(BOOTSTRAP), "--concurrency", str(workers))
         # The shared memory of hot restarts has one name for all network namespaces.
         quiet = ("--disable-hot-restart", "--file-flush-interval-msec", "100", "-l", "warning")
-        self._argv = ("setpriv", "--pdeathsig=KILL", *rights, "--", binary(), *told, *quiet)
+        self._argv = ("setpriv", "--pdeathsig=KILL", *rights, "--", program or binary(), *told, *quiet)
         envoy.prepare()
         self.running: process.Running | None = None
         self._waking, self._wake = os.pipe()

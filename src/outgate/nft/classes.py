@@ -21,7 +21,7 @@ from outgate.nft.lines import Registry, View
 from outgate.nft.names import named
 from outgate.nft.objects import RETURN, Judgement, goto
 from outgate.nft.options import Options
-from outgate.nft.redirects import Catching
+from outgate.nft.redirects import CATCHES, Catching
 from outgate.nft.tier_lines import TierLines
 from outgate.packets import TransportSet
 from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
@@ -104,6 +104,12 @@ class Classes:
     def catching(self) -> bool:
         """Whether connections of any class are caught."""
         return any(part.catch is not None for part in self._parts.values())
+
+    @property
+    def caught_by(self) -> frozenset[str]:
+        """The maps of what is caught, and the chains and sets of the classes that have something of it."""
+        parts = (part for part in self._parts.values() if part.catch is not None)
+        return frozenset(CATCHES.values()).union(*(part.names for part in parts))
 
     def part(self, pod: Pod, view: View) -> Part:
         """All that the class of a pod needs in a view. Asked once for each pod, by its name."""

@@ -1,0 +1,223 @@
+"""Envoy beside the agent: what looks into requests where policies have rules about them (docs/decisions/0017).
+
+    start     the way of marked packets is made, rules of before are thrown away, Envoy is started and watched
+    turned    where something changed that its rules are made of, what they are made of is copied
+    refusals  are read by a thread of their own, named by their rules, and written as JSON, a line each
+    teller    a thread of its own makes redirects of the copy and moves them to Envoy; of several copies the last counts
+
+Whatever fails here fails closed: the kernel gives those connections to Envoy or to nobody, and Envoy begins with rules
+that let nothing through. Rules that it refuses leave it with those of before, which may allow what is no longer
+allowed; so then it is told to let nothing through.
+
+A Snapshot of the agent's own has no pods. Redirects need the addresses of peers, so the copy has the pods whose
+connections are caught, and those in any set by which it is decided what is caught.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import IO
+
+import msgspec
+
+from outgate.agent.desired import Desired
+from outgate.agent.loop import Observer
+from outgate.agent.packets_log import LogFile
+from outgate.agent.settings import Settings
+from outgate.agent.step import State
+from outgate.errors import KernelError
+from outgate.host import proxy_routes
+from outgate.host.envoy import Envoy, Supervisor
+from outgate.model import Pod, Snapshot
+from outgate.nft.redirects import CATCHES
+from outgate.policy import Policies
+from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
+from outgate.proxy.envoy_log import Refusal, read_refusal
+from outgate.proxy.redirecting import redirects_of
+
+__all__ = ["Copy", "RequestProxy", "copy_of"]
+
+_TAKEN_WITHIN = 10.0
+"""Seconds in which Envoy takes rules; it needs milliseconds."""
+_LISTENING = 0.5
+"""Seconds between two looks at whether reading should end."""
+_AGAIN = 1.0
+"""Seconds until rules are told once more that Envoy has not said it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What redirects are made of."""
+
+    snapshot: Snapshot
+    caught: tuple[tuple[str, str], ...]
+    """The pods of this node whose connections are caught."""
+
+    def rules(self) -> RuleFiles:
+        """What Envoy is told."""
+        pods = {one.key: one for one in self.snapshot.pods}
+        return rule_files(redirects_of(Policies(self.snapshot), [pods[key] for key in self.caught if key in pods]))
+
+
+class RequestProxy(Observer):
+    """Envoy of this node, told what the policies say. `say` is told what a person should know."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        options = settings.options("")
+        self._mark = options.deliver_mark
+        self._program = settings.envoy
+        self._say = say
+        self.envoy = Envoy(
+            Proxying(
+                str(settings.envoy_dir),
+                port=options.proxy_port,
+                deliver_mark=options.deliver_mark,
+                upstream_mark=options.upstream_mark,
+            )
+        )
+        self.supervisor: Supervisor | None = None
+        self._revision = 0
+        self._desired: Desired | None = None
+        self._news = threading.Condition()
+        self._copy: Copy | None = None
+        self._ending = False
+        self._telling = threading.Thread(target=self._tell_on, name="requests", daemon=True)
+        self._draining: threading.Thread | None = None
+        self._said = ""
+        self._log = settings.request_log
+        self._concerned: Mapping[str, tuple[str, ...]] = {}
+        """The rules behind the digests in Envoy's log."""
+
+    def start(self) -> None:
+        """Make the way of marked packets and start Envoy.
+
+        Raises:
+            KernelError: the routes or the files cannot be made, or there is no such program.
+        """
+        proxy_routes.ensure(self._mark)
+        rules = self.envoy.place / RULES
+        # Those of before speak of addresses that may be somebody else's by now. Envoy begins with nothing allowed.
+        for file in rules.iterdir() if rules.is_dir() else ():
+            file.unlink()
+        self.envoy.prepare()
+        refusals = self.envoy.refusals()
+        self._draining = threading.Thread(target=self._drain, args=(refusals,), name="refusals", daemon=True)
+        self._draining.start()
+        self.supervisor = Supervisor(self.envoy, program=self._program)
+        self._telling.start()
+
+    def stop(self) -> None:
+        """End Envoy. What is caught for it stops until an agent starts it again."""
+        with self._news:
+            self._ending = True
+            self._news.notify()
+        if self.supervisor is not None:
+            self.supervisor.close()
+        for thread in (self._telling, self._draining):
+            if thread is not None and thread.ident is not None:
+                thread.join()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits to be told."""
+        return self._copy is not None
+
+    def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - what is copied has no time
+        """Copy what redirects are made of, where it changed."""
+        desired = state.desired
+        if not state.ready or (desired is self._desired and desired.requests_revision == self._revision):
+            return
+        self._desired, self._revision = desired, desired.requests_revision
+        with self._news:
+            self._copy = copy_of(desired)
+            self._news.notify()
+
+    def _tell_on(self) -> None:
+        known = ""
+        waiting: RuleFiles | None = None
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._ending or self._copy is not None, _AGAIN if waiting else None)
+                if self._ending:
+                    return
+                copy, self._copy = self._copy, None
+            rules = copy.rules() if copy is not None else waiting
+            if rules is None or rules.version == known:
+                waiting = None
+                continue
+            taken = self._tell(rules)
+            known, waiting = (rules.version, None) if taken else ("", rules)
+
+    def _tell(self, rules: RuleFiles) -> bool:
+        """Tell Envoy; whether it has taken them, or never will."""
+        self._concerned = rules.concerned
+        try:
+            answer = self.envoy.tell(rules, _TAKEN_WITHIN)
+            if not answer.accepted:
+                self._say_once(f"{answer.reason}; nothing of what it looks into is allowed until it takes others")
+                # A next process reads the files, too, so what it refuses must not stay in them.
+                self.envoy.tell(rule_files(()), _TAKEN_WITHIN)
+        except KernelError as error:
+            # The files are there: a process that starts reads them.
+            self._say_once(error.message)
+            return False
+        self._said = self._said if not answer.accepted else ""
+        return True
+
+    def _say_once(self, words: str) -> None:
+        if words != self._said:
+            self._said = words
+            self._say(f"rules about requests: {words}")
+
+    def _drain(self, refusals: IO[bytes]) -> None:
+        """Read what Envoy says of refusals: it keeps in its memory what nobody reads (`Envoy.refusals`)."""
+        log, rest = LogFile(self._log), b""
+        with refusals:
+            while not self._ending:
+                if select.select([refusals], [], [], _LISTENING)[0]:
+                    *lines, rest = (rest + (refusals.read(65536) or b"")).split(b"\n")
+                    log.add(msgspec.json.encode(one) for one in self._refusals(lines))
+        log.close()
+
+    def _refusals(self, lines: list[bytes]) -> Iterator[Refusal]:
+        for line in lines:
+            refusal = read_refusal(line, self._concerned)
+            if refusal is not None:
+                yield refusal
+
+
+def copy_of(desired: Desired) -> Copy:
+    """What redirects are made of now; nothing where nobody is caught."""
+    world = desired.world
+    if not desired.catching:
+        return Copy(Snapshot(), ())
+    deciding, maps = desired.caught_by, frozenset(CATCHES.values())
+    caught: set[tuple[str, str]] = set()
+    peers: set[tuple[str, str]] = set()
+    for address, elements in desired.placed.items():
+        names = {name for name, _ in elements}
+        if not deciding.isdisjoint(names):
+            holders = world.holders.get(address, ())
+            peers.update(holders)
+            if not maps.isdisjoint(names):
+                caught.update(holders)
+    snapshot = Snapshot.of(
+        namespaces=world.namespaces.values(),
+        pods=_pods(desired, peers),
+        policies=world.policies.values(),
+        cluster_policies=world.cluster_policies.values(),
+        cilium_policies=world.cilium_policies(),
+        cidr_groups=world.groups.values(),
+        nodes=world.nodes.values(),
+    )
+    return Copy(snapshot, tuple(sorted(caught)))
+
+
+def _pods(desired: Desired, keys: set[tuple[str, str]]) -> Iterator[Pod]:
+    """Pods with the addresses that count, which the network plugin may have said before the API server does."""
+    for key in keys:
+        record = desired.world.pods[key]
+        yield replace(record.pod, addresses=record.addresses, addressed=True)

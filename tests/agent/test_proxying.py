@@ -1,0 +1,139 @@
+"""What Envoy is told by the agent: what a compile would say, made again when what it is made of changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outgate.agent.proxying import RequestProxy, copy_of
+from outgate.agent.settings import Settings
+from outgate.agent.step import State
+from outgate.model import Pod, Snapshot
+from outgate.nft.compile import compile_node
+from outgate.nft.options import Options
+from outgate.nft.redirects import CATCHES
+from outgate.policy import Policies
+from outgate.proxy.envoy import rule_files
+from outgate.proxy.redirecting import redirects_of
+from outgate.testing import Manifest, pod, snapshot_of
+from outgate.testing_cilium import cilium_policy
+from tests.agent.player import differences, reached
+
+OPTIONS = Options(proxied=True)
+APPS = ("web", "api", "db")
+
+
+def manifest(number: int, app: str, *, here: bool) -> Manifest:
+    """A pod of this node, or of another."""
+    return pod(f"shop/p{number}", [f"10.1.0.{number + 10}"], on="node-a" if here else "node-b", app=app)
+
+
+PODS = {
+    (number, app, here): next(iter(snapshot_of([manifest(number, app, here=here)]).pods))
+    for number in range(4)
+    for app in APPS
+    for here in (True, False)
+}
+PORTS = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}
+POLICY = cilium_policy(
+    "shop/web",
+    {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "egress": [{"toEndpoints": [{"matchLabels": {"app": "db"}}], "toPorts": [PORTS]}],
+    },
+)
+TOLD = snapshot_of([POLICY])
+
+
+def town() -> State:
+    """A node that knows the policy and no pod."""
+    state = State.of("node-a", OPTIONS)
+    for namespace in TOLD.namespaces.values():
+        state.world.put_namespace(namespace)
+    for one in TOLD.cilium_policies:
+        state.world.cilium[one.kind, one.namespace, one.name] = (one,)
+    state.desired.rebuild()
+    state.generation = 1
+    return state
+
+
+def whole(state: State) -> Policies:
+    """All of it, as a compile would see it."""
+    world = state.world
+    return Policies(
+        Snapshot.of(
+            namespaces=world.namespaces.values(),
+            pods=[one.pod for one in world.pods.values()],
+            cilium_policies=world.cilium_policies(),
+        )
+    )
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from((*APPS, "")), st.booleans()), max_size=12)
+
+
+@given(STEPS)
+def test_pod_by_pod_kernel_and_envoy_know_what_a_compile_says(steps: list[tuple[int, str, bool]]) -> None:
+    """Whoever comes in whatever order; without a change of the revision Envoy's rules are those of before."""
+    state = town()
+    desired = state.desired
+    last = desired.requests_revision, ""
+    for number, app, here in steps:
+        touched = state.world.put_pod(PODS[number, app, here]) if app else state.world.drop_pod(("shop", f"p{number}"))
+        if desired.begins_to_catch(touched):
+            desired.rebuild()
+        else:
+            desired.move(touched)
+        policies = whole(state)
+        local = [one for one in policies.snapshot.pods if one.node == "node-a"]
+        said = rule_files(redirects_of(policies, local)).version
+        assert copy_of(desired).rules().version == said
+        if desired.requests_revision == last[0] and last[1]:
+            assert said == last[1]
+        last = desired.requests_revision, said
+        compiled = compile_node(policies, "node-a", OPTIONS).ruleset
+        if "catch" in desired.chains and "catch" not in compiled.chains:
+            # The frame stays until all is made anew; nobody is caught by it.
+            assert all(not desired.sets[name].elements for name in CATCHES.values())
+            desired.rebuild()
+        assert differences(reached(desired.ruleset), reached(compiled)) == []
+
+
+def test_who_does_not_concern_it_costs_nothing() -> None:
+    """Nothing is copied for a pod that no rule about requests is about."""
+    state = town()
+    web, other = PODS[0, "web", True], PODS[1, "api", False]
+    state.world.put_pod(web)
+    state.desired.rebuild()
+    before = state.desired.requests_revision
+    state.desired.move(state.world.put_pod(other))
+    assert state.desired.requests_revision == before
+    state.desired.move(state.world.put_pod(PODS[2, "db", False]))
+    assert state.desired.requests_revision > before
+
+
+def test_a_claimed_address_counts() -> None:
+    """The network plugin says it before the API server does."""
+    state = town()
+    web: Pod = PODS[0, "web", True]
+    state.world.put_pod(dataclasses.replace(web, addresses=()))
+    state.desired.rebuild()
+    assert copy_of(state.desired).caught == ()
+    state.world.put_pod(web)
+    state.desired.rebuild()
+    assert copy_of(state.desired).caught == (web.key,)
+
+
+def test_it_is_told_nothing_before_the_agent_knows(tmp_path: Path) -> None:
+    """An agent that has not heard of all pods would make rules of some."""
+    proxy = RequestProxy(Settings("node-a", run_dir=tmp_path, envoy="/bin/false"), lambda _: None)
+    state = town()
+    state.generation = 0
+    proxy.turned(state, 0.0)
+    assert proxy.pending is False
+    state.generation = 1
+    proxy.turned(state, 0.0)
+    assert proxy.pending is True

@@ -1,0 +1,169 @@
+"""Rules about requests through the whole agent, with a real Envoy: from the API server to requests."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from outgate.errors import KernelError
+from outgate.host import envoy, process
+from outgate.testing import Manifest
+from outgate.testing_cilium import cilium_policy
+from tests.lab.agent.cast import CLUSTER
+from tests.lab.agent.farm import Farm, grow
+from tests.lab.proxied import needs_envoy, read_reply
+
+pytestmark = [pytest.mark.kernel, needs_envoy]
+
+PORT = 8080
+THREE = {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "b", "app": "three"}}
+GET = b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
+DELETE = b"DELETE /v1/x HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def program() -> str:
+    """Envoy's path; the tests are skipped without one."""
+    try:
+        return envoy.binary()
+    except KernelError:
+        return ""
+
+
+def rule(*methods: str, plain: bool = False) -> Manifest:
+    """What a/one may ask of b/three: these methods and, by a plain rule beside, anything."""
+    ports = {"ports": [{"port": str(PORT), "protocol": "TCP"}]}
+    looked = {**ports, "rules": {"http": [{"method": one} for one in methods]}}
+    egress = [{"toEndpoints": [THREE], "toPorts": [one]} for one in ([looked, ports] if plain else [looked])]
+    return cilium_policy("a/requests", {"endpointSelector": {"matchLabels": {"app": "one"}}, "egress": egress})
+
+
+class Fine(http.server.BaseHTTPRequestHandler):
+    """Every request is fine."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Any method."""
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    do_DELETE = do_GET  # noqa: N815 -- the base class wants this name
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def serving(farm: Farm) -> Iterator[None]:
+    """A server in b/three, a process that dies with this one."""
+    with farm.stage.enter(farm.box("b/three")):
+        server = http.server.ThreadingHTTPServer(("", PORT), Fine)
+
+        def serve() -> int:
+            server.serve_forever()
+            return 0
+
+        pid = process.fork(serve)
+    server.socket.close()
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def connected(farm: Farm, source: str) -> socket.socket:
+    """A connection to the server; its timeout is that of an attempt which is dropped."""
+    with farm.stage.enter(farm.box(source)):
+        one = socket.socket()
+    one.settimeout(1)
+    one.connect((farm.address("b/three"), PORT))
+    return one
+
+
+def asked(farm: Farm, request: bytes, source: str = "a/one") -> int:
+    """The status of the answer; 0 where there is none."""
+    try:
+        with connected(farm, source) as one:
+            one.sendall(request)
+            return read_reply(one).status
+    except OSError:
+        return 0
+
+
+def test_requests_are_judged_and_others_are_left_alone() -> None:
+    """GET passes, DELETE is refused, and a pod that the policy does not select is not concerned."""
+
+    def check(farm: Farm) -> None:
+        with serving(farm):
+            farm.until(lambda: asked(farm, GET) == 200)
+            assert asked(farm, DELETE) == 403
+            assert asked(farm, DELETE, "a/two") == 200
+            logs = [farm.settings(node).request_log for node in farm.agents]
+            farm.until(lambda: any(one.exists() and one.read_bytes().endswith(b"\n") for one in logs))
+            (line,) = [json.loads(line) for one in logs if one.exists() for line in one.read_text().splitlines()]
+            assert (line["method"], line["path"]) == ("DELETE", "/v1/x")
+            assert line["rules"][0].startswith("CiliumNetworkPolicy a/requests")
+            assert line["pod"].startswith(farm.address("a/one"))
+
+    grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+def test_without_envoy_it_is_closed_until_it_is_back() -> None:
+    """The supervisor starts another, which begins with the rules."""
+
+    def check(farm: Farm) -> None:
+        with serving(farm):
+            farm.until(lambda: asked(farm, GET) == 200)
+            for pid in _envoys(farm):
+                os.kill(pid, signal.SIGKILL)
+            assert asked(farm, DELETE) in {0, 403}
+            farm.until(lambda: asked(farm, GET) == 200)
+            assert asked(farm, DELETE) == 403
+
+    grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+def _envoys(farm: Farm) -> list[int]:
+    """The processes below the farm's agents that run Envoy."""
+    mine = {one.pid for one in farm.agents.values()}
+    found = []
+    for place in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in mine and "envoy" in (place / "cmdline").read_text():
+                found.append(int(place.name))
+    return found
+
+
+def test_a_change_meets_the_next_request_of_a_kept_connection() -> None:
+    """A rule that is tightened, and one without conditions beside it, which makes it void."""
+
+    def check(farm: Farm) -> None:
+        with serving(farm):
+            farm.until(lambda: asked(farm, GET) == 200)
+            with connected(farm, "a/one") as kept:
+
+                def status(request: bytes) -> int:
+                    kept.sendall(request)
+                    return read_reply(kept).status
+
+                assert status(GET) == 200
+                farm.server.put(rule("PUT"))
+                farm.settle()
+                farm.until(lambda: status(GET) == 403)
+                farm.server.put(rule("PUT", plain=True))
+                farm.settle()
+                farm.until(lambda: status(DELETE) == 200)
+            assert asked(farm, DELETE) == 200
+
+    grow([*CLUSTER, rule("GET")], check, envoy=program())
