@@ -38,6 +38,7 @@ def words(tmp_path: Path) -> list[str]:
         (["--interface-prefix", ""], 2, "is empty"),
         (["--mode", "observe"], 2, "enforce"),
         (["--log-group", "70000"], 2, "65535"),
+        (["--envoy", "/nowhere/envoy"], 2, "no such program"),
     ],
 )
 def test_what_cannot_be_is_refused(
