@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.agent.proxying import RequestProxy, copy_of
 from outgate.agent.settings import Settings
 from outgate.agent.step import State
+from outgate.host.envoy import Answer, Envoy
 from outgate.model import Pod, Snapshot
 from outgate.nft.compile import compile_node
 from outgate.nft.options import Options
 from outgate.nft.redirects import CATCHES
 from outgate.policy import Policies
-from outgate.proxy.envoy import rule_files
+from outgate.proxy.envoy import RuleFiles, rule_files
 from outgate.proxy.redirecting import redirects_of
 from outgate.testing import Manifest, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
@@ -137,3 +139,25 @@ def test_it_is_told_nothing_before_the_agent_knows(tmp_path: Path) -> None:
     state.generation = 1
     proxy.turned(state, 0.0)
     assert proxy.pending is True
+
+
+def test_what_envoy_refuses_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go on with the rules of before, which may allow what is no longer allowed."""
+    said: list[str] = []
+    proxy = RequestProxy(Settings("node-a", run_dir=tmp_path, envoy="/bin/false"), said.append)
+    told: list[RuleFiles] = []
+
+    def tell(_envoy: Envoy, rules: RuleFiles, timeout: float) -> Answer:  # noqa: ARG001 - of the same shape
+        told.append(rules)
+        return Answer(accepted=len(told) > 1, reason="refused")
+
+    monkeypatch.setattr(Envoy, "tell", tell)
+    state = town()
+    state.world.put_pod(PODS[0, "web", True])
+    state.world.put_pod(PODS[1, "db", False])
+    state.desired.rebuild()
+    rules = copy_of(state.desired).rules()
+    assert rules.version != rule_files(()).version
+    proxy.tell(rules)
+    assert told == [rules, rule_files(())]
+    assert "refused" in said[0]

@@ -40,6 +40,7 @@ def words(tmp_path: Path) -> list[str]:
         (["--log-group", "70000"], 2, "65535"),
         (["--names", "open"], 2, "forward"),
         (["--cluster-cidr", "10.1.0.0/16", "--cluster-cidr", "10.1.0.1/16"], 2, "--cluster-cidr 10.1.0.1/16"),
+        (["--envoy", "/nowhere/envoy"], 2, "no such program"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -148,10 +148,10 @@ class RequestProxy(Observer):
             if rules is None or rules.version == known:
                 waiting = None
                 continue
-            taken = self._tell(rules)
+            taken = self.tell(rules)
             known, waiting = (rules.version, None) if taken else ("", rules)
 
-    def _tell(self, rules: RuleFiles) -> bool:
+    def tell(self, rules: RuleFiles) -> bool:
         """Tell Envoy; whether it has taken them, or never will."""
         self._concerned = rules.concerned
         try:

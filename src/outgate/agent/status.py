@@ -25,7 +25,7 @@ from outgate.agent.asking import uses_names
 from outgate.agent.settings import Settings
 from outgate.agent.step import NEEDED, State
 from outgate.host.rewrite import put
-from outgate.model import Namespace, Pod
+from outgate.model import CiliumPolicy, Namespace, Pod
 from outgate.nft.frame import DISPATCHES, LINKS
 from outgate.policy.mode import Mode, mode_of, strange_mode
 from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
@@ -190,12 +190,19 @@ def _policies(state: State, default: Mode) -> _Policies:
                 strange[f"{kind} {one} {_UNHEARD}"] = None
             for mark in one.not_enforced():
                 strange[f"{kind} {one}: {mark}: closed"] = None
+            if not state.desired.options.proxied and _looks_into(one):
+                strange[f"{kind} {one} has rules about requests, and there is no Envoy: closed; see --envoy"] = None
         broken = (kind, where, name) in state.broken
         mode = mode_of(many[0], space, default) if many else Mode.ENFORCE
         counts["broken" if broken else mode.value] += 1
         if mode is Mode.AUDIT and not broken:
             audited.append(f"{kind} {many[0]}")
     return _Policies(counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST)))
+
+
+def _looks_into(policy: CiliumPolicy) -> bool:
+    """Whether a proxy would have to look into connections for it."""
+    return any(entry.http or entry.server_names for rule in policy.egress for entry in rule.ports or ())
 
 
 def _broken(state: State) -> Iterator[BrokenObject]:

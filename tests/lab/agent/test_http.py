@@ -167,3 +167,16 @@ def test_a_change_meets_the_next_request_of_a_kept_connection() -> None:
             assert asked(farm, DELETE) == 200
 
     grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+def test_without_envoy_such_rules_are_closed_and_said() -> None:
+    """By default there is none."""
+
+    def check(farm: Farm) -> None:
+        with serving(farm):
+            assert asked(farm, GET) == 0
+            assert asked(farm, GET, "a/two") == 200
+        texts = [farm.settings(node).status_file for node in farm.agents]
+        farm.until(lambda: any(one.exists() and "see --envoy" in one.read_text() for one in texts))
+
+    grow([*CLUSTER, rule("GET")], check)
