@@ -23,6 +23,7 @@ from outgate.proxy.redirecting import redirects_of
 from outgate.testing import Manifest, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.agent.player import differences, reached
+from tests.agent.states import agent, settings
 
 OPTIONS = Options(proxied=True)
 APPS = ("web", "api", "db")
@@ -161,3 +162,13 @@ def test_what_envoy_refuses_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     proxy.tell(rules)
     assert told == [rules, rule_files(())]
     assert "refused" in said[0]
+
+
+def test_rules_that_cannot_be_made_allow_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours must not leave Envoy with what was allowed before."""
+    said: list[str] = []
+    proxy = RequestProxy(settings(tmp_path, envoy="/bin/true"), said.append)
+    copy = copy_of(agent().desired)
+    monkeypatch.setattr(type(copy), "rules", lambda _: 1 // 0)
+    assert proxy._made(copy) == rule_files(())
+    assert "allow nothing" in said[0]

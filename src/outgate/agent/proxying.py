@@ -144,12 +144,20 @@ class RequestProxy(Observer):
                 if self._ending:
                     return
                 copy, self._copy = self._copy, None
-            rules = copy.rules() if copy is not None else waiting
+            rules = self._made(copy) if copy is not None else waiting
             if rules is None or rules.version == known:
                 waiting = None
                 continue
             taken = self.tell(rules)
             known, waiting = (rules.version, None) if taken else ("", rules)
+
+    def _made(self, copy: Copy) -> RuleFiles:
+        """The rules of a copy; where they cannot be made, those that allow nothing."""
+        try:
+            return copy.rules()
+        except Exception as error:  # noqa: BLE001 - this thread must go on, or Envoy would keep what is allowed no more
+            self._say_once(f"rules about requests cannot be made: {error!r}; they allow nothing")
+            return rule_files(())
 
     def tell(self, rules: RuleFiles) -> bool:
         """Tell Envoy; whether it has taken them, or never will."""
