@@ -78,7 +78,7 @@ def policy_title(policy: PagePolicy) -> str:
 def rule_title(rule: PageRule, policy: PagePolicy) -> str:
     """``shop/web egress[1]``, as the API server counts rules."""
     name = f"{policy.namespace}/{policy.name}" if policy.namespace else policy.name
-    direction = rule.direction.lower() if rule.direction in {"Egress", "Ingress"} else rule.direction
+    direction = rule.direction if rule.direction.endswith("Deny") else rule.direction.lower()
     return f"{name} {direction}" if rule.index is None else f"{name} {direction}[{rule.index}]"
 
 
