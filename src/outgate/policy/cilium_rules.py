@@ -162,7 +162,8 @@ def _entity(name: str, places: Places, standpoint: Standpoint) -> Iterator[PeerM
             yield BlockMatch(AddressSet.any(), outside=True, called="entity world")
         case "cluster":
             yield EVERY_POD
-            yield BlockMatch(places.every_node, EVERYTHING)
+            # The API server is of the cluster, wherever it runs.
+            yield BlockMatch(places.every_node | places.api_server, EVERYTHING, called="entity cluster")
         case "host":
             yield BlockMatch(places.nodes.get(standpoint.node, AddressSet()), EVERYTHING, called="entity host")
         case "remote-node":
