@@ -23,7 +23,7 @@ from outgate.model import CiliumPolicy, ClusterPolicy, Direction, Policy, Snapsh
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
-from outgate.policy.rules import Action, origin_of
+from outgate.policy.rules import Action
 from outgate.records import dataclass
 
 __all__ = ["Cause", "Causes", "PolicyChange", "policies_that_differ"]
@@ -194,10 +194,8 @@ class Causes:
 
 
 def _isolating(side: Connections, group: Group, direction: Direction) -> tuple[Origin, ...]:
-    """The policies that isolate a group, the one with the fewest rules first, as `policy.decide` names them."""
-    found = side.grid.policies_of(side.grid.keys[direction][group.identity], direction)
-    ordered = sorted(found, key=lambda policy: (len(policy.rules(direction)), policy.name))
-    return tuple(origin_of(policy, direction) for policy in ordered)
+    """The policies that isolate a group, as `policy.decide` names them."""
+    return side.grid.standing(side.grid.keys[direction][group.identity], direction).origins
 
 
 def _families(side: Connections, ends: _Ends | None) -> tuple[Family, ...]:

@@ -32,7 +32,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.special import INTERNET, RANGES, AddressRange
 from outgate.policy import OUTGATE, Judge, Origin, Policies, Profile
 from outgate.policy.grid import Grid, PolicyKey
-from outgate.policy.rules import Action, Tier, origin_of
+from outgate.policy.rules import Action, Tier
 from outgate.records import dataclass
 
 __all__ = [
@@ -247,15 +247,15 @@ class _Asked:
         return replace(standing, findings=tuple(one for one in Finding if _holds(one, standing)))
 
     def _isolating(self, number: int, direction: Direction) -> tuple[Origin, ...]:
-        policies = self.grid.policies_of(self.grid.keys[direction][number], direction)
-        ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
-        isolating = tuple(origin_of(policy, direction) for policy in ordered)
-        # Policies of the whole cluster never isolate; but who is denied something is not open.
-        rules = self.grid.standing(self.grid.keys[direction][number], direction).every_rule()
-        denying = (one.origin for one in rules if one.action is Action.DENY and one.tier is not Tier.NETWORK_POLICY)
-        # What Cilium's deny beside it says the same of a pod that its policy leaves open otherwise.
-        beside = (one.origin for one in rules if one.action is Action.DENY) if not isolating else denying
-        return tuple(dict.fromkeys((*isolating, *beside)))
+        standing = self.grid.standing(self.grid.keys[direction][number], direction)
+        # Policies of the whole cluster never isolate; but who is denied something is not open. The same is said of what
+        # Cilium's deny where nothing isolates.
+        denying = (
+            one.origin
+            for one in standing.every_rule()
+            if one.action is Action.DENY and not (standing.policies and one.tier is Tier.NETWORK_POLICY)
+        )
+        return tuple(dict.fromkeys((*standing.origins, *denying)))
 
     def _openings_of(self, number: int, direction: Direction) -> tuple[Opening, ...]:
         # On ingress the names of ports are the identity's own; on egress they stay names.

@@ -25,9 +25,9 @@ from outgate.nft.redirects import CATCHES, Catching
 from outgate.nft.tier_lines import TierLines
 from outgate.packets import TransportSet
 from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
-from outgate.policy.cluster_rules import looks_at_nodes
 from outgate.policy.mode import mode_of
 from outgate.policy.rules import origin_of
+from outgate.policy.selection import looks_around
 from outgate.policy.tiers import Isolation
 
 __all__ = ["Classes", "Part"]
@@ -127,18 +127,11 @@ class Classes:
         meanings = self.policies.class_of(pod, direction)[2]
         every: tuple[Policy, ...] = (*ruling, *above)
         enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in every)
-        # What a peer of nodes stands for changes with them, though the policy is the same; so do a policy of Cilium's.
-        nodes = tuple(
-            selection.rules(one, direction, selection.standpoint(pod, one))
-            for one in above
-            if looks_at_nodes(one) or selection.hangs(one)
+        # What some peers stand for changes though the policy is the same, as those of nodes do.
+        around = tuple(
+            selection.rules(one, direction, selection.standpoint(pod, one)) for one in every if looks_around(one)
         )
-        nodes += tuple(
-            selection.rules(one, direction, selection.standpoint(pod, one))
-            for one in ruling
-            if isinstance(one, CiliumPolicy)
-        )
-        key = (tuple(map(id, every)), enforced, meanings, nodes, view)
+        key = (tuple(map(id, every)), enforced, meanings, around, view)
         found = self._parts.get(key)
         if found is None:
             found = self._parts[key] = self._before.get(key) or self._made(pod, ruling, above, dict(meanings), view)

@@ -16,14 +16,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Hashable, Iterable, Iterator
 
-from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Pod, Policy, Snapshot
+from outgate.model import ClusterPolicy, Direction, Pod, Policy, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, PASSING_ICMP, Profile
-from outgate.policy.rules import Action, NamedPort, Origin, PodMatch, Rule, Tier, Verdict, origin_of
+from outgate.policy.rules import NamedPort, Origin, PodMatch, Rule, Verdict
 from outgate.policy.selection import PodKey, Selection, resolve
-from outgate.policy.tiers import Isolation, Layer, in_their_order, layers, partition
+from outgate.policy.tiers import Isolation, Layer, layers, partition
 from outgate.records import dataclass
 
 __all__ = ["ClassKey", "Decision", "Isolation", "Part", "Policies", "decide"]
@@ -88,17 +88,7 @@ class Policies:
         found = self._isolations.get((pod.key, direction))
         if found is None:
             selecting = self.selection.selecting(pod, direction)
-            origins = _isolating(selecting, direction)
-            above = self.layers(pod, direction)
-            rules = tuple(self.rules_for(pod, direction))
-            found = Isolation(
-                selecting,
-                origins,
-                in_their_order(one for one in rules if one.action is Action.ACCEPT),
-                tuple(one for one in above if one.tier is Tier.ADMIN),
-                tuple(one for one in above if one.tier is Tier.BASELINE),
-                tuple(one for one in rules if one.action is Action.DENY),
-            )
+            found = Isolation.of(selecting, direction, self.rules_for(pod, direction), self.layers(pod, direction))
             self._isolations[pod.key, direction] = found
         return found
 
@@ -122,10 +112,9 @@ class Policies:
                     names[name] = resolve((name,), pod)
         meanings = tuple(sorted(names.items(), key=lambda item: (item[0].protocol, item[0].name)))
         names_of = ((one.namespace, one.name) for one in self.selection.network_policies(pod, direction))
-        above = ((one.kind, one.namespace, one.name) for one in self.selection.governing(pod, direction))
-        of_cilium = self.selection.of_cilium(pod, direction)
-        above_all = self.selection.governing(pod, direction)
-        hanging: tuple[Policy, ...] = (*of_cilium, *(one for one in above_all if self.selection.hangs(one)))
+        governing = self.selection.governing(pod, direction)
+        above = ((one.kind, one.namespace, one.name) for one in governing)
+        hanging: list[Policy] = [*self.selection.of_cilium(pod, direction), *filter(self.selection.hangs, governing)]
         standing = ((id(one), self.selection.standpoint(pod, one)) for one in hanging)
         return direction, (*names_of, *above, *standing), meanings
 
@@ -188,12 +177,6 @@ class Policies:
         """Where a port name leads: each destination pod among `addresses` says for itself."""
         for transports, theirs in self.selection.named_port(name):
             yield theirs & addresses, transports
-
-
-def _isolating(policies: tuple[NetworkPolicy | CiliumPolicy, ...], direction: Direction) -> tuple[Origin, ...]:
-    """The policies that isolate, the one with the fewest rules first: a denial is laid to the default deny."""
-    ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
-    return tuple(origin_of(policy, direction) for policy in ordered)
 
 
 def decide(policies: Policies, pod: Pod, direction: Direction) -> Decision:

@@ -24,15 +24,14 @@ from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.packetset import Cube
 from outgate.policy.cells import Cells, Contribution, Row, union
-from outgate.policy.cluster_rules import looks_at_names, looks_at_nodes
 from outgate.policy.decide import Policies
 from outgate.policy.identity import Bits, Identities, Lens, members
 from outgate.policy.interned import EVERYTHING, Transports
 from outgate.policy.places import ANYWHERE, Standpoint
 from outgate.policy.profile import PASSING_ICMP
-from outgate.policy.rules import Action, BlockMatch, NamedPort, PodMatch, Rule, Tier, origin_of
-from outgate.policy.selection import Selection
-from outgate.policy.tiers import Isolation, allowed, in_their_order, isolates, layers
+from outgate.policy.rules import Action, BlockMatch, NamedPort, PodMatch, Rule
+from outgate.policy.selection import Selection, looks_around
+from outgate.policy.tiers import Isolation, allowed, isolates, layers
 from outgate.records import dataclass
 
 __all__ = ["Grid", "PolicyKey", "lens_of"]
@@ -64,7 +63,7 @@ class _Table:
     def of(self, policy: Policy, selection: Selection, standpoint: Standpoint = ANYWHERE) -> _Read:
         """What is known of a policy; it is read when it is first met. It is kept, so no other can have its id."""
         found = self._known.get((id(policy), standpoint))
-        if found is not None and not _looks_around(policy):
+        if found is not None and not looks_around(policy):
             return found
         rules = {direction: selection.rules(policy, direction, standpoint) for direction in Direction}
         if found is None or found.rules != rules:
@@ -84,12 +83,6 @@ class _Table:
         pods = (pod for pod in policies.snapshot.endpoints if not pod.host_network)
         for standpoint in dict.fromkeys(map(selection.places.standpoint, pods)):
             yield self.of(policy, selection, standpoint)
-
-
-def _looks_around(policy: Policy) -> bool:
-    """Whether its rules may change though it is the same: with nodes, Services, or what was learned."""
-    above = isinstance(policy, ClusterPolicy) and (looks_at_nodes(policy) or looks_at_names(policy))
-    return above or isinstance(policy, CiliumPolicy)
 
 
 class Grid:
@@ -167,17 +160,10 @@ class Grid:
         if found is None:
             rules = {id(read.policy): read.rules[direction] for read in map(self._table.read.__getitem__, key)}
             above = [one for number in key if isinstance(one := self._table.read[number].policy, ClusterPolicy)]
-            tiers = tuple(layers(above, direction, lambda one: rules[id(one)]))
-            mine = self.policies_of(key, direction)
-            middle = tuple(self._in_the_middle(key, direction))
-            found = self._standings[key, direction] = Isolation(
-                mine,
-                tuple(origin_of(one, direction) for one in mine),
-                in_their_order(one for one in middle if one.action is Action.ACCEPT),
-                tuple(one for one in tiers if one.tier is Tier.ADMIN),
-                tuple(one for one in tiers if one.tier is Tier.BASELINE),
-                tuple(one for one in middle if one.action is Action.DENY),
-            )
+            tiers = layers(above, direction, lambda one: rules[id(one)])
+            middle = self._in_the_middle(key, direction)
+            found = Isolation.of(self.policies_of(key, direction), direction, middle, tiers)
+            self._standings[key, direction] = found
         return found
 
     def rules_of(self, policy: Policy, direction: Direction) -> tuple[Rule, ...]:

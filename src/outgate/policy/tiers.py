@@ -30,7 +30,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, Self, TypeVar
 
 from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy
-from outgate.policy.rules import Action, Origin, Rule, Tier, Verdict
+from outgate.policy.rules import Action, Origin, Rule, Tier, Verdict, origin_of
 from outgate.records import dataclass
 
 __all__ = [
@@ -40,8 +40,8 @@ __all__ = [
     "Layer",
     "Outcome",
     "allowed",
+    "blamed",
     "first",
-    "in_their_order",
     "isolates",
     "layers",
     "partition",
@@ -94,6 +94,29 @@ class Isolation:
     """The Baseline tier likewise."""
     denials: tuple[Rule, ...] = ()
     """What policies of Cilium's deny, whatever others allow."""
+
+    @classmethod
+    def of(
+        cls,
+        policies: tuple[NetworkPolicy | CiliumPolicy, ...],
+        direction: Direction,
+        rules: Iterable[Rule],
+        layers: Iterable[Layer],
+    ) -> Isolation:
+        """What isolates a pod, the rules of the NetworkPolicy tier in the order of policies, and the tiers around it.
+
+        The rules are asked in another order: those that deny first, and those that ask for more than ports last.
+        """
+        middle, around = tuple(rules), tuple(layers)
+        accepting = (one for one in middle if one.action is Action.ACCEPT)
+        return cls(
+            policies,
+            blamed(policies, direction),
+            tuple(sorted(accepting, key=lambda rule: rule.conditions is not None)),
+            tuple(one for one in around if one.tier is Tier.ADMIN),
+            tuple(one for one in around if one.tier is Tier.BASELINE),
+            tuple(one for one in middle if one.action is Action.DENY),
+        )
 
     @property
     def governed(self) -> bool:
@@ -150,9 +173,10 @@ def isolates(policy: NetworkPolicy | CiliumPolicy, direction: Direction) -> bool
     return direction in (policy.isolates if isinstance(policy, CiliumPolicy) else policy.types)
 
 
-def in_their_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """What policies allow, those that ask for more than addresses and ports last."""
-    return tuple(sorted(rules, key=lambda rule: rule.conditions is not None))
+def blamed(policies: Iterable[NetworkPolicy | CiliumPolicy], direction: Direction) -> tuple[Origin, ...]:
+    """Policies that isolate, the one with the fewest rules first: a denial is laid to the default deny."""
+    ordered = sorted(policies, key=lambda policy: (len(policy.rules(direction)), policy.name))
+    return tuple(origin_of(policy, direction) for policy in ordered)
 
 
 def partition(
