@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from outgate.analysis.exposure_places import Found, cluster_dns, passage
+from outgate.analysis.exposure_places import Found, Place, cluster_dns, passage
 from outgate.analysis.lookup import AddressTarget, PodsTarget, Target
-from outgate.model import Direction, Learned, NamePeer, Snapshot
+from outgate.model import Direction, Learned, NamePeer, Pod, Snapshot
 from outgate.model.cilium import NameMatch
 from outgate.packets import Address
-from outgate.policy import Judge, Policies, Rule, Trace
-from outgate.policy.names import Dialect, Pattern
+from outgate.policy import Judge, Policies, Trace
+from outgate.policy.meeting import About, met
 from outgate.policy.rules import NamesMatch
 
 __all__ = ["cannot_ask", "having_asked", "having_asked_for", "shared_addresses"]
@@ -37,14 +37,15 @@ def having_asked_for(snapshot: Snapshot, names: Mapping[str, Sequence[Address]])
 
     The same one where no policy has a rule about names.
     """
-    judge = Judge(Policies(snapshot))
-    servers = cluster_dns(snapshot)
-    if not names or servers.found is Found.UNKNOWN or not _speaks_of_names(snapshot):
+    if not names or not _speaks_of_names(snapshot):
         return snapshot
-    learned: list[Learned] = []
-    for pod in snapshot.endpoints if not snapshot.learned else ():
-        passing = [] if pod.host_network else [one for _, one in passage(judge, pod, servers.doors)]
-        passing = [one for one in passing if one.verdict.allows]
+    servers = cluster_dns(snapshot)
+    if servers.found is Found.UNKNOWN:
+        return snapshot
+    judge = Judge(Policies(snapshot))
+    learned = list(snapshot.learned)
+    for pod in snapshot.endpoints:
+        passing = [] if pod.host_network else _passing(judge, pod, servers)
         for name, addresses in names.items():
             if addresses and any(_may_ask(one, name) for one in passing):
                 learned.append(Learned(pod.key, name, tuple(addresses)))
@@ -86,21 +87,19 @@ def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
     if servers.found is Found.UNKNOWN:
         yield f"{name} is known to {pod} once it has asked for it, and no cluster DNS is in the input"
         return
-    traces = [one for _, one in passage(judge, pod, servers.doors)]
-    passing = [one for one in traces if one.verdict.allows]
+    passing = _passing(judge, pod, servers)
     if not passing:
         yield f"{pod} may not ask the cluster DNS, so that it never learns {name}, and the rule opens nothing"
     elif not any(_may_ask(one, name) for one in passing):
         yield f"{pod} may not ask the cluster DNS for {name}, so that the rule opens nothing"
 
 
+def _passing(judge: Judge, pod: Pod, servers: Place) -> list[Trace]:
+    """The ways on which a pod reaches the cluster DNS."""
+    return [trace for _, trace in passage(judge, pod, servers.doors) if trace.verdict.allows]
+
+
 def _may_ask(trace: Trace, name: str) -> bool:
     """Whether a question for a name passes: where rules say which may be asked, one of them has to mean it."""
-    conditional = trace.egress.outcome.conditional if trace.egress.outcome is not None else ()
-    return not conditional or any(_means(rule, name) for rule in conditional)
-
-
-def _means(rule: Rule, name: str) -> bool:
-    matches = rule.conditions.dns if rule.conditions is not None else ()
-    texts = (text for one in matches for text in (one.name, one.pattern) if text)
-    return any(Pattern(text, Dialect.CILIUM).matches(name) for text in texts)
+    outcome = trace.egress.outcome
+    return outcome is None or not outcome.conditional or met(outcome, About(question=name)).verdict.allows
