@@ -13,13 +13,13 @@ from collections.abc import Iterable
 
 from outgate.model import ClusterPolicy, Direction, Pod
 from outgate.model.cilium import CiliumPolicy, NameMatch
-from outgate.model.cluster_policy import NamePeer
 from outgate.nft.asking import ASKERS, DOORS, asker_keys, door_of
 from outgate.nft.classes import Classes
 from outgate.nft.lines import View
 from outgate.nft.objects import Judgement, SetKey
 from outgate.nft.placement import Elements
 from outgate.packets import Address
+from outgate.policy.cluster_rules import looks_at_names
 
 __all__ = ["askers", "doors", "uses_names"]
 
@@ -31,7 +31,7 @@ def uses_names(policies: Iterable[ClusterPolicy | CiliumPolicy]) -> bool:
 
 def _names(policy: ClusterPolicy | CiliumPolicy) -> bool:
     if isinstance(policy, ClusterPolicy):
-        return any(isinstance(peer, NamePeer) for rule in policy.egress for peer in rule.peers)
+        return looks_at_names(policy)
     rules = policy.rules(Direction.EGRESS)
     return any(
         any(isinstance(peer, NameMatch) for peer in rule.peers or ()) or any(entry.dns for entry in rule.ports)

@@ -98,4 +98,4 @@ def _asks(parts: dict[int, Part]) -> Iterator[Asking]:
 
 def _list_of(names: Iterable[NameMatch]) -> NameList:
     # Cilium: of a name and a pattern in one entry either may match.
-    return NameList(tuple(text for one in names for text in (one.name, one.pattern) if text))
+    return NameList(tuple(text for one in names for text in one.texts))

@@ -202,7 +202,7 @@ def _policies(state: State, default: Mode) -> _Policies:
 
 def _looks_into(policy: CiliumPolicy) -> bool:
     """Whether a proxy would have to look into connections for it."""
-    return any(entry.http or entry.server_names for rule in policy.egress for entry in rule.ports or ())
+    return any(entry.looks_into for rule in policy.egress for entry in rule.ports or ())
 
 
 def _broken(state: State) -> Iterator[BrokenObject]:

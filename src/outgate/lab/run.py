@@ -107,7 +107,7 @@ def _of_names(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Ite
     yield from shared_addresses(snapshot, names)
     every = (rule for policy in snapshot.cilium_policies for rule in policy.egress)
     asked = [entry for rule in every for entry in rule.ports]
-    if any(entry.http or entry.server_names for entry in asked):
+    if any(entry.looks_into for entry in asked):
         yield "rules about requests and TLS names: the lab runs no proxy, so what they allow does not pass"
     if any(entry.dns for entry in asked):
         yield "rules about questions of DNS: every name may be asked in the lab"

@@ -137,6 +137,11 @@ class NameMatch:
     pattern: str = ""
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The name and the pattern, as far as they are given."""
+        return tuple(text for text in (self.name, self.pattern) if text)
+
 
 CiliumPeer = EndpointPeer | BlockPeer | GroupPeer | EntityPeer | ServicePeer | NodesPeer | NameMatch
 """Unlike an ``ipBlock`` of a NetworkPolicy, a block matches only what is outside of the cluster: no pod, no node."""
@@ -185,6 +190,11 @@ class PortEntry:
     dns: tuple[NameMatch, ...] = ()
     server_names: tuple[str, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def looks_into(self) -> bool:
+        """Whether a proxy has to look into connections for it: into their requests, or for the name of the server."""
+        return bool(self.http or self.server_names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,5 +64,5 @@ def _meets(conditions: Conditions, about: About) -> bool | None:
         return lets_name(conditions.server_names, about.server_name)
     if about.question is None:
         return bool(conditions.dns)
-    texts = (text for one in conditions.dns for text in (one.name, one.pattern) if text)
+    texts = (text for one in conditions.dns for text in one.texts)
     return any(Pattern(text, Dialect.CILIUM).matches(about.question) for text in texts)
