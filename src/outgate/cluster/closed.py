@@ -19,7 +19,7 @@ from typing import Any
 from outgate.model.cilium import CiliumObject, CiliumPolicy, EndpointPeer
 from outgate.model.cluster_policy import ClusterPolicy
 from outgate.model.cluster_policy_schemas import DEFINITIONS
-from outgate.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
+from outgate.model.labels import EVERYTHING, LabelSelector
 from outgate.model.objects import Direction, NetworkPolicy
 from outgate.model.parse import Refused, parse_object
 from outgate.model.parse_cluster_policy import read_cluster_policy
@@ -94,7 +94,7 @@ def _closed_part(spec: object, kind: str, namespace: str, name: str, place: str,
         if not isinstance(read, Refused):
             subject = next((found.subject for found in read if isinstance(found, CiliumPolicy)), None)
     if subject is None:
-        own = LabelSelector((Requirement(NAME_LABEL, Operator.IN, (namespace,)),)) if namespace else EVERYTHING
+        own = LabelSelector.of({NAME_LABEL: namespace}) if namespace else EVERYTHING
         subject = EndpointPeer(namespaces=own)
     yield CiliumPolicy(name, namespace, subject, isolates=ways, index=index or None, place=at)
 

@@ -70,6 +70,11 @@ class TransportSet:
         return cls(**{protocol.name.lower(): spans & PORTS})
 
     @classmethod
+    def icmp_types(cls, protocol: Protocol, *types: int) -> TransportSet:
+        """Some types of ICMP or of ICMPv6, with any code."""
+        return cls.ports(protocol, IntervalSet.of(*((one << 8, (one << 8) + 255) for one in types)))
+
+    @classmethod
     def protocol(cls, number: int) -> TransportSet:
         """All of one protocol, by its number."""
         if number in _FINE_NUMBERS:

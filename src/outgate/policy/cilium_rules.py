@@ -32,7 +32,7 @@ from outgate.model.cilium import (
     PortEntry,
     ServicePeer,
 )
-from outgate.model.labels import EVERYTHING, Requirement
+from outgate.model.labels import EVERYTHING
 from outgate.model.objects import Network
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
@@ -176,10 +176,7 @@ def _service(peer: ServicePeer, places: Places) -> Iterator[PeerMatch]:
     """With a selector a Service means its pods, on all ports; without one, the addresses of its slices."""
     for one in places.services(peer.namespace, peer.name, peer.services):
         if one.selector:
-            labels = LabelSelector(
-                tuple(Requirement(key, Operator.IN, (value,)) for key, value in sorted(one.selector.items()))
-            )
-            yield PodMatch(one.namespace, None, labels, never_hosts=True)
+            yield PodMatch(one.namespace, None, LabelSelector.of(one.selector), never_hosts=True)
         else:
             yield BlockMatch(places.endpoints(one.namespace, one.name), outside=True, called=f"Service {one}")
 
@@ -250,5 +247,5 @@ def _icmp(rule: CiliumRule) -> TransportSet:
     found = TransportSet()
     for one in rule.icmps:
         protocol = Protocol.ICMP if one.version == 4 else Protocol.ICMPV6
-        found |= TransportSet.ports(protocol, one.type << 8, (one.type << 8) + 255)
+        found |= TransportSet.icmp_types(protocol, one.type)
     return found

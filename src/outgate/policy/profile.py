@@ -121,14 +121,9 @@ REASONS: Mapping[str, str] = MappingProxyType(
 """For each open point, in words, why verdicts differ under its readings."""
 
 
-def _icmp(protocol: Protocol, *types: int) -> TransportSet:
-    found = TransportSet()
-    for one in types:
-        found |= TransportSet.ports(protocol, one << 8, (one << 8) + 255)
-    return found
-
-
-PASSING_ICMP = _icmp(Protocol.ICMP, 3, 8, 11) | _icmp(Protocol.ICMPV6, 1, 3, 128, 129, 135, 136)
+PASSING_ICMP = TransportSet.icmp_types(Protocol.ICMP, 3, 8, 11) | TransportSet.icmp_types(
+    Protocol.ICMPV6, 1, 3, 128, 129, 135, 136
+)
 """Echo requests, destination unreachable and time exceeded (RFC 792, RFC 4443); of IPv6 also echo replies and
 neighbour discovery (RFC 4861), which are what ARP is to IPv4."""
 
