@@ -38,7 +38,6 @@ __all__ = [
     "rules_through",
 ]
 
-_CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _API_PORT = 6443
 """What kubeadm, and most who are not clouds, let the API server listen on."""
 
@@ -104,7 +103,7 @@ def api_server(snapshot: Snapshot) -> Place:
     doors = tuple(_through("default", "kubernetes", snapshot))
     if doors:
         return Place(Found.KNOWN, doors, "the endpoints of Service default/kubernetes")
-    nodes = [node for node in snapshot.nodes.values() if any(label in node.labels for label in _CONTROL_PLANE)]
+    nodes = [node for node in snapshot.nodes.values() if node.is_control_plane]
     doors = tuple(
         Door(Endpoint.at(snapshot, address), Protocol.TCP, _API_PORT) for node in nodes for address in node.addresses
     )

@@ -5,7 +5,7 @@ Files say what is in them: a kind that is not read is counted there, and said if
 cluster only the kinds that are asked for come back, so the groups of the known products are looked for, and one object
 of each kind is asked for.
 
-Policies of Cilium's are read and checked, and that is all so far; they are counted in what was read.
+Policies of Cilium's are judged as any other. What Outgate does not do of what they ask for is closed, and said here.
 """
 
 from __future__ import annotations

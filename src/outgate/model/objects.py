@@ -47,6 +47,8 @@ __all__ = [
     "Workload",
 ]
 
+_CONTROL_PLANE = frozenset({"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
+
 OWN_PREFIX = "outgate.dev/"
 """What the keys of our own annotations and labels begin with."""
 
@@ -173,6 +175,11 @@ class Node:
     """``status.nodeInfo.operatingSystem``: linux or windows."""
     switches: tuple[str, ...] | None = None
     """How a k3s server was started, as far as it is known; None where nothing is."""
+
+    @property
+    def is_control_plane(self) -> bool:
+        """Whether a label of its role says that the API server runs here."""
+        return not _CONTROL_PLANE.isdisjoint(self.labels)
 
 
 @dataclass(frozen=True, slots=True)

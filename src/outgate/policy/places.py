@@ -95,7 +95,7 @@ class Places:
         found = self.endpoints("default", "kubernetes")
         if found:
             return found
-        chosen = (one for one in self.snapshot.nodes.values() if _CONTROL & one.labels.keys())
+        chosen = (one for one in self.snapshot.nodes.values() if one.is_control_plane)
         return AddressSet.union_of(self.nodes[one.name] for one in chosen)
 
     def endpoints(self, namespace: str, service: str) -> AddressSet:
@@ -115,6 +115,3 @@ class Places:
         """The addresses that a pod was told for the names of some patterns."""
         meant = (one for one in standpoint.learned if any(pattern.matches(one.name) for pattern in patterns))
         return AddressSet.of(address for one in meant for address in one.addresses)
-
-
-_CONTROL = frozenset({"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
