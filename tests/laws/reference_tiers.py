@@ -13,14 +13,26 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.laws.reference import Address, Manifest, Reference, ended, inside, named_ports, selected
 
-__all__ = ["TieredReference"]
+__all__ = ["Asked", "TieredReference"]
 
 _SECTIONS = {"egress": "to", "ingress": "from"}
 _STRICTEST = ("Deny", "Pass", "Accept")
+
+
+class Asked(NamedTuple):
+    """One packet in one direction: `section` is ``egress`` or ``ingress``, `address` that of the other end."""
+
+    section: str
+    pod: Manifest
+    peer: Manifest | None
+    target: Manifest | None
+    address: Address
+    protocol: str
+    port: int
 
 
 class TieredReference(Reference):
@@ -37,7 +49,7 @@ class TieredReference(Reference):
         if pod is None or destination in self._addresses(pod) or destination.is_loopback:
             return True
         target = self._pod_at(destination)
-        verdict = self._in_tiers("egress", pod, target, target, destination, protocol, port)
+        verdict = self._in_tiers(Asked("egress", pod, target, target, destination, protocol, port))
         return super().allows_egress(source, destination, protocol, port) if verdict is None else verdict
 
     def allows_ingress(self, source: Address, destination: Address, protocol: str, port: int) -> bool:
@@ -45,47 +57,32 @@ class TieredReference(Reference):
         pod = self._pod_at(destination)
         if pod is None or source in self._addresses(pod) or source in self._node_addresses(pod):
             return True
-        verdict = self._in_tiers("ingress", pod, self._pod_at(source), pod, source, protocol, port)
+        verdict = self._in_tiers(Asked("ingress", pod, self._pod_at(source), pod, source, protocol, port))
         return super().allows_ingress(source, destination, protocol, port) if verdict is None else verdict
 
-    def _in_tiers(
-        self,
-        section: str,
-        pod: Manifest,
-        peer: Manifest | None,
-        target: Manifest | None,
-        address: Address,
-        protocol: str,
-        port: int,
-    ) -> bool | None:
+    def _in_tiers(self, asked: Asked) -> bool | None:
         """What the tiers say; None where NetworkPolicies decide."""
-        for tier in ("Admin", "Baseline"):
-            if tier == "Baseline" and self._selecting(pod, section.title()):
-                return None
-            mine = [one for one in self.above if one["tier"] == tier and self._is_subject(one["subject"], pod)]
-            for priority in sorted({one["priority"] for one in mine}):
-                together = (one for one in mine if one["priority"] == priority)
-                said = {self._first(one, section, peer, target, address, protocol, port) for one in together}
-                answer = next((action for action in _STRICTEST if action in said), None)
-                if answer == "Pass":
-                    break
-                if answer is not None:
-                    return answer == "Accept"
-        return True
+        above = self._in_tier("Admin", asked)
+        if above:
+            return above == "Accept"
+        if self._selecting(asked.pod, asked.section.title()):
+            return None
+        return self._in_tier("Baseline", asked) != "Deny"
 
-    def _first(
-        self,
-        spec: Manifest,
-        section: str,
-        peer: Manifest | None,
-        target: Manifest | None,
-        address: Address,
-        protocol: str,
-        port: int,
-    ) -> str:
-        for rule in spec.get(section) or []:
-            meant = any(self._is_meant(one, peer, address) for one in rule[_SECTIONS[section]])
-            if meant and _passes(rule.get("protocols"), target, protocol, port):
+    def _in_tier(self, tier: str, asked: Asked) -> str:
+        """Accept or Deny, as one tier has it; nothing where it is silent, or passes the packet on."""
+        mine = [one for one in self.above if one["tier"] == tier and self._is_subject(one["subject"], asked.pod)]
+        for priority in sorted({one["priority"] for one in mine}):
+            said = {self._first(one, asked) for one in mine if one["priority"] == priority}
+            answer = next((action for action in _STRICTEST if action in said), "")
+            if answer:
+                return "" if answer == "Pass" else answer
+        return ""
+
+    def _first(self, spec: Manifest, asked: Asked) -> str:
+        for rule in spec.get(asked.section) or []:
+            meant = any(self._is_meant(one, asked.peer, asked.address) for one in rule[_SECTIONS[asked.section]])
+            if meant and _passes(rule.get("protocols"), asked.target, asked.protocol, asked.port):
                 return str(rule["action"])
         return ""
 
