@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from outgate.model import Direction, Pod, Snapshot
+from outgate.model import Direction, Learned, Pod, Snapshot
 from outgate.nft.compile import Compiled, compile_node
 from outgate.nft.evaluate import Evaluator, Fate, Header, Outcome
 from outgate.nft.objects import CtState
@@ -25,12 +25,23 @@ from outgate.testing import Manifest, snapshot_of
 from tests.laws.reference_tiers import TieredReference
 from tests.laws.traffic import Traffic
 
-__all__ = ["Examination", "Passage"]
+__all__ = ["Examination", "Passage", "question_of"]
 
 _MASK = 0xFFFF0000
 _EPOCH = 7
 _FOREIGN = 0xABC
 """Bits of the mark that are somebody else's."""
+
+
+_CALLED = {
+    **{int(Protocol.TCP): "TCP", int(Protocol.UDP): "UDP", int(Protocol.SCTP): "SCTP"},
+    **{int(Protocol.ICMP): "ICMP", int(Protocol.ICMPV6): "ICMPv6"},
+}
+
+
+def question_of(packet: Packet) -> tuple[Address, Address, str, int]:
+    """A packet as the reference is asked about it: what has no name there is another protocol."""
+    return packet.source, packet.destination, _CALLED.get(packet.protocol, "another protocol"), packet.coordinate
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,8 +70,8 @@ class Passage:
 class Examination:
     """One cluster, read four ways."""
 
-    def __init__(self, manifests: list[Manifest], seed: int = 0) -> None:
-        self.snapshot: Snapshot = snapshot_of(manifests)
+    def __init__(self, manifests: list[Manifest], seed: int = 0, learned: tuple[Learned, ...] = ()) -> None:
+        self.snapshot: Snapshot = dataclasses.replace(snapshot_of(manifests), learned=learned)
         self.policies = Policies(self.snapshot)
         self.reference = TieredReference(manifests, {pod.key: list(pod.addresses) for pod in self.snapshot.endpoints})
         self.traffic = Traffic(self.snapshot, seed)
@@ -72,10 +83,12 @@ class Examination:
 
     def by_reference(self, packet: Packet) -> tuple[bool, bool]:
         """Egress and ingress, by the slow evaluator."""
-        ports = {Protocol.TCP: "TCP", Protocol.UDP: "UDP", Protocol.SCTP: "SCTP"}
-        name = ports[Protocol(packet.protocol)] if packet.protocol in ports else "another protocol"
-        ask = (packet.source, packet.destination, name, packet.coordinate)
+        ask = question_of(packet)
         return self.reference.allows_egress(*ask), self.reference.allows_ingress(*ask)
+
+    def in_the_kernel(self, packet: Packet) -> tuple[bool, bool]:
+        """The same, as far as the compiled rules have to say it."""
+        return self.by_reference(packet)
 
     def trace(self, packet: Packet) -> Trace:
         """What `judge` says."""
@@ -179,7 +192,7 @@ class Examination:
     def of_the_kernel(self, count: int) -> Iterator[str]:
         """Where the compiled rules differ from the reference for new connections, or lay one to the wrong policy."""
         for packet in self.traffic.packets(count):
-            expected = self.by_reference(packet)
+            expected = self.in_the_kernel(packet)
             # A protocol without ports has other bits where ports would be; they may look like any port.
             header = Header.of(packet, noise=self.traffic.chance.choice([None, 53, 80]))
             for passage in self.passages(packet):
@@ -217,7 +230,7 @@ class Examination:
     def of_established(self, count: int) -> Iterator[str]:
         """Where a live connection fares otherwise than its first packet would now, whichever side sends."""
         for packet in self.traffic.packets(count):
-            expected = self.by_reference(packet)
+            expected = self.in_the_kernel(packet)
             first = dataclasses.replace(Header.of(packet), state=CtState.ESTABLISHED)
             for passage in self.passages(packet):
                 may = passage.may(*expected)

@@ -28,6 +28,9 @@ __all__ = ["Answer", "CiliumReference", "name_is_meant"]
 Told = Mapping[tuple[str, str], Iterable[tuple[str, Iterable[Address]]]]
 _KINDS = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 _PEERS = ("Endpoints", "CIDR", "CIDRSet", "Entities", "Services", "Nodes", "FQDNs")
+_ABSENT_IF_EMPTY = ("Services", "FQDNs")
+"""C3 says of `toEndpoints` alone that an empty list selects nothing. Cilium's ``mergeEndpointSelectors`` has it so for
+all lists but these, and Services are not there any more when it is asked."""
 _SPACE = "io.kubernetes.pod.namespace"
 _SPACE_LABEL = "io.cilium.k8s.namespace.labels."
 _WITH_PORTS = ("TCP", "UDP", "SCTP")
@@ -130,6 +133,7 @@ class CiliumReference(TieredReference):
         """How a rule matches: "plainly", "on a condition", or not at all."""
         side = "to" if asked.section == "egress" else "from"
         peers = [(kind, rule[side + kind]) for kind in _PEERS if rule.get(side + kind) is not None]
+        peers = [(kind, many) for kind, many in peers if many or kind not in _ABSENT_IF_EMPTY]
         ports, messages = rule.get("toPorts"), rule.get("icmps")
         if not peers and not ports and not messages:
             return ""

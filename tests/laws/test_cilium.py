@@ -1,62 +1,190 @@
-"""Cilium's policies over random clusters: rule by rule, as sets, and as the kernel is given them.
+"""Cilium's policies over random clusters: every reading of a packet against the slow evaluator.
 
-Where a packet passes on a condition above TCP, the rules that are compiled without a proxy are closed, and nothing is
-compared. ICMP in packets of IPv6, and ICMPv6 in those of IPv4, is nothing that any host would read.
+The clusters have what these policies speak of: Services with and without a selector, an API server inside or outside,
+groups of blocks, labels that are no part of an identity, accounts, and answers about names, of which some lead inside.
+Often NetworkPolicies stand beside them, now and then tiers around.
+
+Where a packet passes on a condition above TCP, the rules that are compiled without a proxy are closed. ICMP in packets
+of IPv6, and ICMPv6 in those of IPv4, is nothing that any host would read.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
+import random
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outgate.analysis.connections import connections
-from outgate.model import Direction
-from outgate.packets import Packet, PacketSet, Protocol
-from outgate.policy import Endpoint, Flow, Judge
-from outgate.testing import Manifest, random_cluster, random_cluster_policies, snapshot_of
-from outgate.testing_cilium import random_cilium_policies
-from tests.laws.differential import Examination, Passage
-from tests.laws.test_connections import PORTS, PROTOCOLS, owned, pairs
+from outgate.model import Direction, Learned, Snapshot
+from outgate.packets import Address, Packet, PacketSet, Protocol
+from outgate.policy import Endpoint
+from outgate.testing import Manifest, random_cluster, random_cluster_policies, service, snapshot_of
+from outgate.testing_cilium import cidr_group, random_cilium_policies
+from tests.laws.differential import Examination, Passage, question_of
+from tests.laws.reference_cilium import Answer, CiliumReference
+from tests.laws.test_connections import PORTS, PROTOCOLS, ask_outside, owned, pairs
+from tests.laws.traffic import Traffic
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXAMPLES = settings.default.max_examples // 3 if settings.default is not None else 33
-_OTHERS = {4: Protocol.ICMPV6, 6: Protocol.ICMP}
+_ACCOUNT = "io.cilium.k8s.policy.serviceaccount"
+_OUTSIDE = ("203.0.113.20", "198.51.100.7", "2001:db8:1::20")
+_NAMES = ("www.example.org", "WWW.Example.org.", "example.org", "a.www.example.org")
+_STRANGE = {4: Protocol.ICMPV6, 6: Protocol.ICMP}
 
 
-def drawn(seed: int) -> list[Manifest]:
-    """A random cluster under one to six policies of Cilium's, NetworkPolicies, and now and then tiers around them."""
+class Drawn(NamedTuple):
+    """A cluster, and what its pods were told of names."""
+
+    manifests: list[Manifest]
+    learned: tuple[Learned, ...]
+
+    def snapshot(self, seed: int) -> Snapshot:
+        """The cluster, with its pods dealt out to workloads."""
+        return dataclasses.replace(owned(snapshot_of(self.manifests), seed), learned=self.learned)
+
+    def reference(self, snapshot: Snapshot) -> CiliumReference:
+        """The slow evaluator of it."""
+        told: dict[tuple[str, str], list[tuple[str, tuple[Address, ...]]]] = {}
+        for one in self.learned:
+            told.setdefault(one.pod, []).append((one.name, one.addresses))
+        return CiliumReference(self.manifests, {pod.key: list(pod.addresses) for pod in snapshot.endpoints}, told)
+
+
+def drawn(seed: int) -> Drawn:
+    """A random cluster under one to six policies of Cilium's."""
+    chance = random.Random(seed)
+    made = random_cluster(seed, crowded=seed % 2 == 1)
+    if chance.random() < 0.4:
+        made = [one for one in made if one["kind"] != "NetworkPolicy"]
     above = random_cluster_policies(seed, 2) if seed % 5 == 0 else []
-    return [*random_cluster(seed, crowded=seed % 2 == 1), *random_cilium_policies(seed, 1 + seed % 6), *above]
+    of_cilium = random_cilium_policies(seed, 1 + seed % 6)
+    _with_accounts(of_cilium, chance)
+    _with_labels(made, chance)
+    inside = [one["ip"] for pod in made if pod["kind"] == "Pod" for one in pod["status"].get("podIPs", ())]
+    inside += ["192.168.50.11", "fd00:50::12"]
+    return Drawn([*made, *above, *of_cilium, *_beside(chance, inside)], tuple(_learned(made, chance, inside)))
 
 
-class ThreeWays(Examination):
-    """Held against `judge`, which asks one rule after the other."""
+def _with_labels(manifests: list[Manifest], chance: random.Random) -> None:
+    """Labels of nodes, and of pods some that are no part of an identity; accounts."""
+    for one in manifests:
+        if one["kind"] == "Node":
+            one["metadata"]["labels"] = {"zone": one["metadata"]["name"][-1]}
+        elif one["kind"] == "Pod":
+            if chance.random() < 0.3:
+                one["metadata"]["labels"] = one["metadata"]["labels"] | {"pod-template-hash": "x"}
+            if chance.random() < 0.3:
+                one["spec"]["serviceAccountName"] = "robot"
 
-    def by_reference(self, packet: Packet) -> tuple[bool, bool]:
-        """What `judge` says: the conformance cases hold that itself."""
-        trace = self.trace(packet)
-        return trace.egress.verdict.allows, trace.ingress.verdict.allows
+
+def _with_accounts(policies: list[Manifest], chance: random.Random) -> None:
+    """Selectors of endpoints by their accounts, now and then."""
+    for policy in policies:
+        for section in ("egress", "egressDeny", "ingress", "ingressDeny"):
+            for rule in policy["spec"].get(section, ()):
+                for side in ("toEndpoints", "fromEndpoints"):
+                    if rule.get(side) and chance.random() < 0.2:
+                        key = chance.choice((_ACCOUNT, f"k8s:{_ACCOUNT}"))
+                        rule[side] = [*rule[side][1:], {"matchLabels": {key: "robot"}}]
+        if chance.random() < 0.1:
+            policy["spec"]["endpointSelector"] = {"matchLabels": {_ACCOUNT: chance.choice(("robot", "default"))}}
+
+
+def _beside(chance: random.Random, inside: list[str]) -> Iterator[Manifest]:
+    """Services, their slices, the API server, and groups of blocks."""
+    for space in ("alpha", "beta", "gamma"):
+        match chance.choice(("pods", "pods", "slices", "none")):
+            case "pods":
+                yield _labelled(service(f"{space}/web", "10.96.0.1", [{"port": 80}], app="web"), chance)
+            case "slices":
+                yield _labelled(service(f"{space}/web", "10.96.0.2", [{"port": 80}]), chance)
+                yield _slice(space, "web", chance.choice(_OUTSIDE), chance.choice(inside))
+    server = chance.choice(("", "192.168.50.11", *_OUTSIDE))
+    if server:
+        yield _slice("default", "kubernetes", server)
+    yield cidr_group("g", "203.0.113.16/28", "10.1.0.0/24", "2001:db8:1::/48")
+    yield cidr_group("h", *chance.sample(("198.51.100.0/24", "203.0.113.0/24", "192.168.50.0/24"), 2), a="b")
+
+
+def _labelled(one: Manifest, chance: random.Random) -> Manifest:
+    return one | {"metadata": one["metadata"] | {"labels": {"app": chance.choice(("web", "db"))}}}
+
+
+def _slice(space: str, name: str, *addresses: str) -> Manifest:
+    """A slice of the family of the first address, with those of that family."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": name, "namespace": space, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
+        "endpoints": [{"addresses": [one]} for one in addresses if (":" in one) == (":" in addresses[0])],
+        "ports": [{"port": 80}],
+    }
+
+
+def _learned(manifests: list[Manifest], chance: random.Random, inside: list[str]) -> Iterator[Learned]:
+    for one in manifests:
+        if one["kind"] == "Pod" and chance.random() < 0.5:
+            addresses = (chance.choice(_OUTSIDE), chance.choice((*_OUTSIDE, *inside)))
+            key = one["metadata"]["namespace"], one["metadata"]["name"]
+            yield Learned(key, chance.choice(_NAMES), tuple(map(ipaddress.ip_address, addresses)))
+
+
+class CiliumExamination(Examination):
+    """One cluster, read every way; and what is said of conditions."""
+
+    reference: CiliumReference
+
+    def __init__(self, cluster: Drawn, seed: int = 0) -> None:
+        super().__init__(cluster.manifests, seed, cluster.learned)
+        self.reference = cluster.reference(self.snapshot)
+
+    def answers(self, packet: Packet) -> tuple[Answer, Answer]:
+        """What the slow evaluator says of both ends."""
+        ask = question_of(packet)
+        return self.reference.egress(*ask), self.reference.ingress(*ask)
+
+    def in_the_kernel(self, packet: Packet) -> tuple[bool, bool]:
+        """Without a proxy nothing is known to fulfil a condition."""
+        egress, ingress = self.answers(packet)
+        return egress is Answer.ALLOWED, ingress is Answer.ALLOWED
 
     def passages(self, packet: Packet) -> Iterator[Passage]:
-        """Without what the kernel alone does not decide, and what no host reads."""
-        trace = self.trace(packet)
-        strange = packet.protocol == _OTHERS[packet.source.version]
-        if not (trace.egress.conditional or trace.ingress.conditional or strange):
+        """Without what no host reads."""
+        if packet.protocol != _STRANGE[packet.source.version]:
             yield from super().passages(packet)
+
+    def of_the_model(self, count: int) -> Iterator[str]:
+        """The same, and where a condition is asked for that the reference does not know, or the other way."""
+        yield from super().of_the_model(count)
+        for packet in self.traffic.packets(count):
+            trace, answers = self.trace(packet), self.answers(packet)
+            ends = (packet.source, packet.destination), (packet.destination, packet.source)
+            for answer, side, (subject, peer) in zip(answers, (trace.egress, trace.ingress), ends, strict=True):
+                wanted = answer is Answer.CONDITIONAL
+                if bool(side.conditional) != wanted:
+                    yield f"judge: {packet}: {side.reason}, reference {answer}"
+                pod = self.pod_at(subject)
+                if pod is not None and self.part(pod, side.direction, peer, packet).conditional != wanted:
+                    yield f"decide: {packet}: {side.direction} on a condition, reference {answer}"
 
 
 @given(SEEDS)
-def test_every_reading_is_one(seed: int) -> None:
+def test_every_reading_is_the_reference(seed: int) -> None:
     """`judge`, `decide`, and what the kernel is given: new connections, live ones and replies."""
-    assert list(ThreeWays(drawn(seed), seed).disagreements(40)) == []
+    assert list(CiliumExamination(drawn(seed), seed).disagreements(40)) == []
 
 
 @given(SEEDS)
 def test_a_decision_is_a_partition(seed: int) -> None:
     """Each packet has one verdict and one reason."""
-    examination = ThreeWays(drawn(seed))
+    examination = CiliumExamination(drawn(seed))
     for pod in examination.snapshot.endpoints:
         for direction in Direction:
             together = PacketSet.none()
@@ -69,11 +197,11 @@ def test_a_decision_is_a_partition(seed: int) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(SEEDS)
-def test_the_list_is_what_is_judged(seed: int) -> None:
+def test_the_list_is_the_reference(seed: int) -> None:
     """Every pair of pods, every border of a rule, both families."""
-    snapshot = owned(snapshot_of(drawn(seed)), seed)
-    found = connections(snapshot)
-    judge = Judge(found.grid.policies)
+    cluster = drawn(seed)
+    snapshot = cluster.snapshot(seed)
+    slow, found = cluster.reference(snapshot), connections(snapshot)
     for source, destination, one, other in pairs(found):
         for family, transports in found.by_family(source, destination):
             start, end = Endpoint.of_pod(one, family), Endpoint.of_pod(other, family)
@@ -81,14 +209,33 @@ def test_the_list_is_what_is_judged(seed: int) -> None:
             assert end is not None
             for protocol in PROTOCOLS if start.address != end.address else ():
                 for port in PORTS:
-                    expected = judge.judge(Flow(start, end, int(protocol), port)).verdict.allows
-                    assert transports.contains(protocol, port) == expected, (str(one), str(other), family, port)
+                    ask = (start.address, end.address, protocol.name, port)
+                    expected = slow.allows_egress(*ask) and slow.allows_ingress(*ask)
+                    assert transports.contains(protocol, port) == expected, (str(one), str(other), family, *ask)
+
+
+@settings(max_examples=EXAMPLES)
+@given(SEEDS)
+def test_the_list_outside_is_the_reference(seed: int) -> None:
+    """Addresses that are nobody's, in both directions."""
+    cluster = drawn(seed)
+    snapshot = cluster.snapshot(seed)
+    slow, found = cluster.reference(snapshot), connections(snapshot)
+    taken = {one for pod in snapshot.endpoints for one in pod.addresses}
+    taken |= {one for node in snapshot.nodes.values() for one in node.addresses}
+    outside = [one for one in Traffic(snapshot, seed).ends if one not in taken and not one.is_loopback]
+    for group in found.groups.all:
+        for direction in Direction:
+            for pod in group.pods:
+                if not pod.host_network:
+                    ask_outside(found, slow, group, pod, direction, outside)
 
 
 @given(SEEDS)
 def test_order_of_the_input_is_of_no_account(seed: int) -> None:
     """Denials win, wherever they stand."""
-    one, other = ThreeWays(drawn(seed)), ThreeWays(drawn(seed)[::-1])
+    cluster = drawn(seed)
+    one, other = CiliumExamination(cluster), CiliumExamination(cluster._replace(manifests=cluster.manifests[::-1]))
     for pod in one.snapshot.endpoints:
         for direction in Direction:
             assert one.allowed(pod, direction) == other.allowed(pod, direction)

@@ -24,7 +24,10 @@ _OUTSIDE = ("203.0.113.20", "198.51.100.7", "169.254.169.254", "2001:db8:1::20",
 _NODES = ("192.168.50.11", "192.168.50.12", "fd00:50::11", "fd00:50::12")
 _OTHER = {"TCP": "UDP", "UDP": "SCTP", "SCTP": "TCP"}
 _ANYTHING = (("TCP", 80), ("UDP", 53), ("SCTP", 80), ("TCP", 0), ("UDP", 65535))
-_PORTLESS = ((int(Protocol.ICMP), 8 * 256), (int(Protocol.ICMPV6), 128 * 256), (47, 0))
+_PORTLESS = (
+    *((int(Protocol.ICMP), 8 * 256), (int(Protocol.ICMP), 3), (int(Protocol.ICMPV6), 128 * 256)),
+    (47, 0),
+)
 
 
 class Traffic:

@@ -164,7 +164,8 @@ def test_ports_alone_are_for_anybody() -> None:
         ({"ingressDeny": [{}], "egress": []}, {Direction.INGRESS}),
         ({"egress": [{}], "enableDefaultDeny": {"egress": False}}, set()),
         ({"egress": [{}], "enableDefaultDeny": {"egress": None}}, {Direction.EGRESS}),
-        ({"egress": [{}], "enableDefaultDeny": {"ingress": True}}, {Direction.EGRESS, Direction.INGRESS}),
+        ({"egress": [{}], "enableDefaultDeny": {"ingress": True}}, {Direction.EGRESS}),
+        ({"egress": [{}], "ingress": [], "enableDefaultDeny": {"ingress": True}}, {Direction.EGRESS}),
         ({"egress": [{}], "enableDefaultDeny": {}}, {Direction.EGRESS}),
     ],
 )

@@ -76,8 +76,9 @@ def _policy(metadata: Mapping[str, Any], spec: Mapping[str, Any], place: Place, 
     }
     asked = spec.get("enableDefaultDeny", {})
     isolates = {
-        # "r.EnableDefaultDeny.Egress == nil": then entries of either section ask for it.
-        direction: asked.get(name, bool(sections[name] or sections[f"{name}Deny"]))
+        # An entry of either section asks for it unless it is switched off. Without any entry there is nothing that
+        # could ask ("len(r.Egress) > 0 || len(r.EgressDeny) > 0"), though it be switched on.
+        direction: asked.get(name, True) and bool(sections[name] or sections[f"{name}Deny"])
         for direction, name in ((Direction.EGRESS, "egress"), (Direction.INGRESS, "ingress"))
     }
     return CiliumPolicy(
