@@ -34,8 +34,11 @@ _FOREIGN = 0xABC
 
 
 _CALLED = {
-    **{int(Protocol.TCP): "TCP", int(Protocol.UDP): "UDP", int(Protocol.SCTP): "SCTP"},
-    **{int(Protocol.ICMP): "ICMP", int(Protocol.ICMPV6): "ICMPv6"},
+    int(Protocol.TCP): "TCP",
+    int(Protocol.UDP): "UDP",
+    int(Protocol.SCTP): "SCTP",
+    int(Protocol.ICMP): "ICMP",
+    int(Protocol.ICMPV6): "ICMPv6",
 }
 
 

@@ -78,12 +78,16 @@ class TierLines:
         """What only the proxy can allow: behind all that is allowed without it.
 
         Where all that isolates is watched alone, nobody's requests are refused, and so nothing is caught. Without a
-        proxy nothing is known to fulfil such a rule; where nothing isolates, it still closes what it is about.
+        proxy nothing is known to fulfil such a rule, nor ever what is asked on ingress or of a question of DNS that
+        does not go to its own proxy; where nothing isolates, it still closes what it is about.
         """
-        proxied = self._registry.options.proxied
-        for rule in isolation.rules if self._view.direction is Direction.EGRESS else ():
+        options = self._registry.options
+        for rule in isolation.rules:
+            if rule.conditions is None or (options.unfiltered and rule.conditions.dns):
+                continue
+            proxied = options.proxied and is_looked_into(rule) and self._view.direction is Direction.EGRESS
             watched = self._audited(rule) if end is None else end.chain.startswith("w_")
-            if watched or not is_looked_into(rule) or not (proxied or end is None):
+            if watched or not (proxied or end is None):
                 continue
             self.looks_into |= proxied
             self.index[unseen(rule, self._registry).chain] = (rule.origin,)
