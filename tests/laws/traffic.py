@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from outgate.lab.ports import named_entries
 from outgate.model import AnyRule, BlockPeer, Direction, Pod, PodPeer, PolicyPort, Snapshot
-from outgate.model.cilium import EndpointPeer
+from outgate.model.cilium import EndpointPeer, ServicePeer
 from outgate.packets import Address, Packet, Protocol
 from outgate.packets.addresses import Network, address_of
 
@@ -60,7 +60,7 @@ class Traffic:
         peer = self.chance.choice(rule.peers) if rule.peers else None
         if isinstance(peer, BlockPeer):
             there = self._border(self.chance.choice((peer.cidr, peer.cidr, *peer.excepts)))
-        elif isinstance(peer, PodPeer | EndpointPeer):
+        elif isinstance(peer, PodPeer | EndpointPeer | ServicePeer):
             there = self.chance.choice(self.chance.choice(self.pods).addresses)
         else:
             there = self.chance.choice(self.ends)
