@@ -71,7 +71,8 @@ def drawn(seed: int) -> Drawn:
     _with_labels(made, chance)
     inside = [one["ip"] for pod in made if pod["kind"] == "Pod" for one in pod["status"].get("podIPs", ())]
     inside += ["192.168.50.11", "fd00:50::12"]
-    return Drawn([*made, *above, *of_cilium, *_beside(chance, inside)], tuple(_learned(made, chance, inside)))
+    beside = [*_services(made, chance, inside), *_beside(chance)]
+    return Drawn([*made, *above, *of_cilium, *beside], tuple(_learned(made, chance, inside)))
 
 
 def _with_labels(manifests: list[Manifest], chance: random.Random) -> None:
@@ -99,15 +100,22 @@ def _with_accounts(policies: list[Manifest], chance: random.Random) -> None:
             policy["spec"]["endpointSelector"] = {"matchLabels": {_ACCOUNT: chance.choice(("robot", "default"))}}
 
 
-def _beside(chance: random.Random, inside: list[str]) -> Iterator[Manifest]:
-    """Services, their slices, the API server, and groups of blocks."""
+def _services(manifests: list[Manifest], chance: random.Random, inside: list[str]) -> Iterator[Manifest]:
+    """In each namespace perhaps a Service: with a selector, of labels that a pod there has, or without."""
     for space in ("alpha", "beta", "gamma"):
+        pods = [one["metadata"] for one in manifests if one["kind"] == "Pod" and one["metadata"]["namespace"] == space]
+        labels = [pair for pod in pods for pair in pod["labels"].items()] or [("app", "web")]
         match chance.choice(("pods", "pods", "slices", "none")):
             case "pods":
-                yield _labelled(service(f"{space}/web", "10.96.0.1", [{"port": 80}], app="web"), chance)
+                selector = dict([chance.choice(labels)])
+                yield _labelled(service(f"{space}/web", "10.96.0.1", [{"port": 80}], **selector), chance)
             case "slices":
                 yield _labelled(service(f"{space}/web", "10.96.0.2", [{"port": 80}]), chance)
                 yield _slice(space, "web", chance.choice(_OUTSIDE), chance.choice(inside))
+
+
+def _beside(chance: random.Random) -> Iterator[Manifest]:
+    """The API server, and groups of blocks."""
     server = chance.choice(("", "192.168.50.11", *_OUTSIDE))
     if server:
         yield _slice("default", "kubernetes", server)
