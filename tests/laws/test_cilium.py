@@ -19,7 +19,10 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import connections
+from outgate.analysis.diff import diff
+from outgate.analysis.groups import Group
 from outgate.model import Direction, Learned, Snapshot
 from outgate.packets import Address, Packet, PacketSet, Protocol
 from outgate.policy import Endpoint
@@ -28,6 +31,7 @@ from outgate.testing_cilium import cidr_group, random_cilium_policies
 from tests.laws.differential import Examination, Passage, question_of
 from tests.laws.reference_cilium import Answer, CiliumReference
 from tests.laws.test_connections import PORTS, PROTOCOLS, ask_outside, owned, pairs
+from tests.laws.test_diff import Both, ask_pairs, dealt
 from tests.laws.traffic import Traffic
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -240,6 +244,63 @@ def test_the_list_outside_is_the_reference(seed: int) -> None:
             for pod in group.pods:
                 if not pod.host_network:
                     ask_outside(found, slow, group, pod, direction, outside)
+
+
+class CiliumBoth(Both):
+    """A cluster under these policies, and under others; the rest of it is the same."""
+
+    def __init__(self, seed: int, other: int) -> None:
+        one, stranger = drawn(seed), drawn(other)
+        rest = [manifest for manifest in one.manifests if not _is_of_cilium(manifest)]
+        two = one._replace(manifests=[*rest, *filter(_is_of_cilium, stranger.manifests)])
+        self.old, self.new = (
+            dataclasses.replace(dealt(snapshot_of(each.manifests), seed), learned=one.learned) for each in (one, two)
+        )
+        self.slow = one.reference(self.old), two.reference(self.new)
+        self.found = diff(self.old, self.new)
+
+
+def _is_of_cilium(manifest: Manifest) -> bool:
+    return str(manifest["apiVersion"]).startswith("cilium.io")
+
+
+@settings(max_examples=EXAMPLES)
+@given(SEEDS, SEEDS)
+def test_the_diff_is_the_reference(seed: int, other: int) -> None:
+    """What other policies open and close, for every two pods."""
+    ask_pairs(CiliumBoth(seed, other))
+
+
+@settings(max_examples=EXAMPLES)
+@given(SEEDS)
+def test_pods_of_a_group_are_treated_alike(seed: int) -> None:
+    """What stands between two groups stands between each pair of their pods, and is said with its conditions."""
+    cluster = drawn(seed)
+    snapshot = cluster.snapshot(seed)
+    slow, found = cluster.reference(snapshot), connections(snapshot)
+    asked = conditionals(found)
+    lines = [one for one in found if isinstance(one.source, Group) and isinstance(one.destination, Group)]
+    for one in lines:
+        assert isinstance(one.source, Group)
+        assert isinstance(one.destination, Group)
+        if one.families or one.source.pods[0].host_network or one.destination.pods[0].host_network:
+            continue
+        said = {part.direction: part.transports for part in asked(one)}
+        for start, end in _ends(one.source, one.destination):
+            for protocol in PROTOCOLS:
+                for port in (port for port in PORTS if one.transports.contains(protocol, port)):
+                    ask = (start, end, protocol.name, port)
+                    answers = {Direction.EGRESS: slow.egress(*ask), Direction.INGRESS: slow.ingress(*ask)}
+                    for direction, answer in answers.items():
+                        known = direction in said and said[direction].contains(protocol, port)
+                        assert known == (answer is Answer.CONDITIONAL), (str(one.source), direction, *ask)
+
+
+def _ends(source: Group, destination: Group) -> Iterator[tuple[Address, Address]]:
+    for one in source.pods:
+        for other in destination.pods:
+            for start in one.addresses:
+                yield from ((start, end) for end in other.addresses if end.version == start.version)
 
 
 @given(SEEDS)

@@ -44,15 +44,17 @@ def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
         (Direction.EGRESS, one.source, one.destination),
         (Direction.INGRESS, one.destination, one.source),
     ):
-        if not isinstance(subject, Group) or not found.grid.isolated(subject.identity, direction):
+        if not isinstance(subject, Group):
             continue
-        plain, some = TransportSet(), []
+        plain, asked, some = TransportSet(), TransportSet(), []
         for rule, transports in saying(Action.ACCEPT, found, subject, peer, direction, found.grid.families):
             if rule.conditions is None:
                 plain |= transports
             else:
+                asked |= transports
                 some.append((rule, transports))
-        left = one.transports - plain
+        # Where nothing isolates, what no rule speaks of passes without a condition.
+        left = (one.transports & asked) - plain
         rules = tuple(rule for rule, transports in some if transports & left)
         if rules:
             yield Conditional(direction, left, rules)

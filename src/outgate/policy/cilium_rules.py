@@ -34,6 +34,7 @@ from outgate.model.cilium import (
 )
 from outgate.model.labels import EVERYTHING
 from outgate.model.objects import Network
+from outgate.model.parse_cilium_selectors import is_kept
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy.names import Dialect, Pattern
@@ -173,8 +174,13 @@ def _entity(name: str, places: Places, standpoint: Standpoint) -> Iterator[PeerM
 
 
 def _service(peer: ServicePeer, places: Places) -> Iterator[PeerMatch]:
-    """With a selector a Service means its pods, on all ports; without one, the addresses of its slices."""
+    """With a selector a Service means its pods, on all ports; without one, the addresses of its slices.
+
+    "Only identity-relevant labels can match": a selector by any other means nobody.
+    """
     for one in places.services(peer.namespace, peer.name, peer.services):
+        if one.selector and not all(map(is_kept, one.selector)):
+            continue
         if one.selector:
             yield PodMatch(one.namespace, None, LabelSelector.of(one.selector), never_hosts=True)
         else:
