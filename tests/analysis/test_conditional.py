@@ -16,9 +16,11 @@ GET = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method
 PLAIN = {"ports": [{"port": "81", "protocol": "TCP"}]}
 
 
-def found(*egress: dict[str, Any]) -> dict[str, list[tuple[Direction, TransportSet, int]]]:
+def found(*egress: dict[str, Any], **more: Any) -> dict[str, list[tuple[Direction, TransportSet, int]]]:
     """The conditional parts of what web may send to api, by destination."""
-    policy = cilium_policy("shop/p", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": list(egress)})
+    policy = cilium_policy(
+        "shop/p", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": list(egress), **more}
+    )
     pods = [pod("shop/web", ["10.0.0.1"], app="web"), pod("shop/api", ["10.0.0.2"], app="api")]
     listed = connections(snapshot_of([namespace("shop"), *pods, policy]))
     only = conditionals(listed)
@@ -33,6 +35,13 @@ def test_of_some_ports() -> None:
     """The others pass as they are."""
     parts = found(API | {"toPorts": [GET, PLAIN]})
     assert parts == {"shop/api": [(Direction.EGRESS, TransportSet.ports(Protocol.TCP, 80), 1)]}
+
+
+def test_where_nothing_isolates() -> None:
+    """What the rule is about asks for its condition all the same; nothing else does."""
+    parts = found(API | {"toPorts": [GET]}, enableDefaultDeny={"egress": False})
+    assert parts.pop("shop/api") == [(Direction.EGRESS, TransportSet.ports(Protocol.TCP, 80), 1)]
+    assert list(parts.values()) == [[]]
 
 
 def test_several_rules_are_alternatives() -> None:

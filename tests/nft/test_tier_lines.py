@@ -18,6 +18,7 @@ from outgate.nft.options import Options
 from outgate.packets import Packet
 from outgate.policy import Mode, Policies
 from outgate.testing import cluster_policy, namespace, pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 
 EVERYWHERE = {"networks": ["0.0.0.0/0"]}
 WEB = "10.1.0.10"
@@ -51,6 +52,26 @@ def test_a_denial_names_its_rule() -> None:
     names = [name for name, origins in made.index.items() if origins[0].rule == 1]
     assert {name[:2] for name in names} == {"d_"}
     assert "ClusterNetworkPolicy c egress[1]" in (made.ruleset.chains[names[0]].rules[0].comment or "")
+
+
+@pytest.mark.parametrize("unfiltered", [True, False])
+def test_what_nobody_can_look_into_is_closed_where_nothing_isolates(unfiltered: bool) -> None:
+    """Questions of DNS, where no proxy hears them, and requests to a pod: else the default would let them pass."""
+    dns = {"ports": [{"port": "53", "protocol": "TCP"}], "rules": {"dns": [{"matchPattern": "*"}]}}
+    http = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}
+    spec = {
+        "endpointSelector": {},
+        "enableDefaultDeny": {"egress": False, "ingress": False},
+        "egress": [{"toPorts": [dns]}],
+        "ingress": [{"toPorts": [http]}],
+    }
+    cluster = [namespace("shop"), pod("shop/web", [WEB], on="n1"), cilium_policy("shop/c", spec)]
+    made = compile_node(Policies(snapshot_of(cluster)), "n1", Options(unfiltered=unfiltered))
+    assert passed(made, 53)[0] is unfiltered
+    assert passed(made, 54)[0]
+    for port, passes in ((80, False), (81, True)):
+        inbound = Packet(ipaddress.ip_address("203.0.113.1"), ipaddress.ip_address(WEB), 6, port)
+        assert (Evaluator(made.ruleset).run("forward", Header.of(inbound)).fate is Fate.ACCEPT) is passes
 
 
 def test_a_pass_is_counted_and_leads_past_the_rest_of_its_tier() -> None:

@@ -10,7 +10,7 @@ from outgate.model import Direction
 from outgate.policy import Action, Policies
 from outgate.policy.profile import CILIUM
 from outgate.policy.rules import BlockMatch, NamesMatch
-from outgate.testing import Manifest, policy, snapshot_of
+from outgate.testing import Manifest, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cidr_group, cilium_policy
 from tests.policy.asking import TOWN, Asked, answer, ask, read
 
@@ -18,6 +18,15 @@ SPACE = "k8s:io.kubernetes.pod.namespace"
 DB = {"matchLabels": {SPACE: "data", "app": "db"}}
 API = {"matchLabels": {SPACE: "shop", "app": "api"}}
 WORLD = {"toEntities": ["world"]}
+HASH = {"key": "pod-template-hash"}
+HASHED = pod("shop/hashed", ["10.1.0.77"], on="n1", labels={HASH["key"]: "x"})
+SERVER: Manifest = {
+    "apiVersion": "discovery.k8s.io/v1",
+    "kind": "EndpointSlice",
+    "metadata": {"name": "k", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+    "addressType": "IPv4",
+    "endpoints": [{"addresses": ["203.0.113.1"]}],
+}
 
 
 def egress(*rules: dict[str, Any], name: str = "shop/c", **more: Any) -> Manifest:
@@ -129,6 +138,52 @@ ROWS: dict[str, tuple[list[Manifest], tuple[str, ...]]] = {
         ("shop/web data/db TCP/1 allow", "shop/api data/db TCP/1 deny", "data/web data/db TCP/1 deny",
          "node:n2 data/db TCP/1 allow"),
     ),
+    "the cluster has its API server, be it outside": (
+        [SERVER, egress({"toEntities": ["cluster"]})],
+        ("shop/web ip:203.0.113.1 TCP/6443 allow", "shop/web ip:203.0.113.2 TCP/6443 deny"),
+    ),
+    "so whoever denies the cluster denies it": (
+        [SERVER, egress({"toEntities": ["all"]}, egressDeny=[{"toEntities": ["cluster"]}])],
+        ("shop/web ip:203.0.113.1 TCP/6443 deny", "shop/web ip:203.0.113.2 TCP/6443 allow"),
+    ),
+    "the world has an API server outside, and blocks have it": (
+        [SERVER, egress(WORLD, name="shop/c"), egress({"toCIDR": ["203.0.113.1/32"]}, name="data/c")],
+        ("shop/web ip:203.0.113.1 TCP/1 allow", "data/db ip:203.0.113.1 TCP/1 allow",
+         "data/db ip:203.0.113.2 TCP/1 deny"),
+    ),
+    "a label that is no part of an identity is nobody's": (
+        [egress({"toEndpoints": [{"matchExpressions": [HASH | {"operator": "Exists"}]}]})],
+        ("shop/web shop/hashed TCP/1 deny",),
+    ),
+    "and not to have it is everybody's": (
+        [egress({"toEndpoints": [{"matchExpressions": [HASH | {"operator": "DoesNotExist"}]}]})],
+        ("shop/web shop/hashed TCP/1 allow",),
+    ),
+    "a Service that selects by such a label is nobody": (
+        [service("shop/by-hash", "10.96.9.9", [{"port": 80}], **{HASH["key"]: "x"}),
+         egress({"toServices": [{"k8sService": {"serviceName": "by-hash", "namespace": "shop"}}]})],
+        ("shop/web shop/hashed TCP/1 deny",),
+    ),
+    "switched on without an entry, denial by default is not asked for": (
+        [egress({"toEntities": ["all"]}, enableDefaultDeny={"ingress": True})],
+        ("data/db shop/web TCP/1 allow", "shop/web data/db TCP/1 allow"),
+    ),
+    "an empty list of Services or of names is as if it were absent": (
+        [egress({"toServices": [], "toPorts": on("443")}, {"toFQDNs": [], "toPorts": on("444")})],
+        ("shop/web ip:203.0.113.10 TCP/443 allow", "shop/web data/db TCP/444 allow", "shop/web data/db TCP/445 deny"),
+    ),
+    "an empty list of any other kind is nobody": (
+        [egress(*({kind: [], "toPorts": on("443")} for kind in ("toCIDR", "toCIDRSet", "toEntities", "toNodes")))],
+        ("shop/web ip:203.0.113.10 TCP/443 deny", "shop/web data/db TCP/443 deny", "shop/web node:n2 TCP/443 deny"),
+    ),
+    "an entry without ports is no port": (
+        [egress({"toEndpoints": [DB], "toPorts": [{"ports": []}]})],
+        ("shop/web data/db TCP/5432 deny", "shop/web data/db ICMP deny"),
+    ),
+    "empty lists of requests are no condition": (
+        [egress({"toEndpoints": [DB], "toPorts": [on("80")[0] | {"rules": {"http": []}}]})],
+        ("shop/web data/db TCP/80 allow", "shop/web data/db TCP/81 deny"),
+    ),
     "what is not enforced closes": (
         [egress({"toGroups": [{"aws": {"region": "x"}}]}, {"toEndpoints": [DB]})],
         ("shop/web data/db TCP/1 allow", "shop/web ip:203.0.113.10 TCP/1 deny"),
@@ -144,10 +199,22 @@ ROWS: dict[str, tuple[list[Manifest], tuple[str, ...]]] = {
 def test_row(row: str) -> None:
     """Each flow of it."""
     manifests, lines = ROWS[row]
-    snapshot = snapshot_of([*TOWN, *manifests])
+    snapshot = snapshot_of([*TOWN, HASHED, *manifests])
     for line in lines:
         asked, expected = read(line)
         assert answer(ask(snapshot, asked)) == expected, line
+
+
+@pytest.mark.parametrize("default", [True, False])
+@pytest.mark.parametrize("also", [None, {"toEndpoints": [DB]}, {"toPorts": on("80")}])
+def test_what_is_asked_above_tcp(also: dict[str, Any] | None, default: bool) -> None:
+    """Asked whether or not anything isolates; void where a rule for the same peer and port asks for nothing."""
+    http = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}
+    rules = [{"toEndpoints": [DB], "toPorts": [http]}, *([also] if also else [])]
+    snapshot = snapshot_of([*TOWN, egress(*rules, enableDefaultDeny={"egress": default})])
+    trace = ask(snapshot, Asked("shop/web", "data/db", port=80))
+    assert trace.verdict.allows
+    assert bool(trace.egress.conditional) is (also is None)
 
 
 def test_an_entry_with_conditions_is_a_rule_of_its_own() -> None:
