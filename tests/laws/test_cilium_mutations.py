@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -144,7 +143,7 @@ def peers_of_every_namespace(patch: pytest.MonkeyPatch) -> None:
 
 def accounts_are_not_asked(patch: pytest.MonkeyPatch) -> None:
     """A selector by account means every pod."""
-    patch.setattr(selection_module, "has_account", always(True))
+    patch.setattr(selection_module, "_has_account", always(True))
 
 
 def conditions_are_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -154,10 +153,9 @@ def conditions_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def conditions_come_first(patch: pytest.MonkeyPatch) -> None:
     """A plain allowance does not make those of others void."""
-    patch.setattr(
-        import_module("outgate.policy.decide"),
-        "in_their_order",
-        lambda rules: tuple(sorted(rules, key=lambda one: one.conditions is None)),
+    on_isolation(
+        patch,
+        lambda one: dataclasses.replace(one, rules=tuple(sorted(one.rules, key=lambda rule: rule.conditions is None))),
     )
 
 
