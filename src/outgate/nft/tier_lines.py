@@ -60,13 +60,10 @@ class TierLines:
 
     def lines(self, isolation: Isolation, end: Judgement | None) -> _Lines:
         """All lines. `end`: what becomes of a packet that no NetworkPolicy allows; None where none isolates."""
-        if end is not None:
-            ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
-            after: _Lines = (*ruled, *self._looked_into(isolation, end), ChainRule((end,)))
-        else:
-            ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
-            looked = self._looked_into(isolation, None)
-            after = (*ruled, *looked, *self._tier(isolation.baseline, _OPEN, RETURN))
+        ruled = class_lines(self._policies, isolation.rules, self._meanings, self._view, self._registry)
+        looked = self._looked_into(isolation, end)
+        after: _Lines = (*ruled, *looked)
+        after += self._tier(isolation.baseline, _OPEN, RETURN) if end is None else (ChainRule((end,)),)
         denied = (line for rule in isolation.denials for line in self._rule(rule, self._target(rule, RETURN)))
         after = (*denied, *after)
         if not isolation.admin:
