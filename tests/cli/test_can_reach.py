@@ -139,6 +139,43 @@ def test_names(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "api.example.com (203.0.113.10) TCP 443" in capsys.readouterr().out
 
 
+NAMED = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  endpointSelector: {}
+  egress: [{toFQDNs: [{matchName: api.example.com}], toPorts: [{ports: [{port: "443", protocol: TCP}]}]}]
+  egressDeny: [{toCIDR: [192.168.0.0/16]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+status: {podIP: 10.0.0.1}
+"""
+
+
+def test_a_name_without_an_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule speaks of it: then the answer is about every address that it may have, in text and as data."""
+    file = tmp_path / "named.yaml"
+    file.write_text(NAMED)
+    asked = ["can-reach", "-f", str(file), "shop/web", "api.example.com:443", "-q"]
+    assert main(asked) == DENY
+    assert capsys.readouterr().out.splitlines() == [
+        "DENY   shop/web → api.example.com (whatever its address) TCP 443",
+        f"  egress   denied by shop/p egressDeny[0]   {file}:8",
+        "  ingress  allowed: outside the cluster no NetworkPolicy applies",
+        "  some     the answer is not the same for every address that the name may have:",
+        "  allowed  the rest",
+        "  denied   192.168.0.0/16",
+    ]
+    assert main([*asked, "-o", "json"]) == DENY
+    document = json.loads(capsys.readouterr().out)
+    assert complaints(document) == []
+    assert document["destination"] == {"kind": "External", "cidrs": ["0.0.0.0/0", "::/0"], "name": "api.example.com"}
+    assert document["some"]["denied"] == ["192.168.0.0/16"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

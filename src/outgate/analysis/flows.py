@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from outgate.analysis.lookup import AddressTarget, BlockTarget, NodeTarget, PodsTarget, ServiceTarget, Target
+from outgate.analysis.lookup import (
+    AddressTarget,
+    BlockTarget,
+    NameTarget,
+    NodeTarget,
+    PodsTarget,
+    ServiceTarget,
+    Target,
+)
 from outgate.analysis.routes import routes_of
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import UnknownName, UsageError
@@ -21,7 +29,7 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint, Flow
 from outgate.records import dataclass
 
-__all__ = ["Aim", "Aims", "aims", "choose_family", "echo", "ends", "has_ports"]
+__all__ = ["Aim", "Aims", "aims", "choose_family", "echo", "ends", "families_of", "has_ports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ def choose_family(source: Target, destination: Target, asked: Family | None) -> 
 
     Raises UsageError where the destination has no address of that family.
     """
-    theirs, ours = _families(destination), _families(source)
+    theirs, ours = families_of(destination), families_of(source)
     if asked is not None:
         if asked not in theirs:
             raise UsageError(f"{destination} has no IPv{asked} address in the input")
@@ -79,7 +87,8 @@ def choose_family(source: Target, destination: Target, asked: Family | None) -> 
     return min(theirs)
 
 
-def _families(target: Target) -> set[Family]:
+def families_of(target: Target) -> set[Family]:
+    """The families that a target can be reached by, or can send in: of several pods, those that all have."""
     match target:
         case PodsTarget(pods=pods):
             return {family for family in FAMILIES if all(Endpoint.of_pod(pod, family) for pod in pods)}
@@ -92,6 +101,8 @@ def _families(target: Target) -> set[Family]:
         case ServiceTarget(service=service):
             # A Service without an address of its own: whichever family its endpoints have.
             return {one.version for one in service.cluster_ips} or set(FAMILIES)
+        case NameTarget():
+            return set(FAMILIES)
 
 
 def ends(snapshot: Snapshot, target: Target, family: Family) -> tuple[Endpoint, ...]:
@@ -110,7 +121,7 @@ def ends(snapshot: Snapshot, target: Target, family: Family) -> tuple[Endpoint, 
             return (Endpoint.of_node(node, family) or Endpoint(node.addresses[0], None, node),)
         case ServiceTarget():
             raise UsageError(f"{target} sends nothing by itself", hint="name a pod or a workload behind it")
-    raise AssertionError(f"a block has no ends, it has pieces: {target}")
+    raise AssertionError(f"a block or a name has no ends, it has pieces: {target}")
 
 
 def aims(snapshot: Snapshot, target: Target, asked: TransportAsked, family: Family) -> Aims:

@@ -19,11 +19,13 @@ from outgate.model import Node, Pod, Service, Snapshot, Workload
 from outgate.model.services import endpoints
 from outgate.packets import Address
 from outgate.packets.addresses import Network
+from outgate.policy.names import Pattern
 
 __all__ = [
     "AddressTarget",
     "BlockTarget",
     "Lookup",
+    "NameTarget",
     "NodeTarget",
     "PodsTarget",
     "ServiceTarget",
@@ -93,7 +95,17 @@ class NodeTarget:
         return f"node/{self.node.name}"
 
 
-Target = PodsTarget | AddressTarget | BlockTarget | ServiceTarget | NodeTarget
+@dataclass(frozen=True, slots=True)
+class NameTarget:
+    """A DNS name that rules speak of, and that nobody gave an address for."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Target = PodsTarget | AddressTarget | BlockTarget | ServiceTarget | NodeTarget | NameTarget
 
 
 @dataclass(frozen=True)
@@ -101,12 +113,14 @@ class Lookup:
     """Finds ends in one snapshot.
 
     `namespace` is the one for names given without any; None: all are searched, and a name that several have is
-    refused. `names` are DNS names that the user resolved.
+    refused. `names` are DNS names that the user resolved. `patterns` are those that rules speak of: a name that one of
+    them means is found without an address.
     """
 
     snapshot: Snapshot
     namespace: str | None = None
     names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    patterns: tuple[Pattern, ...] = ()
 
     def find(self, written: Written) -> Target:
         """What a written end means. Raises UnknownName, or UsageError where it means several things."""
@@ -231,6 +245,8 @@ class Lookup:
         if target is None and not through and "." not in _bare(name):
             where = "in the input" if self.namespace is None else f"in namespace {self.namespace}"
             raise UnknownName(f"no pod, workload or Service {name} {where}", hint=_nearest(name, self._known_names()))
+        if target is None and any(pattern.matches(name) for pattern in self.patterns):
+            return NameTarget(_bare(name))
         if target is None:
             raise UnknownName(
                 f"{name} cannot be resolved from the input; give --dns-name {_bare(name)}=ADDRESS",

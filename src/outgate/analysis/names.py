@@ -17,9 +17,10 @@ from outgate.model.cilium import NameMatch
 from outgate.packets import Address
 from outgate.policy import Judge, Policies, Trace
 from outgate.policy.meeting import About, met
+from outgate.policy.names import Dialect, Pattern
 from outgate.policy.rules import NamesMatch
 
-__all__ = ["cannot_ask", "having_asked", "having_asked_for", "shared_addresses"]
+__all__ = ["cannot_ask", "having_asked", "having_asked_for", "patterns_of", "shared_addresses"]
 
 
 def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
@@ -72,9 +73,18 @@ def shared_addresses(snapshot: Snapshot, names: Mapping[str, Sequence[Address]])
             )
 
 
-def _speaks_of_names(snapshot: Snapshot) -> bool:
+def patterns_of(snapshot: Snapshot) -> Iterator[Pattern]:
+    """The patterns of all rules whose peers are names."""
     peers = (peer for one in snapshot.every_policy for rule in one.rules(Direction.EGRESS) for peer in rule.peers or ())
-    return any(isinstance(peer, NamePeer | NameMatch) for peer in peers)
+    for peer in peers:
+        if isinstance(peer, NamePeer):
+            yield from (Pattern(text, Dialect.NETWORK_POLICY) for text in peer.names)
+        elif isinstance(peer, NameMatch):
+            yield from (Pattern(text, Dialect.CILIUM) for text in peer.texts)
+
+
+def _speaks_of_names(snapshot: Snapshot) -> bool:
+    return any(True for _ in patterns_of(snapshot))
 
 
 def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:

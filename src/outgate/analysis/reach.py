@@ -18,9 +18,10 @@ from dataclasses import replace
 
 from outgate.analysis.blocks import pieces
 from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
-from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
+from outgate.analysis.lookup import AddressTarget, BlockTarget, NameTarget, ServiceTarget
 from outgate.analysis.names import cannot_ask, having_asked
 from outgate.analysis.notes import hints, notes
+from outgate.analysis.reach_name import flows_to_name, ports_of_name, standing
 from outgate.analysis.reach_ports import block_without_port, without_port
 from outgate.analysis.reachability import OUTSIDE, Judged, Question, Reachability, Split
 from outgate.analysis.routes import UNASSIGNED
@@ -56,6 +57,8 @@ def _reach(judge: Judge, question: Question) -> Reachability:
         raise UsageError(f"{spell_protocol(asked.protocol or 0)} has no ports", hint="leave the port out")
     if question.about is not None and (asked.port is None or any(blocks)):
         raise UsageError(f"{question.about} goes to one port of one destination", hint="name the port: DST:PORT")
+    if isinstance(question.destination, NameTarget):
+        return _to_name(judge, question, question.destination)
     family = _family(question)
     if asked.port is None and has_ports(asked.protocol):
         return block_without_port(judge, question, family) if any(blocks) else without_port(judge, question, family)
@@ -92,6 +95,19 @@ def _to_block(judge: Judge, question: Question, block: BlockTarget, family: Fami
     for source in ends(judge.policies.snapshot, question.source, family):
         for piece in pieces(judge, block.network, source, Direction.EGRESS, question.transport, coordinate):
             judged.extend(Judged(_judge(judge, source, aim), piece.addresses) for aim in piece.aims)
+        _refuse_too_many(len(judged))
+    answer = replace(_answer(judge, question, tuple(judged)), split=_split(judged), address=None)
+    return replace(answer, ingress=_of_the_block(answer.ingress, answer.deciding, Direction.INGRESS))
+
+
+def _to_name(judge: Judge, question: Question, name: NameTarget) -> Reachability:
+    parts, told = standing(judge, question, name)
+    judge = having_asked(judge, question.source, told)
+    if question.transport.port is None and has_ports(question.transport.protocol):
+        return ports_of_name(judge, question, parts)
+    judged: list[Judged] = []
+    for source, aim, part in flows_to_name(judge, question, parts):
+        judged.append(Judged(_judge(judge, source, aim, question.about), part))
         _refuse_too_many(len(judged))
     answer = replace(_answer(judge, question, tuple(judged)), split=_split(judged), address=None)
     return replace(answer, ingress=_of_the_block(answer.ingress, answer.deciding, Direction.INGRESS))
@@ -167,7 +183,8 @@ def _answer(judge: Judge, question: Question, judged: tuple[Judged, ...]) -> Rea
 
 
 def _about_names(judge: Judge, question: Question, deciding: Trace) -> tuple[str, ...]:
-    name = question.destination.name if isinstance(question.destination, AddressTarget) else ""
+    destination = question.destination
+    name = destination.name if isinstance(destination, AddressTarget | NameTarget) else ""
     return tuple(cannot_ask(judge, deciding, name)) if name else ()
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from outgate.analysis.blocks import block_ports
 from outgate.analysis.flows import aims, ends
-from outgate.analysis.lookup import AddressTarget, BlockTarget, ServiceTarget
+from outgate.analysis.lookup import AddressTarget, BlockTarget, NameTarget, ServiceTarget
 from outgate.analysis.notes import notes
 from outgate.analysis.ports import PairPorts, open_points, pair_ports
 from outgate.analysis.reachability import OUTSIDE, Judged, PortsAnswer, Question, Reachability, Split
@@ -23,7 +23,7 @@ from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportS
 from outgate.packets.addresses import Family
 from outgate.policy import Judge, Origin, Side, Verdict
 
-__all__ = ["MOST_PAIRS", "block_without_port", "without_port"]
+__all__ = ["MOST_PAIRS", "block_without_port", "divided", "without_port"]
 
 MOST_PAIRS = 20_000
 """Pairs of ends in one question about ports; about ten seconds."""
@@ -116,7 +116,13 @@ def block_without_port(judge: Judge, question: Question, family: Family) -> Reac
     for one in found:
         # What one pod does not leave for (its own address) is no limit to the others.
         allowed &= one.allowed | PacketSet.cube(whole - one.addresses, TransportSet.any())
-    pairs = tuple(pair for one in found for pair in one.pairs)
+    return divided(judge, question, tuple(pair for one in found for pair in one.pairs), whole, allowed)
+
+
+def divided(
+    judge: Judge, question: Question, pairs: tuple[PairPorts, ...], whole: AddressSet, allowed: PacketSet
+) -> Reachability:
+    """The answer about many addresses: what of TCP, UDP and SCTP passes to all, and what to which of them."""
     reached = AddressSet.union_of(mine for mine, transports in allowed if transports & _governed(question))
     everywhere = _everywhere(pairs) & _asked(question)
     answer = _answer(judge, question, pairs, everywhere)
@@ -167,8 +173,8 @@ def _side(direction: Direction, pairs: tuple[PairPorts, ...], question: Question
         end = told.source if direction is Direction.EGRESS else told.destination
         outside = end.pod is None and end.node is None
         asked = question.source if direction is Direction.EGRESS else question.destination
-        # The address that stood for the whole block is not one that the reader asked about.
-        reason = OUTSIDE if outside and isinstance(asked, BlockTarget) else side.reason
+        # The address that stood for the others is not one that the reader asked about.
+        reason = OUTSIDE if outside and isinstance(asked, BlockTarget | NameTarget) else side.reason
         return Side(direction, verdict, side.isolated, None, reason, side.isolated_by)
     if not side.isolated or (side.outcome is not None and side.outcome.rule is not None):
         return Side(direction, verdict, side.isolated, side.decided_by, side.reason, side.isolated_by)

@@ -81,7 +81,7 @@ def can_reach(
     """
     from outgate.analysis.audited import audited, ends_of
     from outgate.analysis.lookup import Lookup
-    from outgate.analysis.names import shared_addresses
+    from outgate.analysis.names import patterns_of, shared_addresses
     from outgate.analysis.reach import reach
     from outgate.analysis.reachability import Question
     from outgate.analysis.targets import TransportAsked, other_reading, parse, parse_destination
@@ -96,7 +96,7 @@ def can_reach(
     names = dns_names(dns_name)
     about = _about(http, http_host, http_header, destination.rpartition(":")[0].rpartition("/")[2])
     loaded = read_input(filename, namespace=namespace, strict=strict, quiet=quiet)
-    lookup = Lookup(loaded.snapshot, namespace, names)
+    lookup = Lookup(loaded.snapshot, namespace, names, tuple(patterns_of(loaded.snapshot)))
     question = Question(lookup.find(start), lookup.find(end), transport, int(family) if family else None, about)
     policies = Policies(loaded.snapshot, PROFILES[profile])
     answer = reach(Judge(policies), question)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from outgate.packets.addresses import AddressSet, Family
 from outgate.records import dataclass
 
-__all__ = ["INTERNET", "INTERNET_V4", "INTERNET_V6", "RANGES", "SET_ASIDE", "AddressRange"]
+__all__ = ["INTERNET", "INTERNET_V4", "INTERNET_V6", "NEVER_NAMED", "RANGES", "SET_ASIDE", "AddressRange"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,22 @@ INTERNET_V6 = AddressRange("internet-v6", 6, AddressSet.network("2000::/3") - _T
 INTERNET: tuple[AddressRange, ...] = (INTERNET_V4, INTERNET_V6, NAT64)
 """Ways to the internet. The well-known prefix of NAT64 is one: behind a gateway it is the IPv4 internet again, and
 "MUST NOT be used to represent non-global IPv4 addresses" (RFC 6052, 3.1)."""
+
+_OF_NOBODY = (
+    *("link-local-v4", "link-local-v6", "this-network", "loopback-v4", "loopback-v6"),
+    *("multicast-v4", "multicast-v6", "reserved-v4", "protocol-v4", "discard-v6"),
+)
+_METADATA = (
+    "fd00:ec2::/32",  # AWS: metadata and DNS over IPv6
+    "100.100.100.200/32",  # Alibaba Cloud
+    "168.63.129.16/32",  # Azure WireServer
+    "192.0.0.192/32",  # Oracle Cloud, classic
+    "fd20:ce::254/128",  # Google Cloud over IPv6
+)
+NEVER_NAMED = AddressSet.union_of(one.addresses for one in SET_ASIDE if one.name in _OF_NOBODY) | AddressSet.union_of(
+    map(AddressSet.network, _METADATA)
+)
+"""What no DNS name opens, whatever its owner lets it resolve to: the node's own, what no router passes on, metadata."""
 
 _TOLD_APART = (*INTERNET, PRIVATE, SHARED, UNIQUE_LOCAL, LINK_LOCAL_V4, LINK_LOCAL_V6)
 

@@ -22,26 +22,12 @@ import ipaddress
 from collections.abc import Iterable
 
 from outgate.packets import AddressSet
-from outgate.packets.special import NAT64, SET_ASIDE
+from outgate.packets.special import NAT64, NEVER_NAMED
 from outgate.policy.names import Dialect
 
 __all__ = ["Admission", "Place"]
 
 _KEPT = 16384
-_CLOSED_NAMES = {
-    *("link-local-v4", "link-local-v6", "this-network", "loopback-v4", "loopback-v6"),
-    *("multicast-v4", "multicast-v6", "reserved-v4", "protocol-v4", "discard-v6"),
-}
-_METADATA = (
-    "fd00:ec2::/32",  # AWS: metadata and DNS over IPv6
-    "100.100.100.200/32",  # Alibaba Cloud
-    "168.63.129.16/32",  # Azure WireServer
-    "192.0.0.192/32",  # Oracle Cloud, classic
-    "fd20:ce::254/128",  # Google Cloud over IPv6
-)
-_NEVER = AddressSet.union_of(one.addresses for one in SET_ASIDE if one.name in _CLOSED_NAMES) | AddressSet.union_of(
-    map(AddressSet.network, _METADATA)
-)
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
@@ -68,7 +54,7 @@ class Admission:
         domain: str = "cluster.local",
     ) -> None:
         self._cluster = AddressSet.union_of(map(AddressSet.network, cluster))
-        self._closed = _NEVER | AddressSet.union_of(map(AddressSet.network, nodes))
+        self._closed = NEVER_NAMED | AddressSet.union_of(map(AddressSet.network, nodes))
         self._free = AddressSet.union_of(map(AddressSet.network, free))
         self._domain = f".{domain.strip('.').lower()}"
         self._known: dict[bytes, Place] = {}

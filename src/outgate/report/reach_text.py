@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outgate.analysis.lookup import AddressTarget, NodeTarget, PodsTarget, Target
+from outgate.analysis.lookup import AddressTarget, NameTarget, NodeTarget, PodsTarget, Target
 from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, TransportSet
@@ -44,6 +44,8 @@ def _headline(answer: Reachability) -> str:
 def _destination(target: Target) -> str:
     if isinstance(target, AddressTarget) and target.name:
         return f"{target.name} ({', '.join(map(str, target.addresses[:3]))})"
+    if isinstance(target, NameTarget):
+        return f"{target.name} (whatever its address)"
     return str(target)
 
 
@@ -57,7 +59,7 @@ def _lines(answer: Reachability) -> Iterator[str]:
         yield line_text(head, side_text(side), place_text(side.decided_by))
         for rule, words in conditions_text(side.conditional):
             yield line_text("only" if side.verdict.allows else "allows", words, place_text(rule.origin))
-    yield from _split(answer.split)
+    yield from _split(answer)
     yield from _by_address(answer.ports)
     yield from _stand_ins(answer)
     yield from _shares(answer)
@@ -127,20 +129,25 @@ def _decided(side: Side) -> str:
     return reason if reason.startswith("allowed") else f"allowed: {reason}"
 
 
-def _split(split: Split | None) -> Iterator[str]:
+def _split(answer: Reachability) -> Iterator[str]:
+    split = answer.split
     if split is None:
         return
+    if isinstance(answer.question.destination, NameTarget):
+        every, whole, rest = "outside of the cluster", "every address that the name may have", "the rest"
+    else:
+        every, whole, rest = "of the block", "the whole block", "the rest of the block"
     if not split.denied or not split.allowed:
-        yield line_text("all", f"{'allowed' if split.allowed else 'denied'} for every address of the block")
+        yield line_text("all", f"{'allowed' if split.allowed else 'denied'} for every address {every}")
         return
-    # The shorter list is written out; the other is what is left of the block.
+    # The shorter list is written out; the other is what is left.
     allowed_is_shorter = _written_out(split) is split.allowed
-    yield line_text("some", "the answer is not the same for the whole block:")
+    yield line_text("some", f"the answer is not the same for {whole}:")
     for head, mine, shorter in (
         ("allowed", split.allowed, allowed_is_shorter),
         ("denied", split.denied, not allowed_is_shorter),
     ):
-        yield line_text(head, spell_addresses(mine, MOST_LINES) if shorter else "the rest of the block")
+        yield line_text(head, spell_addresses(mine, MOST_LINES) if shorter else rest)
 
 
 def _written_out(split: Split) -> AddressSet:

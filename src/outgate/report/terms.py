@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from outgate.analysis.lookup import AddressTarget, BlockTarget, NodeTarget, PodsTarget, ServiceTarget, Target
+from outgate.analysis.lookup import (
+    AddressTarget,
+    BlockTarget,
+    NameTarget,
+    NodeTarget,
+    PodsTarget,
+    ServiceTarget,
+    Target,
+)
 from outgate.packets import IntervalSet, Protocol, TransportSet
 from outgate.policy import Endpoint, Origin
 
@@ -62,6 +70,8 @@ def target_json(target: Target) -> Json:
             return {"kind": "Node", "name": node.name}
         case BlockTarget(network=network):
             return {"kind": "External", "cidrs": [str(network)]}
+        case NameTarget(name=name):
+            return {"kind": "External", "cidrs": ["0.0.0.0/0", "::/0"], "name": name}
         case AddressTarget(addresses=addresses, name=name):
             blocks = [f"{one}/{one.max_prefixlen}" for one in addresses]
             return {"kind": "External", "cidrs": blocks, **({"name": name} if name else {})}
