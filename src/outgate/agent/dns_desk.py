@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.names_commit import Committer, Done
 from outgate.host.dns_origin import Server
@@ -27,7 +29,7 @@ Send = Callable[[], None]
 """Passes an answer on."""
 
 
-class Granted(NamedTuple):
+class Granted(msgspec.Struct, frozen=True):
     """A question that may be passed on."""
 
     pod: Pod
@@ -80,7 +82,7 @@ class Desk:
             results[Result.UNKNOWN_POD] += 1
             return None
         asked = self._asked(data)
-        if isinstance(asked, ResponseCode):
+        if not isinstance(asked, Asked):
             results[Result.MALFORMED] += 1
             # Answering an answer would make two proxies talk to each other for ever.
             return glance.refusal(data, asked) if len(data) >= 12 and not data[2] & 0x80 else None
@@ -179,7 +181,9 @@ class Desk:
 
     def next_deadline(self) -> float | None:
         """When `overdue` has something to do."""
-        return next((one.deadline for one in self._held.values()), None)
+        if not self._held:
+            return None
+        return next(iter(self._held.values())).deadline
 
 
 def _keep(kept: dict[bytes, _Read], key: bytes, found: _Read) -> None:

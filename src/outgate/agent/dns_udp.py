@@ -9,13 +9,14 @@ bytes between are those that either side has sent, but for the number: EDNS, coo
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from outgate.agent.dns_desk import Desk
 from outgate.agent.dns_loop import Loop
@@ -36,7 +37,7 @@ _AT_ONCE = 64
 _LARGEST = 65535
 
 
-class _Client(NamedTuple):
+class _Client(msgspec.Struct, frozen=True):
     listener: socket.socket
     address: Any
     """As the socket told it: two parts or four."""
@@ -107,8 +108,10 @@ class UdpSide(Closing):
         source = address[0]
         server = None
         if source in self._desk.plan.pods:
-            with contextlib.suppress(KernelError):
+            try:
                 server = self._origins.find(here, source, address[1])
+            except KernelError:
+                server = None
         said = self._desk.question(source, server, data)
         if said is None or server is None:
             return
@@ -146,28 +149,27 @@ class UdpSide(Closing):
             self._refused(channel, now)
 
     def _answers_on(self, channel: Channel) -> None:
+        # One, and not all that wait: to ask in vain for another costs more than to be called again.
+        try:
+            data = channel.socket.recv(_LARGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            # The server's machine says that nobody listens there, or a router that there is no way.
+            self._refused(channel, self._clock())
+            return
         number_of_channel = channel.fileno()
-        for _ in range(_AT_ONCE):
-            try:
-                data = channel.socket.recv(_LARGEST)
-            except BlockingIOError:
-                return
-            except OSError:
-                # The server's machine says that nobody listens there, or a router that there is no way.
-                self._refused(channel, self._clock())
-                return
-            number = data[0] << 8 | data[1] if len(data) > 1 else -1
-            question = self.questions.find(number_of_channel, number)
-            if question is None:
-                self._results[Result.STRAY] += 1
-            elif not glance.answers(data, question.asked):
-                self._results[Result.FORGED] += 1
-            else:
-                self.questions.close(number_of_channel, number)
-                listener, address, _ = question.client
-                answer = glance.with_number(data, question.number)
-                send = partial(_send, listener, answer, address)
-                self._desk.answer(question.pod, question.asked, data, question.began, send)
+        number = data[0] << 8 | data[1] if len(data) > 1 else -1
+        question = self.questions.find(number_of_channel, number)
+        if question is None:
+            self._results[Result.STRAY] += 1
+        elif not glance.answers(data, question.asked):
+            self._results[Result.FORGED] += 1
+        else:
+            self.questions.close(number_of_channel, number)
+            client = question.client
+            send = partial(_send, client.listener, glance.with_number(data, question.number), client.address)
+            self._desk.answer(question.pod, question.asked, data, question.began, send)
 
     def _refused(self, channel: Channel, now: float) -> None:
         for question in self.questions.close_channel(channel.fileno()):
@@ -177,8 +179,9 @@ class UdpSide(Closing):
     def _unanswered(self, question: Question[_Client], result: Result) -> None:
         """Says at once what the pod would else wait for: a server that is not there is SERVFAIL."""
         self._results[result] += 1
-        listener, address, query = question.client
-        _send(listener, glance.refusal(query, ResponseCode.SERVER_FAILURE, question.asked), address)
+        client = question.client
+        refusal = glance.refusal(client.query, ResponseCode.SERVER_FAILURE, question.asked)
+        _send(client.listener, refusal, client.address)
 
     def _end(self, channel: Channel) -> None:
         self.questions.close_channel(channel.fileno())
@@ -188,6 +191,7 @@ class UdpSide(Closing):
 
 
 def _send(listener: socket.socket, data: bytes, address: Any) -> None:
-    # A full buffer is a lost packet; a pod that has gone hears nothing.
-    with contextlib.suppress(OSError):
+    try:
         listener.sendto(data, address)
+    except OSError:
+        return  # a full buffer is a lost packet; a pod that has gone hears nothing

@@ -94,6 +94,8 @@ class UdpOrigins(Closing):
         kept = self._kept.get(key)
         if kept is not None and kept[0] > now:
             found = kept[1]
+            if kept[0] - now > self._lifetime / 2:
+                return found
             del self._kept[key]
         else:
             asked = self._ask(here, address, port)
@@ -103,7 +105,7 @@ class UdpOrigins(Closing):
             found = asked
             if len(self._kept) >= _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-        # Each packet lengthens the life of the entry, and so of what is known of it.
+        # Each packet lengthens the life of the entry, and so of what is known of it; that is noted now and then.
         self._kept[key] = now + self._lifetime, found
         return found
 

@@ -100,12 +100,13 @@ def glance_question(data: bytes) -> Asked | ResponseCode:
 
 def answers(data: bytes, asked: Asked) -> bool:
     """Whether a message is a response that repeats exactly this question, in whatever case."""
-    if len(data) < _FIRST + len(asked.section):
+    section = asked.section
+    end = _FIRST + len(section)
+    # In the third octet QR and the opcode, which is QUERY; then how many questions there are.
+    if len(data) < end or data[2] & 0xF8 != 0x80 or data[4:6] != b"\0\1":
         return False
-    _, flags, questions, _, _, _ = _HEADER.unpack_from(data)
-    end = _FIRST + len(asked.section)
-    same = data[_FIRST : end - 4].lower() == asked.section[:-4] and data[end - 4 : end] == asked.section[-4:]
-    return same and bool(flags & _RESPONSE) and not flags & _OPCODE and questions == 1
+    said = data[_FIRST:end]
+    return said == section or (said[:-4].lower() == section[:-4] and said[-4:] == section[-4:])
 
 
 def glance_answer(data: bytes, asked: Asked) -> Taught | None:

@@ -46,6 +46,7 @@ __all__ = ["FORMAT", "Asking", "Element", "Leave", "NameList", "NameSet", "Order
 
 FORMAT = 1
 _KEPT = 32768
+_SERVERS_KEPT = 256
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -147,11 +148,7 @@ class Pod:
         """Whether a canonical name may be asked of a server."""
         if self._doors is None:
             return Leave.GRANTED
-        doors = self._servers.get(server)
-        if doors is None:
-            if len(self._servers) >= 256:
-                self._servers.clear()
-            doors = self._servers[server] = tuple(self._leading_to(server))
+        doors = self._leading_to(server)
         if not doors:
             return Leave.NO_SERVER
         granted = any(door.names is None or door.names.sets_of(name) for door in doors)
@@ -168,11 +165,18 @@ class Pod:
                 return one.doors[":" in server]
         return 0
 
-    def _leading_to(self, server: str) -> Iterator[_Door]:
-        address = ipaddress.ip_address(server)
-        for door in self._doors or ():
-            if door.servers is None or any(address in block for block in door.servers):
-                yield door
+    def _leading_to(self, server: str) -> tuple[_Door, ...]:
+        found = self._servers.get(server)
+        if found is None:
+            if len(self._servers) >= _SERVERS_KEPT:
+                self._servers.clear()
+            address = ipaddress.ip_address(server)
+            found = self._servers[server] = tuple(
+                door
+                for door in self._doors or ()
+                if door.servers is None or any(address in block for block in door.servers)
+            )
+        return found
 
 
 class Plan:

@@ -11,7 +11,9 @@ question that finds no room is dropped: it asks again, as if the packet had been
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 from outgate.proxy.glance import Asked
 
@@ -20,7 +22,7 @@ __all__ = ["OpenQuestions", "Question"]
 Client = TypeVar("Client")
 
 
-class Question(NamedTuple, Generic[Client]):
+class Question(msgspec.Struct, Generic[Client], frozen=True):
     """A question that was sent on."""
 
     pod: str
