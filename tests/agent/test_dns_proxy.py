@@ -101,6 +101,17 @@ def test_what_was_learnt_outlives_the_proxy() -> None:
     in_town(play)
 
 
+def test_what_nobody_remembers_is_taken_out() -> None:
+    """A proxy that was killed before it saved, or whose memory is gone, leaves nothing open to the pods that follow."""
+
+    def play(town: Town) -> None:
+        town.nft(f"add element inet outgate f4_test {{ {POD[4]} . {WORLD[4][0]} timeout 1h, 10.1.0.99 . 8.8.8.8 }}")
+        with Proxied(town, orders()):
+            until(lambda: "elements" not in town.listed())
+
+    in_town(play)
+
+
 def test_orders_may_change_at_any_time() -> None:
     """New names, new pods; orders that cannot be read change nothing and are said; a new table is filled again."""
 

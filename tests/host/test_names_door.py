@@ -109,6 +109,21 @@ def test_many_go_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert with_table(play) == 1000
 
 
+def test_what_stands_is_read_with_the_time_that_it_has_left() -> None:
+    """As many as there are, of both families; of a set that is missing nothing stands."""
+
+    def play(door: NamesDoor) -> Mapping[Element, float]:
+        many = [Change(element(str(ipaddress.IPv4Address(0xC633_6400 + n))), 60) for n in range(3000)]
+        door.put([*many, Change(element("2001:db8::1"), 90), Change(element("203.0.113.1", "b"), 500)])
+        return door.standing(["a", "x", "b"])
+
+    standing = with_table(play)
+    assert len(standing) == 3002
+    assert 80 < standing[element("2001:db8::1")] <= 90
+    assert 490 < standing[element("203.0.113.1", "b")] <= 500
+    assert all(50 < left <= 60 for one, left in standing.items() if one.set == "a" and len(one.address) == 4)
+
+
 def test_a_lease_is_renewed_and_given_up() -> None:
     """Its members are single values; without the set there is no lease, and that is said."""
 

@@ -32,7 +32,7 @@ from outgate.host.names_door import NamesDoor
 from outgate.host.rewrite import put
 from outgate.nft.asking import LEASE
 from outgate.proxy.learned import Learned, Limits
-from outgate.proxy.orders import read
+from outgate.proxy.orders import Orders, read
 
 __all__ = ["PROTOCOLS", "DnsProxy"]
 
@@ -148,8 +148,20 @@ class DnsProxy(Closing):
             self._fault(error.message)
         else:
             self.measures.fault = ""
+            if self.measures.orders == 0:
+                self._look(orders)
             if self.measures.orders == 0 or orders != self._desk.plan.orders:
                 self._desk.follow(orders)
+                # Before a pod is answered, that it is here: what it hears is then its own also after a sudden death.
+                if self._learned.changed:
+                    self._save()
+
+    def _look(self, orders: Orders) -> None:
+        """What the proxy before has left in the kernel. Nothing is under way yet that could change it meanwhile."""
+        try:
+            self._learned.found(self._door.standing(one.name for one in orders.sets))
+        except KernelError as error:
+            self._say(f"what is open cannot be read, and is taken for what was saved: {error}")
 
     def _fault(self, words: str) -> None:
         self.measures.fault = words

@@ -15,6 +15,7 @@ is refused is sent again without the sets that the kernel named.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -22,8 +23,20 @@ from typing import NamedTuple
 from outgate.errors import KernelError
 from outgate.host import nft_wire
 from outgate.host.closing import Closing
-from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun, refusal
-from outgate.host.netlink_format import ACK, ERROR, NESTED, REQUEST, attribute, failure, message, messages
+from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun, Refused, refusal
+from outgate.host.netlink_format import (
+    ACK,
+    ERROR,
+    NESTED,
+    REQUEST,
+    Message,
+    attribute,
+    attributes,
+    each_attribute,
+    failure,
+    message,
+    messages,
+)
 from outgate.proxy.orders import Element
 
 __all__ = ["Change", "NamesDoor", "set_name"]
@@ -76,6 +89,26 @@ class NamesDoor(Closing):
                 batch = {}
         self._put(batch, failed)
         return failed
+
+    def standing(self, names: Iterable[str]) -> Mapping[Element, float]:
+        """What stands in the pairs of sets of these names, and for how many seconds more; one that is missing is empty.
+
+        Raises:
+            KernelError: the kernel does not tell.
+        """
+        found: dict[Element, float] = {}
+        for name in names:
+            for version, half in ((4, 4), (6, 16)):
+                request = nft_wire.set_request(f"f{version}_{name}")
+                try:
+                    said = self._socket.dump(nft_wire.GETSETELEM, request, "list the sets of learned addresses")
+                except Refused as error:
+                    if error.number != errno.ENOENT:
+                        raise
+                    continue
+                for key, seconds in (one for answer in said for one in _standing(answer)):
+                    found[Element(name, key[:half], key[half:])] = seconds
+        return found
 
     def lease(self, name: str, members: Iterable[bytes], seconds: float) -> None:
         """Renews members of one of our sets for so many seconds; with 0 they are taken out. Raises as `put`."""
@@ -142,6 +175,14 @@ def _renewed(name: str, members: list[tuple[bytes, float]]) -> Iterator[tuple[in
     yield nft_wire.DELSETELEM, 0, begin + attribute(3 | NESTED, bare)
     if anew:
         yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, anew)
+
+
+def _standing(answer: Message) -> Iterator[tuple[bytes, float]]:
+    """The elements of an answer, with the seconds that they have left: NFTA_SET_ELEM_EXPIRATION is 5."""
+    listed = attributes(answer.body, nft_wire.GENMSG_LENGTH).get(3, b"") if answer.kind == nft_wire.NEWSETELEM else b""
+    for _, payload in each_attribute(listed):
+        parts = attributes(payload)
+        yield attributes(parts.get(1, b"")).get(1, b""), int.from_bytes(parts.get(5, b""), "big") / 1000
 
 
 def _key(element: Element) -> bytes:

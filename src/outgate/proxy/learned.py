@@ -16,6 +16,10 @@ How much. A name has so many addresses and a pod so many in all; then the oldest
 another name of the pod gives the same. Pods are told apart by their incarnation: what one has learnt goes with it, so
 that the next pod with its address begins with nothing.
 
+What the kernel holds at a start is read from it (`found`), and not believed to be what was saved: changes may have been
+on their way, or come after the last saving. A pod that was here before keeps what stands in sets of its rules, for it
+has heard of that; all else is taken out. So who saves has to save also when pods come.
+
 Times are seconds of a clock that never goes back; what is saved has the time that is left.
 """
 
@@ -117,6 +121,8 @@ class Learned:
         self._orders = 0
         self._table_since = 0
         """The orders with which the table came."""
+        self._found: dict[bytes, dict[Element, float]] = {}
+        """What the kernel was found to hold, by its source, until the first orders say whose it is."""
         self.evicted = 0
         """Addresses that had to go for want of room, since the beginning."""
         self.changed = False
@@ -245,16 +251,31 @@ class Learned:
             self.changed = True
         now = self._clock()
         for key, pod in plan.by_key.items():
+            known = key in self._pods
+            self.changed |= not known
             memory = self._pods.setdefault(key, _Memory(key))
             if anew:
                 memory.held.clear()
+            kept = self._taken_over(pod, memory) if known else ()
             if not (alike and memory.sets == pod.sets and memory.sources == pod.sources):
-                lessons += self._anew(pod, memory, now)
+                lessons += self._anew(pod, memory, now, kept)
             memory.sets, memory.sources = pod.sets, pod.sources
+        lessons.append(Lesson(gone=tuple(one for standing in self._found.values() for one in standing)))
+        self._found = {}
         return [one for one in lessons if one.new or one.gone]
 
-    def _anew(self, pod: Pod, memory: _Memory, now: float) -> Iterator[Lesson]:
-        given: set[Element] = set()
+    def _taken_over(self, pod: Pod, memory: _Memory) -> tuple[Element, ...]:
+        """What was found of a pod that was here before, in sets that its rules use: it has heard of those addresses."""
+        mine: list[Element] = []
+        for source in (one for many in pod.sources.values() for one in many):
+            standing = self._found.get(source, {})
+            for one in [one for one in standing if one.set in pod.sets]:
+                memory.held[one] = standing.pop(one)
+                mine.append(one)
+        return tuple(mine)
+
+    def _anew(self, pod: Pod, memory: _Memory, now: float, kept: Iterable[Element]) -> Iterator[Lesson]:
+        given = set(kept)
         for name, known in memory.names.items():
             known.elements = ()
             missing: dict[float, list[Element]] = {}
@@ -300,6 +321,14 @@ class Learned:
             for key, memory in self._pods.items()
         )
         return msgspec.msgpack.encode(_Saved(FORMAT, wall, self._table, pods))
+
+    def found(self, standing: Mapping[Element, float]) -> None:
+        """What the kernel holds, all of it, and for how many seconds more. To be said before the first `follow`."""
+        now = self._clock()
+        for one, left in standing.items():
+            self._found.setdefault(one.source, {})[one] = now + left
+        for memory in self._pods.values():
+            memory.held.clear()
 
     def recall(self, data: bytes, wall: float) -> bool:
         """Takes up what was saved, less what is over by now. False where it cannot be read; nothing is changed then.
