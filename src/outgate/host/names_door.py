@@ -168,13 +168,22 @@ class NamesDoor(Closing):
 def _renewed(name: str, members: list[tuple[bytes, float]]) -> Iterator[tuple[int, int, bytes]]:
     """Kind, flags and body of the messages that renew members of a set, and take out those with no time."""
     begin = nft_wire.set_request(name)
-    anew = b"".join(_element(key, seconds) for key, seconds in members if seconds > 0)
-    every = b"".join(_element(key, seconds or 1.0) for key, seconds in members)
-    bare = b"".join(_element(key, 0.0) for key, _ in members)
-    yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, every)
-    yield nft_wire.DELSETELEM, 0, begin + attribute(3 | NESTED, bare)
+    every: list[bytes] = []
+    bare: list[bytes] = []
+    anew: list[bytes] = []
+    for key, seconds in members:
+        # NFTA_SET_ELEM_KEY is 1, NFTA_SET_ELEM_TIMEOUT 4: milliseconds.
+        only = attribute(1 | NESTED, attribute(1, key))
+        time = attribute(4, struct.pack(">Q", max(1, round((seconds or 1.0) * 1000))))
+        timed = attribute(1 | NESTED, only + time)
+        every.append(timed)
+        bare.append(attribute(1 | NESTED, only))
+        if seconds > 0:
+            anew.append(timed)
+    yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, b"".join(every))
+    yield nft_wire.DELSETELEM, 0, begin + attribute(3 | NESTED, b"".join(bare))
     if anew:
-        yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, anew)
+        yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, b"".join(anew))
 
 
 def _standing(answer: Message) -> Iterator[tuple[bytes, float]]:
@@ -187,11 +196,3 @@ def _standing(answer: Message) -> Iterator[tuple[bytes, float]]:
 
 def _key(element: Element) -> bytes:
     return element.source + element.address
-
-
-def _element(key: bytes, seconds: float) -> bytes:
-    """NFTA_SET_ELEM_KEY is 1, NFTA_SET_ELEM_TIMEOUT 4: milliseconds."""
-    data = attribute(1 | NESTED, attribute(1, key))
-    if seconds > 0:
-        data += attribute(4, struct.pack(">Q", max(1, round(seconds * 1000))))
-    return attribute(1 | NESTED, data)

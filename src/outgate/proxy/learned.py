@@ -25,6 +25,7 @@ Times are seconds of a clock that never goes back; what is saved has the time th
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -78,17 +79,42 @@ class _Name:
 
 
 class _Memory:
-    __slots__ = ("count", "held", "key", "names", "sets", "sources")
+    __slots__ = ("count", "givers", "held", "key", "names", "sets", "sources")
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.names: dict[str, _Name] = {}
+        self.names: OrderedDict[str, _Name] = OrderedDict()
         """What was learnt last stands last."""
+        self.givers: dict[bytes, set[str]] = {}
+        """The names of an address: a pod that asks without end must not have all of them gone through each time."""
         self.held: dict[Element, float] = {}
         self.count = 0
         """Addresses of all names."""
         self.sets: tuple[str, ...] = ()
         self.sources: Mapping[int, tuple[bytes, ...]] = {}
+
+    def note(self, name: str, known: _Name, address: bytes, until: float) -> None:
+        """A name has an address, which stands last with it."""
+        self.count += address not in known.addresses
+        known.addresses[address] = max(until, known.addresses.pop(address, 0.0))
+        self.givers.setdefault(address, set()).add(name)
+
+    def drop(self, name: str, known: _Name, address: bytes) -> None:
+        """It has it no more."""
+        del known.addresses[address]
+        self.count -= 1
+        givers = self.givers[address]
+        givers.discard(name)
+        if not givers:
+            del self.givers[address]
+
+    def held_for(self, address: bytes) -> Iterator[Element]:
+        """What is held of an address. `follow` leaves nothing held but for the pod's own sets and addresses."""
+        for wanted in self.sets:
+            for source in self.sources.get(len(address), ()):
+                element = Element(wanted, source, address)
+                if element in self.held:
+                    yield element
 
 
 class _SavedName(NamedTuple):
@@ -147,7 +173,7 @@ class Learned:
         else:
             del memory.names[name]
         memory.names[name] = known
-        gone = self._remember(memory, known, elements, now + needed)
+        gone = self._remember(memory, name, elements, now + needed)
         new = tuple(
             one for one in elements if one.address in known.addresses and memory.held.get(one, 0.0) < now + needed
         )
@@ -194,34 +220,31 @@ class Learned:
         floor, grace = (orders.floor, orders.grace) if orders is not None else (0.0, 0.0)
         return min(max(float(ttl), floor), LONGEST) + grace
 
-    def _remember(
-        self, memory: _Memory, known: _Name, elements: Iterable[Element], until: float
-    ) -> tuple[Element, ...]:
+    def _remember(self, memory: _Memory, name: str, elements: Iterable[Element], until: float) -> tuple[Element, ...]:
         """Notes the addresses, makes room for them, and says what has to leave the kernel."""
+        known = memory.names[name]
         for address in dict.fromkeys(one.address for one in elements):
-            memory.count += address not in known.addresses
-            known.addresses[address] = max(until, known.addresses.pop(address, 0.0))
-        dropped: set[bytes] = set()
+            memory.note(name, known, address, until)
+        dropped: dict[bytes, None] = {}
         while len(known.addresses) > self._limits.of_a_name:
-            dropped.add(self._drop_oldest(memory, known))
+            dropped[self._drop_oldest(memory, name, known)] = None
         while memory.count > self._limits.of_a_pod:
-            name, oldest = next(iter(memory.names.items()))
-            dropped.add(self._drop_oldest(memory, oldest))
+            other, oldest = next(iter(memory.names.items()))
+            dropped[self._drop_oldest(memory, other, oldest)] = None
             if not oldest.addresses:
-                del memory.names[name]
-        if not dropped:
-            return ()
-        gone = tuple(one for one in memory.held if one.address in dropped and not self._still_given(memory, one))
+                del memory.names[other]
+        gone = tuple(
+            one for address in dropped for one in memory.held_for(address) if not self._still_given(memory, one)
+        )
         # At once, and not when the kernel has done it: what is learnt again meanwhile is put in after it.
         for one in gone:
             del memory.held[one]
         return gone
 
-    def _drop_oldest(self, memory: _Memory, known: _Name) -> bytes:
+    def _drop_oldest(self, memory: _Memory, name: str, known: _Name) -> bytes:
         address = next(iter(known.addresses))
-        del known.addresses[address]
+        memory.drop(name, known, address)
         known.elements = ()
-        memory.count -= 1
         self.evicted += 1
         return address
 
@@ -229,8 +252,7 @@ class Learned:
         """Whether another name of the pod gives the same."""
         pod = self._plan.by_key.get(memory.key) if self._plan is not None else None
         return pod is not None and any(
-            element.address in one.addresses and element in self._grants(pod, name, element.address)
-            for name, one in memory.names.items()
+            element in self._grants(pod, name, element.address) for name in memory.givers.get(element.address, ())
         )
 
     # ---- new orders ------------------------------------------------------------------------------------------------
@@ -296,8 +318,7 @@ class Learned:
         for memory in self._pods.values():
             for name, known in list(memory.names.items()):
                 for address in [one for one, until in known.addresses.items() if until <= now]:
-                    del known.addresses[address]
-                    memory.count -= 1
+                    memory.drop(name, known, address)
                     self.changed = True
                 if not known.addresses:
                     del memory.names[name]
@@ -347,10 +368,9 @@ class Learned:
         for key, names, held in saved.pods:
             memory = self._pods[key] = _Memory(key)
             for name, addresses in names:
-                known = _Name()
-                known.addresses = {one: now + min(left, 2 * LONGEST) - passed for one, left in addresses}
-                memory.names[name] = known
-                memory.count += len(known.addresses)
+                known = memory.names[name] = _Name()
+                for one, left in addresses:
+                    memory.note(name, known, one, now + min(left, 2 * LONGEST) - passed)
             for wanted, source, address, left in held:
                 memory.held[Element(wanted, source, address)] = now + min(left, 2 * LONGEST) - passed
         self.expire()
