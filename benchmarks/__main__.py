@@ -2,7 +2,8 @@
 
 The kernel part needs what `outgate lab` needs: nftables, iproute2, and root or user namespaces. Everything in it
 happens in namespaces that vanish with the process. The analysis part needs ordinary processes alone, 3 GB of memory,
-and 1.5 GB of disk for files that vanish with it. The names (``--only names``) need dnsperf as well.
+and 1.5 GB of disk for files that vanish with it. The names (``--only names``) need dnsperf and nsd as well, the
+requests (``--only requests``) wrk and Envoy.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks import agent, document, doors, kernel, names
+from benchmarks import agent, document, doors, kernel, names, requests
 from benchmarks.analysis import FULL, QUICK, Bench
 from benchmarks.cluster import Shape, generate
 from benchmarks.tables import Row, markdown, print_table
@@ -38,7 +39,9 @@ def main() -> int:
     """Parse the few options, run, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", choices=("kernel", "analysis", "doors", "agent", "scale", "names"), help="one part, and not all"
+        "--only",
+        choices=("kernel", "analysis", "doors", "agent", "scale", "names", "requests"),
+        help="one part, and not all",
     )
     parser.add_argument("--rounds", type=int, help="how often each variant is measured (default 5; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="analysis at a tenth of the size: does it all run?")
@@ -104,6 +107,8 @@ def _in_lab(only: str | None, rounds: int) -> Tables:
         return agent.measure(rounds)
     if only == "scale":
         return agent.scale()
+    if only == "requests":
+        return requests.measure(rounds)
     changed = {"changing elements, 10 000 intervals beside them": doors.measure(rounds)} if only != "kernel" else {}
     return {**changed, **(_kernel(rounds) if only != "doors" else {})}
 
