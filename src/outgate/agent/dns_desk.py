@@ -18,7 +18,7 @@ from outgate.host.dns_origin import Server
 from outgate.proxy import glance
 from outgate.proxy.dns import ResponseCode
 from outgate.proxy.glance import Asked, Taught
-from outgate.proxy.learned import Learned
+from outgate.proxy.learned import Learned, Lesson
 from outgate.proxy.orders import Leave, Orders, Plan, Pod
 
 __all__ = ["Desk", "Granted"]
@@ -98,34 +98,35 @@ class Desk:
     def answer(self, key: str, asked: Asked, data: bytes, began: float, send: Send) -> None:
         """An answer to a pod's question. `send` is called when it may go: now, or later."""
         now = self._clock()
+        lesson = self._lesson(key, asked, data)
+        if lesson is None:
+            send()
+        elif (number := self._committer.submit(lesson)) is None:
+            self.measures.results[Result.OVERDUE] += 1
+            send()
+        else:
+            self._held[number] = _Held(send, now, now + self._deadline)
+        # Last, so that nobody waits for it.
         self.measures.results[Result.ANSWERED] += 1
         self.measures.upstream.add(now - began)
+
+    def _lesson(self, key: str, asked: Asked, data: bytes) -> Lesson | None:
+        """What the kernel has to do before an answer may go; None where there is nothing to do."""
         pod = self.plan.by_key.get(key)
         if pod is None or not self.plan.uses(pod, asked.name):
-            send()
-            return
+            return None
         taught = self._taught(data, asked)
         if taught is None:
             self.measures.results[Result.UNREADABLE] += 1
         if not taught or not taught.addresses:
-            send()
-            return
+            return None
         elements = self.plan.grants(pod, asked.name, taught.addresses)
         if len(elements) < len(taught.addresses):
             self.measures.kept_out += self.plan.kept_out(pod, asked.name, taught.addresses)
         if not elements:
-            send()
-            return
+            return None
         lesson = self.learned.learn(pod, asked.name, elements, taught.ttl)
-        if not lesson.new and not lesson.gone:
-            send()
-            return
-        number = self._committer.submit(lesson)
-        if number is None:
-            self.measures.results[Result.OVERDUE] += 1
-            send()
-            return
-        self._held[number] = _Held(send, now, now + self._deadline)
+        return lesson if lesson.new or lesson.gone else None
 
     def _asked(self, data: bytes) -> Asked | ResponseCode:
         """Programs ask the same again and again: but for its number, it is the same message."""
