@@ -26,12 +26,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from outgate.agent.events import Drifted, Event
+from outgate.agent.trust import Sweep
 from outgate.nft.evaluate import Evaluator, Fate, Header, Outcome
 from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.packets import Address, Packet, Protocol
 from outgate.policy import Mode
-from tests.agent.player import Player, Probe, differences, established, fate
+from tests.agent.player import Player, Probe, differences, established, fate, swept
 from tests.agent.words import HERE, NODE_ADDRESS, PREFIX, Happening, conflict, read
 
 __all__ = ["WAYS", "Block", "Stage", "play", "scenario"]
@@ -76,8 +77,9 @@ def player_of(settings: str) -> tuple[Player, list[Happening]]:
         interface_prefix="" if blocks else PREFIX,
         mode=Mode.AUDIT if "audit" in words else Mode.ENFORCE,
         open_at_birth="open" in words,
+        keep="keep" in words,
     )
-    return Player(options, "keep" in words), read(f"node {' '.join(blocks)}")
+    return Player(options), read(f"node {' '.join(blocks)}")
 
 
 @dataclass(slots=True)
@@ -102,6 +104,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.player.probes = self._probes
+        self.player.sweep = self._sweep
 
     def look(self, checks: list[str]) -> None:
         """All that must be seen now."""
@@ -158,6 +161,10 @@ class Stage:
             assert outcome.fate is expected, f"{check}: {header.direction.name} {_way(outcome)}"
             if outcome.fate is Fate.ACCEPT:
                 one.header = dataclasses.replace(one.header, mark=outcome.mark)
+
+    def _sweep(self, what: Sweep) -> None:
+        for one in self.connections.values():
+            one.header = dataclasses.replace(one.header, mark=swept(what, one.header, one.header.mark))
 
     @property
     def _kernel(self) -> Ruleset:

@@ -17,8 +17,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
-from outgate.agent.step import NEEDED, Answer, Apply, Look, State, plan
+from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused, Swept
+from outgate.agent.remembered import Memory
+from outgate.agent.step import NEEDED, Answer, Apply, Do, Look, State, plan
+from outgate.agent.store import Picture
+from outgate.agent.trust import Sweep
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
 from outgate.nft.delta import Change
@@ -30,7 +33,7 @@ from outgate.nft.transaction import DeleteTable, apply, references
 from outgate.packets import Address
 from tests.agent.words import HERE, PREFIX, Happening
 
-__all__ = ["Player", "Probe", "differences", "established", "fate", "reached"]
+__all__ = ["Player", "Probe", "differences", "established", "fate", "reached", "swept"]
 
 MOST_ROUNDS = 30
 """More plans than any event needs: an agent that never comes to rest is found."""
@@ -84,7 +87,8 @@ class Player:
     """One agent, what the API server would list, and the kernel of its node."""
 
     options: Options = field(default_factory=lambda: Options(interface_prefix=PREFIX))
-    keep: bool = False
+    sweep: Callable[[Sweep], None] = lambda _: None
+    """What is done to the connections that live."""
     node: str = HERE
     probes: Callable[[], Iterable[Probe]] = tuple
     refusal: Callable[[int, int], int | None] = lambda _number, _size: None
@@ -93,6 +97,8 @@ class Player:
     kernel: Ruleset | None = None
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
     links: dict[Address, str] = field(default_factory=dict)
+    memory: Memory | None = None
+    """What is on the node's disk: the world when the agent rested."""
     answered: set[int] = field(default_factory=set)
     changes: int = 0
 
@@ -103,8 +109,8 @@ class Player:
     # ---- the API server and the node -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """An agent begins: it lists, and looks at what the kernel has. What the one before knew is lost."""
-        self.state = State.of(self.node, self.options, keep=self.keep)
+        """An agent begins: it lists, and looks at what the kernel has. It knows what the one before it saved."""
+        self.state = State.of(self.node, self.options, self.memory)
         self.state.world.all_nodes = True
         self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in self.ledger)])
 
@@ -184,9 +190,14 @@ class Player:
         if self.state.settled and self.kernel is not None and self.state.actual is not None:
             assert differences(self.state.actual, self.kernel) == []
             assert self.state.covered == ()
+        if self.state.trust.wanted and self.state.settled:
+            self.memory = Picture.of(self.state).memory
 
-    def _perform(self, command: Look | Apply | Answer) -> Iterator[Event]:
+    def _perform(self, command: Do) -> Iterator[Event]:
         match command:
+            case Sweep():
+                self.sweep(command)
+                yield Swept()
             case Look():
                 yield Listed(self.kernel)
             case Answer(token):
@@ -247,6 +258,13 @@ def late_intervals(before: Ruleset | None, after: Ruleset | None) -> list[str]:
         for name, one in reached(after).sets.items()
         if one.interval and (name not in old or not old[name].elements.items() <= one.elements.items())
     ]
+
+
+def swept(what: Sweep, header: Header, mark: int) -> int:
+    """The mark of a connection after a sweep."""
+    meant = what.addresses is None or {header.saddr, header.daddr} & set(map(int, what.addresses))
+    older = mark & what.epoch.mask not in (0, what.epoch.bits)
+    return mark & ~what.epoch.mask if meant and older else mark
 
 
 def established(header: Header, *, reply: bool = False) -> Header:

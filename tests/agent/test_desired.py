@@ -7,10 +7,11 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from outgate.agent.desired import Desired, Move
+from outgate.agent.trust import Trust
 from outgate.agent.world import World
 from outgate.model import Pod, Snapshot
 from outgate.nft.asking import ASKERS, DOORS
@@ -22,6 +23,7 @@ from outgate.packets import Address
 from outgate.policy import Mode, Policies
 from outgate.testing import Manifest, pod, policy, random_cluster, random_cluster_policies, snapshot_of
 from tests.agent.player import differences, reached
+from tests.agent.test_kept_walks import annotated
 
 PREFIX = "og"
 Content = dict[SetKey, Judgement | None]
@@ -65,16 +67,18 @@ Contents = dict[str, dict[SetKey, Judgement | None]]
 class Walk:
     """A world that goes from one cluster to another in random steps."""
 
-    def __init__(self, seed: int, *, names: bool = False) -> None:
+    def __init__(self, seed: int, *, names: bool = False, keep: bool = False) -> None:
         self.chance = random.Random(seed)
         self.world = World("node-a", all_nodes=True)
         modes = (None, Mode.ENFORCE, Mode.AUDIT)
         self.options = Options(
-            interface_prefix=self.chance.choice(("", PREFIX)), mode=self.chance.choice(modes), names=names
+            interface_prefix=self.chance.choice(("", PREFIX)), mode=self.chance.choice(modes), names=names, keep=keep
         )
+        self.distrusted = 0
+        """How many addresses have been distrusted, at the most."""
         self.asked = False
         """Whether any pod has asked for names."""
-        self.desired = Desired(self.world, self.options)
+        self.desired = Desired(self.world, self.options, Trust(believing=keep))
         self.desired.rebuild()
 
     def to(self, manifests: list[Manifest]) -> None:
@@ -101,11 +105,22 @@ class Walk:
             self.desired.rebuild()
         else:
             self._move(touched)
-        whole = compiled(self.world, dataclasses.replace(self.options, names=self.desired.asking))
+        self._sweep()
+        used = dataclasses.replace(self.options, names=self.desired.asking, believing=self.desired.believing)
+        whole = compiled(self.world, used)
         assert differences(reached(self.desired.ruleset), reached(whole)) == []
         asked = any(one.elements for one in asking_parts(compiled(self.world, self.options)))
         assert self.desired.asking or not asked
         self.asked |= asked
+
+    def _sweep(self) -> None:
+        """Whoever was doubted only because he was distrusted before is believed again."""
+        trust = self.desired.trust
+        trust.relieved |= trust.doubts.keys()
+        trust.doubts.clear()
+        self._move(set(trust.relieved))
+        trust.relieved.clear()
+        self.distrusted = max(self.distrusted, len(self.desired.distrusted))
 
     def _move(self, touched: set[Address]) -> None:
         before = {name: dict(one.elements) for name, one in self.desired.sets.items()}
@@ -154,6 +169,23 @@ def test_pod_by_pod_is_the_whole(seed: int) -> None:
     walk = Walk(seed)
     for number in range(3):
         walk.to(random_cluster(seed + number))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 1 << 32))
+def test_with_keep_pod_by_pod_is_the_whole(seed: int) -> None:
+    """Who is believed follows policies, namespaces and labels, one by one as all at once."""
+    walk = Walk(seed, keep=True)
+    for number in range(3):
+        walk.to(annotated([*random_cluster(seed + number), *random_cluster_policies(seed, number)], walk.chance))
+
+
+def test_somebody_is_distrusted_in_what_is_compared() -> None:
+    """The comparison above would be void if every pod were believed."""
+    walks = [Walk(seed, keep=True) for seed in range(6)]
+    for seed, walk in enumerate(walks):
+        walk.to(annotated(random_cluster(seed), walk.chance))
+    assert any(walk.distrusted for walk in walks)
 
 
 def asking_parts(ruleset: Ruleset) -> list[NftSet]:

@@ -66,13 +66,11 @@ LIVE = {
         < connection a: shop/web -> shop/api:80 opens
         > policy shop/deny egress app=web
         < connection a goes on
-        < the epoch stays
         < shop/web -> shop/api:80 is dropped by shop/deny
         > pod shop/web 10.1.0.10 here app=other
         > policy shop/more egress app=other
         > pod shop/api 10.1.0.11 here app=else
         < connection a goes on
-        < the epoch stays
         """,
     "5 the labels of a namespace": """
         > namespace back team=red

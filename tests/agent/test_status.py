@@ -256,7 +256,7 @@ def test_policies_by_mode(tmp_path: Path) -> None:
         *SHOP,
         policy("shop/watched", {"podSelector": {}}) | {"metadata": _named("shop", "watched", audit)},
         policy("shop/odd", {"podSelector": {}})
-        | {"metadata": _named("shop", "odd", {"outgate.dev/enforcement": "no"})},
+        | {"metadata": _named("shop", "odd", {"outgate.dev/enforcement": "no", "outgate.dev/established": "Keep"})},
         policy("shop/bad", {"podSelector": {}}),
     ]
     state = enforced(manifests)
@@ -267,6 +267,7 @@ def test_policies_by_mode(tmp_path: Path) -> None:
     assert [(one.name, one.errors[0].path) for one in found.broken] == [("bad", "spec.egress")]
     assert found.strange == (
         "policy shop/odd: outgate.dev/enforcement is 'no', which is neither enforce nor audit: enforced",
+        "policy shop/odd: outgate.dev/established is 'Keep', which is neither keep nor cut: cut",
     )
     assert status(state, tmp_path, mode=Mode.AUDIT).policies == {"enforce": 1, "audit": 2, "broken": 1}
 

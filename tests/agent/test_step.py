@@ -47,9 +47,9 @@ def put(thing: object, received: float = 0.0) -> Event:
     return Upserted(type(thing).__name__, thing, received)  # type: ignore[arg-type] # one of those that can be watched
 
 
-def agent(*, keep: bool = False) -> State:
+def agent() -> State:
     """One that has just begun."""
-    return State.of(HERE, Options(interface_prefix="og"), keep=keep)
+    return State.of(HERE, Options(interface_prefix="og"))
 
 
 def at_rest() -> State:
@@ -151,8 +151,6 @@ def test_a_new_agent_judges_all_anew() -> None:
     assert raises([made])
     assert isinstance(made, Apply)
     assert len(made.change.transactions) == 1
-    _, commands = plan(agent(keep=True), [*LISTS.values(), Listed(table)])
-    assert commands == ()
 
 
 def test_a_change_while_the_table_is_listed_is_looked_at() -> None:

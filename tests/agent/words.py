@@ -1,6 +1,6 @@
 """The words of a dialogue: lines of what happens, read into events of an agent.
 
-    > namespace shop team=red audit                         labels; the annotation, where it stands
+    > namespace shop team=red audit keep                    labels; the annotations, where they stand
     > pod shop/web#2 10.1.0.10 here app=web port http=8080  uid after #; `here`, `there`; `finished`, `host`
     > policy shop/deny egress app=web to team=red/app=api port 80
     > policy shop/deny ingress all from block 10.0.0.0/8 except 10.1.0.0/16
@@ -27,6 +27,7 @@ from typing import Any
 from outgate.agent.world import Claim
 from outgate.model import Namespace, NetworkPolicy, Node, Pod
 from outgate.packets import Address
+from outgate.policy.established import ESTABLISHED
 from outgate.policy.mode import ANNOTATION
 from outgate.testing import namespace, pod, policy, snapshot_of
 
@@ -164,8 +165,8 @@ def _labels(words: Any) -> dict[str, str]:
 
 
 def _annotations(words: tuple[str, ...]) -> dict[str, str]:
-    said = [word for word in words if word in {"audit", "enforce", "strange"}]
-    return {ANNOTATION: said[0]} if said else {}
+    said = {ANNOTATION: {"audit", "enforce", "strange"}, ESTABLISHED: {"keep", "cut", "kept"}}
+    return {key: word for key, known in said.items() for word in words if word in known}
 
 
 def _plugin(text: str, act: str, name: str, words: list[str]) -> Happening:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 import pytest
 
 from outgate.errors import NotPermitted
 from outgate.host import links, process
-from outgate.host.conntrack import carried, foreign_bits, marks
+from outgate.host.conntrack import carried, foreign_bits, forget, marks
 from outgate.nft.epoch import Epoch
 from tests.lab.alone import alone, drop_rights
 
@@ -61,5 +62,49 @@ def test_without_rights_it_says_so() -> None:
             marks()
         with pytest.raises(NotPermitted):
             carried(0xFFFF_0000)
+        with pytest.raises(NotPermitted):
+            forget(0xFFFF_0000, 0x1_0000)
+
+    alone(inside)
+
+
+ZONED = """
+table inet somebody {
+    chain output {
+        type filter hook output priority -300; policy accept;
+        udp dport 10-19 ct zone set 7
+        udp dport 20-29 ct original zone set 8
+    }
+    chain marked {
+        type filter hook output priority 0; policy accept;
+        udp dport 1-29 ct mark set 0x00050003
+        udp dport 40 ct mark set 0x00060003
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_number_is_taken_back_from_the_connections_of_an_address_alone(family: int) -> None:
+    """In whatever zone, and nothing of the bits of others: who keeps a number that is not his has another's rights."""
+
+    def inside() -> None:
+        mine, others = ("127.0.0.2", "127.0.0.3") if family == socket.AF_INET else ("fd00::2", "fd00::3")
+        plain = [f"addr add {one}/128 dev lo" for one in (mine, others)] if family == socket.AF_INET6 else []
+        links.batch(["link set lo up", *plain])
+        process.run(("nft", "-f", "-"), input=ZONED)
+        with socket.socket(family, socket.SOCK_DGRAM) as sender:
+            for address in (mine, others):
+                for port in (1, 10, 20, 30, 40):
+                    sender.sendto(b"x", (address, port))
+        before = dict(marks())
+        assert (before[0x5_0003], before[0x6_0003]) == (6, 2)
+        assert forget(0xFFFF_0000, 0x6_0000, {ipaddress.ip_address(mine)}) == 3
+        assert marks() == before | {0x5_0003: 3, 3: 3}
+        assert forget(0xFFFF_0000, 0x6_0000, {ipaddress.ip_address(mine)}) == 0
+        assert forget(0xFFFF_0000, 0x6_0000) == 3
+        assert carried(0xFFFF_0000) == {6}
+        assert forget(0xFFFF_0000, 0) == 2
+        assert set(marks()) == {0, 3}
 
     alone(inside)

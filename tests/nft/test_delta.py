@@ -341,20 +341,17 @@ def test_a_table_that_is_gone_does_not_begin_anew() -> None:
     for actual in (None, having(shape(), NftSet("quota q", ())), having(shape(), Chain("est"))):
         change = delta(shape(), actual, last=Epoch(MASK, 7))
         assert epoch_of(change.after or Ruleset()) == Epoch(MASK, 8)
-        kept = delta(shape(), actual, last=Epoch(MASK, 7), keep=True)
-        assert epoch_of(kept.after or Ruleset()) == Epoch(MASK, 7)
     assert epoch_of(delta(shape(epoch=3), None).after or Ruleset()) == Epoch(MASK, 3)
     assert epoch_of(delta(shape(), shape(), last=Epoch(0xFF, 7)).after or Ruleset()) == Epoch(MASK, 1), "another mask"
 
 
 def test_what_is_owed_is_raised_without_a_difference() -> None:
-    """The kernel refused it, or an agent died; `keep` still keeps."""
+    """The kernel refused it, or an agent died."""
     change = delta(shape(), shape(epoch=7), tightens=True)
 
     assert change.tightens
     assert epoch_of(change.after or Ruleset()) == Epoch(MASK, 8)
     assert [len(change.prepare), change.remove] == [0, None]
-    assert delta(shape(), shape(epoch=7), tightens=True, keep=True).transactions == ()
 
 
 def test_a_new_pod_raises_the_epoch_where_unknown_ones_are_only_counted() -> None:

@@ -20,6 +20,8 @@ from outgate.agent.loop import Loop, Observer
 from outgate.agent.proxying import RequestProxy
 from outgate.agent.settings import AUTO, Settings
 from outgate.agent.step import NEEDED, State
+from outgate.agent.store import Store
+from outgate.agent.sweeper import Sweeper
 from outgate.cluster.access import Access
 from outgate.cluster.events import Event
 from outgate.cluster.watch import Pace, Subscription
@@ -56,7 +58,10 @@ class Agent:
         self.settings = settings
         prefix = "" if settings.interface_prefix == AUTO else settings.interface_prefix
         self.kernel = Kernel()
-        state = State.of(settings.node, settings.options(prefix), keep=settings.keep)
+        saved = Store(settings.state_dir, settings.node).load()
+        for words in saved.notes:
+            say(words)
+        state = State.of(settings.node, settings.options(prefix), saved.memory)
         state.world.all_nodes = settings.all_nodes
         self.loop = Loop(state, self.kernel)
         self.companions = Companions(settings, access, self.loop.deliver, say)
@@ -68,8 +73,9 @@ class Agent:
         )
         self.names = DnsCompanion(settings, say)
         self.requests = RequestProxy(settings, say) if settings.envoy else None
+        self.sweeper = Sweeper(self.loop.deliver, say)
         proxies = (self.names,) if self.requests is None else (self.names, self.requests)
-        self.loop.observers += (self.links, self.companions, *proxies, *observers)
+        self.loop.observers += (self.links, self.companions, self.sweeper, *proxies, *observers)
         failed = self.companions.measures.api_error
         self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)
         self._ending = threading.Event()
@@ -81,6 +87,7 @@ class Agent:
         sys.setswitchinterval(_TURN)
         self._start("ear", self._listen)
         self._start("links", self.links.run)
+        self.sweeper.start()
         self.companions.start()
         self.watches.start()
         try:
@@ -89,6 +96,7 @@ class Agent:
             self.loop.run()
         finally:
             self._ending.set()
+            self.sweeper.stop()
             self.links.stop()
             self.watches.stop()
             self.names.close()

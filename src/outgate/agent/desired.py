@@ -22,8 +22,9 @@ from itertools import chain as chained
 from itertools import islice
 
 from outgate.agent.asking import askers, doors, uses_names
+from outgate.agent.trust import Trust
 from outgate.agent.world import Kind, World
-from outgate.model import Direction, Node, Pod, Snapshot
+from outgate.model import Direction, Node, Pod, Policy, Snapshot
 from outgate.nft.asking import asking_sets
 from outgate.nft.classes import Classes
 from outgate.nft.delta import denying_sets
@@ -33,6 +34,7 @@ from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
 from outgate.nft.options import Options
 from outgate.nft.placement import Elements, Shares, local_elements
 from outgate.nft.redirects import CATCHES, catch_map, with_proxy
+from outgate.nft.trust import DISTRUSTED, distrusted_set
 from outgate.packets import Address
 from outgate.policy import Origin, Policies
 from outgate.policy.requests import is_looked_into
@@ -60,8 +62,9 @@ class Move:
 class Desired:
     """The ruleset of one node under one set of options."""
 
-    def __init__(self, world: World, options: Options) -> None:
+    def __init__(self, world: World, options: Options, trust: Trust | None = None) -> None:
         self.world = world
+        self.trust = trust or Trust()
         self.options = options
         policies = Policies(Snapshot())
         self.classes = Classes(policies, options)
@@ -72,7 +75,9 @@ class Desired:
         self._contents: dict[str, _Content] = {}
         self.asking = False
         """Whether questions of pods go to the DNS proxy: there is one, and some policy needs it."""
-        self._frame: tuple[Node, tuple[bool, bool], tuple[Chain, ...]] | None = None
+        self._frame: tuple[Node, tuple[bool, ...], tuple[Chain, ...]] | None = None
+        self.believing = False
+        """Whether older epochs are believed (`outgate.nft.trust`): a policy keeps what is live, and it may be."""
         self.catching = False
         """Whether connections of any pod are caught for the proxy that looks into requests (docs/decisions/0017)."""
         self.requests_revision = 0
@@ -86,6 +91,14 @@ class Desired:
     def ruleset(self) -> Ruleset:
         """The whole table. Sets are not copied: the next move changes them."""
         return Ruleset(self.chains, self.sets)
+
+    @property
+    def distrusted(self) -> tuple[Address, ...]:
+        """The addresses of whose older connections nothing is believed."""
+        names = set(DISTRUSTED.values()) if self.believing else set()
+        return (
+            tuple(address for address, has in self.placed.items() if any(at[0] in names for at in has)) if names else ()
+        )
 
     @property
     def index(self) -> Mapping[str, tuple[Origin, ...]]:
@@ -154,6 +167,11 @@ class Desired:
             chained(world.cluster_policies.values(), world.cilium_policies())
         )
         self.classes = self.classes.following(Policies(snapshot))
+        every: Iterable[Policy] = chained(
+            world.policies.values(), world.cluster_policies.values(), world.cilium_policies()
+        )
+        self.trust.want(self.options.keep or any(map(self.classes.keeps, every)))
+        self.believing = self.trust.believing
         for key in world.local:
             record = world.pods[key]
             if record.addresses:
@@ -175,13 +193,15 @@ class Desired:
             moving |= {one.name: one for one in asking_sets()}
         if self.catching:
             moving |= {CATCHES[family]: catch_map(family) for family in CATCHES}
+        if self.believing:
+            moving |= {DISTRUSTED[family]: distrusted_set(family) for family in DISTRUSTED}
         moving |= {name: members.declaration(name) for name, members in registry.members.items()}
         self._contents = {name: {} for name in moving}
         for kind in self.world.kinds():
             kind.shares = None
-        self.placed = {}
-        for address in self.world.holders:
-            elements = self._elements(address)
+        before, self.placed = self.placed, {}
+        for address in self.world.holders.keys() | self.trust.doubts.keys() if self.believing else self.world.holders:
+            elements = self._elements(address, before.get(address, {}))
             if elements:
                 self.placed[address] = elements
                 for (name, key), value in elements.items():
@@ -194,9 +214,10 @@ class Desired:
 
     def _frame_of(self, node: Node) -> tuple[Chain, ...]:
         """The chains without policies: the same objects for as long as the node's blocks are the same."""
-        used = self.asking, self.catching
+        used = self.asking, self.catching, self.believing
         if self._frame is None or (self._frame[0].pod_cidrs, self._frame[1]) != (node.pod_cidrs, used):
-            linked, options = bool(self.options.interface_prefix), replace(self.options, names=self.asking)
+            linked = bool(self.options.interface_prefix)
+            options = replace(self.options, names=self.asking, believing=self.believing)
             chains: Iterable[Chain] = frame(options, node, linked=linked)
             if self.catching:
                 chains = with_proxy(chains, self.options)
@@ -233,7 +254,8 @@ class Desired:
         found = Move()
         self._grow(touched, found)
         for address in touched:
-            before, after = self.placed.get(address, {}), self._elements(address)
+            before = self.placed.get(address, {})
+            after = self._elements(address, before)
             self._note(found.less, before, after)
             self._note(found.more, after, before)
             if after:
@@ -334,8 +356,8 @@ class Desired:
         for dispatch in DISPATCHES:
             self.classes.way(kind.example, dispatch.view)
 
-    def _elements(self, address: Address) -> Elements:
-        """What an address has now."""
+    def _elements(self, address: Address, before: Elements) -> Elements:
+        """What an address has now, after it had something else."""
         world, found = self.world, Elements()
         holders = world.holders.get(address, ())
         contested = len(holders) > 1
@@ -357,7 +379,21 @@ class Desired:
                     place = share.key(address)
                     if place is not None:
                         found[share.name, place] = None
+        if self.believing:
+            at = DISTRUSTED[address.version], ((int(address), int(address)),)
+            if self._is_distrusted(address, already=at in before):
+                found[at] = None
         return found
+
+    def _is_distrusted(self, address: Address, *, already: bool) -> bool:
+        """Whether nothing is believed of an address that was judged under an older epoch."""
+        world, holders = self.world, self.world.holders.get(address, ())
+        local = [world.pods[key].kind.example for key in holders if world.is_local(key)]
+        if local and (len(holders) > 1 or any(map(self.classes.cuts, local))):
+            return True
+        if already and address not in self.trust.relieved:
+            self.trust.linger(address)
+        return address in self.trust.doubts
 
 
 def _of_set(name: str, content: _Content) -> Elements:

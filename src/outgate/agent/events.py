@@ -13,7 +13,7 @@ from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.packets import Address
 
-__all__ = ["Applied", "Born", "Chosen", "Died", "Drifted", "Event", "Forgotten", "Linked", "Listed", "Refused"]
+__all__ = ["Applied", "Born", "Chosen", "Died", "Drifted", "Event", "Forgotten", "Linked", "Listed", "Refused", "Swept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +91,9 @@ class Refused:
     words: str
 
 
-Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Chosen | Applied | Refused
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was to be swept out of connection tracking is (`outgate.agent.trust.Sweep`)."""
+
+
+Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Chosen | Applied | Refused | Swept

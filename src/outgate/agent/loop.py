@@ -18,6 +18,7 @@ from collections.abc import Callable
 from outgate.agent.events import Applied, Drifted, Event, Listed, Refused
 from outgate.agent.kernel import Kernel, Timing
 from outgate.agent.step import Answer, Apply, Do, Look, State, plan
+from outgate.agent.trust import Sweep
 from outgate.errors import KernelError
 from outgate.nft.epoch import Epoch, epoch_of, latest
 from outgate.nft.objects import Ruleset
@@ -51,6 +52,9 @@ class Observer:
 
     def answered(self, token: int) -> None:
         """The network plugin may go on."""
+
+    def sweeping(self, command: Sweep) -> None:
+        """Connections are to be swept; who does it delivers `Swept`."""
 
     def turned(self, state: State, now: float) -> None:
         """A turn is done. The state is the loop's: to be read now, not kept."""
@@ -137,6 +141,9 @@ class Loop:
             case Answer(token):
                 for observer in self.observers:
                     observer.answered(token)
+            case Sweep():
+                for observer in self.observers:
+                    observer.sweeping(command)
 
     def _look(self) -> None:
         ruleset, guard = self._kernel.list(), self._kernel.guard()
@@ -146,12 +153,12 @@ class Loop:
         """The epoch that was given out last, for an agent that begins; afterwards it knows that itself.
 
         Connections outlive a table that somebody takes away, and the saved one that comes in its place may be older
-        than they are. With `keep` a table that stands goes on as it is. Where connections cannot be asked, a number
+        than they are. Where connections cannot be asked, a number
         drawn from all is that of a few of them at the worst, once in thousands of times.
         """
         mask, found = self.state.desired.options.mark_mask, epoch_of(ruleset) if ruleset is not None else None
         ours = {found.value} if found is not None and found.mask == mask else set()
-        if self.state.last is not None or (self.state.keep and ours):
+        if self.state.last is not None:
             return None
         try:
             carried = self._kernel.carried(mask) | ours

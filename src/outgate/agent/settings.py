@@ -25,7 +25,7 @@ class Settings:
     open_at_birth: bool = False
     """Pods may talk before their policies are in."""
     keep: bool = False
-    """Live connections that a change no longer allows go on."""
+    """Live connections go on that a policy no longer allows which does not say it itself."""
     reject: bool = False
     mark_mask: int = 0xFFFF0000
     log_group: int | None = 5
@@ -90,6 +90,7 @@ class Settings:
         return Options(
             interface_prefix=interface_prefix,
             mark_mask=self.mark_mask,
+            keep=self.keep,
             reject=self.reject,
             log_group=self.log_group,
             log_allowed=self.log_allowed,

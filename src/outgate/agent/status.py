@@ -25,8 +25,9 @@ from outgate.agent.asking import uses_names
 from outgate.agent.settings import Settings
 from outgate.agent.step import NEEDED, State
 from outgate.host.rewrite import put
-from outgate.model import CiliumPolicy, Namespace, Pod
+from outgate.model import CiliumPolicy, Namespace, Pod, Policy
 from outgate.nft.frame import DISPATCHES, LINKS
+from outgate.policy.established import strange_established
 from outgate.policy.mode import Mode, mode_of, strange_mode
 from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
 from outgate.version import __version__
@@ -153,6 +154,11 @@ def _why_not(state: State, pod: Pod) -> tuple[str, str] | None:
     return None
 
 
+def _strange_words(policy: Policy, namespace: Namespace | None) -> Iterator[str]:
+    """What is strange in the annotations of a policy and its namespace."""
+    return filter(None, (strange_mode(policy, namespace), strange_established(policy, namespace)))
+
+
 def _policies(state: State, default: Mode) -> _Policies:
     counts = dict.fromkeys(POLICY_MODES, 0)
     audited: list[str] = []
@@ -160,8 +166,7 @@ def _policies(state: State, default: Mode) -> _Policies:
     unheard = not state.desired.options.names
     for key, policy in sorted(state.world.policies.items()):
         namespace = state.world.namespaces.get(policy.namespace) or Namespace(policy.namespace)
-        if words := strange_mode(policy, namespace):
-            strange[words] = None
+        strange |= dict.fromkeys(_strange_words(policy, namespace))
         if ("NetworkPolicy", *key) in state.broken:
             counts["broken"] += 1
             continue
@@ -170,8 +175,7 @@ def _policies(state: State, default: Mode) -> _Policies:
         if mode is Mode.AUDIT:
             audited.append(str(policy))
     for (kind, name), above in sorted(state.world.cluster_policies.items()):
-        if words := strange_mode(above, None):
-            strange[words] = None
+        strange |= dict.fromkeys(_strange_words(above, None))
         if (kind, name) in state.world.blind:
             strange[f"{kind} {name} has peers of nodes, and only this node is watched: closed; see --all-nodes"] = None
         if unheard and uses_names([above]):
@@ -184,8 +188,7 @@ def _policies(state: State, default: Mode) -> _Policies:
     for (kind, where, name), many in sorted(state.world.cilium.items()):
         space = state.world.namespaces.get(where)
         for one in many:
-            if words := strange_mode(one, space):
-                strange[words] = None
+            strange |= dict.fromkeys(_strange_words(one, space))
             if unheard and uses_names([one]):
                 strange[f"{kind} {one} {_UNHEARD}"] = None
             for mark in one.not_enforced():

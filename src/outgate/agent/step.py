@@ -30,7 +30,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from outgate.agent.desired import Desired
-from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
+from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused, Swept
+from outgate.agent.remembered import Memory
+from outgate.agent.trust import Sweep, Trust
 from outgate.agent.world import Claim, World
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.errors import InputError
@@ -53,6 +55,7 @@ from outgate.nft.transaction import (
     FlushChain,
     Transaction,
 )
+from outgate.nft.trust import DISTRUSTED
 from outgate.packets import Address
 
 __all__ = ["CLUSTER_POLICIES", "MOST_GHOSTS", "NEEDED", "OF_CILIUM", "Answer", "Apply", "Do", "Look", "State", "plan"]
@@ -95,7 +98,7 @@ class Answer:
     token: int
 
 
-Do = Apply | Look | Answer
+Do = Apply | Look | Answer | Sweep
 
 
 @dataclass(slots=True)
@@ -104,8 +107,7 @@ class State:
 
     world: World
     desired: Desired
-    keep: bool = False
-    """Live connections that a change no longer allows go on."""
+    trust: Trust = field(default_factory=Trust)
     synced: set[str] = field(default_factory=set)
     actual: Ruleset | None = None
     """The kernel's table, where `seen`."""
@@ -140,10 +142,12 @@ class State:
     """What the kernel said to the last change, where it refused it."""
 
     @classmethod
-    def of(cls, node: str, options: Options, *, keep: bool = False) -> State:
-        """An agent that knows nothing yet."""
-        world = World(node)
-        return cls(world, Desired(world, options), keep)
+    def of(cls, node: str, options: Options, memory: Memory | None = None) -> State:
+        """An agent that knows nothing yet, but what the one before it remembered."""
+        world, trust = World(node), Trust()
+        if memory is not None:
+            trust.remember(memory)
+        return cls(world, Desired(world, options, trust), trust, dirty=set(trust.owners))
 
     @property
     def ready(self) -> bool:
@@ -186,9 +190,14 @@ def _absorb(state: State, event: Event) -> None:
             state.dirty |= state.world.link(links, behind)
         case Chosen(options):
             if options != state.desired.options:
-                state.desired, state.rebuild = Desired(state.world, options), True
+                state.trust.doubt(state.desired.distrusted)
+                state.desired, state.rebuild = Desired(state.world, options, state.trust), True
         case Born() | Died() | Forgotten():
             _absorb_plugin(state, event)
+        case Swept():
+            believing = state.trust.believing
+            state.dirty |= state.trust.swept(epoch_of(state.actual) if state.actual is not None else None)
+            state.rebuild |= state.trust.believing != believing
         case Listed() | Drifted() | Applied() | Refused():
             _absorb_kernel(state, event)
 
@@ -297,6 +306,7 @@ def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) ->
     match event:
         case Listed(ruleset, guard, last):
             state.guard, state.last = guard, state.last or last
+            state.trust.begin(ruleset, last)
             # Nothing that was believed counts any more: the difference to the listing says what is to be done.
             state.comparing = state.ready and not (state.rebuild or state.dirty or state.refused)
             state.actual, state.looking, state.rebuild = ruleset, False, True
@@ -327,9 +337,12 @@ def _commands(state: State) -> Iterable[Do]:
     if not state.synced >= NEEDED:
         return
     received = tuple(state.received)
+    state.trust.notice(state.world, state.dirty)
     whole = state.rebuild or state.desired.begins_to_catch(state.dirty)
     change = _guarded(state, _rebuilt(state) if whole else _moved(state))
     state.rebuild, state.dirty, state.received = False, set(), []
+    state.trust.fresh = False
+    state.trust.relieved.clear()
     if whole:
         state.generation += 1
     covered = tuple(_covered(state))
@@ -345,6 +358,9 @@ def _commands(state: State) -> Iterable[Do]:
         for token in covered:
             del state.waiting[token]
             yield Answer(token)
+        sweep = state.trust.next(Epoch(state.desired.options.mark_mask, state.epoch))
+        if sweep is not None:
+            yield sweep
 
 
 def _covered(state: State) -> Iterable[int]:
@@ -375,7 +391,8 @@ def _rebuilt(state: State) -> Change | None:
     before, placed = state.actual, desired.placed
     ruleset = desired.rebuild()
     tightens = _tightens(state, {address: placed.get(address, {}) for address in state.dirty})
-    change = delta(ruleset, before, keep=state.keep, tightens=tightens or state.owed, last=state.last)
+    tightens |= state.owed or state.trust.fresh
+    change = delta(ruleset, before, tightens=tightens, last=state.last)
     assert change.after is not None, "a difference to a table that is desired ends there"
     desired.chains = dict(change.after.chains)
     state.actual = desired.ruleset
@@ -392,13 +409,13 @@ def _moved(state: State) -> Change | None:
     assert state.actual is not None, "a table that was never made is rebuilt, not moved"
     before = {address: dict(desired.placed.get(address, {})) for address in state.dirty}
     moved = desired.move(state.dirty)
-    tightens = _tightens(state, before)
+    tightens = _tightens(state, before) or state.trust.fresh
     # What is new is loaded as it is now; the next move changes the sets themselves.
     sets = [one.holding(dict(one.elements)) for one in moved.sets]
     flip: list[Command] = []
     flip += (DeleteElements(desired.sets[name].holding(content)) for name, content in moved.less.items())
     flip += (AddElements(desired.sets[name].holding(content)) for name, content in moved.more.items())
-    if tightens and not state.keep:
+    if tightens:
         flip += _raise_epoch(state)
     if not moved.chains and not moved.sets and not flip:
         return None
@@ -431,7 +448,8 @@ def _tightens(state: State, before: Mapping[Address, Elements]) -> bool:
     denying = state.desired.denying
     for address, had in before.items():
         has = state.desired.placed.get(address, {})
-        lost = {at for at, value in had.items() if at[0] not in _LINK_SETS and has.get(at, _MISSING) != value}
+        lost = {at for at, value in had.items() if at[0] not in _NO_RIGHTS and has.get(at, _MISSING) != value}
+        found |= any(at[0] in _DISTRUSTED and at not in had for at in has)
         if address in state.world.holders:
             closes = any(value is not None and value.chain and had.get(at) != value for at, value in has.items())
             gained = any(at[0] in denying and had.get(at, _MISSING) != value for at, value in has.items())
@@ -446,8 +464,10 @@ def _tightens(state: State, before: Mapping[Address, Elements]) -> bool:
     return False
 
 
-_LINK_SETS = frozenset(LINKS.values())
-"""Whose interface an address is: asked of each packet, before its connection is looked at."""
+_DISTRUSTED = frozenset(DISTRUSTED.values())
+_NO_RIGHTS = frozenset(LINKS.values()) | _DISTRUSTED
+"""Not to be in these closes nothing. Whose interface an address is, is asked of each packet, before its connection is
+looked at; and who is not distrusted is believed."""
 _MISSING = object()
 """No verdict, where None is one: that of a set."""
 

@@ -34,8 +34,10 @@ import msgspec
 
 from outgate.agent.remembered import Memory, Unreadable, recalled, remembered
 from outgate.agent.step import State
+from outgate.agent.trust import Trust
+from outgate.agent.world import Record
 from outgate.errors import one_line
-from outgate.model import Direction, Node
+from outgate.model import Direction, Node, Pod
 from outgate.nft.frame import DISPATCHES, frame
 from outgate.nft.objects import NftSet, Ruleset
 from outgate.nft.options import Options
@@ -89,7 +91,8 @@ class Picture:
         memory = Memory(
             world.node,
             "",
-            tuple([record.pod for record in world.pods.values()]),
+            # Of whom it is not sure that the kernel knows who has his address, the next agent must not be sure, either.
+            tuple([_unsure(one, state.trust) if state.trust.doubts else one.pod for one in world.pods.values()]),
             tuple(world.namespaces.values()),
             tuple(world.policies.values()),
             tuple(world.nodes.values()),
@@ -109,6 +112,11 @@ class Loaded:
     written: str = ""
     notes: tuple[str, ...] = ()
     """What was wrong, a sentence each."""
+
+
+def _unsure(record: Record, trust: Trust) -> Pod:
+    """A pod, without its uid if anything is swept that is of its addresses (`outgate.agent.trust`)."""
+    return record.pod if trust.doubts.keys().isdisjoint(record.addresses) else replace(record.pod, uid="")
 
 
 class _Origin(msgspec.Struct, rename="camel"):

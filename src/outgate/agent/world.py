@@ -242,7 +242,7 @@ class World:
         touched: set[Address] = set()
         if before is not None and same and before.pod.host_network == pod.host_network:
             kind = self._kinds.get(before.kind.key, before.kind)
-            if before.addresses == addresses and local == (pod.key in self.local):
+            if (before.addresses, before.pod.uid) == (addresses, pod.uid) and local == (pod.key in self.local):
                 before.pod = replace(pod, labels=kind.example.labels, ports=kind.example.ports)
                 return touched
         else:

@@ -50,7 +50,7 @@ def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
     "--established",
     type=click.Choice(("cut", "keep")),
     default="cut",
-    help="What becomes of a live connection that a change no longer allows.",
+    help="What becomes of a live connection that a policy no longer allows which does not say it itself.",
 )
 @_option(
     "--deny",

@@ -417,7 +417,9 @@ _CUSTOM_POLICIES = {
 
 OBJECTS: Mapping[tuple[str, str], Struct] = {
     # How its policies are meant (`outgate.policy.mode`).
-    ("v1", "Namespace"): Struct("Namespace", {"metadata": _annotated("outgate.dev/enforcement")}),
+    ("v1", "Namespace"): Struct(
+        "Namespace", {"metadata": _annotated("outgate.dev/enforcement", "outgate.dev/established")}
+    ),
     ("v1", "Pod"): _POD,
     ("v1", "Service"): _SERVICE,
     ("v1", "Endpoints"): _ENDPOINTS,

@@ -25,6 +25,7 @@ from outgate.nft.redirects import CATCHES, Catching
 from outgate.nft.tier_lines import TierLines
 from outgate.packets import TransportSet
 from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
+from outgate.policy.established import keeps
 from outgate.policy.mode import mode_of
 from outgate.policy.rules import origin_of
 from outgate.policy.selection import looks_around
@@ -143,6 +144,17 @@ class Classes:
             return Mode.ENFORCE
         namespace = self.policies.snapshot.namespace(policy.namespace) if policy.namespace else None
         return mode_of(policy, namespace, self.options.mode)
+
+    def cuts(self, pod: Pod) -> bool:
+        """Whether a policy that is enforced for a pod cuts live connections (`outgate.policy.established`)."""
+        selection = self.policies.selection
+        some = (selected(pod, way) for way in Direction for selected in (selection.ruling, selection.governing))
+        return any(self.mode(one) is Mode.ENFORCE and not self.keeps(one) for many in some for one in many)
+
+    def keeps(self, policy: Policy) -> bool:
+        """Whether a policy lets go on what is live."""
+        namespace = self.policies.snapshot.namespace(policy.namespace) if policy.namespace else None
+        return keeps(policy, namespace, default=self.options.keep)
 
     def _made(
         self, pod: Pod, ruling: _Policies, above: _Above, meanings: Mapping[NamedPort, TransportSet], view: View

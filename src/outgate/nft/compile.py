@@ -10,7 +10,8 @@ The source or destination address leads in one lookup to the chain of the pod's 
 all pods that the same policies select. A chain that is left by `return` has allowed the packet on that
 end; a denied packet never comes back. Only a packet that both ends allowed reaches `stamp`, so the mark
 says "judged, and allowed, under epoch N"; a change that tightens anything raises the epoch, and each live
-connection is judged again by its next packet, whichever side sends it.
+connection is judged again by its next packet, whichever side sends it. Where a policy keeps what is live, some
+get the number of the new epoch unasked (`outgate.nft.trust`).
 
 What cannot be said here is refused by the rooms above; nothing is approximated. The traffic that the node
 itself opens to its pods (kubelet probes) does not pass these hooks: types.go, NetworkPolicySpec.ingress,
@@ -31,6 +32,7 @@ from outgate.nft.members import Members
 from outgate.nft.objects import Judgement, NftSet, Ruleset, SetKey, goto
 from outgate.nft.options import Options
 from outgate.nft.redirects import CATCHES, catch_map, with_proxy
+from outgate.nft.trust import DISTRUSTED, distrusted_set
 from outgate.policy import Origin, Policies
 
 __all__ = ["Compiled", "compile_node"]
@@ -70,6 +72,8 @@ class _Compiler:
             self._link_sets()
         if self.options.names:
             self._asking_sets()
+        if self.options.believing:
+            self._distrusted_sets()
         chains = frame(self.options, self.node, linked=linked)
         if self.classes.catching:
             self._catch_maps()
@@ -115,6 +119,18 @@ class _Compiler:
                 if address.version == family
             }
             self.registry.add_set(link_set(family).holding(elements))
+
+    def _distrusted_sets(self) -> None:
+        """Whose live connections are judged anew in each epoch: those of pods of this node."""
+        contested = self.policies.snapshot.contested
+        for family in DISTRUSTED:
+            elements: dict[SetKey, Judgement | None] = {
+                ((int(address), int(address)),): None
+                for pod in self.local
+                for address in pod.addresses
+                if address.version == family and (address in contested or self.classes.cuts(pod))
+            }
+            self.registry.add_set(distrusted_set(family).holding(elements))
 
     def _asking_sets(self) -> None:
         """Whose questions go to the DNS proxy, and under which class's policies it asks them."""

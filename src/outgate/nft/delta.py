@@ -52,6 +52,7 @@ from outgate.nft.transaction import (
     references,
     weight,
 )
+from outgate.nft.trust import DISTRUSTED
 
 __all__ = ["FAST_ELEMENTS", "MAX_ELEMENTS", "MAX_RULES", "Change", "chunks", "creation", "delta", "denying_sets"]
 
@@ -62,6 +63,7 @@ faster; a larger one gains nothing more. Without CAP_NET_ADMIN outside its user 
 buffer, and 1000 rules or 5000 elements have been seen to fail: then it is sent again in halves (`Nftables.commit`)."""
 FAST_ELEMENTS = 2000
 """The same for elements of hash sets alone, which need no process of nft (`outgate.agent.kernel`)."""
+_DISTRUSTED = frozenset(DISTRUSTED.values())
 _MANY = 200
 """From so many elements on, the batch of their own is worth that the rest takes one more process of nft."""
 
@@ -92,17 +94,16 @@ def delta(
     desired: Ruleset,
     actual: Ruleset | None,
     *,
-    keep: bool = False,
     tightens: bool = False,
     last: Epoch | None = None,
 ) -> Change:
     """The change from `actual`, as listed, to `desired`.
 
     The epoch that `desired` carries counts only where the table has none yet. Otherwise the actual one is
-    kept or, if the change tightens anything, followed by the next. With `keep` live connections go on that the
-    change no longer allows: the epoch stays. `tightens` says that something beside this difference asks for
-    another epoch. `last` is the epoch that the table was left with; if it has another one, or is gone, somebody else
-    was there, and connections may carry any number up to `last`: so the next is counted from that.
+    kept or, if the change tightens anything, followed by the next. `tightens` says that something beside
+    this difference asks for another epoch. `last` is the epoch that the table was left with; if it has another one, or
+    is gone, somebody else was there, and connections may carry any number up to `last`: so the next is counted from
+    that.
     """
     mine, theirs = epoch_of(desired), epoch_of(actual) if actual is not None else None
     current = theirs if theirs and mine and theirs.mask == mine.mask else mine
@@ -111,13 +112,13 @@ def delta(
     kept = with_epoch(desired, current) if current else desired
     following = with_epoch(desired, current.following()) if current else desired
     if actual is None:
-        made = kept if keep or last is None else following
+        made = kept if last is None else following
         return _Plan(made, Ruleset()).change(AddTable(), tightens=True)
     if _beyond_repair(desired, actual):
-        return _rebuilt(kept if keep else following)
+        return _rebuilt(following)
     plan = _Plan(kept, actual)
     tightens |= plan.tightens()
-    return _Plan(following, actual).change(tightens=True) if tightens and not keep else plan.change(tightens=tightens)
+    return _Plan(following, actual).change(tightens=True) if tightens else plan.change()
 
 
 def _beyond_repair(desired: Ruleset, actual: Ruleset) -> bool:
@@ -225,12 +226,14 @@ class _Plan:
         A key that is new in a map and leads to a chain counts, unless pods are known by their interfaces: then
         its pod was unknown before, and nothing of it was let pass (whether somebody talked to its address before, the
         caller knows). A new element of a set counts if a rule that looks into the set can deny because of it;
-        `return` means allowed, as everywhere in this table.
+        `return` means allowed, as everywhere in this table. Of the distrusted the reverse holds: in their chain it
+        means that a connection is judged.
         """
-        reached = [one for one in self.less if one.elements and ("set", one.name) in self.live]
+        less = (one for one in self.less if one.elements and one.name not in _DISTRUSTED)
+        reached = [one for one in less if ("set", one.name) in self.live]
         rewritten = [chain for chain in self.changed_chains if ("chain", chain.name) in self.live]
         hooks = [chain for chain in (*self.new_chains, *self.gone_chains) if chain.hook is not None]
-        denying = _denying(self.actual, self.live)
+        denying = _denying(self.actual, self.live) | _DISTRUSTED
         if not _closed_at_birth(self.actual):
             denying |= {
                 one.name for one in self.more if any(verdict and verdict.chain for verdict in one.elements.values())

@@ -1,6 +1,6 @@
 """The chains of a ruleset that depend on no policy: hooks, connection states, the way of a packet.
 
-    forward ─► est ─► (reply? mirrored egress, mirrored ingress) or egress, ingress ─► stamp
+    forward ─► est (─► older) ─► (reply? mirrored egress, mirrored ingress) or egress, ingress ─► stamp
     input   ─► est ─► answers and neighbour discovery pass ─► egress ─► stamp
     prerouting ─► spoof: what comes in on a pod's link has that pod's address
 
@@ -42,6 +42,7 @@ from outgate.nft.objects import (
     jump,
 )
 from outgate.nft.options import Options
+from outgate.nft.trust import OLDER, older
 from outgate.packets import Protocol
 
 __all__ = ["DISPATCHES", "LINKS", "LINK_LOCAL", "UNKNOWN", "Dispatch", "frame", "link_set"]
@@ -115,7 +116,10 @@ class _Frame:
         mask = self.options.mark_mask
         value = Epoch(mask, self.options.epoch).bits
         reply = Compare(Field.CT_DIRECTION, _REPLY, _REPLY)
-        yield Chain(EST, (ChainRule((Compare(Field.CT_MARK, value, value, mask=mask), ACCEPT)),))
+        current = ChainRule((Compare(Field.CT_MARK, value, value, mask=mask), ACCEPT))
+        if self.options.believing:
+            yield older(mask)
+        yield Chain(EST, (current, ChainRule((goto(OLDER),))) if self.options.believing else (current,))
         yield Chain(STAMP, (ChainRule((StampMark(mask, value), ACCEPT)),))
         open_ = self.options.passive or self.options.open_at_birth
         fate = (warning if open_ else denial)(

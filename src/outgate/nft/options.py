@@ -42,6 +42,11 @@ class Options:
     unfiltered: bool = False
     """Questions of DNS pass where rules say which names may be asked, and nobody looks at the names. For the lab, whose
     resolver is no proxy; on a node such a rule is closed without one."""
+    keep: bool = False
+    """Live connections that a policy no longer allows go on where the policy does not say it itself
+    (`outgate.policy.established`)."""
+    believing: bool = False
+    """What was judged under older epochs may go on (`outgate.nft.trust`)."""
     open_at_birth: bool = False
     """Let pods that are not programmed yet talk. Without it they may not, and nobody can be faster than the policy."""
 

@@ -20,10 +20,11 @@ policy beside it does not deny already; and to watch a policy can never cut what
 from __future__ import annotations
 
 import enum
+from collections.abc import Container
 
 from outgate.model import Namespace, Policy
 
-__all__ = ["ANNOTATION", "Mode", "mode_of", "strange_mode"]
+__all__ = ["ANNOTATION", "Mode", "mode_of", "said_of", "strange_mode", "strangely_said"]
 
 ANNOTATION = "outgate.dev/enforcement"
 """On a NetworkPolicy or a Namespace: ``enforce`` or ``audit``."""
@@ -41,20 +42,36 @@ def mode_of(policy: Policy, namespace: Namespace | None, default: Mode) -> Mode:
 
     A value that is no mode closes: the policy is enforced.
     """
+    written = said_of(policy, namespace, ANNOTATION)
+    if written is None:
+        return default
+    return Mode.AUDIT if written == Mode.AUDIT.value else Mode.ENFORCE
+
+
+def said_of(policy: Policy, namespace: Namespace | None, annotation: str) -> str | None:
+    """What an annotation says of a policy: its own, else that of its namespace; None where neither has one."""
     for said in (policy.annotations, namespace.annotations if namespace is not None else {}):
-        written = said.get(ANNOTATION)
+        written = said.get(annotation)
         if written is not None:
-            return Mode.AUDIT if written == Mode.AUDIT.value else Mode.ENFORCE
-    return default
+            return written
+    return None
 
 
 def strange_mode(policy: Policy, namespace: Namespace | None) -> str:
     """What to say about an annotation whose value is no mode; empty where there is nothing to say."""
+    modes = {mode.value for mode in Mode}
+    return strangely_said(policy, namespace, ANNOTATION, modes, "neither enforce nor audit: enforced")
+
+
+def strangely_said(
+    policy: Policy, namespace: Namespace | None, annotation: str, known: Container[str], means: str
+) -> str:
+    """What to say about an annotation whose value is none of the known ones; empty where there is nothing to say."""
     owners = [(f"policy {policy}", policy.annotations)]
     if namespace is not None:
         owners.append((f"namespace {namespace.name}", namespace.annotations))
     for owner, said in owners:
-        written = said.get(ANNOTATION)
-        if written is not None and written not in {mode.value for mode in Mode}:
-            return f"{owner}: {ANNOTATION} is {written!r}, which is neither enforce nor audit: enforced"
+        written = said.get(annotation)
+        if written is not None and written not in known:
+            return f"{owner}: {annotation} is {written!r}, which is {means}"
     return ""
