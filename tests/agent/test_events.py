@@ -8,7 +8,19 @@ import typing
 import pytest
 
 from outgate.agent import events
-from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused
+from outgate.agent.events import (
+    Applied,
+    Born,
+    Chosen,
+    Died,
+    Drifted,
+    Event,
+    Forgotten,
+    Linked,
+    Listed,
+    Refused,
+    Released,
+)
 from outgate.agent.step import State, plan
 from outgate.agent.world import Claim
 from outgate.cluster import events as told
@@ -26,6 +38,7 @@ MINE = (
     Chosen(Options()),
     Applied(),
     Refused("no"),
+    Released(),
 )
 
 

@@ -81,7 +81,7 @@ table inet outgate_http {
     chain catch {
         type filter hook prerouting priority -95; policy accept;
         meta l4proto != tcp accept
-        socket transparent 1 meta mark set meta mark | 0x100 accept
+        tcp flags & (syn | ack) != syn socket transparent 1 meta mark set meta mark | 0x100 accept
         ip saddr . ip daddr . tcp dport @seen4 goto divert
         ip6 saddr . ip6 daddr . tcp dport @seen6 goto divert
         ip saddr 10.1.0.11 tcp dport 99 goto divert
@@ -94,6 +94,12 @@ table inet outgate_http {
     chain enter {
         type filter hook input priority -10; policy accept;
         tcp dport 15001 counter name direct drop
+    }
+    chain orphans {
+        type filter hook input priority 110; policy accept;
+        meta mark & 0x100 == 0 accept
+        meta l4proto tcp tcp flags & (syn | ack) != syn socket transparent 1 accept
+        meta l4proto tcp tcp flags & (syn | ack) != syn reject with tcp reset
     }
     chain closed {
         type filter hook forward priority -10; policy accept;

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
+from outgate.host import process
 from outgate.host.nft import Nftables
 from outgate.nft.compile import compile_node
 from outgate.nft.delta import delta
@@ -20,7 +22,7 @@ from outgate.proxy.redirect import Redirect
 from outgate.proxy.redirecting import redirects_of
 from outgate.testing import node, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
-from tests.lab.proxied import OTHER4, OUT4, POD4, POD6, Proxied, needs_envoy, read_reply, run
+from tests.lab.proxied import OTHER4, OUT4, POD4, POD6, VIP, Proxied, needs_envoy, read_reply, run
 
 pytestmark = [pytest.mark.kernel, needs_envoy]
 
@@ -84,9 +86,9 @@ def no_answer(world: Proxied, address: str = OUT4, port: int = 80) -> bool:
     return False
 
 
-def kept(world: Proxied) -> socket.socket:
+def kept(world: Proxied, address: str = OUT4, port: int = 80) -> socket.socket:
     """A connection of the pod, which outlives our being in its namespace."""
-    with world.connection() as one:
+    with world.connection(address, port) as one:
         mine = one.dup()
     mine.settimeout(10)
     return mine
@@ -175,5 +177,56 @@ def test_a_plain_allowance_makes_it_void() -> None:
         told.program(world)
         world.supervisor.close()
         assert world.ask(DELETE).status == 200
+
+    run(check, *FIRST.redirects, rules=RULES)
+
+
+KUBE_PROXY = """
+table ip kube_proxy {
+    chain services {
+        type nat hook prerouting priority dstnat; policy accept;
+        ip daddr 10.96.0.1 tcp dport 8000 dnat to 203.0.113.10:80
+    }
+}
+"""
+
+
+def test_connections_from_one_port() -> None:
+    """To a backend and its service, whose port connection tracking changes; and behind one that Envoy has closed."""
+
+    def check(world: Proxied) -> None:
+        process.run(("nft", "-f", "-"), input=KUBE_PROXY)
+        last = b"GET /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        for address, port in ((OUT4, 80), (VIP, 8000), (OUT4, 80)):
+            with world.connection(address, port, source=41000) as one:
+                # Nor did its first packet have to be sent again.
+                info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+                assert struct.unpack_from("I", info, 100) == (0,), (address, port)
+                one.sendall(GET)
+                assert read_reply(one).status == 200
+                one.sendall(last)
+                assert read_reply(one).status == 200
+                # Whoever closes first keeps the rest of the connection (TIME_WAIT): Envoy.
+                assert one.recv(1) == b""
+
+    run(check, *FIRST.redirects, rules=RULES)
+
+
+def test_what_was_direct_is_reset() -> None:
+    """By the first rule about requests, and to a service as well."""
+    plain = Told.of(to_world("80"))
+
+    def check(world: Proxied) -> None:
+        process.run(("nft", "-f", "-"), input=KUBE_PROXY)
+        for address, port in ((OUT4, 80), ("2001:db8::10", 80), (VIP, 8000)):
+            plain.program(world)
+            with kept(world, address, port) as one:
+                one.sendall(DELETE)
+                assert read_reply(one).status == 200
+                FIRST.program(world)
+                one.sendall(GET)
+                with pytest.raises(ConnectionResetError):
+                    one.recv(1)
+            assert world.ask(GET, address, port).status == 200
 
     run(check, *FIRST.redirects, rules=RULES)

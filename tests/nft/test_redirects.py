@@ -138,13 +138,26 @@ def test_connections_that_are_there() -> None:
     evaluator = Evaluator(town(HTTP).ruleset)
     later = evaluator.run("prerouting", dataclasses.replace(first(80), tcp_flags=0x10, state=CtState.ESTABLISHED))
     assert (later.packet_mark, later.proxied) == (0x100, False)
-    held = evaluator.run("prerouting", dataclasses.replace(first(9, "192.0.2.1"), transparent=True))
+    stray = dataclasses.replace(first(9, "192.0.2.1"), transparent=True)
+    held = evaluator.run("prerouting", dataclasses.replace(stray, tcp_flags=0x10))
     assert (held.packet_mark, held.proxied) == (0x100, False)
+    # A first packet has no use for the rest of a connection from the same port.
+    assert evaluator.run("prerouting", stray).packet_mark == 0
     assert evaluator.run("input", first(15001)).fate is Fate.DROP
     answer = dataclasses.replace(first(80).reply(), packet_mark=0x100, direction=CtDirection.REPLY)
     assert evaluator.run("input", answer).fate is Fate.ACCEPT
     other = dataclasses.replace(first(81).reply(), packet_mark=0x100, direction=CtDirection.REPLY)
     assert evaluator.run("input", other).fate is Fate.DROP
+
+
+def test_connections_from_before_the_rule() -> None:
+    """What finds no socket of the proxy is answered by a reset, and its connection is not taken for judged."""
+    evaluator = Evaluator(town(HTTP).ruleset)
+    for transparent in (True, False):
+        mine = dataclasses.replace(first(80), packet_mark=0x100, tcp_flags=0x10, transparent=transparent)
+        given = evaluator.run("input", mine)
+        assert given.fate is (Fate.ACCEPT if transparent else Fate.REJECT)
+        assert (given.mark != 0) is transparent
 
 
 def test_random_policies() -> None:

@@ -49,19 +49,67 @@ def test_pods_by_their_addresses() -> None:
     )
 
 
-def test_nothing_is_made_of_other_rules() -> None:
-    """Neither of plain ones, nor of pods that have no other; nor of names, which have no addresses here."""
-    assert found({**API, "toPorts": ports("80")}) == ()
+def test_nothing_is_made_of_names() -> None:
+    """They have no addresses here."""
     assert found({"toFQDNs": [{"matchName": "a.example"}], "toPorts": READ}) == ()
 
 
-def test_plain_rules_with_a_port_in_common() -> None:
-    """What was here before such a rule came is not refused; ports that nothing looks into are left out."""
+def test_what_is_held_goes_on() -> None:
+    """By rules without conditions, whatever the port: a rule about requests may have gone from there."""
     read = {**API, "toPorts": ports("80", rules={"http": [{"path": "/a"}]})}
-    made = found(read, {"toEntities": ["world"], "toPorts": ports("80", "81")})
-    plain = [one for one in made if one.allowed[0].is_plain]
-    assert [one.ports for one in plain] == [((80, 80),)]
-    assert plain[0].allowed[0].rule == "CiliumNetworkPolicy shop/p egress[1]"
+    for rules in ([read, {"toEntities": ["world"], "toPorts": ports("80", "81")}], [{**API, "toPorts": ports("81")}]):
+        plain = [one for one in found(*rules) if one.allowed[0].is_plain]
+        assert {one.ports for one in plain} == {((80, 81),) if len(rules) == 2 else ((81, 81),)}
+        assert plain[0].allowed[0].rule == f"CiliumNetworkPolicy shop/p egress[{len(rules) - 1}]"
+
+
+def lets(redirects: tuple[Redirect, ...], address: str, port: int) -> set[bool]:
+    """Of the rules about a destination, whether they ask for nothing."""
+    where = ipaddress.ip_address(address)
+    return {
+        one.allowed[0].is_plain
+        for one in redirects
+        if any(where in block for block in one.destinations) and any(low <= port <= high for low, high in one.ports)
+    }
+
+
+def test_who_is_free_goes_on_but_where_a_rule_looks() -> None:
+    """Nothing isolates the pod, and a rule about requests is about one destination alone."""
+    spec = {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "egress": [{**API, "toPorts": READ}],
+        "enableDefaultDeny": {"egress": False},
+    }
+    policies = Policies(snapshot_of([*TOWN, cilium_policy("shop/p", spec)]))
+    (web,) = (one for one in policies.snapshot.pods if one.name == "web")
+    made = redirects_of(policies, [web], {web.key})
+    assert lets(made, "10.1.0.20", 80) == {False}
+    assert lets(made, "10.1.0.20", 81) == lets(made, "203.0.113.1", 80) == {True}
+    assert lets(redirects_of(policies, [web]), "203.0.113.1", 80) == set()
+
+
+def test_what_the_whole_cluster_accepts_goes_on() -> None:
+    """But not what it also passes on to rules about requests."""
+    above = {
+        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "kind": "ClusterNetworkPolicy",
+        "metadata": {"name": "top"},
+        "spec": {
+            "tier": "Admin",
+            "priority": 1,
+            "subject": {"namespaces": {}},
+            "egress": [
+                {"action": "Pass", "to": [{"networks": ["198.51.100.0/24"]}]},
+                {"action": "Accept", "to": [{"networks": ["198.51.100.0/23"]}]},
+            ],
+        },
+    }
+    web = {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": [{**API, "toPorts": READ}]}
+    policies = Policies(snapshot_of([*TOWN, cilium_policy("shop/p", web), above]))
+    made = redirects_of(policies, [one for one in policies.snapshot.pods if one.name == "web"])
+    assert lets(made, "198.51.101.1", 80) == {True}
+    assert lets(made, "198.51.100.1", 80) == set()
+    assert lets(made, "10.1.0.20", 80) == {False}
 
 
 def test_blocks_mean_nobody_inside() -> None:

@@ -72,7 +72,7 @@ class Agent:
             hindered=self.companions.seeing.hindered,
         )
         self.names = DnsCompanion(settings, say)
-        self.requests = RequestProxy(settings, say) if settings.envoy else None
+        self.requests = RequestProxy(settings, say, self.loop.deliver) if settings.envoy else None
         self.sweeper = Sweeper(self.loop.deliver, say)
         proxies = (self.names,) if self.requests is None else (self.names, self.requests)
         self.loop.observers += (self.links, self.companions, self.sweeper, *proxies, *observers)

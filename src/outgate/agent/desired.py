@@ -30,13 +30,14 @@ from outgate.nft.classes import Classes
 from outgate.nft.delta import denying_sets
 from outgate.nft.frame import DISPATCHES, LINKS, frame, link_set
 from outgate.nft.guard import Ports, guard
+from outgate.nft.lines import View
 from outgate.nft.objects import Chain, Judgement, NftSet, Ruleset, SetKey
 from outgate.nft.options import Options
 from outgate.nft.placement import Elements, Shares, local_elements
 from outgate.nft.redirects import CATCHES, catch_map, with_proxy
 from outgate.nft.trust import DISTRUSTED, distrusted_set
 from outgate.packets import Address
-from outgate.policy import Origin, Policies
+from outgate.policy import Mode, Origin, Policies
 from outgate.policy.requests import is_looked_into
 
 __all__ = ["Desired", "Move"]
@@ -79,10 +80,14 @@ class Desired:
         self.believing = False
         """Whether older epochs are believed (`outgate.nft.trust`): a policy keeps what is live, and it may be."""
         self.catching = False
-        """Whether connections of any pod are caught for the proxy that looks into requests (docs/decisions/0017)."""
+        """Whether there is the frame by which connections are caught for the proxy that looks into requests, and by
+        which those that it holds come to it (docs/decisions/0017)."""
+        self.held: set[tuple[str, str]] = set()
+        """The pods of which the proxy may hold connections: those that were caught since it said last that it holds
+        none. They go on there, as their policies allow, also where nothing is caught any more."""
         self.requests_revision = 0
         """Another number whenever what that proxy must know may have changed."""
-        self._caught_by: frozenset[str] | None = None
+        self._known_by: frozenset[str] | None = None
         self._guard: tuple[tuple[int, tuple[Network, ...]], Ruleset | None] | None = None
         self._denying: frozenset[str] | None = None
         self._watching = options.passive or options.open_at_birth
@@ -161,7 +166,7 @@ class Desired:
             cidr_groups=world.groups.values(),
             nodes=world.nodes.values() if world.nodes_matter else (node,),
         )
-        self._denying = self._caught_by = None
+        self._denying = self._known_by = None
         self.requests_revision += 1
         self.asking = self.options.names and uses_names(
             chained(world.cluster_policies.values(), world.cilium_policies())
@@ -177,7 +182,7 @@ class Desired:
             if record.addresses:
                 self._make_classes(record.kind)
         self.classes.settle()
-        self.catching = self.classes.catching
+        self.catching = self.classes.catching or bool(self.held)
         registry = self.classes.registry
         self.shares = Shares(self.classes.policies, registry.members)
         self.chains = {**registry.chains, **{chain.name: chain for chain in self._frame_of(node)}}
@@ -271,8 +276,8 @@ class Desired:
                 del self._contents[name][key]
         for name, content in found.more.items():
             self._contents[name].update(content)
-        if self.catching and not self.caught_by.isdisjoint((*found.less, *found.more)):
-            self.requests_revision += 1
+        if self.catching:
+            self._note_requests(touched, found)
         for one in found.sets:
             # A new set is loaded as it is now, whole.
             found.less.pop(one.name, None)
@@ -291,12 +296,35 @@ class Desired:
         isolations = (self.classes.policies.isolation(one, Direction.EGRESS) for one in examples)
         return any(is_looked_into(rule) for isolation in isolations for rule in isolation.rules)
 
+    def _note_requests(self, touched: Iterable[Address], found: Move) -> None:
+        """Note where a move changes what the proxy must know."""
+        holders = self.world.holders
+        mine = not self.held.isdisjoint(key for address in touched for key in holders.get(address, ()))
+        if mine:
+            self._known_by = None
+        if mine or not self.known_by.isdisjoint((*found.less, *found.more)):
+            self.requests_revision += 1
+
     @property
-    def caught_by(self) -> frozenset[str]:
-        """The names of the chains and sets by which it is decided what is caught."""
-        if self._caught_by is None:
-            self._caught_by = self.classes.caught_by
-        return self._caught_by
+    def known_by(self) -> frozenset[str]:
+        """The names of the chains and sets by which it is decided what is caught, and what goes on that was."""
+        if self._known_by is None:
+            examples = (self.world.pods[key].kind.example for key in self.held if self.world.is_local(key))
+            parts = (self.classes.part(one, View(Direction.EGRESS, family)) for one in examples for family in CATCHES)
+            self._known_by = self.classes.caught_by.union(*(part.names for part in parts))
+        return self._known_by
+
+    def let_go(self) -> bool:
+        """The proxy holds no connection any more; whether all is to be made anew, without its frame."""
+        if self.classes.catching:
+            return False
+        self.held.clear()
+        return self.catching
+
+    def is_free(self, key: tuple[str, str]) -> bool:
+        """Whether no policy that is enforced isolates a pod of this node for what it sends."""
+        policies = self.classes.policies.isolation(self.world.pods[key].kind.example, Direction.EGRESS).policies
+        return not any(self.classes.mode(one) is Mode.ENFORCE for one in policies)
 
     def _note(self, among: dict[str, _Content], some: Elements, others: Elements) -> None:
         """Note what is in the first and not so in the second, by its set."""
@@ -314,7 +342,7 @@ class Desired:
                     self._make_classes(self.world.pods[key].kind)
         if chains == len(registry.chains) and sets == len(registry.sets):
             return
-        self._denying = self._caught_by = None
+        self._denying = self._known_by = None
         # What was made last stands last.
         new = list(islice(registry.sets, sets, None))
         found.chains = list(islice(registry.chains.values(), chains, None))
@@ -372,6 +400,7 @@ class Desired:
                 way = self.classes.catch(kind.example, address.version) if self.catching else None
                 if way is not None and not contested:
                     found[CATCHES[address.version], ((int(address), int(address)),)] = way
+                    self.held.add(key)
             if not contested:
                 if kind.shares is None:
                     kind.shares = self.shares.of(kind.example)

@@ -13,7 +13,20 @@ from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
 from outgate.packets import Address
 
-__all__ = ["Applied", "Born", "Chosen", "Died", "Drifted", "Event", "Forgotten", "Linked", "Listed", "Refused", "Swept"]
+__all__ = [
+    "Applied",
+    "Born",
+    "Chosen",
+    "Died",
+    "Drifted",
+    "Event",
+    "Forgotten",
+    "Linked",
+    "Listed",
+    "Refused",
+    "Released",
+    "Swept",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +109,9 @@ class Swept:
     """What was to be swept out of connection tracking is (`outgate.agent.trust.Sweep`)."""
 
 
-Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Chosen | Applied | Refused | Swept
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The proxy that looks into requests holds no connection any more."""
+
+
+Event = ApiEvent | Listed | Drifted | Linked | Born | Died | Forgotten | Chosen | Applied | Refused | Released | Swept

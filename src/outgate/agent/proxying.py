@@ -2,6 +2,8 @@
 
     start     the way of marked packets is made, rules of before are thrown away, Envoy is started and watched
     turned    where something changed that its rules are made of, what they are made of is copied
+    released  where nothing is caught any more, Envoy is asked whether it still holds connections; once it holds none,
+              the loop is told, and its part of the kernel's table goes
     refusals  are read by a thread of their own, named by their rules, and written as JSON, a line each
     teller    a thread of its own makes redirects of the copy and moves them to Envoy; of several copies the last counts
 
@@ -10,11 +12,12 @@ that let nothing through. Rules that it refuses leave it with those of before, w
 allowed; so then it is told to let nothing through.
 
 A Snapshot of the agent's own has no pods. Redirects need the addresses of peers, so the copy has the pods whose
-connections are caught, and those in any set by which it is decided what is caught.
+connections are caught or held, and those in any set by which it is decided what becomes of them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +27,7 @@ from typing import IO
 import msgspec
 
 from outgate.agent.desired import Desired
+from outgate.agent.events import Event, Released
 from outgate.agent.loop import Observer
 from outgate.agent.packets_log import LogFile
 from outgate.agent.settings import Settings
@@ -32,7 +36,6 @@ from outgate.errors import KernelError
 from outgate.host import proxy_routes
 from outgate.host.envoy import Envoy, Supervisor
 from outgate.model import Pod, Snapshot
-from outgate.nft.redirects import CATCHES
 from outgate.policy import Policies
 from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
 from outgate.proxy.envoy_log import Refusal, read_refusal
@@ -54,22 +57,31 @@ class Copy:
 
     snapshot: Snapshot
     caught: tuple[tuple[str, str], ...]
-    """The pods of this node whose connections are caught."""
+    """The pods of this node whose connections are caught, or were and may be held."""
+    free: frozenset[tuple[str, str]] = frozenset()
+    """Those among them whom nothing isolates, so that whatever no rule about requests is about goes on."""
 
     def rules(self) -> RuleFiles:
         """What Envoy is told."""
         pods = {one.key: one for one in self.snapshot.pods}
-        return rule_files(redirects_of(Policies(self.snapshot), [pods[key] for key in self.caught if key in pods]))
+        mine = [pods[key] for key in self.caught if key in pods]
+        return rule_files(redirects_of(Policies(self.snapshot), mine, self.free))
 
 
 class RequestProxy(Observer):
-    """Envoy of this node, told what the policies say. `say` is told what a person should know."""
+    """Envoy of this node, told what the policies say.
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+    `say` is told what a person should know, and `deliver` what the loop should.
+    """
+
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], deliver: Callable[[Event], object] = lambda _: None
+    ) -> None:
         options = settings.options("")
         self._mark = options.deliver_mark
         self._program = settings.envoy
         self._say = say
+        self._deliver = deliver
         self.envoy = Envoy(
             Proxying(
                 str(settings.envoy_dir),
@@ -83,6 +95,8 @@ class RequestProxy(Observer):
         self._desired: Desired | None = None
         self._news = threading.Condition()
         self._copy: Copy | None = None
+        self._lingering = False
+        """Whether nothing is caught any more, and connections may still be held."""
         self._ending = False
         self._telling = threading.Thread(target=self._tell_on, name="requests", daemon=True)
         self._draining: threading.Thread | None = None
@@ -128,6 +142,8 @@ class RequestProxy(Observer):
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - what is copied has no time
         """Copy what redirects are made of, where it changed."""
         desired = state.desired
+        # Before the kernel has taken the change that ends it, connections are still caught.
+        self._lingering = state.settled and desired.catching and not desired.classes.catching
         if not state.ready or (desired is self._desired and desired.requests_revision == self._revision):
             return
         self._desired, self._revision = desired, desired.requests_revision
@@ -140,16 +156,24 @@ class RequestProxy(Observer):
         waiting: RuleFiles | None = None
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._ending or self._copy is not None, _AGAIN if waiting else None)
+                self._news.wait_for(lambda: self._ending or self._copy is not None, _AGAIN)
                 if self._ending:
                     return
                 copy, self._copy = self._copy, None
+            self._release()
             rules = self._made(copy) if copy is not None else waiting
             if rules is None or rules.version == known:
                 waiting = None
                 continue
             taken = self.tell(rules)
             known, waiting = (rules.version, None) if taken else ("", rules)
+
+    def _release(self) -> None:
+        """Tell the loop where Envoy holds no connection, and gets none any more. One that does not answer may."""
+        if self._lingering:
+            with contextlib.suppress(KernelError):
+                if self.envoy.connections() == 0:
+                    self._deliver(Released())
 
     def _made(self, copy: Copy) -> RuleFiles:
         """The rules of a copy; where they cannot be made, those that allow nothing."""
@@ -202,16 +226,12 @@ def copy_of(desired: Desired) -> Copy:
     world = desired.world
     if not desired.catching:
         return Copy(Snapshot(), ())
-    deciding, maps = desired.caught_by, frozenset(CATCHES.values())
-    caught: set[tuple[str, str]] = set()
-    peers: set[tuple[str, str]] = set()
+    deciding = desired.known_by
+    caught = {key for key in desired.held if world.is_local(key)}
+    peers = set(caught)
     for address, elements in desired.placed.items():
-        names = {name for name, _ in elements}
-        if not deciding.isdisjoint(names):
-            holders = world.holders.get(address, ())
-            peers.update(holders)
-            if not maps.isdisjoint(names):
-                caught.update(holders)
+        if not deciding.isdisjoint(name for name, _ in elements):
+            peers.update(world.holders.get(address, ()))
     snapshot = Snapshot.of(
         namespaces=world.namespaces.values(),
         pods=_pods(desired, peers),
@@ -221,7 +241,7 @@ def copy_of(desired: Desired) -> Copy:
         cidr_groups=world.groups.values(),
         nodes=world.nodes.values(),
     )
-    return Copy(snapshot, tuple(sorted(caught)))
+    return Copy(snapshot, tuple(sorted(caught)), frozenset(filter(desired.is_free, caught)))
 
 
 def _pods(desired: Desired, keys: set[tuple[str, str]]) -> Iterator[Pod]:

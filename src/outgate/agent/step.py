@@ -30,7 +30,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from outgate.agent.desired import Desired
-from outgate.agent.events import Applied, Born, Chosen, Died, Drifted, Event, Forgotten, Linked, Listed, Refused, Swept
+from outgate.agent.events import (
+    Applied,
+    Born,
+    Chosen,
+    Died,
+    Drifted,
+    Event,
+    Forgotten,
+    Linked,
+    Listed,
+    Refused,
+    Released,
+    Swept,
+)
 from outgate.agent.remembered import Memory
 from outgate.agent.trust import Sweep, Trust
 from outgate.agent.world import Claim, World
@@ -191,7 +204,11 @@ def _absorb(state: State, event: Event) -> None:
         case Chosen(options):
             if options != state.desired.options:
                 state.trust.doubt(state.desired.distrusted)
+                held = state.desired.held
                 state.desired, state.rebuild = Desired(state.world, options, state.trust), True
+                state.desired.held |= held
+        case Released():
+            state.rebuild |= state.desired.let_go()
         case Born() | Died() | Forgotten():
             _absorb_plugin(state, event)
         case Swept():

@@ -16,6 +16,7 @@ import contextlib
 import http.client
 import importlib.util
 import os
+import re
 import select
 import socket
 import sys
@@ -38,6 +39,7 @@ _LOOK_AGAIN = 0.005
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
 """Seconds between the end of a process and the next: doubled with each that did not live longer than the longest."""
 _PREFIX = "extension_config_discovery."
+_HELD = "listener.outgate.downstream_cx_active"
 _REFUSALS = ("config_fail", "update_failure", "update_rejected")
 
 
@@ -128,6 +130,17 @@ class Envoy:
             if time.monotonic() >= deadline:
                 return Answer(accepted=False, reason=f"Envoy has not taken the rules within {timeout:g} s")
             time.sleep(_LOOK_AGAIN)
+
+    def connections(self) -> int:
+        """How many connections of pods it holds.
+
+        Raises:
+            KernelError: nobody answers, or not as asked.
+        """
+        found = re.search(rf"^{_HELD}: (\d+)$", self.ask(f"/stats?filter=^{_HELD}$"), re.MULTILINE)
+        if found is None:
+            raise KernelError(f"Envoy in {self.place} does not say how many connections it holds")
+        return int(found[1])
 
     def is_ready(self) -> bool:
         """Whether it takes connections."""

@@ -3,7 +3,8 @@
     prerouting, after the translation of services
         catch ─► a socket of the proxy has it? mark it for delivery
               ─► ``cg4``, ``cg6``: the pod's class ─► the first that allows it is a rule about requests? ``divert``
-    input     what is marked is judged as the pod's: its rule about requests lets it pass to the proxy
+    input     what is marked is judged as the pod's: its rule about requests lets it pass to the proxy, and what finds
+              no socket there, a connection from before the rule, is reset
     forward   the marks mean nothing: the rule about requests drops what nobody has looked into
     output    ``sent``: what the proxy sends in a pod's name is judged as the pod's, egress and ingress
 
@@ -59,6 +60,9 @@ CATCHES = {4: "cg4", 6: "cg6"}
 
 _DIVERT = "divert"
 _LOOKED_INTO = "l"
+_GIVEN = "given"
+_LATER = Compare(Field.TCP_FLAGS, 0x02, 0x02, mask=0x12, negated=True)
+"""Not the first packet of a connection: SYN without ACK."""
 _TCP = Compare(Field.L4PROTO, int(Protocol.TCP), int(Protocol.TCP))
 
 
@@ -153,6 +157,8 @@ def with_proxy(chains: Iterable[Chain], options: Options) -> Iterator[Chain]:
             case _:
                 yield chain
     took = (MarkPacket(deliver, deliver), ACCEPT)
+    yield Chain(_GIVEN, tuple(_given()))
+    yield Chain("orphans", tuple(_orphans(options)), Hook("input", 110))  # after srcnat (100) is done
     yield Chain(_DIVERT, tuple(_divert(options, took)))
     yield Chain("catch", tuple(_catch(took)), Hook("prerouting", -95))  # after dstnat (-100) is done
     yield Chain("sent", tuple(_sent()))
@@ -180,19 +186,43 @@ def _to_the_proxy(options: Options) -> Iterator[ChainRule]:
     unrelated = Compare(Field.CT_STATE, mask=int(CtState.RELATED), negated=True)
     yield ChainRule((_marked(options.deliver_mark), _TCP, unrelated, jump("est")))
     yield ChainRule((_marked(options.deliver_mark), _TCP, unrelated, reply, goto("reply")))
+    yield ChainRule((_marked(options.deliver_mark), _TCP, unrelated, goto(_GIVEN)))
+
+
+def _given() -> Iterator[ChainRule]:
+    """What a pod sends, on its way to the proxy.
+
+    A connection from before the rule has no socket here, and its mark must stay as it is: it would let pass in
+    `forward` what the other end still sends. Nor is one found by its socket here of which connection tracking changes
+    the port further on (`_divert`): each of its packets is judged.
+    """
+    yield ChainRule((jump("egress"),))
+    yield ChainRule((Compare(Field.SOCKET_TRANSPARENT, 1, 1), goto("stamp")))
+    yield ChainRule((ACCEPT,))
+
+
+def _orphans(options: Options) -> Iterator[ChainRule]:
+    """What is delivered to nobody, behind the last change of a port: the pod is told at once.
+
+    TCP does not answer by itself in the name of an address that is not the node's (net/ipv4/tcp_ipv4.c,
+    `tcp_v4_send_reset`: IP_REPLY_ARG_NOSRCCHECK is for transparent sockets).
+    """
+    mine = _marked(options.deliver_mark), _TCP, _LATER
+    yield ChainRule((*mine, Compare(Field.SOCKET_TRANSPARENT, 1, 1), ACCEPT))
+    yield ChainRule((*mine, Counter(), Reject("tcp reset")), "of a connection from before the rule")
 
 
 def _divert(options: Options, took: tuple[Statement, ...]) -> Iterator[ChainRule]:
     # Later packets find their socket by themselves; connection tracking may have changed their port by then.
-    later = Compare(Field.TCP_FLAGS, 0x02, 0x02, mask=0x12, negated=True)
-    yield ChainRule((later, *took))
+    yield ChainRule((_LATER, *took))
     for family, protocol in ((4, 2), (6, 10)):
         yield ChainRule((Compare(Field.NFPROTO, protocol, protocol), _TCP, Tproxy(family, options.proxy_port), *took))
 
 
 def _catch(took: tuple[Statement, ...]) -> Iterator[ChainRule]:
     yield ChainRule((replace(_TCP, negated=True), ACCEPT))
-    yield ChainRule((Compare(Field.SOCKET_TRANSPARENT, 1, 1), *took))
+    # A first one may find the rest of another connection from the same port (TIME_WAIT), which has no use for it.
+    yield ChainRule((_LATER, Compare(Field.SOCKET_TRANSPARENT, 1, 1), *took))
     yield from _by_source(CATCHES)
 
 

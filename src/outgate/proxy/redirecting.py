@@ -1,27 +1,31 @@
 """From the policies of pods to redirects: which of their connections Envoy looks into, and by which rules.
 
 The kernel has decided by the same rules which connections come here (`outgate.nft.redirects`); here it is said once
-more by addresses and ports which rule is about which of them, so that no rule lets through what another is about. Rules
-without conditions are listed, too, where they have a port in common with one that has some: a connection that was here
-before such a rule came goes on, and is not refused.
+more by addresses and ports which rule is about which of them, so that no rule lets through what another is about. What
+is allowed without conditions is listed, too: no new connection comes here by it, but one that is here already, from a
+time when a rule about requests was about it, goes on and is not refused. What is denied before anything is asked the
+kernel drops, also between the pod and Envoy, so that is not said here again.
 
 A peer that is known by DNS names has no addresses here, so its rules let nothing through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from outgate.model import Direction, Pod
-from outgate.packets import Address, AddressSet, IntervalSet, Protocol
+from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
-from outgate.policy import BlockMatch, Origin, PodMatch, Policies, Rule
+from outgate.policy import Action, BlockMatch, Origin, PodMatch, Policies, Rule
 from outgate.policy.requests import is_looked_into
 from outgate.policy.rules import Conditions
+from outgate.policy.tiers import Isolation
 from outgate.proxy.redirect import Allowance, Redirect
 
 __all__ = ["redirects_of", "rule_name"]
 
+_FREE = "no policy isolates the pod"
+"""What stands in the place of a rule where none is needed."""
 _PORTS = IntervalSet.of((1, PORTS.spans[-1][1]))
 
 
@@ -30,32 +34,73 @@ def rule_name(origin: Origin) -> str:
     return f"{origin.kind} {origin}" if origin.namespace else str(origin)
 
 
-def redirects_of(policies: Policies, pods: Iterable[Pod]) -> tuple[Redirect, ...]:
-    """The redirects for some pods; those that share their rules share their redirects."""
-    together: dict[tuple[int, ...], tuple[tuple[Rule, ...], list[Address]]] = {}
+def redirects_of(
+    policies: Policies, pods: Iterable[Pod], free: Collection[tuple[str, str]] = ()
+) -> tuple[Redirect, ...]:
+    """The redirects for some pods; those that share their rules share their redirects.
+
+    The pods are those whose connections are caught, or were: what is here of the others goes on as it is allowed now.
+    `free` are the keys of those that nothing isolates.
+    """
+    together: dict[tuple[object, ...], tuple[Isolation, bool, list[Address]]] = {}
     for pod in pods:
-        rules = policies.isolation(pod, Direction.EGRESS).rules
-        if any(map(is_looked_into, rules)):
-            mine = [one for one in pod.addresses if one not in policies.snapshot.contested]
-            together.setdefault(tuple(map(id, rules)), (rules, []))[1].extend(mine)
-    return tuple(one for rules, sources in together.values() for one in _of_class(policies, rules, tuple(sources)))
-
-
-def _of_class(policies: Policies, rules: tuple[Rule, ...], sources: tuple[Address, ...]) -> Iterator[Redirect]:
-    flows = [(rule, tuple(_flows(policies, rule))) for rule in rules]
-    watched = IntervalSet.of(
-        *(span for rule, parts in flows if is_looked_into(rule) for _, ports in parts for span in ports.spans)
+        isolation, is_free = policies.isolation(pod, Direction.EGRESS), pod.key in free
+        mine = [one for one in pod.addresses if one not in policies.snapshot.contested]
+        key = (*map(id, isolation.rules), *map(id, isolation.admin), is_free)
+        together.setdefault(key, (isolation, is_free, []))[2].extend(mine)
+    return tuple(
+        one
+        for isolation, is_free, sources in together.values()
+        for one in _of_class(policies, isolation, tuple(sources), is_free=is_free)
     )
-    for rule, parts in flows:
+
+
+def _of_class(
+    policies: Policies, isolation: Isolation, sources: tuple[Address, ...], *, is_free: bool
+) -> Iterator[Redirect]:
+    watched = PacketSet.none()
+    for rule in isolation.rules:
         conditions = rule.conditions or Conditions()
         if rule.conditions is not None and not is_looked_into(rule):
             continue
-        allowed = (Allowance(rule_name(rule.origin), conditions.http, conditions.server_names),)
-        for places, ports in parts:
-            common = ports & watched
-            if common and places:
-                blocks = tuple(places.networks())
-                yield Redirect(sources, blocks, common.spans, allowed)
+        name = rule_name(rule.origin)
+        allowed = Allowance(name, conditions.http, conditions.server_names)
+        for places, ports in _flows(policies, rule):
+            yield from _redirects(sources, places, ports, allowed)
+            if is_looked_into(rule):
+                watched |= _packets(places, ports)
+    for allowed, packets in _besides(policies, isolation, watched if is_free else None):
+        for places, transports in packets:
+            yield from _redirects(sources, places, transports.of(Protocol.TCP), allowed)
+
+
+def _besides(
+    policies: Policies, isolation: Isolation, watched: PacketSet | None
+) -> Iterator[tuple[Allowance, PacketSet]]:
+    """What is allowed without a rule of the NetworkPolicy tier: by the Admin tier, and to whom nothing isolates.
+
+    Of what the Admin tier accepts, whatever it also says otherwise is left out: which comes first is the kernel's to
+    say, and what is left out here is refused. `watched` is what rules about requests are about.
+    """
+    rules = [rule for layer in isolation.admin for rule in layer.rules]
+    flows = [(rule, _packets(*one)) for rule in rules for one in _flows(policies, rule)]
+    others = PacketSet.union_of(cube for rule, packets in flows if rule.action is not Action.ACCEPT for cube in packets)
+    for rule, packets in flows:
+        if rule.action is Action.ACCEPT:
+            yield Allowance(rule_name(rule.origin)), packets - others
+    if watched is not None:
+        yield Allowance(_FREE), _packets(AddressSet.any(), _PORTS) - watched
+
+
+def _packets(places: AddressSet, ports: IntervalSet) -> PacketSet:
+    return PacketSet.cube(places, TransportSet.ports(Protocol.TCP, ports))
+
+
+def _redirects(
+    sources: tuple[Address, ...], places: AddressSet, ports: IntervalSet, allowed: Allowance
+) -> Iterator[Redirect]:
+    if places and ports:
+        yield Redirect(sources, tuple(places.networks()), ports.spans, (allowed,))
 
 
 def _flows(policies: Policies, rule: Rule) -> Iterator[tuple[AddressSet, IntervalSet]]:

@@ -15,9 +15,10 @@ import pytest
 
 from outgate.errors import KernelError
 from outgate.host import envoy, process
+from outgate.host.nft import Nftables
 from outgate.testing import Manifest
 from outgate.testing_cilium import cilium_policy
-from tests.lab.agent.cast import CLUSTER
+from tests.lab.agent.cast import CLUSTER, exchange, relabelled, silent
 from tests.lab.agent.farm import Farm, grow
 from tests.lab.proxied import needs_envoy, read_reply
 
@@ -167,6 +168,114 @@ def test_a_change_meets_the_next_request_of_a_kept_connection() -> None:
             assert asked(farm, DELETE) == 200
 
     grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+def on(kept: socket.socket, request: bytes) -> int:
+    """The status of the answer on a connection that is there."""
+    kept.sendall(request)
+    return read_reply(kept).status
+
+
+def catches(farm: Farm) -> bool:
+    """Whether the table of the pod's node has what leads to the proxy."""
+    with farm.stage.enter(farm.stage.nodes["n1"]):
+        table = Nftables().list()
+    return table is not None and "catch" in table.chains
+
+
+def test_the_last_rule_goes_and_what_is_kept_goes_on() -> None:
+    """As it is allowed now, by nothing at all and by a plain rule; new connections do not come to Envoy any more.
+
+    Once Envoy holds none, nothing of it is left in the table.
+    """
+
+    def check(farm: Farm) -> None:
+        plain = cilium_policy(
+            "a/requests",
+            {"endpointSelector": {"matchLabels": {"app": "one"}}, "egress": [{"toEndpoints": [THREE]}]},
+        )
+        with serving(farm):
+            farm.until(lambda: asked(farm, GET) == 200)
+            with connected(farm, "a/one") as kept:
+                assert [on(kept, one) for one in (GET, DELETE)] == [200, 403]
+                farm.server.put(plain)
+                farm.settle()
+                farm.until(lambda: on(kept, DELETE) == 200)
+                farm.server.delete("CiliumNetworkPolicy", "a", "requests")
+                farm.settle()
+                farm.until(lambda: on(kept, DELETE) == 200)
+                for pid in _envoys(farm):
+                    os.kill(pid, signal.SIGSTOP)
+                assert asked(farm, DELETE) == 200
+                for pid in _envoys(farm):
+                    os.kill(pid, signal.SIGCONT)
+                assert on(kept, GET) == 200
+                assert catches(farm)
+            farm.until(lambda: not catches(farm))
+            assert asked(farm, DELETE) == 200
+            # And it begins anew.
+            farm.server.put(rule("GET"))
+            farm.settle()
+            farm.until(lambda: [asked(farm, one) for one in (GET, DELETE)] == [200, 403])
+
+    grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+def test_a_pod_leaves_the_rule_and_what_it_keeps_goes_on() -> None:
+    """It is labelled anew, while the rule stays for another pod of the node."""
+
+    def check(farm: Farm) -> None:
+        one = next(it for it in CLUSTER if it["metadata"]["name"] == "one")
+        two = next(it for it in CLUSTER if it["metadata"]["name"] == "two")
+        farm.server.put(relabelled(two, app="one"))
+        farm.settle()
+        with serving(farm):
+            farm.until(lambda: asked(farm, GET) == 200 and asked(farm, DELETE, "a/two") == 403)
+            with connected(farm, "a/one") as kept:
+                assert on(kept, GET) == 200
+                farm.server.put(relabelled(one, app="else"))
+                farm.settle()
+                farm.until(lambda: on(kept, DELETE) == 200)
+                assert asked(farm, DELETE, "a/two") == 403
+                farm.server.put(one)
+                farm.settle()
+                farm.until(lambda: on(kept, DELETE) == 403)
+
+    grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_what_was_direct_before_a_rule_is_cut(labelled: bool) -> None:
+    """Nobody looks into it, so neither end gets a word through, and the pod is told at once.
+
+    The rule comes, or the pod comes to the rule. What the pod sends itself does not make its connection judged.
+    """
+
+    def check(farm: Farm) -> None:
+        one = next(it for it in CLUSTER if it["metadata"]["name"] == "one")
+        if labelled:
+            farm.server.put(relabelled(one, app="else"))
+            farm.server.put(rule("GET"))
+            farm.settle()
+        with farm.connection("a/one", "b/three", PORT) as (client, server):
+            exchange(client, server)
+            farm.server.put(one if labelled else rule("GET"))
+            farm.settle()
+
+            def told() -> None:
+                before = farm.dropped()
+                server.sendall(b"unseen")
+                farm.until(lambda: farm.dropped() > before)
+
+            told()
+            assert silent(client)
+            client.sendall(GET)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+            told()
+            assert silent(server)
+
+    grow(CLUSTER, check, envoy=program())
 
 
 def test_without_envoy_such_rules_are_closed_and_said() -> None:
