@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from outgate.agent.companions import Companions
+from outgate.agent.detouring import Detouring
 from outgate.agent.dns_companion import DnsCompanion
 from outgate.agent.events import Drifted
 from outgate.agent.kernel import Kernel
@@ -74,7 +75,9 @@ class Agent:
         self.names = DnsCompanion(settings, say)
         self.requests = RequestProxy(settings, say, self.loop.deliver) if settings.envoy else None
         self.sweeper = Sweeper(self.loop.deliver, say)
-        proxies = (self.names,) if self.requests is None else (self.names, self.requests)
+        proxies: tuple[Observer, ...] = (self.names,)
+        if self.requests is not None:
+            proxies += (self.requests, Detouring(settings.options("").deliver_mark, say))
         self.loop.observers += (self.links, self.companions, self.sweeper, *proxies, *observers)
         failed = self.companions.measures.api_error
         self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)

@@ -21,7 +21,7 @@ from outgate.agent.dns_settings import DnsSettings
 from outgate.agent.settings import Settings
 from outgate.agent.store import FILES, RULESET
 from outgate.errors import KernelError, UsageError
-from outgate.host import links, proxy_routes
+from outgate.host import detour, links, proxy_routes
 from outgate.host.dns_sockets import stand_in_lines
 from outgate.host.nft import Nftables
 from outgate.host.rewrite import put
@@ -156,6 +156,12 @@ def _proxy(settings: Settings) -> Iterator[Removal]:
         return
     proxy_routes.remove(settings.options("").deliver_mark)
     yield Removal(f"the routing table {proxy_routes.TABLE} and the rules that lead there", Fate.REMOVED)
+    what = f"the tables {detour.TABLE} and the interfaces {detour.OUTER} and {detour.INNER}"
+    try:
+        detour.remove()
+        yield Removal(what, Fate.REMOVED)
+    except KernelError as error:
+        yield Removal(what, Fate.FAILED, error.message)
     rules = list(rule_files(()).files)
     yield from _folder(folder / RULES, rules)
     yield from _folder(folder, [BOOTSTRAP, ADMIN, LOG, *(f".{one}" for one in (BOOTSTRAP, *rules))])

@@ -7,8 +7,8 @@
 **Where it connects** is the destination of the accepted connection, and nothing that a request says: not its host, not
 an absolute target, not the name after CONNECT. The listener is `transparent`, so the address of an accepted socket *is*
 the destination after the translation of services; it is put into the connection's state as the address for the
-`ORIGINAL_DST` cluster. SO_ORIGINAL_DST would answer the address of the service. Behind a bridge that shows packets to
-IP, where TPROXY does not work, it is what there is (`Redirection.DNAT`, docs/decisions/0017).
+`ORIGINAL_DST` cluster. SO_ORIGINAL_DST would answer the address of the service; it is what there is where connections
+come by DNAT (`Redirection.DNAT`).
 
 **Who it connects as** is the pod (`original_src`): what stands behind sees the address that its policies are about.
 Those sockets carry `upstream_mark`, by which the kernel knows them.
