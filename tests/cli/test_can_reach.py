@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from outgate.cli.main import main
+from outgate.testing import namespace, pod
+from outgate.testing_cilium import cilium_policy
 from tests.report.schema import complaints
 
 WEB, BATCH = "production/web-api", "production/batch"
@@ -272,3 +274,48 @@ def test_unknown_profile_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (tmp_path / "cluster.yaml").write_text(CLUSTER)
     assert main(["can-reach", "-f", str(tmp_path), "shop/web", "node/node-b:1", "--profile", "flannel"]) == 2
     assert "'aws-vpc-cni'" in capsys.readouterr().err
+
+
+BY_NAME = [
+    *(namespace("a"), pod("a/one", ["10.1.0.10"], app="one")),
+    cilium_policy(
+        "a/names",
+        {
+            "endpointSelector": {"matchLabels": {"app": "one"}},
+            "egress": [
+                {
+                    "toFQDNs": [{"matchName": name}],
+                    "toPorts": [
+                        {
+                            "ports": [{"port": "80", "protocol": "TCP"}],
+                            "rules": {"http": [{"method": method, "path": "/v1/.*"}]},
+                        }
+                    ],
+                }
+                for name, method in (("read.example", "GET"), ("write.example", "PUT"))
+            ],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "code"),
+    [
+        ("read.example", "GET /v1/x", ALLOW),
+        ("read.example", "GET /v2", DENY),
+        ("read.example", "PUT /v1/x", DENY),
+        ("write.example", "PUT /v1/x", ALLOW),
+        ("write.example", "GET /v1/x", DENY),
+        ("other.example", "GET /v1/x", DENY),
+    ],
+)
+def test_requests_by_name(
+    name: str, request_: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rule of `toFQDNs` with requests: the name decides whose rule it is, and the request whether it passes."""
+    file = tmp_path / "all.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": BY_NAME}))
+    known = (f"--dns-name={one}.example=203.0.113.{at}" for at, one in enumerate(("read", "write", "other"), 1))
+    assert main(["can-reach", "-f", str(file), *known, "a/one", f"{name}:80", "--http", request_]) == code
+    assert ("allowed by a/names egress" in capsys.readouterr().out) is (code == ALLOW)

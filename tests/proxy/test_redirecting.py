@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 
 from outgate.model.cilium import HttpMatch
+from outgate.packets import Address, AddressSet
 from outgate.policy import Policies
+from outgate.policy.rules import NamesMatch
 from outgate.proxy.redirect import Allowance, Redirect
 from outgate.proxy.redirecting import redirects_of
 from outgate.testing import node, pod, snapshot_of
@@ -49,8 +51,29 @@ def test_pods_by_their_addresses() -> None:
     )
 
 
-def test_nothing_is_made_of_names() -> None:
-    """They have no addresses here."""
+def test_names_are_what_each_pod_has_learned() -> None:
+    """So a redirect is of one pod's address; of who has learned nothing there is none."""
+    web = {"matchLabels": {"app": "web"}}
+    rule = {"toFQDNs": [{"matchName": "a.example"}], "toPorts": READ}
+    policies = Policies(snapshot_of([*TOWN, cilium_policy("shop/p", {"endpointSelector": web, "egress": [rule]})]))
+    pods = [one for one in policies.snapshot.pods if one.name.startswith("web")]
+    there = ipaddress.ip_address("203.0.113.7")
+
+    def learned(names: NamesMatch, pod: Address) -> AddressSet:
+        assert [one.text for one in names.patterns] == ["a.example"]
+        return AddressSet.of([there] if str(pod) == "10.1.0.11" else [])
+
+    (one,) = redirects_of(policies, pods, (), learned)
+    assert one == Redirect(
+        (ipaddress.ip_address("10.1.0.11"),),
+        (ipaddress.ip_network("203.0.113.7/32"),),
+        ((80, 80),),
+        (Allowance(RULE, (HttpMatch("/a"),)),),
+    )
+
+
+def test_nothing_is_made_of_names_that_nobody_has_learned() -> None:
+    """They have no addresses."""
     assert found({"toFQDNs": [{"matchName": "a.example"}], "toPorts": READ}) == ()
 
 

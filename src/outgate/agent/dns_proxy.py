@@ -28,6 +28,7 @@ from outgate.errors import InvalidInput, KernelError
 from outgate.host.closing import Closing
 from outgate.host.dns_sockets import Listeners
 from outgate.host.inotify import FolderWatch
+from outgate.host.learned_line import LearnedLine
 from outgate.host.names_door import NamesDoor
 from outgate.host.rewrite import put
 from outgate.nft.asking import LEASE
@@ -73,7 +74,8 @@ class DnsProxy(Closing):
             # Watched before it is read: what is written in between is heard.
             self._watch = stack.enter_context(FolderWatch(settings.orders_file.parent))
             self._door = stack.enter_context(door or NamesDoor())
-            self._committer = stack.enter_context(Committer(self._door))
+            line = stack.enter_context(LearnedLine(settings.learned_socket))
+            self._committer = stack.enter_context(Committer(self._door, line))
             self._learned = Learned(self._clock, limits)
             self._desk = Desk(self._learned, self._committer, self.measures, self._clock, settings.deadline)
             self._recall()

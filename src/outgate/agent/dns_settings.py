@@ -40,6 +40,11 @@ class DnsSettings:
         return self.run_dir / "dns.lock"
 
     @property
+    def learned_socket(self) -> Path:
+        """Where an agent listens that has to know addresses before pods do."""
+        return self.run_dir / "learned.sock"
+
+    @property
     def memory_file(self) -> Path:
         """What was learnt, for the next start."""
         return self.state_dir / "names.msgpack"

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from outgate.errors import KernelError
 from outgate.host.closing import Closing
+from outgate.host.learned_line import LearnedLine
 from outgate.host.names_door import Change, NamesDoor, set_name
 from outgate.proxy.learned import Lesson
 
@@ -47,10 +48,14 @@ def changes_of(lesson: Lesson) -> Iterator[Change]:
 
 
 class Committer(Closing):
-    """Carries lessons into the kernel of the namespace of the thread that makes it. Readable when some are done."""
+    """Carries lessons into the kernel of the namespace of the thread that makes it. Readable when some are done.
 
-    def __init__(self, door: NamesDoor) -> None:
+    What the kernel has taken is said over the `line`, to whoever has to know it before a pod does.
+    """
+
+    def __init__(self, door: NamesDoor, line: LearnedLine | None = None) -> None:
         self._door = door
+        self._line = line
         self._queue: queue.SimpleQueue[tuple[int, Lesson] | Callable[[], None] | None] = queue.SimpleQueue()
         self._done: deque[Done] = deque()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -119,6 +124,10 @@ class Committer(Closing):
             failed = self._door.put([change for _, lesson in lessons for change in changes_of(lesson)])
         except KernelError as error:
             fault = str(error)
+        else:
+            taken = [one for _, lesson in lessons for one in lesson.new if set_name(one) not in failed]
+            if self._line is not None and taken:
+                self._line.tell(taken)
         for number, lesson in lessons:
             said = fault or next((str(failed[name]) for one in lesson.new if (name := set_name(one)) in failed), "")
             self._done.append(Done(number, lesson, said))

@@ -4,6 +4,7 @@
     turned    where something changed that its rules are made of, what they are made of is copied
     released  where nothing is caught any more, Envoy is asked whether it still holds connections; once it holds none,
               the loop is told, and its part of the kernel's table goes
+    heard     what pods learn the DNS proxy says here, and waits with its answers until Envoy knows
     refusals  are read by a thread of their own, named by their rules, and written as JSON, a line each
     teller    a thread of its own makes redirects of the copy and moves them to Envoy; of several copies the last counts
 
@@ -20,14 +21,17 @@ from __future__ import annotations
 import contextlib
 import select
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import IO
 
 import msgspec
 
 from outgate.agent.desired import Desired
 from outgate.agent.events import Event, Released
+from outgate.agent.learned_names import LearnedNames
 from outgate.agent.loop import Observer
 from outgate.agent.packets_log import LogFile
 from outgate.agent.settings import Settings
@@ -35,8 +39,13 @@ from outgate.agent.step import State
 from outgate.errors import KernelError
 from outgate.host import proxy_routes
 from outgate.host.envoy import Envoy, Supervisor
-from outgate.model import Pod, Snapshot
+from outgate.host.learned_line import PATIENCE, Heard, LearnedEar
+from outgate.host.learned_sets import learned as learned_now
+from outgate.model import Direction, Pod, Snapshot
+from outgate.nft.lines import names_id
+from outgate.packets import Address, AddressSet
 from outgate.policy import Policies
+from outgate.policy.rules import NamesMatch
 from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
 from outgate.proxy.envoy_log import Refusal, read_refusal
 from outgate.proxy.redirecting import redirects_of
@@ -49,11 +58,13 @@ _LISTENING = 0.5
 """Seconds between two looks at whether reading should end."""
 _AGAIN = 1.0
 """Seconds until rules are told once more that Envoy has not said it took."""
+_READ_AGAIN = 30.0
+"""Seconds until learned addresses are read from the kernel again, to see which have gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Copy:
-    """What redirects are made of."""
+    """What redirects are made of, but for what pods have learned."""
 
     snapshot: Snapshot
     caught: tuple[tuple[str, str], ...]
@@ -61,11 +72,32 @@ class Copy:
     free: frozenset[tuple[str, str]] = frozenset()
     """Those among them whom nothing isolates, so that whatever no rule about requests is about goes on."""
 
-    def rules(self) -> RuleFiles:
-        """What Envoy is told."""
+    names: frozenset[str] = frozenset()
+    """The sets of learned addresses that these pods' rules use, by their ids."""
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What the policies say of these pods."""
+        return Policies(self.snapshot)
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that are caught."""
         pods = {one.key: one for one in self.snapshot.pods}
-        mine = [pods[key] for key in self.caught if key in pods]
-        return rule_files(redirects_of(Policies(self.snapshot), mine, self.free))
+        return tuple(pods[key] for key in self.caught if key in pods)
+
+    @property
+    def owners(self) -> Mapping[Address, str]:
+        """Whose each address is of those pods."""
+        return {one: f"{pod} {pod.uid}" for pod in self.pods for one in pod.addresses}
+
+    def rules(self, learned: Callable[[str, Address], AddressSet] | None = None) -> RuleFiles:
+        """What Envoy is told. `learned` gives the addresses of a set for a pod."""
+
+        def named(peer: NamesMatch, pod: Address) -> AddressSet:
+            return learned(names_id(peer), pod) if learned is not None else AddressSet()
+
+        return rule_files(redirects_of(self.policies, self.pods, self.free, named))
 
 
 class RequestProxy(Observer):
@@ -95,6 +127,11 @@ class RequestProxy(Observer):
         self._desired: Desired | None = None
         self._news = threading.Condition()
         self._copy: Copy | None = None
+        self._names = LearnedNames(time.monotonic)
+        self._ear: LearnedEar | None = None
+        self._socket = settings.dns.learned_socket if settings.names != "off" else None
+        self._lessons = self._told = 0
+        """How often something was learned, and of how many Envoy has been told."""
         self._lingering = False
         """Whether nothing is caught any more, and connections may still be held."""
         self._ending = False
@@ -127,12 +164,14 @@ class RequestProxy(Observer):
         """End Envoy. What is caught for it stops until an agent starts it again."""
         with self._news:
             self._ending = True
-            self._news.notify()
+            self._news.notify_all()
         if self.supervisor is not None:
             self.supervisor.close()
         for thread in (self._telling, self._draining):
             if thread is not None and thread.ident is not None:
                 thread.join()
+        if self._ear is not None:
+            self._ear.close()
 
     @property
     def pending(self) -> bool:
@@ -149,24 +188,60 @@ class RequestProxy(Observer):
         self._desired, self._revision = desired, desired.requests_revision
         with self._news:
             self._copy = copy_of(desired)
-            self._news.notify()
+            self._news.notify_all()
 
     def _tell_on(self) -> None:
-        known = ""
-        waiting: RuleFiles | None = None
+        known, lessons, read_at = "", 0, 0.0
+        current, waiting = Copy(Snapshot(), ()), None
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._ending or self._copy is not None, _AGAIN)
+                self._news.wait_for(partial(self._has_news, lessons), _AGAIN)
                 if self._ending:
                     return
                 copy, self._copy = self._copy, None
+                anew, lessons = self._lessons > lessons, self._lessons
             self._release()
-            rules = self._made(copy) if copy is not None else waiting
-            if rules is None or rules.version == known:
+            current = copy or current
+            if copy is not None or (current.names and time.monotonic() >= read_at):
+                self._read(current)
+                anew, read_at = True, time.monotonic() + _READ_AGAIN
+            rules = self._made(current) if anew else waiting
+            if rules is not None and rules.version != known:
+                taken = self.tell(rules)
+                known, waiting = (rules.version, None) if taken else ("", rules)
+            else:
                 waiting = None
-                continue
-            taken = self.tell(rules)
-            known, waiting = (rules.version, None) if taken else ("", rules)
+            with self._news:
+                self._told = lessons
+                self._news.notify_all()
+
+    def _has_news(self, lessons: int) -> bool:
+        return self._ending or self._copy is not None or self._lessons > lessons
+
+    def _read(self, copy: Copy) -> None:
+        """Begin to follow what pods of a copy learn, with what is in the kernel."""
+        with self._news:
+            self._names.follow(copy.names, copy.owners)
+        if not copy.names:
+            return
+        try:
+            if self._ear is None and self._socket is not None:
+                self._ear = LearnedEar(self._socket, self.heard)
+            found = list(learned_now(copy.names))
+        except KernelError as error:
+            self._say_once(error.message)
+            return
+        with self._news:
+            self._names.read(found)
+
+    def heard(self, elements: Sequence[Heard]) -> None:
+        """Pods have learned something: return when Envoy knows, or when they must not wait any longer."""
+        with self._news:
+            if self._names.hear(elements):
+                self._lessons += 1
+                mine = self._lessons
+                self._news.notify_all()
+                self._news.wait_for(lambda: self._ending or self._told >= mine, PATIENCE)
 
     def _release(self) -> None:
         """Tell the loop where Envoy holds no connection, and gets none any more. One that does not answer may."""
@@ -178,7 +253,9 @@ class RequestProxy(Observer):
     def _made(self, copy: Copy) -> RuleFiles:
         """The rules of a copy; where they cannot be made, those that allow nothing."""
         try:
-            return copy.rules()
+            with self._news:
+                learned = self._names.copied()
+            return copy.rules(learned)
         except Exception as error:  # noqa: BLE001 - this thread must go on, or Envoy would keep what is allowed no more
             self._say_once(f"rules about requests cannot be made: {error!r}; they allow nothing")
             return rule_files(())
@@ -241,7 +318,13 @@ def copy_of(desired: Desired) -> Copy:
         cidr_groups=world.groups.values(),
         nodes=world.nodes.values(),
     )
-    return Copy(snapshot, tuple(sorted(caught)), frozenset(filter(desired.is_free, caught)))
+    isolation = desired.classes.policies.isolation
+    names: set[str] = set()
+    for example in {id(one): one for one in (world.pods[key].kind.example for key in caught)}.values():
+        rules = isolation(example, Direction.EGRESS).every_rule()
+        names.update(names_id(peer) for rule in rules for peer in rule.peers or () if isinstance(peer, NamesMatch))
+    free = frozenset(filter(desired.is_free, caught))
+    return Copy(snapshot, tuple(sorted(caught)), free, frozenset(names))
 
 
 def _pods(desired: Desired, keys: set[tuple[str, str]]) -> Iterator[Pod]:

@@ -6,23 +6,24 @@ is allowed without conditions is listed, too: no new connection comes here by it
 time when a rule about requests was about it, goes on and is not refused. What is denied before anything is asked the
 kernel drops, also between the pod and Envoy, so that is not said here again.
 
-A peer that is known by DNS names has no addresses here, so its rules let nothing through.
+A peer that is known by DNS names stands for what each pod has learned, so there a redirect is of one pod.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from outgate.model import Direction, Pod
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import Action, BlockMatch, Origin, PodMatch, Policies, Rule
 from outgate.policy.requests import is_looked_into
-from outgate.policy.rules import Conditions
+from outgate.policy.rules import Conditions, NamesMatch
 from outgate.policy.tiers import Isolation
 from outgate.proxy.redirect import Allowance, Redirect
 
-__all__ = ["redirects_of", "rule_name"]
+__all__ = ["Learned", "redirects_of", "rule_name"]
 
 _FREE = "no policy isolates the pod"
 """What stands in the place of a rule where none is needed."""
@@ -34,13 +35,24 @@ def rule_name(origin: Origin) -> str:
     return f"{origin.kind} {origin}" if origin.namespace else str(origin)
 
 
+Learned = Callable[[NamesMatch, Address], AddressSet]
+"""The addresses that the pod with an address has learned for some names."""
+
+
+def _nothing(_names: NamesMatch, _pod: Address) -> AddressSet:
+    return AddressSet()
+
+
 def redirects_of(
-    policies: Policies, pods: Iterable[Pod], free: Collection[tuple[str, str]] = ()
+    policies: Policies,
+    pods: Iterable[Pod],
+    free: Collection[tuple[str, str]] = (),
+    learned: Learned = _nothing,
 ) -> tuple[Redirect, ...]:
     """The redirects for some pods; those that share their rules share their redirects.
 
     The pods are those whose connections are caught, or were: what is here of the others goes on as it is allowed now.
-    `free` are the keys of those that nothing isolates.
+    `free` are the keys of those that nothing isolates. What names stand for each pod has `learned` for itself.
     """
     together: dict[tuple[object, ...], tuple[Isolation, bool, list[Address]]] = {}
     for pod in pods:
@@ -48,16 +60,26 @@ def redirects_of(
         mine = [one for one in pod.addresses if one not in policies.snapshot.contested]
         key = (*map(id, isolation.rules), *map(id, isolation.admin), is_free)
         together.setdefault(key, (isolation, is_free, []))[2].extend(mine)
-    return tuple(
-        one
-        for isolation, is_free, sources in together.values()
-        for one in _of_class(policies, isolation, tuple(sources), is_free=is_free)
-    )
+    made: list[Redirect] = []
+    for isolation, is_free, sources in together.values():
+        by_name = any(isinstance(peer, NamesMatch) for rule in isolation.every_rule() for peer in rule.peers or ())
+        for some in [(one,) for one in sources] if by_name else [tuple(sources)]:
+            look = _Looking(policies, learned, some)
+            made += _of_class(look, isolation, is_free=is_free)
+    return tuple(made)
 
 
-def _of_class(
-    policies: Policies, isolation: Isolation, sources: tuple[Address, ...], *, is_free: bool
-) -> Iterator[Redirect]:
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """Pods of one class, by their addresses: of one alone, where names stand for other addresses to each."""
+
+    policies: Policies
+    learned: Learned
+    sources: tuple[Address, ...]
+
+
+def _of_class(look: _Looking, isolation: Isolation, *, is_free: bool) -> Iterator[Redirect]:
+    sources = look.sources
     watched = PacketSet.none()
     for rule in isolation.rules:
         conditions = rule.conditions or Conditions()
@@ -65,25 +87,23 @@ def _of_class(
             continue
         name = rule_name(rule.origin)
         allowed = Allowance(name, conditions.http, conditions.server_names)
-        for places, ports in _flows(policies, rule):
+        for places, ports in _flows(look, rule):
             yield from _redirects(sources, places, ports, allowed)
             if is_looked_into(rule):
                 watched |= _packets(places, ports)
-    for allowed, packets in _besides(policies, isolation, watched if is_free else None):
+    for allowed, packets in _besides(look, isolation, watched if is_free else None):
         for places, transports in packets:
             yield from _redirects(sources, places, transports.of(Protocol.TCP), allowed)
 
 
-def _besides(
-    policies: Policies, isolation: Isolation, watched: PacketSet | None
-) -> Iterator[tuple[Allowance, PacketSet]]:
+def _besides(look: _Looking, isolation: Isolation, watched: PacketSet | None) -> Iterator[tuple[Allowance, PacketSet]]:
     """What is allowed without a rule of the NetworkPolicy tier: by the Admin tier, and to whom nothing isolates.
 
     Of what the Admin tier accepts, whatever it also says otherwise is left out: which comes first is the kernel's to
     say, and what is left out here is refused. `watched` is what rules about requests are about.
     """
     rules = [rule for layer in isolation.admin for rule in layer.rules]
-    flows = [(rule, _packets(*one)) for rule in rules for one in _flows(policies, rule)]
+    flows = [(rule, _packets(*one)) for rule in rules for one in _flows(look, rule)]
     others = PacketSet.union_of(cube for rule, packets in flows if rule.action is not Action.ACCEPT for cube in packets)
     for rule, packets in flows:
         if rule.action is Action.ACCEPT:
@@ -103,16 +123,22 @@ def _redirects(
         yield Redirect(sources, tuple(places.networks()), ports.spans, (allowed,))
 
 
-def _flows(policies: Policies, rule: Rule) -> Iterator[tuple[AddressSet, IntervalSet]]:
+def _flows(look: _Looking, rule: Rule) -> Iterator[tuple[AddressSet, IntervalSet]]:
     """The destinations of a rule and the TCP ports there."""
-    places = _destinations(policies, rule)
+    selection, places = look.policies.selection, _destinations(look.policies, rule)
     if rule.ports is None:
-        yield places, _PORTS
+        yield places | _learned(look, rule), _PORTS
         return
-    yield places, _tcp(rule.ports.numbers.items()) & _PORTS
+    # Ports are named by pods, and a name is never a pod's.
+    yield places | _learned(look, rule), _tcp(rule.ports.numbers.items()) & _PORTS
     for name in rule.ports.names:
-        for numbers, there in policies.selection.named_port(name):
+        for numbers, there in selection.named_port(name):
             yield places & there, _tcp(numbers.items()) & _PORTS
+
+
+def _learned(look: _Looking, rule: Rule) -> AddressSet:
+    names = [one for one in rule.peers or () if isinstance(one, NamesMatch)]
+    return AddressSet.union_of(look.learned(one, pod) for one in names for pod in look.sources)
 
 
 def _tcp(items: Iterable[tuple[Protocol, IntervalSet]]) -> IntervalSet:
