@@ -28,7 +28,7 @@ __all__ = ["Request", "asked_headers", "can_be_met", "is_looked_into", "is_settl
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-zA-Z-]+")
 """The name of a header (RFC 9110, 5.6.2)."""
-_UNSETTLED = re.compile(r"//|\\|%|#|/\.{1,2}(/|$)")
+_UNSETTLED = re.compile(r"//|\\|%|#|/\.{1,2}([/;]|$)")
 """What normalisation looks at: slashes that follow each other, dot segments, escapes, fragments."""
 
 

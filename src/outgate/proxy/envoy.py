@@ -16,8 +16,8 @@ Those sockets carry `upstream_mark`, by which the kernel knows them.
 **What is judged is what is sent on.** Paths are normalised (RFC 3986, 6), slashes that follow each other are merged,
 and a path with an escaped slash or backslash is answered with a redirect to its unescaped form, which is then judged
 like any other. Cilium's proxy does the same three by default (its option `http-normalize-path`). A path with a fragment
-is refused. Of upgrades, websockets and CONNECT pass where the rules let their request through; behind them nothing is
-looked into.
+is refused, and one with ``..;`` after all that. Of upgrades, websockets and CONNECT pass where the rules let their
+request through; behind them nothing is looked into.
 
 **Nothing is shared between pods.** A connection to a destination is kept for a while, and used again by the same pod
 alone: the address that it has is part of what Envoy keeps it by. A pool for each connection of a pod would be stricter,
@@ -66,6 +66,9 @@ _RUNTIME: Json = {
     "envoy.reloadable_features.rbac_match_headers_individually": False,
     "envoy.reloadable_features.strict_chunk_parsing": True,
 }
+_TWO_WAYS = ".*/[.]{1,2}(;|%3[bB]).*"
+"""Paths that servers read in two ways: some take ``..;`` for ``..`` (a parameter of a segment, RFC 3986, 3.3). Envoy
+1.40 does, too, and not where the dots are escaped: then it sends ``..;`` on, which was judged as a name."""
 _TYPES = "type.googleapis.com/envoy."
 
 
@@ -294,12 +297,15 @@ def _routes() -> Json:
     onward = {"cluster": _CLUSTER, "timeout": "0s"}
     # Envoy joins several Host lines by commas; who is behind may read the first, the last, or none of them.
     several = {"name": ":authority", "string_match": {"contains": ","}}
-    refused = {"match": {"prefix": "/", "headers": [several]}, "direct_response": {"status": 400}}
+    refused = [
+        {"match": match, "direct_response": {"status": 400}}
+        for match in ({"prefix": "/", "headers": [several]}, {"safe_regex": {"regex": _TWO_WAYS}})
+    ]
     matches: tuple[Json, ...] = ({"connect_matcher": {}}, {"prefix": "/"})
     everywhere = {
         "name": "any",
         "domains": ["*"],
-        "routes": [refused, *({"match": match, "route": onward} for match in matches)],
+        "routes": [*refused, *({"match": match, "route": onward} for match in matches)],
     }
     return {"name": "outgate", "virtual_hosts": [everywhere]}
 
