@@ -111,6 +111,22 @@ def test_who_is_free_goes_on_but_where_a_rule_looks() -> None:
     assert lets(redirects_of(policies, [web]), "203.0.113.1", 80) == set()
 
 
+def test_what_is_denied_is_nobodys() -> None:
+    """Not a plain rule's, nor a rule's about requests; unless the policy that denies it is only watched."""
+    spec = {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "egress": [{"toEntities": ["world"]}, {**API, "toPorts": READ}],
+        "egressDeny": [{"toCIDR": ["203.0.113.0/24"], "toPorts": ports("80")}, {"toCIDR": ["10.1.0.0/16"]}, API],
+    }
+    policies = Policies(snapshot_of([*TOWN, cilium_policy("shop/p", spec)]))
+    (web,) = (one for one in policies.snapshot.pods if one.name == "web")
+    for audited, seen in (((), False), ([("CiliumNetworkPolicy", "shop", "p")], True)):
+        made = redirects_of(policies, [web], audited=audited)
+        assert bool(lets(made, "203.0.113.1", 80)) is seen
+        assert bool(lets(made, "10.1.0.20", 80)) is seen
+        assert lets(made, "203.0.113.1", 81) == {True}
+
+
 def test_what_the_whole_cluster_accepts_goes_on() -> None:
     """But not what it also passes on to rules about requests."""
     above = {

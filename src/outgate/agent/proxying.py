@@ -1,6 +1,7 @@
 """Envoy beside the agent: what looks into requests where policies have rules about them (docs/decisions/0017).
 
     start     the way of marked packets is made, rules of before are thrown away, Envoy is started and watched
+    applying  before the kernel is given other policies, Envoy is told of them
     turned    where something changed that its rules are made of, what they are made of is copied
     released  where nothing is caught any more, Envoy is asked whether it still holds connections; once it holds none,
               the loop is told, and its part of the kernel's table goes
@@ -35,7 +36,7 @@ from outgate.agent.learned_names import LearnedNames
 from outgate.agent.loop import Observer
 from outgate.agent.packets_log import LogFile
 from outgate.agent.settings import Settings
-from outgate.agent.step import State
+from outgate.agent.step import Apply, State
 from outgate.errors import KernelError
 from outgate.host import proxy_routes
 from outgate.host.envoy import Envoy, Supervisor
@@ -44,7 +45,7 @@ from outgate.host.learned_sets import learned as learned_now
 from outgate.model import Direction, Pod, Snapshot
 from outgate.nft.lines import names_id
 from outgate.packets import Address, AddressSet
-from outgate.policy import Policies
+from outgate.policy import Mode, Policies
 from outgate.policy.rules import NamesMatch
 from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
 from outgate.proxy.envoy_log import Refusal, read_refusal
@@ -58,6 +59,8 @@ _LISTENING = 0.5
 """Seconds between two looks at whether reading should end."""
 _AGAIN = 1.0
 """Seconds until rules are told once more that Envoy has not said it took."""
+_BEFORE = 0.25
+"""Seconds for which the kernel waits for Envoy."""
 _READ_AGAIN = 30.0
 """Seconds until learned addresses are read from the kernel again, to see which have gone."""
 
@@ -72,6 +75,8 @@ class Copy:
     free: frozenset[tuple[str, str]] = frozenset()
     """Those among them whom nothing isolates, so that whatever no rule about requests is about goes on."""
 
+    audited: frozenset[tuple[str, str, str]] = frozenset()
+    """Kind, namespace and name of policies that are only watched."""
     names: frozenset[str] = frozenset()
     """The sets of learned addresses that these pods' rules use, by their ids."""
 
@@ -97,7 +102,7 @@ class Copy:
         def named(peer: NamesMatch, pod: Address) -> AddressSet:
             return learned(names_id(peer), pod) if learned is not None else AddressSet()
 
-        return rule_files(redirects_of(self.policies, self.pods, self.free, named))
+        return rule_files(redirects_of(self.policies, self.pods, self.free, named, self.audited))
 
 
 class RequestProxy(Observer):
@@ -127,6 +132,8 @@ class RequestProxy(Observer):
         self._desired: Desired | None = None
         self._news = threading.Condition()
         self._copy: Copy | None = None
+        self._copies = self._copies_told = 0
+        """How often something was copied, and of how many Envoy has been told."""
         self._names = LearnedNames(time.monotonic)
         self._ear: LearnedEar | None = None
         self._socket = settings.dns.learned_socket if settings.names != "off" else None
@@ -178,6 +185,21 @@ class RequestProxy(Observer):
         """Whether something waits to be told."""
         return self._copy is not None
 
+    def applying(self, command: Apply) -> None:
+        """Tell Envoy of other policies before the kernel, as far as it listens.
+
+        The kernel may then give it connections that it did not before: new ones would be refused for being early. What
+        passes meanwhile is what the kernel lets pass by the rules of before and Envoy by those that come.
+        """
+        desired = self._desired
+        if desired is None or not command.whole or desired.requests_revision == self._revision:
+            return
+        self._take(desired)
+        if desired.catching:
+            with self._news:
+                mine = self._copies
+                self._news.wait_for(lambda: self._ending or self._copies_told >= mine, _BEFORE)
+
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - what is copied has no time
         """Copy what redirects are made of, where it changed."""
         desired = state.desired
@@ -185,9 +207,13 @@ class RequestProxy(Observer):
         self._lingering = state.settled and desired.catching and not desired.classes.catching
         if not state.ready or (desired is self._desired and desired.requests_revision == self._revision):
             return
+        self._take(desired)
+
+    def _take(self, desired: Desired) -> None:
         self._desired, self._revision = desired, desired.requests_revision
+        copy = copy_of(desired)
         with self._news:
-            self._copy = copy_of(desired)
+            self._copy, self._copies = copy, self._copies + 1
             self._news.notify_all()
 
     def _tell_on(self) -> None:
@@ -198,7 +224,7 @@ class RequestProxy(Observer):
                 self._news.wait_for(partial(self._has_news, lessons), _AGAIN)
                 if self._ending:
                     return
-                copy, self._copy = self._copy, None
+                copy, self._copy, copies = self._copy, None, self._copies
                 anew, lessons = self._lessons > lessons, self._lessons
             self._release()
             current = copy or current
@@ -212,7 +238,7 @@ class RequestProxy(Observer):
             else:
                 waiting = None
             with self._news:
-                self._told = lessons
+                self._told, self._copies_told = lessons, copies
                 self._news.notify_all()
 
     def _has_news(self, lessons: int) -> bool:
@@ -324,7 +350,9 @@ def copy_of(desired: Desired) -> Copy:
         rules = isolation(example, Direction.EGRESS).every_rule()
         names.update(names_id(peer) for rule in rules for peer in rule.peers or () if isinstance(peer, NamesMatch))
     free = frozenset(filter(desired.is_free, caught))
-    return Copy(snapshot, tuple(sorted(caught)), free, frozenset(names))
+    mode = desired.classes.mode
+    audited = ((one.kind, one.namespace, one.name) for one in world.cilium_policies() if mode(one) is Mode.AUDIT)
+    return Copy(snapshot, tuple(sorted(caught)), free, frozenset(audited), frozenset(names))
 
 
 def _pods(desired: Desired, keys: set[tuple[str, str]]) -> Iterator[Pod]:

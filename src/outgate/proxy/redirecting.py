@@ -4,7 +4,7 @@ The kernel has decided by the same rules which connections come here (`outgate.n
 more by addresses and ports which rule is about which of them, so that no rule lets through what another is about. What
 is allowed without conditions is listed, too: no new connection comes here by it, but one that is here already, from a
 time when a rule about requests was about it, goes on and is not refused. What is denied before anything is asked the
-kernel drops, also between the pod and Envoy, so that is not said here again.
+kernel drops, also between the pod and Envoy; it is left out here all the same, for the two do not change at one moment.
 
 A peer that is known by DNS names stands for what each pod has learned, so there a redirect is of one pod.
 """
@@ -48,23 +48,25 @@ def redirects_of(
     pods: Iterable[Pod],
     free: Collection[tuple[str, str]] = (),
     learned: Learned = _nothing,
+    audited: Collection[tuple[str, str, str]] = (),
 ) -> tuple[Redirect, ...]:
     """The redirects for some pods; those that share their rules share their redirects.
 
     The pods are those whose connections are caught, or were: what is here of the others goes on as it is allowed now.
     `free` are the keys of those that nothing isolates. What names stand for each pod has `learned` for itself.
+    `audited` are kind, namespace and name of policies that are only watched, so that they deny nothing.
     """
     together: dict[tuple[object, ...], tuple[Isolation, bool, list[Address]]] = {}
     for pod in pods:
         isolation, is_free = policies.isolation(pod, Direction.EGRESS), pod.key in free
         mine = [one for one in pod.addresses if one not in policies.snapshot.contested]
-        key = (*map(id, isolation.rules), *map(id, isolation.admin), is_free)
+        key = (*(tuple(map(id, one)) for one in (isolation.rules, isolation.admin, isolation.denials)), is_free)
         together.setdefault(key, (isolation, is_free, []))[2].extend(mine)
     made: list[Redirect] = []
     for isolation, is_free, sources in together.values():
         by_name = any(isinstance(peer, NamesMatch) for rule in isolation.every_rule() for peer in rule.peers or ())
         for some in [(one,) for one in sources] if by_name else [tuple(sources)]:
-            look = _Looking(policies, learned, some)
+            look = _Looking(policies, learned, some, audited)
             made += _of_class(look, isolation, is_free=is_free)
     return tuple(made)
 
@@ -76,24 +78,32 @@ class _Looking:
     policies: Policies
     learned: Learned
     sources: tuple[Address, ...]
+    audited: Collection[tuple[str, str, str]]
 
 
 def _of_class(look: _Looking, isolation: Isolation, *, is_free: bool) -> Iterator[Redirect]:
-    sources = look.sources
-    watched = PacketSet.none()
+    denied, watched = _denied(look, isolation), PacketSet.none()
     for rule in isolation.rules:
         conditions = rule.conditions or Conditions()
         if rule.conditions is not None and not is_looked_into(rule):
             continue
-        name = rule_name(rule.origin)
-        allowed = Allowance(name, conditions.http, conditions.server_names)
-        for places, ports in _flows(look, rule):
-            yield from _redirects(sources, places, ports, allowed)
+        allowed = Allowance(rule_name(rule.origin), conditions.http, conditions.server_names)
+        for flow in _flows(look, rule):
+            yield from _redirects(look.sources, _packets(*flow) - denied, allowed)
             if is_looked_into(rule):
-                watched |= _packets(places, ports)
+                watched |= _packets(*flow)
     for allowed, packets in _besides(look, isolation, watched if is_free else None):
-        for places, transports in packets:
-            yield from _redirects(sources, places, transports.of(Protocol.TCP), allowed)
+        yield from _redirects(look.sources, packets - denied, allowed)
+
+
+def _denied(look: _Looking, isolation: Isolation) -> PacketSet:
+    """What policies of Cilium's deny before anything is asked."""
+    rules = (
+        rule
+        for rule in isolation.denials
+        if (rule.origin.kind, rule.origin.namespace, rule.origin.name) not in look.audited
+    )
+    return PacketSet.union_of(cube for rule in rules for flow in _flows(look, rule) for cube in _packets(*flow))
 
 
 def _besides(look: _Looking, isolation: Isolation, watched: PacketSet | None) -> Iterator[tuple[Allowance, PacketSet]]:
@@ -116,11 +126,9 @@ def _packets(places: AddressSet, ports: IntervalSet) -> PacketSet:
     return PacketSet.cube(places, TransportSet.ports(Protocol.TCP, ports))
 
 
-def _redirects(
-    sources: tuple[Address, ...], places: AddressSet, ports: IntervalSet, allowed: Allowance
-) -> Iterator[Redirect]:
-    if places and ports:
-        yield Redirect(sources, tuple(places.networks()), ports.spans, (allowed,))
+def _redirects(sources: tuple[Address, ...], packets: PacketSet, allowed: Allowance) -> Iterator[Redirect]:
+    for places, transports in packets:
+        yield Redirect(sources, tuple(places.networks()), transports.of(Protocol.TCP).spans, (allowed,))
 
 
 def _flows(look: _Looking, rule: Rule) -> Iterator[tuple[AddressSet, IntervalSet]]:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,6 +241,39 @@ def test_a_pod_leaves_the_rule_and_what_it_keeps_goes_on() -> None:
                 farm.server.put(one)
                 farm.settle()
                 farm.until(lambda: on(kept, DELETE) == 403)
+
+    grow([*CLUSTER, rule("GET")], check, envoy=program())
+
+
+def test_nothing_is_lost_while_rules_come_and_go() -> None:
+    """What is allowed before a change and after it is allowed in between: new connections, one after the other.
+
+    One that is direct when a rule comes is cut, so each has a second try, and that at once.
+    """
+
+    def check(farm: Farm) -> None:
+        plain = cilium_policy(
+            "a/requests",
+            {"endpointSelector": {"matchLabels": {"app": "one"}}, "egress": [{"toEndpoints": [THREE]}]},
+        )
+        stop, seen = threading.Event(), []
+
+        def load() -> None:
+            while not stop.is_set():
+                seen.append(asked(farm, GET) or asked(farm, GET))
+
+        with serving(farm):
+            farm.until(lambda: asked(farm, GET) == 200)
+            thread = threading.Thread(target=load)
+            thread.start()
+            for one in [plain, rule("GET"), rule("GET", "PUT"), rule("GET")] * 4:
+                before = len(seen)
+                farm.server.put(one)
+                farm.settle()
+                farm.until(lambda: len(seen) > before + 3)  # noqa: B023 -- called before the next turn
+            stop.set()
+            thread.join()
+        assert set(seen) == {200}
 
     grow([*CLUSTER, rule("GET")], check, envoy=program())
 
