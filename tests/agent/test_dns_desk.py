@@ -36,7 +36,7 @@ class Office:
         self.clock = Clock()
         self.measures = Measures()
         self.committer = committer
-        self.desk = Desk(Learned(self.clock), committer, self.measures, self.clock, 0.1)
+        self.desk = Desk(Learned(self.clock), committer, self.measures, self.clock, lambda: 0.1)
         self.desk.follow(ORDERS)
         self.sent: list[str] = []
 

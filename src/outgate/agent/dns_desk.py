@@ -51,21 +51,26 @@ _KEPT = 4096
 
 
 class Desk:
-    """Plan and memory of one proxy. Nothing here waits. `clock` gives seconds."""
+    """Plan and memory of one proxy. Nothing here waits. `clock` gives seconds, `waiting` how long answers may wait."""
 
     def __init__(
-        self, learned: Learned, committer: Committer, measures: Measures, clock: Callable[[], float], deadline: float
+        self,
+        learned: Learned,
+        committer: Committer,
+        measures: Measures,
+        clock: Callable[[], float],
+        waiting: Callable[[], float],
     ) -> None:
         self.plan = Plan(Orders())
         self.learned = learned
         self.measures = measures
         self._committer = committer
         self._clock = clock
-        self._deadline = deadline
+        self._waiting = waiting
         self._questions: dict[bytes, Asked | ResponseCode] = {}
         self._answers: dict[bytes, Taught] = {}
         self._held: dict[int, _Held] = {}
-        """Answers that wait for a lesson, by its number: in the order of their deadlines."""
+        """Answers that wait for a lesson, by its number: in the order of their deadlines, while all wait equally."""
 
     def follow(self, orders: Orders) -> None:
         """New orders. What is known is put in where they want it."""
@@ -105,7 +110,7 @@ class Desk:
             self.measures.results[Result.OVERDUE] += 1
             send()
         else:
-            self._held[number] = _Held(send, now, now + self._deadline)
+            self._held[number] = _Held(send, now, now + self._waiting())
         # Last, so that nobody waits for it.
         self.measures.results[Result.ANSWERED] += 1
         self.measures.upstream.add(now - began)

@@ -77,7 +77,7 @@ class DnsProxy(Closing):
             line = stack.enter_context(LearnedLine(settings.learned_socket))
             self._committer = stack.enter_context(Committer(self._door, line))
             self._learned = Learned(self._clock, limits)
-            self._desk = Desk(self._learned, self._committer, self.measures, self._clock, settings.deadline)
+            self._desk = Desk(self._learned, self._committer, self.measures, self._clock, settings.waiting)
             self._recall()
             self._take_orders()
             # Only now may a question come: it is judged by what is known.

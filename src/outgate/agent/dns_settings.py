@@ -19,6 +19,9 @@ class DnsSettings:
     Else they get no answer then."""
     deadline: float = 0.1
     """How long an answer waits for its addresses to be in the kernel (Cilium: tofqdns-proxy-response-max-delay)."""
+    listened: float = 1.0
+    """The same where an agent listens that has to tell Envoy: a connection that comes before that is not only late, it
+    is refused. Envoy takes tens of milliseconds; a busy node takes its time."""
     patience: float = 6.0
     """How long a question waits for its answer. resolv.conf(5): a client asks again after 5."""
     most_questions: int = 8192
@@ -43,6 +46,10 @@ class DnsSettings:
     def learned_socket(self) -> Path:
         """Where an agent listens that has to know addresses before pods do."""
         return self.run_dir / "learned.sock"
+
+    def waiting(self) -> float:
+        """How long an answer waits now."""
+        return self.listened if self.learned_socket.exists() else self.deadline
 
     @property
     def memory_file(self) -> Path:

@@ -29,8 +29,8 @@ __all__ = ["PATIENCE", "Heard", "LearnedEar", "LearnedLine"]
 Heard = tuple[str, Address, Address]
 """The id of a set, the address of a pod, and an address that it has learned."""
 
-PATIENCE = 0.08
-"""Seconds: less than an answer waits for its addresses (`DnsSettings.deadline`)."""
+PATIENCE = 0.9
+"""Seconds: less than an answer waits where somebody listens (`DnsSettings.listened`)."""
 _SULKING = 1.0
 """Seconds for which an agent that did not answer in time is not waited for."""
 _TOGETHER = 400

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 import pytest
 
 from outgate.host import process
+from outgate.host.envoy import Envoy
+from outgate.proxy.envoy import Proxying
 from outgate.testing import Manifest
 from outgate.testing_cilium import cilium_policy
 from tests.lab.agent.cast import CLUSTER
@@ -71,10 +73,17 @@ def serving(farm: Farm) -> Iterator[World]:
         pid = process.fork(serve)
     server.socket.close()
     try:
+        farm.until(lambda: listens(farm))
         yield world
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def listens(farm: Farm) -> bool:
+    """Whether the agent of the pods' node hears what is learned, and has an Envoy to tell it."""
+    settings = farm.settings("n1")
+    return settings.dns.learned_socket.exists() and Envoy(Proxying(str(settings.envoy_dir))).is_ready()
 
 
 def connected(farm: Farm, address: str, source: str = "a/one") -> socket.socket:
@@ -126,13 +135,14 @@ def test_the_first_connection_is_not_too_early() -> None:
     def check(farm: Farm) -> None:
         with serving(farm) as world:
             assert world.asks("a/one", READ).answers
-            farm.until(lambda: asked(farm, GET, ADDRESSES[READ][4]) == 200)
+            assert asked(farm, GET, ADDRESSES[READ][4]) == 200
             for name, addresses in MANY.items():
                 assert world.asks("a/one", name).answers
                 assert asked(farm, GET, addresses[4]) == 200, name
             farm.kill("n1", signal.SIGTERM)
             farm.start("n1")
             farm.settle()
+            farm.until(lambda: listens(farm))
             for addresses in MANY.values():
                 farm.until(lambda: asked(farm, GET, addresses[4]) == 200)  # noqa: B023 -- called before the next turn
                 assert asked(farm, DELETE, addresses[4]) == 403
