@@ -58,7 +58,7 @@ def test_who_is_caught_takes_it(shown: list[bool]) -> None:
     shown[0] = False
     made, (words,) = detour_of(state, Ways.interfaces)
     assert made == Detour()
-    assert "bridge cni0 ask of each other by IPv4 stops" in words
+    assert "pods on bridge cni0 ask each other past them by IPv4" in words
 
 
 def test_what_the_kernel_refuses_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

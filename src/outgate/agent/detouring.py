@@ -3,8 +3,9 @@
 It comes after the table that catches them. Until it is there, and where it cannot be, their first packets are given to
 nobody: they are sent again, and closed is what they would be without a proxy.
 
-Where br_netfilter does not show a bridge's packets to the hooks of IP, what its pods ask of each other is judged by
-nobody at all, and no detour is made: the answers would miss it. That is said.
+Where br_netfilter does not show a bridge's packets to the hooks of IP, TPROXY works by itself for what leaves the
+bridge; what its pods ask of each other is judged by nobody at all (`outgate.agent.links` calls the node hindered), and
+no detour is made: the answers would miss it. That is said.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ def detour_of(state: State, interfaces: Interfaces) -> tuple[Detour, tuple[str, 
         if caught:
             ports.setdefault(state.world.ports[address], []).append(address)
     words = tuple(
-        f"what pods on bridge {name} ask of each other by IPv{version} stops where such a rule is about it: load the "
-        "module br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1"
+        f"pods on bridge {name} ask each other past them by IPv{version}, as past all other rules: load the module "
+        "br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1"
         for name, version in sorted(closed)
     )
     return Detour({port: tuple(some) for port, some in ports.items()}, bridges), words

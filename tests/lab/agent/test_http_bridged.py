@@ -178,13 +178,27 @@ def test_what_was_direct_between_neighbours_is_cut() -> None:
     _grow(check)
 
 
-def _grow(check: object) -> None:
+def test_without_br_netfilter_what_leaves_the_bridge_is_judged() -> None:
+    """TPROXY works there by itself. Neighbours reach each other past all rules: the node says that it is hindered."""
+
+    def check(farm: BridgedFarm) -> None:
+        place = farm.address("b/three"), PORT
+        with serving(farm, "b/three"):
+            farm.until(lambda: asked(farm, GET, *place) == (200, 200))
+            assert asked(farm, DELETE, *place) == (403, 403)
+            assert not _detours(farm)
+            farm.settle(until=lambda told: any("bridge cni0 reach each other" in one for one in told["hindrances"]))
+
+    _grow(check, filtered=False)
+
+
+def _grow(check: object, **settings: object) -> None:
     def ruled(farm: BridgedFarm) -> None:
         farm.server.put(rule("GET"))
         farm.settle()
         check(farm)  # type: ignore[operator]  # a function of the farm
 
-    grow_bridged(ruled, envoy=program())
+    grow_bridged(ruled, envoy=program(), **settings)
 
 
 def _detours(farm: BridgedFarm) -> bool:
