@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
 from outgate.errors import KernelError
+from outgate.host import links
 from outgate.host.envoy import Envoy, Supervisor, binary
 from outgate.proxy.envoy import BOOTSTRAP, LOG, RULES, Proxying, Redirection, rule_files
 from tests.lab.alone import alone
@@ -65,6 +67,11 @@ def test_a_life(tmp_path: Path) -> None:
         with one.refusals(), (tmp_path / "noise").open("wb") as noise, Supervisor(one, output=noise) as supervisor:
             supervisor.await_ready()
             accepted = [one.tell(rule_files(())).accepted]
+            assert one.connections() == 0
+            links.batch(["link set lo up"])
+            with socket.create_connection(("127.0.0.1", one.proxying.port)):
+                while one.connections() != 1:
+                    os.sched_yield()
             assert supervisor.running is not None
             status = Path("/proc", str(supervisor.running.pid), "status").read_text()
             # CAP_NET_ADMIN is bit 12 (linux/capability.h).

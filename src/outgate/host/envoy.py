@@ -39,7 +39,7 @@ _LOOK_AGAIN = 0.005
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
 """Seconds between the end of a process and the next: doubled with each that did not live longer than the longest."""
 _PREFIX = "extension_config_discovery."
-_HELD = "listener.outgate.downstream_cx_active"
+_HELD = "listener.outgate.downstream_(?:pre_)?cx_active"
 _REFUSALS = ("config_fail", "update_failure", "update_rejected")
 
 
@@ -132,15 +132,15 @@ class Envoy:
             time.sleep(_LOOK_AGAIN)
 
     def connections(self) -> int:
-        """How many connections of pods it holds.
+        """How many connections of pods it holds, those among them that have not said anything yet.
 
         Raises:
             KernelError: nobody answers, or not as asked.
         """
-        found = re.search(rf"^{_HELD}: (\d+)$", self.ask(f"/stats?filter=^{_HELD}$"), re.MULTILINE)
-        if found is None:
+        found = re.findall(rf"^{_HELD}: (\d+)$", self.ask(f"/stats?filter=^{_HELD}$"), re.MULTILINE)
+        if len(found) != 2:
             raise KernelError(f"Envoy in {self.place} does not say how many connections it holds")
-        return int(found[1])
+        return sum(map(int, found))
 
     def is_ready(self) -> bool:
         """Whether it takes connections."""
