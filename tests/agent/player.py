@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from outgate.agent.around import ON_DEMAND
 from outgate.agent.events import Applied, Born, Died, Drifted, Event, Forgotten, Linked, Listed, Refused, Swept
 from outgate.agent.remembered import Memory
-from outgate.agent.step import NEEDED, Answer, Apply, Do, Look, State, plan
+from outgate.agent.step import NEEDED, Answer, Apply, Do, Follow, Look, State, plan
 from outgate.agent.store import Picture
 from outgate.agent.trust import Sweep
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
+from outgate.cluster.watch import Subscription
 from outgate.errors import InputError
 from outgate.nft.delta import Change
 from outgate.nft.epoch import EST, Epoch, epoch_of, with_epoch
@@ -103,7 +105,7 @@ class Player:
     changes: int = 0
 
     def __post_init__(self) -> None:
-        self.ledger = {kind: {} for kind in sorted(NEEDED)}
+        self.ledger = {kind: {} for kind in sorted(NEEDED | ON_DEMAND)}
         self.start()
 
     # ---- the API server and the node -----------------------------------------------------------------------------
@@ -112,7 +114,13 @@ class Player:
         """An agent begins: it lists, and looks at what the kernel has. It knows what the one before it saved."""
         self.state = State.of(self.node, self.options, self.memory)
         self.state.world.all_nodes = True
-        self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in self.ledger)])
+        self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in sorted(NEEDED))])
+
+    def _chosen(self, one: Subscription) -> tuple[Any, ...]:
+        """What there is of a kind, by the Services that a selector names."""
+        names = one.label_selector.partition("(")[2].rstrip(")").split(",")
+        many = self.ledger[one.kind].values()
+        return tuple(each for each in many if not one.label_selector or each.service in names)
 
     def _listed(self, kind: str) -> Event:
         return Replaced(kind, tuple(self.ledger[kind].values()))
@@ -200,6 +208,9 @@ class Player:
                 yield Swept()
             case Look():
                 yield Listed(self.kernel)
+            case Follow(subscriptions):
+                for one in subscriptions:
+                    yield Replaced(one.kind, self._chosen(one), one.label_selector)
             case Answer(token):
                 assert token not in self.answered, "nobody is answered twice"
                 self.answered.add(token)

@@ -236,7 +236,14 @@ def _stored(key: Key, version: int, item: Manifest) -> Stored:
 
 
 def selector(fields: str, labels: str) -> Matches | None:
-    """What two selectors say together: ``a=b``, ``a!=b``, and for labels ``a``, ``!a``; None where they say nothing."""
+    """What two selectors say together; None where they say nothing.
+
+    ``a=b``, ``a!=b``, and for labels ``a``, ``!a``, and ``a in (b,c)`` by itself.
+    """
+    name, among, listed = labels.partition(" in (")
+    if among:
+        values = listed.rstrip(")").split(",")
+        return lambda one: one.labels.get(name) in values
     terms = [(*_term(text), False) for text in fields.split(",") if text]
     terms += [(*_term(text), True) for text in labels.split(",") if text]
     if not terms:

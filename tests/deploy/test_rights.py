@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outgate import load
+from outgate.agent.around import ON_DEMAND
 from outgate.agent.step import NEEDED
 from outgate.cluster.watch_decode import KINDS
 from outgate.nft.compile import compile_node
@@ -35,6 +36,8 @@ WATCHED = [
         "resources": ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumcidrgroups"],
         "verbs": ["list", "watch"],
     },
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
 ]
 EVENTS = [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "update"]}]
 
@@ -92,7 +95,7 @@ def test_the_api_rights_are_exactly_these(case: str) -> None:
 def test_what_may_be_watched_is_what_the_agent_watches() -> None:
     """A right that nothing uses is one too many; a kind without its right keeps the agent from being ready."""
     granted = {(group, plural) for rule in WATCHED for group in rule["apiGroups"] for plural in rule["resources"]}
-    wanted = {(KINDS[one].api_version.rpartition("/")[0], KINDS[one].plural) for one in NEEDED}
+    wanted = {(KINDS[one].api_version.rpartition("/")[0], KINDS[one].plural) for one in NEEDED | ON_DEMAND}
     assert granted == wanted
 
 

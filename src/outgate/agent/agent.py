@@ -37,6 +37,17 @@ _TURN = 0.0005
 """Seconds that one thread of Python goes on while another wants to."""
 
 
+class _Following(Observer):
+    """Asks the API server for what the step wants to know beside."""
+
+    def __init__(self, watches: Watches) -> None:
+        self._watches = watches
+
+    def following(self, subscriptions: tuple[Subscription, ...]) -> None:
+        """These, and nothing else beside."""
+        self._watches.follow(subscriptions)
+
+
 class Agent:
     """An agent in the network namespace of the calling thread. `run` returns when `stop` is called.
 
@@ -81,6 +92,7 @@ class Agent:
         self.loop.observers += (self.links, self.companions, self.sweeper, *proxies, *observers)
         failed = self.companions.measures.api_error
         self.watches = Watches(access, _subscriptions(settings), self._told, failed=failed, pace=pace)
+        self.loop.observers += (_Following(self.watches),)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 

@@ -165,6 +165,8 @@ class Desired:
             cilium_policies=world.cilium_policies(),
             cidr_groups=world.groups.values(),
             nodes=world.nodes.values() if world.nodes_matter else (node,),
+            services=world.around.meant.values(),
+            slices=world.around.slices.values(),
         )
         self._denying = self._known_by = None
         self.requests_revision += 1

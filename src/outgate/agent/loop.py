@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 from outgate.agent.events import Applied, Drifted, Event, Listed, Refused
 from outgate.agent.kernel import Kernel, Timing
-from outgate.agent.step import Answer, Apply, Do, Look, State, plan
+from outgate.agent.step import Answer, Apply, Do, Follow, Look, State, plan
 from outgate.agent.trust import Sweep
+from outgate.cluster.watch import Subscription
 from outgate.errors import KernelError
 from outgate.nft.epoch import Epoch, epoch_of, latest
 from outgate.nft.objects import Ruleset
@@ -55,6 +56,9 @@ class Observer:
 
     def sweeping(self, command: Sweep) -> None:
         """Connections are to be swept; who does it delivers `Swept`."""
+
+    def following(self, subscriptions: tuple[Subscription, ...]) -> None:
+        """Beside the kinds that are always needed, these are to be watched now."""
 
     def turned(self, state: State, now: float) -> None:
         """A turn is done. The state is the loop's: to be read now, not kept."""
@@ -144,6 +148,9 @@ class Loop:
             case Sweep():
                 for observer in self.observers:
                     observer.sweeping(command)
+            case Follow(subscriptions):
+                for observer in self.observers:
+                    observer.following(subscriptions)
 
     def _look(self) -> None:
         ruleset, guard = self._kernel.list(), self._kernel.guard()

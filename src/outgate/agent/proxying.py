@@ -343,6 +343,8 @@ def copy_of(desired: Desired) -> Copy:
         cilium_policies=world.cilium_policies(),
         cidr_groups=world.groups.values(),
         nodes=world.nodes.values(),
+        services=world.around.meant.values(),
+        slices=world.around.slices.values(),
     )
     isolation = desired.classes.policies.isolation
     names: set[str] = set()

@@ -23,10 +23,11 @@ import msgspec
 
 from outgate.agent.asking import uses_names
 from outgate.agent.settings import Settings
-from outgate.agent.step import NEEDED, State
+from outgate.agent.step import State
 from outgate.host.rewrite import put
 from outgate.model import CiliumPolicy, Namespace, Pod, Policy
 from outgate.nft.frame import DISPATCHES, LINKS
+from outgate.policy.cilium_sight import unseen
 from outgate.policy.established import strange_established
 from outgate.policy.mode import Mode, mode_of, strange_mode
 from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
@@ -142,7 +143,7 @@ def _why_not(state: State, pod: Pod) -> tuple[str, str] | None:
             return "contested", f"{address} is claimed by {others} too; closed until one of them is gone"
     if not addresses:
         return "waiting", "has no address yet"
-    if missing := NEEDED - state.synced:
+    if missing := state.unheard:
         return "waiting", f"the API server has not told of every {', '.join(sorted(missing))} yet"
     if not state.ready or state.rebuild:
         return "waiting", state.refused or "the rules are not in the kernel yet"
@@ -164,6 +165,7 @@ def _policies(state: State, default: Mode) -> _Policies:
     audited: list[str] = []
     strange: dict[str, None] = {}
     unheard = not state.desired.options.names
+    sight = state.world.sight
     for key, policy in sorted(state.world.policies.items()):
         namespace = state.world.namespaces.get(policy.namespace) or Namespace(policy.namespace)
         strange |= dict.fromkeys(_strange_words(policy, namespace))
@@ -185,6 +187,10 @@ def _policies(state: State, default: Mode) -> _Policies:
         counts["broken" if broken else mode.value] += 1
         if mode is Mode.AUDIT and not broken:
             audited.append(f"{kind} {name}")
+    for (kind, _, _), written in sorted(state.world.written.items()):
+        for one in written.policies:
+            for mark in unseen(one, sight):
+                strange[f"{kind} {one}: {mark}: closed"] = None
     for (kind, where, name), many in sorted(state.world.cilium.items()):
         space = state.world.namespaces.get(where)
         for one in many:
@@ -330,7 +336,7 @@ class Publisher:
     def _reason(self, state: State) -> str:
         if self._hindrances:
             return f"this node cannot be enforced: {self._hindrances[0]}"
-        if missing := NEEDED - state.synced:
+        if missing := state.unheard:
             return f"the API server has not told of every {', '.join(sorted(missing))} yet"
         if state.refused:
             return f"the kernel refused the last change: {state.refused}"

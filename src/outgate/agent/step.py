@@ -27,7 +27,7 @@ live connections say (`Listed.last`): the table may be gone, or older than they 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from outgate.agent.desired import Desired
 from outgate.agent.events import (
@@ -44,19 +44,13 @@ from outgate.agent.events import (
     Released,
     Swept,
 )
-from outgate.agent.remembered import Memory
-from outgate.agent.trust import Sweep, Trust
-from outgate.agent.world import Claim, World
+from outgate.agent.news import absorb_news, mend_all
+from outgate.agent.state import CLUSTER_POLICIES, NEEDED, OF_CILIUM, Answer, Apply, Do, Follow, Look, State
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
-from outgate.errors import InputError
-from outgate.model import ClusterPolicy, Namespace, NetworkPolicy, Node, Pod
-from outgate.model.cilium import CidrGroup, CiliumObject
 from outgate.nft.delta import Change, chunks, creation, delta
 from outgate.nft.epoch import EST, STAMP, Epoch, epoch_of, with_epoch
 from outgate.nft.frame import LINKS
 from outgate.nft.guard import FAMILY
-from outgate.nft.objects import Ruleset
-from outgate.nft.options import Options
 from outgate.nft.placement import Elements
 from outgate.nft.transaction import (
     AddElements,
@@ -71,119 +65,30 @@ from outgate.nft.transaction import (
 from outgate.nft.trust import DISTRUSTED
 from outgate.packets import Address
 
-__all__ = ["CLUSTER_POLICIES", "MOST_GHOSTS", "NEEDED", "OF_CILIUM", "Answer", "Apply", "Do", "Look", "State", "plan"]
-
-CLUSTER_POLICIES = frozenset({"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"})
-"""The kinds of policies of the whole cluster. Where one is not installed there are none of it, which is said, too."""
-
-OF_CILIUM = frozenset({"CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "CiliumCIDRGroup"})
-"""The kinds of Cilium's, likewise."""
-
-NEEDED = frozenset({"Namespace", "NetworkPolicy", "Node", "Pod"}) | CLUSTER_POLICIES | OF_CILIUM
-"""The kinds without which nothing is written to the kernel."""
+__all__ = [
+    "CLUSTER_POLICIES",
+    "MOST_GHOSTS",
+    "NEEDED",
+    "OF_CILIUM",
+    "Answer",
+    "Apply",
+    "Do",
+    "Follow",
+    "Look",
+    "State",
+    "plan",
+]
 
 MOST_GHOSTS = 10_000
 """So many dead pods are remembered. IPv6 addresses hardly ever come back; beyond this, to judge all anew costs less."""
-
-PodKey = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """Change the kernel, and say `Applied` or `Refused`."""
-
-    change: Change
-    whole: bool
-    """Whether policies were compiled; a move of elements alone is False."""
-    received: tuple[float, ...] = ()
-    """When the events behind it were received, as far as they said so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """List our table, and say `Listed`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Tell the network plugin that its pod is enforced."""
-
-    token: int
-
-
-Do = Apply | Look | Answer | Sweep
-
-
-@dataclass(slots=True)
-class State:
-    """All that an agent knows."""
-
-    world: World
-    desired: Desired
-    trust: Trust = field(default_factory=Trust)
-    synced: set[str] = field(default_factory=set)
-    actual: Ruleset | None = None
-    """The kernel's table, where `seen`."""
-    guard: Ruleset | None = None
-    """The kernel's table of the bridges, where `seen`."""
-    seen: bool = False
-    looking: bool = False
-    doubtful: bool = False
-    """The table was changed while it was listed: the listing may be older than that."""
-    changing: bool = False
-    rebuild: bool = True
-    dirty: set[Address] = field(default_factory=set)
-    ghosts: dict[Address, frozenset[object]] = field(default_factory=dict)
-    """What an address had of which the pod, one of another node, is gone: its set memberships."""
-    owed: bool = True
-    """The next change raises the epoch, whatever it does."""
-    last: Epoch | None = None
-    """The epoch that this agent left the table with, or was about to; before that, the last one of others."""
-    received: list[float] = field(default_factory=list)
-    waiting: dict[int, tuple[PodKey, Claim]] = field(default_factory=dict)
-    covered: tuple[int, ...] = ()
-    """Who can be answered once the change that is on its way has come in."""
-    broken: dict[tuple[str, str, str], tuple[InputError, ...]] = field(default_factory=dict)
-    troubled: dict[str, str] = field(default_factory=dict)
-    generation: int = 0
-    """How often policies have been compiled into the kernel."""
-    comparing: bool = False
-    """Nothing has changed since the table was as it should be, so whatever is found is somebody else's doing."""
-    drift: int = 0
-    """How often our table was not as we left it."""
-    refused: str = ""
-    """What the kernel said to the last change, where it refused it."""
-
-    @classmethod
-    def of(cls, node: str, options: Options, memory: Memory | None = None) -> State:
-        """An agent that knows nothing yet, but what the one before it remembered."""
-        world, trust = World(node), Trust()
-        if memory is not None:
-            trust.remember(memory)
-        return cls(world, Desired(world, options, trust), trust, dirty=set(trust.owners))
-
-    @property
-    def ready(self) -> bool:
-        """Whether the kernel has been given what the whole cluster asks for, once at least."""
-        return self.generation > 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.seen and not (self.changing or self.rebuild or self.dirty)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch of the table; 0 where it has none."""
-        found = epoch_of(self.actual) if self.actual is not None else None
-        return found.value if found else 0
 
 
 def plan(state: State, events: Iterable[Event]) -> tuple[State, tuple[Do, ...]]:
     """The state after some events, and what is to be done about it, in order."""
     for event in events:
         _absorb(state, event)
-    return state, tuple(_commands(state))
+    state.rebuild |= state.world.look_again()
+    return state, (*_sought(state), *_commands(state))
 
 
 # ---- what happened ---------------------------------------------------------------------------------------------------
@@ -191,14 +96,8 @@ def plan(state: State, events: Iterable[Event]) -> tuple[State, tuple[Do, ...]]:
 
 def _absorb(state: State, event: Event) -> None:
     match event:
-        case Replaced() | Upserted() | Removed():
-            _absorb_objects(state, event)
-        case Troubled(kind, words):
-            state.troubled[kind] = words
-        case Recovered(kind):
-            state.troubled.pop(kind, None)
-        case Broken(kind, namespace, name, errors):
-            state.broken[kind, namespace, name] = errors
+        case Replaced() | Upserted() | Removed() | Troubled() | Recovered() | Broken():
+            absorb_news(state, event)
         case Linked(links, behind):
             state.dirty |= state.world.link(links, behind)
         case Chosen(options):
@@ -217,95 +116,6 @@ def _absorb(state: State, event: Event) -> None:
             state.rebuild |= state.trust.believing != believing
         case Listed() | Drifted() | Applied() | Refused():
             _absorb_kernel(state, event)
-
-
-def _absorb_objects(state: State, event: Replaced | Upserted | Removed) -> None:
-    match event:
-        case Upserted(kind, object=one, received=received):
-            if _put(state, one):
-                state.received.append(received)
-            state.broken.pop((kind, *_key_of(one)), None)
-        case Removed(kind, object=one):
-            _drop(state, kind, _key_of(one))
-        case Replaced("Pod", objects):
-            state.dirty |= state.world.replace_pods(one for one in objects if isinstance(one, Pod))
-            state.synced.add("Pod")
-        case Replaced(kind, objects):
-            present = {_key_of(one) for one in objects}
-            for key in _keys(state, kind) - present:
-                _drop(state, kind, key)
-            for one in objects:
-                _put(state, one)
-            state.synced.add(kind)
-    if isinstance(event, Replaced):
-        for place in [place for place in state.broken if place[0] == event.kind]:
-            del state.broken[place]
-
-
-def _key_of(one: object) -> PodKey:
-    return getattr(one, "namespace", ""), getattr(one, "name", "")
-
-
-def _keys(state: State, kind: str) -> set[PodKey]:
-    match kind:
-        case "Namespace":
-            return {("", name) for name in state.world.namespaces}
-        case "NetworkPolicy":
-            return set(state.world.policies)
-        case "Node":
-            return {("", name) for name in state.world.nodes}
-        case "CiliumCIDRGroup":
-            return {("", name) for name in state.world.groups}
-        case _ if kind in OF_CILIUM:
-            return {(namespace, name) for of, namespace, name in state.world.cilium if of == kind}
-        case _:
-            return {("", name) for of, name in state.world.cluster_policies if of == kind}
-
-
-def _put(state: State, one: object) -> bool:
-    """Take an object up; whether the kernel has to know."""
-    world = state.world
-    match one:
-        case Pod():
-            touched = world.put_pod(one)
-            state.dirty |= touched
-            return bool(touched)
-        case Namespace():
-            changed = world.put_namespace(one)
-        case NetworkPolicy():
-            changed = world.put_policy(one)
-        case ClusterPolicy():
-            changed = world.put_cluster_policy(one)
-        case CiliumObject():
-            changed = world.put_cilium(one)
-        case CidrGroup():
-            changed = world.put_group(one)
-        case Node():
-            changed = world.put_node(one)
-        case _:
-            changed = False
-    state.rebuild |= changed
-    return changed
-
-
-def _drop(state: State, kind: str, key: PodKey) -> None:
-    world = state.world
-    match kind:
-        case "Pod":
-            state.dirty |= world.drop_pod(key)
-        case "Namespace":
-            state.rebuild |= world.drop_namespace(key[1])
-        case "NetworkPolicy":
-            state.rebuild |= world.drop_policy(key)
-        case "Node":
-            state.rebuild |= world.drop_node(key[1])
-        case "CiliumCIDRGroup":
-            state.rebuild |= world.drop_group(key[1])
-        case _ if kind in OF_CILIUM:
-            state.rebuild |= world.drop_cilium(kind, key)
-        case _:
-            state.rebuild |= world.drop_cluster_policy(kind, key[1])
-    state.broken.pop((kind, *key), None)
 
 
 def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
@@ -339,6 +149,21 @@ def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) ->
 # ---- what follows ----------------------------------------------------------------------------------------------------
 
 
+def _sought(state: State) -> Iterable[Do]:
+    """What is to be watched beside from now on, where that is not what is; once it is known what policies there are."""
+    wanted = state.world.around.wanted
+    if wanted == state.followed or not state.synced >= NEEDED:
+        return
+    for kind in {one.kind for one in state.followed} - {one.kind for one in wanted}:
+        state.world.around.forget(kind)
+        state.synced.discard(kind)
+        state.troubled.pop(kind, None)
+        state.out_of_reach.discard(kind)
+        mend_all(state, kind)
+    state.followed = wanted
+    yield Follow(wanted)
+
+
 def _commands(state: State) -> Iterable[Do]:
     if state.changing:
         return
@@ -351,7 +176,7 @@ def _commands(state: State) -> Iterable[Do]:
             state.looking = True
             yield Look()
         return
-    if not state.synced >= NEEDED:
+    if state.unheard:
         return
     received = tuple(state.received)
     state.trust.notice(state.world, state.dirty)

@@ -3,8 +3,8 @@
 The agent's picture of the cluster changes object by object, all the time, so it is no `Snapshot`. It keeps pods by
 name, and beside them two indexes that one change touches in one place:
 
-    kinds      pods that no policy can tell apart (namespace, labels, ports) share one `Kind`, and with it every
-               answer that depends on nothing else
+    kinds      pods that no policy can tell apart (namespace, labels, ports, ServiceAccount) share one `Kind`, and
+               with it every answer that depends on nothing else
     holders    an address → the pods that have it now. Finished pods have none; pods on the host network share their
                node's, which is no pod's
 
@@ -21,16 +21,28 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from outgate.agent.around import Around
+from outgate.agent.meaning import asks, means, says
 from outgate.host.bridges import Behind
-from outgate.model import CiliumPolicy, ClusterPolicy, ContainerPort, Namespace, NetworkPolicy, Node, Pod
+from outgate.model import (
+    CiliumPolicy,
+    ClusterPolicy,
+    ContainerPort,
+    EndpointSlice,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    Pod,
+    Service,
+)
 from outgate.model.cilium import CidrGroup, CiliumObject
+from outgate.model.hints import Hints
 from outgate.model.labels import Labels
-from outgate.model.objects import OWN_PREFIX
 from outgate.model.snapshot import NAME_LABEL
 from outgate.nft.placement import Share
 from outgate.packets import Address
 from outgate.policy.cilium_rules import looks_outside
-from outgate.policy.cilium_sight import seen_by_agent
+from outgate.policy.cilium_sight import Sight, seen_by_agent
 from outgate.policy.cluster_rules import looks_at_nodes, without_nodes
 
 __all__ = ["Claim", "Kind", "Record", "World"]
@@ -38,7 +50,7 @@ __all__ = ["Claim", "Kind", "Record", "World"]
 PodKey = tuple[str, str]
 _LEFT = 2000
 """Addresses that were left and not asked about yet; beyond it the oldest are forgotten."""
-_KindKey = tuple[str, frozenset[tuple[str, str]], tuple[ContainerPort, ...], bool]
+_KindKey = tuple[str, frozenset[tuple[str, str]], tuple[ContainerPort, ...], bool, str]
 
 
 class Kind:
@@ -91,6 +103,13 @@ class World:
     """The policies of the whole cluster with peers of nodes, where these are not known: such rules close."""
     cilium: dict[tuple[str, str, str], tuple[CiliumPolicy, ...]] = field(default_factory=dict)
     """Of Cilium's objects, by kind, namespace and name, the policies as they are enforced here."""
+    written: dict[tuple[str, str, str], CiliumObject] = field(default_factory=dict)
+    """The same objects as they are written."""
+    around: Around = field(default_factory=Around)
+    unread: set[tuple[str, str, str]] = field(default_factory=set)
+    """Objects that nobody can understand, by kind, namespace and name: who denies may mean them."""
+    outdated: bool = False
+    """What is seen has changed, and with it perhaps how policies are enforced (`look_again`)."""
     groups: dict[str, CidrGroup] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     holders: dict[Address, tuple[PodKey, ...]] = field(default_factory=dict)
@@ -238,9 +257,9 @@ class World:
     def _settle(self, before: Record | None, pod: Pod) -> set[Address]:
         addresses = self._addresses_of(pod)
         local = pod.node == self.node and not pod.host_network and not pod.finished
-        same = before is not None and before.pod.labels == pod.labels and before.pod.ports == pod.ports
+        same = before is not None and _looks(before.pod) == _looks(pod)
         touched: set[Address] = set()
-        if before is not None and same and before.pod.host_network == pod.host_network:
+        if before is not None and same:
             kind = self._kinds.get(before.kind.key, before.kind)
             if (before.addresses, before.pod.uid) == (addresses, pod.uid) and local == (pod.key in self.local):
                 before.pod = replace(pod, labels=kind.example.labels, ports=kind.example.ports)
@@ -296,14 +315,21 @@ class World:
         return set(record.addresses)
 
     def _kind_of(self, pod: Pod) -> Kind:
-        key = (pod.namespace, frozenset(pod.labels.items()), pod.ports, pod.host_network)
+        account = pod.hints.account
+        key = (pod.namespace, frozenset(pod.labels.items()), pod.ports, pod.host_network, account)
         found = self._kinds.get(key)
         if found is None:
             self._number += 1
             name = f"kind-{self._number}"
             # Asked for as a subject, a kind stands for pods of this node alone.
             example = Pod(
-                pod.namespace, name, pod.labels, node=self.node, ports=pod.ports, host_network=pod.host_network
+                pod.namespace,
+                name,
+                pod.labels,
+                node=self.node,
+                ports=pod.ports,
+                host_network=pod.host_network,
+                hints=Hints(account),
             )
             found = Kind(key, example)
         return found
@@ -326,7 +352,7 @@ class World:
     def put_policy(self, one: NetworkPolicy) -> bool:
         """A policy is new or another; whether it means something else than before."""
         before = self.policies.get((one.namespace, one.name))
-        if before is not None and _means(before) == _means(one):
+        if before is not None and means(before) == means(one):
             return False
         self.policies[one.namespace, one.name] = one
         return True
@@ -343,7 +369,7 @@ class World:
             self.blind.add(key)
             one = without_nodes(one)
         before = self.cluster_policies.get(key)
-        if before is not None and _says(before) == _says(one):
+        if before is not None and says(before) == says(one):
             return False
         self.cluster_policies[key] = one
         return True
@@ -356,14 +382,61 @@ class World:
     def put_cilium(self, one: CiliumObject) -> bool:
         """An object with policies of Cilium's is new or another; whether it means something else than before."""
         key = one.kind, one.namespace, one.name
-        seen = tuple(seen_by_agent(policy, all_nodes=self.all_nodes) for policy in one.policies)
-        before = self.cilium.get(key)
-        self.cilium[key] = seen
-        return before is None or list(map(_asks, before)) != list(map(_asks, seen))
+        known = self.written.get(key)
+        self.around.ask(one.policies)
+        self.around.ask(known.policies if known is not None else (), less=True)
+        self.written[key] = one
+        sight, before = self.sight, self.cilium.get(key)
+        self.cilium[key] = tuple(seen_by_agent(policy, sight) for policy in one.policies)
+        return before is None or list(map(asks, before)) != list(map(asks, self.cilium[key]))
 
     def drop_cilium(self, kind: str, key: PodKey) -> bool:
         """Such an object is gone."""
+        gone = self.written.pop((kind, *key), None)
+        self.around.ask(gone.policies if gone is not None else (), less=True)
         return self.cilium.pop((kind, *key), None) is not None
+
+    @property
+    def sight(self) -> Sight:
+        """What is seen of what policies of Cilium's may mean."""
+        here, around = self.nodes.get(self.node), self.around
+        services = tuple(around.meant.values()) if "Service" in around.told else None
+        host = here is not None and bool(here.addresses)
+        return Sight(self.all_nodes, host, services, around.endpoints, frozenset(self.unread))
+
+    def look_again(self) -> bool:
+        """See the policies as they are to be enforced now; whether any is another."""
+        changed = False
+        if self.outdated:
+            self.outdated, sight = False, self.sight
+            for key, one in self.written.items():
+                seen = tuple(seen_by_agent(policy, sight) for policy in one.policies)
+                if list(map(asks, seen)) != list(map(asks, self.cilium[key])):
+                    self.cilium[key], changed = seen, True
+        return changed
+
+    def put_around(self, one: Service | EndpointSlice) -> bool:
+        """A Service, or a slice of one, is new or another; whether rules may see it."""
+        changed = self.around.put_service(one) if isinstance(one, Service) else self.around.put_slice(one)
+        self.outdated |= changed
+        return changed
+
+    def drop_around(self, kind: str, key: PodKey) -> bool:
+        """One of these is gone."""
+        changed = self.around.drop_service(key) if kind == "Service" else self.around.drop_slice(key)
+        self.outdated |= changed
+        return changed
+
+    def told_around(self, kind: str, selector: str) -> None:
+        """All of a kind has been told, as far as it was asked for."""
+        self.outdated |= self.around.told.get(kind) != selector
+        self.around.hears(kind, selector)
+
+    def read(self, key: tuple[str, str, str], *, understood: bool) -> None:
+        """Whether an object can be understood."""
+        if (key in self.unread) is understood:
+            (self.unread.discard if understood else self.unread.add)(key)
+            self.outdated = True
 
     def put_group(self, one: CidrGroup) -> bool:
         """A group of blocks is new or another; whether a policy can see it."""
@@ -391,6 +464,8 @@ class World:
         """A node is new or another; whether rules see it: this node's blocks of pod addresses, or peers of nodes."""
         before = self.nodes.get(one.name)
         self.nodes[one.name] = one
+        # Whether the addresses of this node are known at all.
+        self.outdated |= one.name == self.node and (before is None or before.addresses != one.addresses)
         blocks = before.pod_cidrs if before is not None else ()
         met = (before.labels, before.addresses) if before is not None else ({}, ())
         moved = met != (one.labels, one.addresses) and self.nodes_matter
@@ -404,22 +479,6 @@ class World:
         return name != self.node and self.nodes.pop(name, None) is not None and self.nodes_matter
 
 
-def _means(policy: NetworkPolicy) -> object:
-    """What of a policy decides: not its annotations but ours, not its place."""
-    return policy.pods, policy.types, policy.egress, policy.ingress, _ours(policy.annotations)
-
-
-def _says(policy: ClusterPolicy) -> object:
-    """The same of a policy of the whole cluster."""
-    whom = policy.tier, policy.priority, policy.subject
-    return *whom, policy.egress, policy.ingress, _ours(policy.annotations)
-
-
-def _asks(policy: CiliumPolicy) -> object:
-    """The same of a policy of Cilium's, marks of what is not enforced among it: they close."""
-    sections = (policy.egress, policy.egress_deny, policy.ingress, policy.ingress_deny)
-    return policy.subject, policy.nodes, policy.isolates, policy.unenforced, sections, _ours(policy.annotations)
-
-
-def _ours(annotations: Mapping[str, str]) -> Mapping[str, str]:
-    return {key: text for key, text in annotations.items() if key.startswith(OWN_PREFIX)}
+def _looks(pod: Pod) -> object:
+    """What of a pod its kind is made of, beside its namespace."""
+    return pod.labels, pod.ports, pod.host_network, pod.hints.account

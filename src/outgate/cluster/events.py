@@ -31,6 +31,8 @@ class Replaced:
 
     kind: str
     objects: tuple[Watched, ...]
+    selector: str = ""
+    """Of labels, by which it was asked for; empty for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Troubled:
 
     kind: str
     words: str
+    lasting: bool = False
+    """Only somebody who changes something can mend it: a right is missing. Told once more where it comes to that."""
 
 
 @dataclass(frozen=True, slots=True)

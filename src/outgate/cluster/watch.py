@@ -123,6 +123,7 @@ class Reflector:
         self._backoff = Backoff(self._dice, first=self._pace.first, longest=self._pace.longest)
         self._reader = Reader(subscription.kind, client.access.name)
         given = (("fieldSelector", subscription.field_selector), ("labelSelector", subscription.label_selector))
+        self._labels = subscription.label_selector
         self._selectors = {name: text for name, text in given if text}
         self._version = ""
         self._doubtful = False
@@ -133,7 +134,7 @@ class Reflector:
         self._took = 0.0
         self._vain = 0
         self._renewed = False
-        self._troubled = False
+        self._troubled: Troubled | None = None
         self._absent = False
 
     def run(self) -> None:
@@ -175,7 +176,7 @@ class Reflector:
                 # Tokens run out: with a new one there is no trouble, if that one is taken.
                 self._renewed = True
                 return 0.0
-            self._say(failure.words)
+            self._say(failure.words, lasting=failure.slow)
             return self._pause_after(failure)
         except OutgateError as error:
             self._count("unreachable")
@@ -195,7 +196,7 @@ class Reflector:
         """The kind is not there: no objects, no trouble, and asked again as slowly as where somebody must act."""
         self._version = ""
         if not self._absent:
-            self._deliver(Replaced(self.kind, ()))
+            self._deliver(Replaced(self.kind, (), self._labels))
             self._absent = True
         self._well()
         return self._dice.uniform(*self._pace.refused)
@@ -266,7 +267,7 @@ class Reflector:
             token = page.following
 
     def _replace(self, state: _State, version: str) -> None:
-        self._deliver(Replaced(self.kind, tuple(state.values.values())))
+        self._deliver(Replaced(self.kind, tuple(state.values.values()), self._labels))
         for broken in (*state.broken.values(), *state.nameless):
             self._deliver(broken)
         self._version, self._doubtful = version, False
@@ -425,11 +426,11 @@ class Reflector:
             raise PauseError(f"the watch of {self._resource.full} has a bookmark without a version")
         return mark
 
-    def _say(self, words: str) -> None:
+    def _say(self, words: str, *, lasting: bool = False) -> None:
         # Who hangs up is told nothing of it.
-        if not self._troubled and not self._stopped():
-            self._deliver(Troubled(self.kind, words))
-            self._troubled = True
+        if (self._troubled is None or lasting > self._troubled.lasting) and not self._stopped():
+            self._troubled = Troubled(self.kind, words, lasting)
+            self._deliver(self._troubled)
 
     def _count(self, code: str) -> None:
         if code and not self._stopped():
@@ -437,9 +438,9 @@ class Reflector:
 
     def _well(self) -> None:
         self._renewed = False
-        if self._troubled:
+        if self._troubled is not None:
             self._deliver(Recovered(self.kind))
-            self._troubled = False
+            self._troubled = None
 
 
 class _State:

@@ -25,6 +25,7 @@ from outgate.nft.members import Members, PeerMembers, PortMembers
 from outgate.nft.objects import Judgement, SetKey, goto
 from outgate.packets import Address, AddressSet
 from outgate.policy import BlockMatch, PodMatch, Policies
+from outgate.policy.selection import has_account
 
 __all__ = ["Elements", "Share", "Shares", "local_elements"]
 
@@ -96,7 +97,7 @@ class Shares:
             self._sort(name)
 
     def of(self, pod: Pod, names: Iterable[str] | None = None) -> tuple[Share, ...]:
-        """The shares of a pod by its namespace, labels and ports; of these sets alone, where they are named."""
+        """The shares of a pod by its namespace, labels, ports and account; of these sets alone, where named."""
         if pod.host_network and not self._policies.profile.host_network_selected:
             return ()
         labels = self._policies.selection.visible(pod)
@@ -143,7 +144,7 @@ class Shares:
 
     def _shares(self, name: str, members: Members, pod: Pod, labels: Labels) -> Iterator[Share]:
         peer = members.peer
-        if isinstance(peer, PodMatch) and not peer.pods.matches(labels):
+        if isinstance(peer, PodMatch) and not (peer.pods.matches(labels) and has_account(peer, pod)):
             return
         match members:
             case PeerMembers(family=family):

@@ -99,10 +99,10 @@ def _is_local(peer: CiliumPeer, snapshot: Snapshot) -> bool:
 
 
 def looks_outside(policy: CiliumPolicy) -> bool:
-    """Whether it has a peer for which it counts where pods and nodes are: blocks, names, and entities but ``all``."""
-    known = (EndpointPeer, ServicePeer)
+    """Whether it counts to a peer where pods and nodes are: to any but pods by labels, ``all`` and ``none``."""
+    plain = (EntityPeer("all"), EntityPeer("none"))
     peers = (peer for rule in _every(policy) for peer in rule.peers or ())
-    return any(not isinstance(one, known) and one not in (EntityPeer("all"), EntityPeer("none")) for one in peers)
+    return any(not isinstance(one, EndpointPeer) and one not in plain for one in peers)
 
 
 def _every(policy: CiliumPolicy) -> Iterator[CiliumRule]:

@@ -31,7 +31,7 @@ from outgate.policy.profile import OUTGATE, Profile
 from outgate.policy.rules import BlockMatch, NamedPort, NamesMatch, PeerMatch, PodMatch, Rule, rules_of
 from outgate.policy.service_peers import ServicePeers
 
-__all__ = ["PodKey", "Selection", "looks_around", "resolve"]
+__all__ = ["PodKey", "Selection", "has_account", "looks_around", "resolve"]
 
 PodKey = tuple[str, str]
 _LabelKey = frozenset[tuple[str, str]]
@@ -216,7 +216,7 @@ class Selection:
                 return False
         elif not match.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
             return False
-        return match.pods.matches(self.visible(pod)) and _has_account(match, pod)
+        return match.pods.matches(self.visible(pod)) and has_account(match, pod)
 
     def pods(self, match: PodMatch) -> tuple[Pod, ...]:
         """The endpoints that a peer selects; host-network pods only where the profile says so."""
@@ -229,7 +229,7 @@ class Selection:
         index, pods = self._among(match)
         for number in index.matching(match.pods):
             for pod in pods[number]:
-                if not (match.never_hosts and pod.host_network) and _has_account(match, pod):
+                if not (match.never_hosts and pod.host_network) and has_account(match, pod):
                     yield pod
 
     def _among(self, match: PodMatch) -> tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]:
@@ -354,7 +354,7 @@ def looks_around(policy: Policy) -> bool:
     return above or isinstance(policy, CiliumPolicy)
 
 
-def _has_account(match: PodMatch, pod: Pod) -> bool:
+def has_account(match: PodMatch, pod: Pod) -> bool:
     """Whether a pod's ServiceAccount is one that a peer asks for."""
     return not match.accounts or match.accounts.matches({ACCOUNT_LABEL: pod.hints.account})
 

@@ -43,7 +43,6 @@ from outgate.lab.session import run_in_lab
 from outgate.lab.topology import POD_INTERFACE_PREFIX
 from outgate.model import ClusterPolicy, NetworkPolicy, Pod, Policy, Snapshot
 from outgate.model.cilium import CidrGroup, CiliumObject
-from outgate.policy.cilium_sight import seen_by_agent
 from outgate.testing import Manifest, snapshot_of
 from tests.cluster.watchserver import WatchServer
 
@@ -97,7 +96,7 @@ class Teller(Observer):
         policies: tuple[Policy | CidrGroup, ...] = (
             *world.policies.values(),
             *world.cluster_policies.values(),
-            *world.cilium_policies(),
+            *(policy for one in world.written.values() for policy in one.policies),
             *world.groups.values(),
         )
         told = view((one.pod for one in world.pods.values()), policies, world.namespaces.values())
@@ -228,8 +227,7 @@ class Farm:
                 if isinstance(one, NetworkPolicy | ClusterPolicy | CidrGroup):
                     found.append(one)
                 elif isinstance(one, CiliumObject):
-                    every = bool(self.changes.get("all_nodes"))
-                    found += (seen_by_agent(policy, all_nodes=every) for policy in one.policies)
+                    found += one.policies
         return found
 
     def server_down(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outgate.testing import Manifest
+from outgate.testing import Manifest, pod
 from outgate.testing_cilium import cidr_group, cilium_policy
 from tests.lab.agent.cast import CLUSTER, allow, exchange, relabelled
 from tests.lab.agent.farm import Farm, grow
@@ -96,15 +96,119 @@ def test_13_a_policy_that_is_broken_closes_its_subject_alone() -> None:
     grow(CLUSTER, check)
 
 
+def service(path: str, **spec: object) -> Manifest:
+    """A Service without an address of its own: policies ask for whom it leads to, and not how."""
+    space, _, name = path.partition("/")
+    ports = [{"port": PORT, "protocol": "UDP"}]
+    spec = {"clusterIP": "None", "ports": ports, **spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": space, "name": name}, "spec": spec}
+
+
+def ends(path: str, *addresses: str) -> Manifest:
+    """The slice of a Service, with these endpoints."""
+    space, _, name = path.partition("/")
+    metadata = {"namespace": space, "name": name, "labels": {"kubernetes.io/service-name": name}}
+    endpoints = [{"addresses": [one]} for one in addresses]
+    slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata}
+    return {**slice_, "addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": PORT, "protocol": "UDP"}]}
+
+
+def served(name: str, path: str, section: str = "egress") -> Manifest:
+    """A policy about a Service, which isolates only where it allows."""
+    space, _, called = path.partition("/")
+    rule = {"toServices": [{"k8sService": {"serviceName": called, "namespace": space}}]}
+    return of_a(name, enableDefaultDeny={"egress": section == "egress"}, **{section: [rule]})
+
+
+def becomes(farm: Farm, source: str, target: str, *, passing: bool) -> None:
+    """What goes to Services and their endpoints follows; agents say nothing of these, so it is tried."""
+    farm.settle()
+    farm.until(lambda: farm.passes(source, target, PORT) is passing)
+
+
+def test_05_services_mean_their_pods_or_their_endpoints() -> None:
+    """With a selector pods, without one the addresses of the slices, as they come and go; allowed, then denied."""
+    pods, outside = service("b/pods", selector={"app": "three"}), service("b/outside")
+
+    def check(farm: Farm) -> None:
+        assert farm.passes("a/one", "b/three", PORT)
+        assert not farm.passes("a/one", "198.51.100.1", PORT)
+        farm.server.put(ends("b/outside", "198.51.100.1"))
+        becomes(farm, "a/one", "198.51.100.1", passing=True)
+        farm.server.put(ends("b/outside", "198.51.100.2"))
+        becomes(farm, "a/one", "198.51.100.1", passing=False)
+        assert farm.passes("a/one", "198.51.100.2", PORT)
+        farm.server.put(service("b/pods", selector={"app": "other"}))
+        becomes(farm, "a/one", "b/three", passing=False)
+        for name in ("pods", "outside"):
+            farm.server.delete("CiliumNetworkPolicy", "a", name)
+        farm.server.put(served("not", "b/outside", "egressDeny"))
+        becomes(farm, "a/one", "198.51.100.2", passing=False)
+        becomes(farm, "a/one", "b/three", passing=True)
+
+    world = [pods, outside, served("pods", "b/pods"), served("outside", "b/outside")]
+    grow([*CLUSTER, *world], check, all_nodes=True)
+
+
+@pytest.mark.parametrize("address", ["192.168.5.2", "198.51.100.1"], ids=["on a node", "outside"])
+@pytest.mark.parametrize("entity", ["kube-apiserver", "cluster"])
+def test_05_the_api_server_is_where_its_slice_says(address: str, entity: str) -> None:
+    """Allowed there and nowhere else outside; denied there too, also as a part of the cluster."""
+    target, other = ("n2" if address.startswith("192") else address), "198.51.100.7"
+    rule = [{"toEntities": [entity]}]
+    allowing = of_a("api", egress=rule)
+    denying = of_a("api", enableDefaultDeny={"egress": False}, egressDeny=rule)
+
+    def check(farm: Farm) -> None:
+        assert farm.passes("a/one", target, PORT)
+        assert not farm.passes("a/one", other, PORT)
+        farm.server.put(denying)
+        becomes(farm, "a/one", target, passing=False)
+        becomes(farm, "a/one", other, passing=True)
+        # Nobody knows where it is: nothing may pass for that.
+        farm.server.delete("EndpointSlice", "default", "kubernetes")
+        becomes(farm, "a/one", other, passing=False)
+
+    grow([*CLUSTER, ends("default/kubernetes", address), allowing], check, all_nodes=True)
+
+
+def test_05_pods_by_their_service_account() -> None:
+    """As a peer, and as the subject; two pods with the same labels and other accounts are not one kind."""
+    robot = pod_named("b/three")
+    robot = {**robot, "spec": {**robot["spec"], "serviceAccountName": "robot"}}
+    account = {"matchLabels": {NAMESPACE: "b", "io.cilium.k8s.policy.serviceaccount": "robot"}}
+    cluster = [robot if one == pod_named("b/three") else one for one in CLUSTER]
+    subject = {"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "robot"}}
+    closed = cilium_policy("b/closed", {"endpointSelector": subject, "egress": [{}]})
+    ports = robot["spec"]["containers"][0]["ports"]
+    stranger = pod("b/four", ["10.1.1.11", "fd00:1:1::11"], on="n2", app="three", ports=ports)
+
+    def check(farm: Farm) -> None:
+        assert farm.passes("a/one", "b/three", PORT)
+        assert not farm.passes("a/one", "b/four", PORT)
+        assert farm.passes("b/four", "a/two", PORT)
+        assert not farm.passes("b/three", "a/two", PORT)
+        farm.server.put(of_a("robots", enableDefaultDeny={"egress": False}, egressDeny=[{"toEndpoints": [account]}]))
+        assert not farm.settled().passes("a/one", "b/three", PORT)
+        assert farm.passes("a/one", "b/four", PORT)
+
+    grow([*cluster, stranger, closed, of_a("robots", egress=[{"toEndpoints": [account]}])], check)
+
+
 def test_13_what_is_not_seen_closes() -> None:
-    """Without all nodes it is not known what is outside; the status says so."""
+    """Without all nodes it is not known what is outside; nor whom a Service means that may not be read."""
     world = of_a("world", egress=[{"toEntities": ["world"]}])
-    services = of_a("services", egressDeny=[{"toServices": [{"k8sService": {"serviceName": "x", "namespace": "b"}}]}])
 
     def check(farm: Farm) -> None:
         assert not farm.passes("a/one", "b/three", PORT)
-        farm.server.put(services)
+        farm.server.forbidden = {("list", "Service"), ("watch", "Service")}
+        farm.server.put(served("services", "b/x", "egressDeny"))
         farm.server.put(allow("a/p", None, PORT))
-        assert not farm.settled().passes("a/one", "b/three", PORT)
+        becomes(farm, "a/one", "b/three", passing=False)
+        # It denies nobody else, and keeps no other policy from the kernel; also of an agent that begins.
+        farm.kill("n1")
+        farm.start("n1")
+        becomes(farm, "b/three", "a/two", passing=True)
+        becomes(farm, "a/one", "b/three", passing=False)
 
     grow([*CLUSTER, world], check)
