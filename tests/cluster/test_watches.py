@@ -46,6 +46,21 @@ def test_ends_while_it_is_idle() -> None:
     assert [type(one) for one in follower.events] == [Replaced, Replaced]
 
 
+def test_what_is_followed_beside_comes_and_goes() -> None:
+    """Of what is not followed any more nothing is told, and its thread ends, whatever it waits for."""
+    follower = Follower()
+    with WatchServer() as server, follow(server, follower, ("Pod",), pace=Pace(start=0)) as watches:
+        watches.follow([Subscription("Service")])
+        follower.until(lambda: len(follower.of(Replaced)) == 2)
+        assert server.until(lambda: server.watching("Service") == 1)
+        watches.follow([Subscription("Service"), Subscription("EndpointSlice")])
+        follower.until(lambda: len(follower.of(Replaced)) == 3)
+        watches.follow([])
+        assert server.until(lambda: not server.watching("Service") and not server.watching("EndpointSlice"))
+        assert server.watching("Pod") == 1
+    assert alive() == []
+
+
 def test_ends_while_it_pauses() -> None:
     """Half a minute before the next try."""
     follower = Follower()

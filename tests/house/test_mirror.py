@@ -17,6 +17,9 @@ ELSEWHERE = {
     "version.py": "tests/cli/test_main.py",  # likewise
     "__main__.py": "tests/cli/test_main.py",  # only runs there: in a process of its own
     "agent/agent.py": "tests/lab/agent/test_farm.py",  # agents that run, with real kernels and an API server
+    "agent/meaning.py": "tests/agent/test_world.py",  # whether a policy means something else than before
+    "agent/news.py": "tests/agent/test_step.py",  # what the step makes of the API server's news
+    "agent/state.py": "tests/agent/test_step.py",  # only what the step holds, and what it asks for
     "analysis/reachability.py": "tests/analysis/test_reach.py",  # only the values that `reach` makes
 }
 

@@ -30,29 +30,35 @@ PATIENCE = 10.0
 
 
 class _Leash:
-    """Holds one thread that watches, and lets none of its news through once it has ended."""
+    """Ends threads that watch, whatever they wait for; and lets none of their news through once they are cut off."""
 
     def __init__(self, client: Client) -> None:
         self._ended = threading.Event()
         self.wait, self.ended = self._ended.wait, self._ended.is_set
         self._client = client
+        self._cut = False
         self._lock = threading.Lock()
 
     def through(self, deliver: Callable[[Event], object]) -> Callable[[Event], object]:
-        """The same delivery, until the end."""
+        """The same delivery, until it is cut off."""
 
         def told(event: Event) -> None:
             with self._lock:
-                if not self.ended():
+                if not self._cut:
                     deliver(event)
 
         return told
 
     def end(self) -> None:
-        """From now on."""
-        with self._lock:
-            self._ended.set()
+        """From now on nothing is asked; what has been told may still come."""
+        self._ended.set()
         self._client.end()
+
+    def cut(self) -> None:
+        """The same, and nothing comes any more."""
+        with self._lock:
+            self._cut = True
+        self.end()
 
 
 class Watches:
@@ -109,7 +115,7 @@ class Watches:
         """
         wanted = tuple(subscriptions)
         for one in self._followed.keys() - set(wanted):
-            self._followed.pop(one).end()
+            self._followed.pop(one).cut()
         self._threads = [one for one in self._threads if one.ident is None or one.is_alive()]
         for one in wanted if not self._ending.is_set() else ():
             if one not in self._followed:
