@@ -20,6 +20,7 @@ from outgate.agent.events import (
     Listed,
     Refused,
     Released,
+    Swept,
 )
 from outgate.agent.step import State, plan
 from outgate.agent.world import Claim
@@ -39,6 +40,7 @@ MINE = (
     Applied(),
     Refused("no"),
     Released(),
+    Swept(),
 )
 
 
