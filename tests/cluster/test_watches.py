@@ -303,5 +303,12 @@ def check_order(events: list[Event]) -> None:
         of_kind = [one for one in events if one.kind == kind]
         told = [one for one in of_kind if not isinstance(one, Troubled | Recovered)]
         assert isinstance(told[0], Replaced)
-        turns = [type(one) for one in of_kind if isinstance(one, Troubled | Recovered)]
-        assert turns == [Troubled, Recovered] * (len(turns) // 2)
+        turns: list[Troubled | Recovered] = []
+        for one in of_kind:
+            before = turns[-1] if turns else None
+            if isinstance(one, Troubled) and isinstance(before, Troubled):
+                # It is told once more where only somebody who changes something can mend it.
+                assert (before.lasting, one.lasting) == (False, True)
+            elif isinstance(one, Troubled | Recovered):
+                turns.append(one)
+        assert [type(one) for one in turns] == [Troubled, Recovered] * (len(turns) // 2)

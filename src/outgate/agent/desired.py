@@ -85,6 +85,8 @@ class Desired:
         self.held: set[tuple[str, str]] = set()
         """The pods of which the proxy may hold connections: those that were caught since it said last that it holds
         none. They go on there, as their policies allow, also where nothing is caught any more."""
+        self._held_here: frozenset[tuple[str, str]] = frozenset()
+        """Those of them that were on this node when all was made, or a move was looked at last."""
         self.requests_revision = 0
         """Another number whenever what that proxy must know may have changed."""
         self._known_by: frozenset[str] | None = None
@@ -189,6 +191,7 @@ class Desired:
         self.shares = Shares(self.classes.policies, registry.members)
         self.chains = {**registry.chains, **{chain.name: chain for chain in self._frame_of(node)}}
         self._place_everybody()
+        self._held_here = frozenset(filter(world.is_local, self.held))
         return self.ruleset
 
     def _place_everybody(self) -> None:
@@ -301,7 +304,12 @@ class Desired:
     def _note_requests(self, touched: Iterable[Address], found: Move) -> None:
         """Note where a move changes what the proxy must know."""
         holders = self.world.holders
-        mine = not self.held.isdisjoint(key for address in touched for key in holders.get(address, ()))
+        here = frozenset(filter(self.world.is_local, self.held))
+        # Who has gone holds no address any more: that it was here is remembered.
+        mine = here != self._held_here or not here.isdisjoint(
+            key for address in touched for key in holders.get(address, ())
+        )
+        self._held_here = here
         if mine:
             self._known_by = None
         if mine or not self.known_by.isdisjoint((*found.less, *found.more)):
