@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from outgate.checks import Severity
@@ -30,12 +32,19 @@ def test_everything() -> None:
                 "severity": {"no-default-deny": "error"},
                 "baseline": "b.json",
                 "profile": "calico",
+                "names": {"A.example.com.": "203.0.113.1"},
             }
         }
     )
     assert errors == []
     assert found == Config(
-        "error", ("dns-egress-missing",), ("empty-block",), {"no-default-deny": Severity.ERROR}, "b.json", "calico"
+        "error",
+        ("dns-egress-missing",),
+        ("empty-block",),
+        {"no-default-deny": Severity.ERROR},
+        "b.json",
+        "calico",
+        {"a.example.com": (ipaddress.ip_address("203.0.113.1"),)},
     )
 
 
@@ -53,6 +62,11 @@ def test_nothing(value: object) -> None:
         ({"lint": []}, "lint: must be a mapping"),
         ({"lint": {"failon": "error"}}, "lint.failon: there is no such setting; did you mean fail-on?"),
         ({"lint": {"fail-on": "fatal"}}, "lint.fail-on: must be one of error, warning, info, never"),
+        ({"lint": {"names": ["a.x"]}}, "lint.names: must be a mapping of names to addresses"),
+        (
+            {"lint": {"names": {"a.x": ["203.0.113.1", "here"]}}},
+            "lint.names.a.x[1]: must be an address, as in 203.0.113.10",
+        ),
         ({"lint": {"select": "dns"}}, "lint.select: must be a list of checks"),
         (
             {"lint": {"ignore": ["emty-block"]}},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+
 import pytest
 
 from outgate.checks import NAMES, Finding, Survey, load, run
@@ -27,6 +30,7 @@ NOT_CHECKS = {
     "finding",
     "fingerprint",
     "lint",
+    "named_peers",
     "nearest",
 } | {
     "proof",
@@ -46,9 +50,11 @@ def read(text: str, name: str) -> Snapshot:
 
 
 def found(text: str, name: str) -> list[Finding]:
-    """What one check finds in manifests."""
+    """What one check finds in manifests, and with the names that a comment among them gives."""
     check = load(name)
-    return list(check.find(Survey(read(text, name), PROFILES[(check.profiles or ("outgate",))[0]])))
+    profile = PROFILES[(check.profiles or ("outgate",))[0]]
+    names = {one: [ipaddress.ip_address(address)] for one, address in re.findall(r"--dns-name (\S+)=(\S+)", text)}
+    return list(check.find(Survey(read(text, name), profile, names)))
 
 
 def test_every_module_is_a_check_or_known_not_to_be() -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from outgate.cli.main import main
 from tests.report.findings import CLUSTER, HELM
@@ -132,6 +133,7 @@ def test_reasons_are_told_with_v(capsys: pytest.CaptureFixture[str]) -> None:
         (["--select", "dns-egress-mising"], "did you mean dns-egress-missing?"),
         (["--ignore", "x"], "there is no check x"),
         (["--diff"], "give both"),
+        (["--dns-name", "a.x=here"], "write it NAME=ADDRESS"),
         (["--write", "sarif"], "FORMAT=FILE"),
         (["--write", "pdf=x"], "FORMAT=FILE"),
         (["--write", "json=no/such/folder"], "cannot be written"),
@@ -144,6 +146,29 @@ def test_what_cannot_be_asked_is_2(arguments: list[str], words: str, capsys: pyt
     """With a sentence that helps."""
     assert main(["lint", "-f", "k8s", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_names_that_are_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two of one address, found at the line of the name that opens it."""
+    policy = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "p", "namespace": "shop"},
+        "spec": {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "a.x"}]}]},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"containers": [{"name": "main", "image": "app"}]},
+    }
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump_all([policy, pod]), encoding="utf-8")
+    asked = ["lint", "-f", str(tmp_path / "p.yaml"), "--select", "fqdn-shared-ip"]
+    assert main(asked) == 0
+    given = [*asked, "--dns-name", "a.x=203.0.113.1", "--dns-name", "b.x=203.0.113.1"]
+    capsys.readouterr()
+    assert main(given) == 1
+    assert "p.yaml:9: warning: shop/p egress[0] opens b.x to shop/web as well" in capsys.readouterr().out
 
 
 def test_without_input(capsys: pytest.CaptureFixture[str]) -> None:

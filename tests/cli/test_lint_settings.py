@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from outgate.checks import NAMES, Severity
 from outgate.cli.lint_settings import CONFIG, Settings, settings
 from outgate.errors import InvalidInput, UsageError
+from outgate.packets import Address
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +28,18 @@ def made(
     ignore: tuple[str, ...] = (),
     fail_on: str | None = None,
     profile: str | None = None,
+    names: dict[str, tuple[Address, ...]] | None = None,
 ) -> Settings:
     """The settings of a command line."""
-    return settings(config=config, baseline=baseline, select=select, ignore=ignore, fail_on=fail_on, profile=profile)
+    return settings(
+        config=config,
+        baseline=baseline,
+        select=select,
+        ignore=ignore,
+        fail_on=fail_on,
+        profile=profile,
+        names=names or {},
+    )
 
 
 def test_without_anything() -> None:
@@ -49,6 +60,16 @@ def test_the_file_of_the_folder(folder: Path) -> None:
     assert (typed.fail_on, typed.profile) == ("info", "cilium")
     assert set(NAMES) - set(typed.selection.rules) == {"empty-block", "rule-redundant"}
     assert made(select=("empty-block",)).selection.rules == ("empty-block",), "who asks for a check gets it"
+
+
+def test_names_of_both(folder: Path) -> None:
+    """What is typed of a name replaces what the file says of it."""
+    (folder / CONFIG).write_text(
+        "lint: {names: {A.x.: 203.0.113.1, b.x: [203.0.113.2, '2001:db8::2']}}\n", encoding="utf-8"
+    )
+    one, two, six = map(ipaddress.ip_address, ("203.0.113.1", "203.0.113.2", "2001:db8::2"))
+    assert made().names == {"a.x": (one,), "b.x": (two, six)}
+    assert made(names={"a.x": (six,)}).names == {"a.x": (six,), "b.x": (two, six)}
 
 
 def test_another_file_and_an_empty_one(folder: Path) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "doors_of",
     "passage",
     "rules_through",
+    "speaks_of",
 ]
 
 _API_PORT = 6443
@@ -205,11 +206,12 @@ def rules_through(judge: Judge, pod: Pod, door: Door, trace: Trace) -> Iterator[
         for rule in judge.policies.isolation(subject, side.direction).every_rule() if decider is not None else ():
             # What a later tier says of it is not asked any more.
             beside = decider is not None and (rule.tier, rule.action) == (decider.tier, Action.ACCEPT)
-            if beside and _matches(judge, rule, peer, door):
+            if beside and speaks_of(judge, rule, peer, door):
                 yield rule.origin
 
 
-def _matches(judge: Judge, rule: Rule, peer: Endpoint, door: Door) -> bool:
+def speaks_of(judge: Judge, rule: Rule, peer: Endpoint, door: Door) -> bool:
+    """Whether a rule speaks of a connection with a peer through a door, whatever it says of it."""
     if rule.ports is not None and not rule.ports.numbers.contains(door.protocol, door.port):
         ports = door.end.pod.ports if door.end.pod is not None else ()
         mine = {(port.protocol, port.name) for port in ports if port.port == door.port}

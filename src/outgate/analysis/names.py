@@ -17,10 +17,19 @@ from outgate.model.cilium import NameMatch
 from outgate.packets import Address
 from outgate.policy import Judge, Policies, Trace
 from outgate.policy.meeting import About, met
+from outgate.policy.name_overlap import have_a_name_in_common
 from outgate.policy.names import Dialect, Pattern
 from outgate.policy.rules import NamesMatch
 
-__all__ = ["cannot_ask", "having_asked", "having_asked_for", "patterns_of", "shared_addresses"]
+__all__ = [
+    "cannot_ask",
+    "having_asked",
+    "having_asked_for",
+    "may_ask_some",
+    "patterns_of",
+    "shared_addresses",
+    "ways_to_ask",
+]
 
 
 def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
@@ -46,7 +55,7 @@ def having_asked_for(snapshot: Snapshot, names: Mapping[str, Sequence[Address]])
     judge = Judge(Policies(snapshot))
     learned = list(snapshot.learned)
     for pod in snapshot.endpoints:
-        passing = [] if pod.host_network else _passing(judge, pod, servers)
+        passing = [] if pod.host_network else ways_to_ask(judge, pod, servers)
         for name, addresses in names.items():
             if addresses and any(_may_ask(one, name) for one in passing):
                 learned.append(Learned(pod.key, name, tuple(addresses)))
@@ -97,16 +106,25 @@ def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
     if servers.found is Found.UNKNOWN:
         yield f"{name} is known to {pod} once it has asked for it, and no cluster DNS is in the input"
         return
-    passing = _passing(judge, pod, servers)
+    passing = ways_to_ask(judge, pod, servers)
     if not passing:
         yield f"{pod} may not ask the cluster DNS, so that it never learns {name}, and the rule opens nothing"
     elif not any(_may_ask(one, name) for one in passing):
         yield f"{pod} may not ask the cluster DNS for {name}, so that the rule opens nothing"
 
 
-def _passing(judge: Judge, pod: Pod, servers: Place) -> list[Trace]:
+def ways_to_ask(judge: Judge, pod: Pod, servers: Place) -> list[Trace]:
     """The ways on which a pod reaches the cluster DNS."""
     return [trace for _, trace in passage(judge, pod, servers.doors) if trace.verdict.allows]
+
+
+def may_ask_some(trace: Trace, pattern: Pattern) -> bool:
+    """Whether a question for any of the names that a pattern means passes on a way to the cluster DNS."""
+    outcome = trace.egress.outcome
+    if outcome is None or not outcome.conditional:
+        return True
+    asked = (one for rule in outcome.conditional if rule.conditions is not None for one in rule.conditions.dns)
+    return any(have_a_name_in_common(pattern, Pattern(text, Dialect.CILIUM)) for one in asked for text in one.texts)
 
 
 def _may_ask(trace: Trace, name: str) -> bool:

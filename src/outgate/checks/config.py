@@ -6,6 +6,7 @@
       severity: {no-default-deny: error}
       baseline: .outgate-baseline.json
       profile: calico
+      names: {deb.example.com: [151.101.2.132]}
 
 What is on the command line wins. What is wrong in the file is said with its line, all at once: a misspelt name that was
 passed over would be a check that nobody knows is off.
@@ -14,6 +15,7 @@ passed over would be a check that nobody knows is off.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TypeVar
@@ -23,12 +25,14 @@ from outgate.checks.registry import NAMES
 from outgate.errors import InputError
 from outgate.model import Document, Place
 from outgate.model.place import complaint
+from outgate.packets import Address
+from outgate.policy.names import canonical
 from outgate.records import dataclass
 
 __all__ = ["FAIL_ON", "FIELDS", "Config", "read_config"]
 
 _T = TypeVar("_T")
-FIELDS = ("fail-on", "select", "ignore", "severity", "baseline", "profile")
+FIELDS = ("fail-on", "select", "ignore", "severity", "baseline", "profile", "names")
 
 FAIL_ON = ("error", "warning", "info", "never")
 """From which severity on a finding makes the command fail."""
@@ -44,6 +48,8 @@ class Config:
     severity: Mapping[str, Severity] = field(default_factory=dict)
     baseline: str | None = None
     profile: str | None = None
+    names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    """What names outside of the cluster lead to, in lower case and without the last dot."""
 
 
 def read_config(document: Document, profiles: tuple[str, ...]) -> tuple[Config, tuple[InputError, ...]]:
@@ -65,6 +71,7 @@ def read_config(document: Document, profiles: tuple[str, ...]) -> tuple[Config, 
         severity=given("severity", reader.severities, {}),
         baseline=given("baseline", reader.path, "") or None,
         profile=given("profile", lambda value, where: reader.choice(value, where, profiles), "") or None,
+        names=given("names", reader.names, {}),
     )
     return made, tuple(reader.errors)
 
@@ -121,6 +128,30 @@ class _Reader:
                 if chosen is not None:
                     found[str(name)] = Severity[chosen.upper()]
         return found
+
+    def names(self, value: object, place: Place) -> dict[str, tuple[Address, ...]] | None:
+        """The addresses of names, one or a list of each."""
+        if not isinstance(value, Mapping):
+            self.complain(place, "must be a mapping of names to addresses")
+            return None
+        found = {}
+        for name, written in value.items():
+            many = written if isinstance(written, list) else [written]
+            at = place / str(name)
+            read = [
+                self.address(one, at / number if isinstance(written, list) else at) for number, one in enumerate(many)
+            ]
+            if all(one is not None for one in read):
+                found[canonical(str(name))] = tuple(one for one in read if one is not None)
+        return found
+
+    def address(self, value: object, place: Place) -> Address | None:
+        """An address."""
+        try:
+            return ipaddress.ip_address(str(value))
+        except ValueError:
+            self.complain(place, "must be an address, as in 203.0.113.10")
+            return None
 
     def path(self, value: object, place: Place) -> str | None:
         """The name of a file."""

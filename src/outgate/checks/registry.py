@@ -23,6 +23,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "dns-link-local-unmatched",
             "dns-any-destination",
         ),
+        "Names": (
+            "fqdn-needs-dns-rule",
+            "fqdn-shared-ip",
+        ),
         "Selectors": (
             "namespace-label-missing",
             "peer-and-or-confusion",

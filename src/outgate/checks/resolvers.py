@@ -17,13 +17,14 @@ from outgate.checks.finding import Witness
 from outgate.checks.survey import Isolated, Section, Survey, by_section
 from outgate.model import Direction, Namespace, Pod
 from outgate.model.labels import LabelSelector
+from outgate.model.parse_cilium_selectors import NAMESPACE_KEY
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, Packet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import PodMatch, Rule, Trace
 from outgate.policy.rules import BlockMatch
 
-__all__ = ["DNS_NUMBERS", "Resolvers", "dns_rule", "may_match", "unserved"]
+__all__ = ["DNS_NUMBERS", "Resolvers", "cilium_dns_rule", "dns_rule", "may_be_dns", "may_match", "unserved"]
 
 DNS_NUMBERS = (53, 5353)
 """Where resolvers listen: RFC 1035, 4.2; OpenShift's pods have 5353, and policies see the pod's port."""
@@ -72,7 +73,7 @@ class Resolvers:
 
     def _reaches(self, whom: Isolated, protocol: Protocol) -> bool:
         if not self.known:
-            return any(_may_be_dns(self.survey, rule, protocol) for rule in whom.rules)
+            return any(may_be_dns(self.survey, rule, protocol) for rule in whom.rules)
         doors = (door for door in self.doors or self.caches if door.protocol is protocol)
         return any(trace.egress.verdict.allows for _, trace in self._passages(whom, doors))
 
@@ -80,7 +81,7 @@ class Resolvers:
         """The rules by which a resolver is reached, those that name a port of DNS first."""
         rules = sorted(whom.rules, key=lambda rule: not _names_dns(rule))
         if not self.known:
-            yield from (rule for rule in rules if _may_be_dns(self.survey, rule, protocol))
+            yield from (rule for rule in rules if may_be_dns(self.survey, rule, protocol))
             return
         doors = [door for door in self.doors or self.caches if door.protocol is protocol]
         for rule in rules:
@@ -172,6 +173,25 @@ def dns_rule(survey: Survey) -> dict[str, object]:
     return {"to": peers or [{"namespaceSelector": {"matchLabels": {NAME_LABEL: _HOMES[0]}}}], "ports": ports}
 
 
+def cilium_dns_rule(survey: Survey) -> dict[str, object]:
+    """The same as Cilium's policies write it, so that every question is let through and its answer is heard."""
+    doors = [door for door in survey.once(Resolvers).doors if door.end.pod is not None]
+    numbers = sorted({door.port for door in doors}) or [53]
+    wanted = sorted(_selectors(survey, doors), key=str) or [(_HOMES[0], ())]
+    return {
+        "toEndpoints": [
+            {"matchLabels": {f"k8s:{NAMESPACE_KEY}": namespace} | {f"k8s:{key}": value for key, value in labels}}
+            for namespace, labels in wanted
+        ],
+        "toPorts": [
+            {
+                "ports": [{"port": str(number), "protocol": "ANY"} for number in numbers],
+                "rules": {"dns": [{"matchPattern": "*"}]},
+            }
+        ],
+    }
+
+
 def _selectors(survey: Survey, doors: Iterable[Door]) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
     """Of each pod behind a door: its namespace, and the selector of a Service in front of it, or its DNS labels."""
     found = set()
@@ -202,7 +222,8 @@ def _names_dns(rule: Rule) -> bool:
 # ---- where the resolvers are not known -------------------------------------------------------------------------------
 
 
-def _may_be_dns(survey: Survey, rule: Rule, protocol: Protocol) -> bool:
+def may_be_dns(survey: Survey, rule: Rule, protocol: Protocol) -> bool:
+    """Whether a rule may be the one for DNS, where it is not known where the resolvers are."""
     explicit = rule.ports is not None
     if rule.ports is not None:
         numbers = any(rule.ports.numbers.contains(protocol, port) for port in DNS_NUMBERS)

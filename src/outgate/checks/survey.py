@@ -6,7 +6,7 @@ meaning of port names. A check asks those, not the pods, so that its work follow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -14,11 +14,12 @@ from outgate.analysis.exposure_places import Place as Site
 from outgate.analysis.exposure_places import api_server, cluster_dns
 from outgate.analysis.groups import Group, Groups
 from outgate.checks.finding import Subject
-from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, PolicyRule, Service, Snapshot
-from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, Policy, PolicyRule, Service, Snapshot
+from outgate.packets import Address, AddressSet, Protocol, TransportSet
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits
+from outgate.policy.names import canonical
 from outgate.policy.profile import OUTGATE
 from outgate.policy.rules import PodMatch, peer_match
 from outgate.records import dataclass
@@ -77,8 +78,12 @@ class Isolated:
 class Survey:
     """One snapshot under one profile, with what checks ask of it."""
 
-    def __init__(self, snapshot: Snapshot, profile: Profile = OUTGATE) -> None:
+    def __init__(
+        self, snapshot: Snapshot, profile: Profile = OUTGATE, names: Mapping[str, Sequence[Address]] | None = None
+    ) -> None:
+        """`names`: what names outside of the cluster lead to, in lower case and without the last dot."""
         self.snapshot = snapshot
+        self._names = names or {}
         self.policies = Policies(snapshot, profile)
         self.judge = Judge(self.policies)
         self._answers: dict[object, object] = {}
@@ -98,6 +103,15 @@ class Survey:
     def groups(self) -> tuple[Group, ...]:
         """The workloads, split where policies treat their pods differently."""
         return Groups.of(self.grid).all
+
+    @cached_property
+    def names(self) -> Mapping[str, frozenset[Address]]:
+        """What names lead to, as far as it is known: what was said of them, and what pods of the snapshot were told."""
+        found = {name: frozenset(addresses) for name, addresses in self._names.items()}
+        for one in self.snapshot.learned:
+            name = canonical(one.name)
+            found[name] = found.get(name, frozenset()) | frozenset(one.addresses)
+        return found
 
     @cached_property
     def dns(self) -> Site:
@@ -145,14 +159,14 @@ class Survey:
             if len(mine) == len(policies) and all(one.origin.kind == mine[0].kind for one in rules):
                 yield Isolated(direction, mine, rules, tuple(groups))
 
-    def selected(self, policy: NetworkPolicy) -> Bits:
+    def selected(self, policy: Policy) -> Bits:
         """The identities that a policy selects."""
         return self.grid.identities.subjects(policy)
 
-    def selected_groups(self, policy: NetworkPolicy) -> tuple[Group, ...]:
+    def selected_groups(self, policy: Policy) -> tuple[Group, ...]:
         """The workloads that a policy selects."""
         bits = self.selected(policy)
-        mine = self._by_namespace.get(policy.namespace, ())
+        mine = self._by_namespace.get(policy.namespace, ()) if policy.namespace else self.groups
         return tuple(group for group in mine if bits >> group.identity & 1)
 
     @cached_property
@@ -263,7 +277,7 @@ def by_section(many: Iterable[tuple[Section, Isolated]]) -> Iterator[tuple[Secti
     yield from found.values()
 
 
-def subject_of(policy: NetworkPolicy) -> Subject:
+def subject_of(policy: Policy) -> Subject:
     """A policy as the object of a finding."""
     return Subject(policy.kind, policy.namespace, policy.name)
 

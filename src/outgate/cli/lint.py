@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli import options
-from outgate.cli.inputs import note, read_input, say_profile
+from outgate.cli.inputs import dns_names, note, read_input, say_profile
 from outgate.cli.lint_output import FORMATS, files_to_write, write_file, written
 from outgate.cli.lint_settings import CONFIG, Settings, settings
 from outgate.cli.mending import mend_files
@@ -41,6 +41,12 @@ __all__ = ["lint"]
     type=click.Choice(options.PROFILE_NAMES),
     help="Judge as this network plugin would (docs/profiles.md).  [default: outgate]",
 )
+@click.option(
+    "--dns-name",
+    multiple=True,
+    metavar="NAME=ADDRESS",
+    help="What a name outside the cluster resolves to. May be repeated.",
+)
 @options.input_options
 @options.output_options(*FORMATS)
 def lint(
@@ -54,6 +60,7 @@ def lint(
     write_baseline: str | None,
     config: str | None,
     profile: str | None,
+    dns_name: tuple[str, ...],
     filename: tuple[str, ...],
     namespace: str | None,
     all_namespaces: bool,  # noqa: ARG001 - every namespace is looked at anyway; -A only says so
@@ -72,6 +79,7 @@ def lint(
       outgate lint -f manifests/
       helm template . | outgate lint -f -
       outgate lint -f manifests/ --fix --diff
+      outgate lint -f manifests/ --dns-name deb.example.com=151.101.2.132
       outgate lint -f manifests/ -o github --write sarif=lint.sarif
 
     \b
@@ -80,7 +88,15 @@ def lint(
       1  something is; with --diff, something would be mended
       2  bad usage, or a part of the input that cannot be used (the rest is still looked at)
     """
-    chosen = settings(config=config, baseline=baseline, select=select, ignore=ignore, fail_on=fail_on, profile=profile)
+    chosen = settings(
+        config=config,
+        baseline=baseline,
+        select=select,
+        ignore=ignore,
+        fail_on=fail_on,
+        profile=profile,
+        names=dns_names(dns_name),
+    )
     files = files_to_write(write)
     if only_show and not fix:
         raise UsageError("--diff shows what --fix would do: give both")
@@ -111,7 +127,7 @@ def _ask(loaded: Loaded, chosen: Settings) -> LintReport:
     from outgate.checks.lint import lint as ask
     from outgate.policy import PROFILES
 
-    return ask(Survey(loaded.snapshot, PROFILES[chosen.profile]), chosen.selection)
+    return ask(Survey(loaded.snapshot, PROFILES[chosen.profile], chosen.names), chosen.selection)
 
 
 def _code(report: LintReport, loaded: Loaded, fail_on: str) -> int:

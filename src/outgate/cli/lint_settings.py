@@ -10,9 +10,12 @@ from outgate.errors import InvalidInput
 from outgate.records import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from outgate.checks.config import Config
     from outgate.checks.lint import Selection
     from outgate.model import Document
+    from outgate.packets import Address
 
 __all__ = ["CONFIG", "Settings", "settings"]
 
@@ -27,6 +30,8 @@ class Settings:
     selection: Selection
     fail_on: str
     profile: str
+    names: Mapping[str, tuple[Address, ...]]
+    """What names outside of the cluster lead to."""
 
 
 def settings(
@@ -37,6 +42,7 @@ def settings(
     ignore: tuple[str, ...],
     fail_on: str | None,
     profile: str | None,
+    names: Mapping[str, tuple[Address, ...]],
 ) -> Settings:
     """The settings of the file under those of the command line.
 
@@ -58,6 +64,7 @@ def settings(
         Selection(rules, file.severity, known),
         fail_on or file.fail_on or "warning",
         profile or file.profile or PROFILE_NAMES[0],
+        {**file.names, **names},
     )
 
 

@@ -24,7 +24,16 @@ from outgate.policy.rules import Rule
 from outgate.policy.server_names import parse_server_name
 from outgate.records import dataclass
 
-__all__ = ["Request", "asked_headers", "can_be_met", "is_looked_into", "is_settled", "lets_name", "lets_request"]
+__all__ = [
+    "Request",
+    "asked_headers",
+    "can_be_met",
+    "is_looked_into",
+    "is_settled",
+    "lets_name",
+    "lets_request",
+    "opens_host",
+]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-zA-Z-]+")
 """The name of a header (RFC 9110, 5.6.2)."""
@@ -74,6 +83,14 @@ def lets_name(patterns: Iterable[str], asked: str) -> bool:
         ValueError: a pattern is none (`outgate.policy.server_names`).
     """
     return any(parse_server_name(one).matches(asked) for one in patterns)
+
+
+def opens_host(entry: HttpMatch, host: str) -> bool:
+    """Whether any request for a host may meet an entry; the host is said with its port or without."""
+    if not entry.host:
+        return True
+    expression = read_expression(entry.host)
+    return any(expression.matches(text) is not False for text in (host, f"{host}:80", f"{host}:443"))
 
 
 def can_be_met(entry: HttpMatch) -> bool:

@@ -1,0 +1,92 @@
+"""Whether two patterns of names have a name in common, be they of one dialect or of two.
+
+A pattern is a short automaton: letters, and runs of letters. Two of them are walked side by side, with a third that
+knows what a name is (labels between dots, none of them empty). There are few signs that matter: the letters of the two
+texts, one letter that neither has, one sign that only some runs take, and the dot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from outgate.policy.names import Dialect, Pattern, canonical
+from outgate.records import dataclass
+
+__all__ = ["have_a_name_in_common"]
+
+_PLAIN = re.compile(r"[-a-z0-9_]")
+"""What a star of Cilium stands for, once the name is in lower case."""
+_ODD = "!"
+"""A sign that no star of Cilium stands for, and that ``*.`` of network-policy-api does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Any number of signs: plain ones or all, dots among them or not."""
+
+    odd: bool
+    dots: bool
+
+    def takes(self, sign: str) -> bool:
+        return self.dots if sign == "." else self.odd or _PLAIN.fullmatch(sign) is not None
+
+
+_Step = str | _Run
+
+
+def have_a_name_in_common(one: Pattern, other: Pattern) -> bool:
+    """Whether any name is meant by both."""
+    left, right = tuple(_steps(one)), tuple(_steps(other))
+    signs = {step for step in (*left, *right) if isinstance(step, str)} | {"a", ".", _ODD}
+    # The places in the two patterns, and whether a label has to begin here.
+    waiting = [(0, 0, True)]
+    seen = set(waiting)
+    while waiting:
+        here, there, fresh = waiting.pop()
+        if not fresh and _ends(left, here) and _ends(right, there):
+            return True
+        for sign in signs:
+            if sign == "." and fresh:
+                continue
+            for to in _moves(left, here, sign):
+                for too in _moves(right, there, sign):
+                    state = to, too, sign == "."
+                    if state not in seen:
+                        seen.add(state)
+                        waiting.append(state)
+    return False
+
+
+def _steps(pattern: Pattern) -> Iterator[_Step]:
+    text = canonical(pattern.text)
+    if pattern.dialect is Dialect.NETWORK_POLICY:
+        if text.startswith("*."):
+            # "one or more labels in front": as no label is empty, a run up to the dot.
+            yield _Run(odd=True, dots=True)
+            text = text[1:]
+        yield from text
+        return
+    stars = len(text) - len(text.lstrip("*"))
+    if stars == len(text) or (stars > 1 and text[stars] == "."):
+        yield _Run(odd=False, dots=True)
+        text = text[stars:]
+    for piece in re.findall(r"\*+|[^*]", text):
+        yield _Run(odd=False, dots=False) if piece.startswith("*") else piece
+
+
+def _ends(steps: tuple[_Step, ...], at: int) -> bool:
+    return all(isinstance(step, _Run) for step in steps[at:])
+
+
+def _moves(steps: tuple[_Step, ...], at: int, sign: str) -> Iterator[int]:
+    """Where one may be behind a sign: runs may be left out, and may go on."""
+    while at < len(steps):
+        step = steps[at]
+        if isinstance(step, str):
+            if step == sign:
+                yield at + 1
+            return
+        if step.takes(sign):
+            yield at
+        at += 1

@@ -1,0 +1,102 @@
+"""What rules open by names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outgate.analysis.connections import Connections, connections
+from outgate.analysis.opened import Opening, openings
+from outgate.analysis.spelling import spell_transports
+from outgate.packets import TransportSet
+from outgate.testing import Manifest, cluster_policy, namespace, node, pod, snapshot_of
+from outgate.testing_cilium import cilium_policy
+
+SHOP: list[Manifest] = [
+    namespace("shop"),
+    node("one", ["192.168.0.1"]),
+    pod("shop/web", ["10.0.0.1"]),
+    pod("shop/db", ["10.0.0.2"], labels={"app": "db"}),
+]
+
+
+def found(*policies: Manifest) -> Connections:
+    """The cluster under some policies."""
+    return connections(snapshot_of([*SHOP, *policies]))
+
+
+def opened(*policies: Manifest) -> list[Opening]:
+    """What is opened for the web."""
+    listed = found(*policies)
+    (group,) = listed.group("Pod", "shop", "web")
+    return list(openings(listed.grid, group.identity))
+
+
+def words(*policies: Manifest) -> list[str]:
+    """The same, a line each."""
+    return [f"{one.named}: {spell_transports(one.transports)}" for one in opened(*policies)]
+
+
+def rule(*names: str, port: str | None = "443", **entry: Any) -> dict[str, Any]:
+    """A rule about names and a port."""
+    made: dict[str, Any] = {"toFQDNs": [{"matchPattern" if "*" in name else "matchName": name} for name in names]}
+    if port is not None:
+        made["toPorts"] = [{"ports": [{"port": port, "protocol": "TCP"}], **entry}]
+    return made
+
+
+def cilium(*rules: dict[str, Any], path: str = "shop/p", **sections: Any) -> Manifest:
+    """A policy of Cilium's for everybody in the shop."""
+    return cilium_policy(path, {"endpointSelector": {}, "egress": list(rules), **sections})
+
+
+ACCEPT = {"action": "Accept", "to": [{"domainNames": ["*.example.com"]}]}
+
+
+def test_patterns_as_they_are_written() -> None:
+    """With all ports of all rules; without a name, none."""
+    assert words(cilium(rule("b.x", "*.a.x"), rule("b.x", port="80"))) == ["b.x: TCP 80, TCP 443", "*.a.x: TCP 443"]
+    assert words(cilium({"toEntities": ["world"]})) == []
+    assert words() == []
+
+
+def test_a_name_that_a_pattern_means() -> None:
+    """Its line is the whole answer about it; that of the pattern is not about it alone."""
+    assert words(cilium(rule("api.x"), rule("*.x", port="80"))) == ["api.x: TCP 80, TCP 443", "*.x: TCP 80"]
+
+
+def test_denials_come_before_names() -> None:
+    """Of every address, of some, of some ports; those of the cluster are none of a name's."""
+    world = {"toEntities": ["world"], "toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}]}]}
+    some = {"toCIDR": ["10.0.0.0/8"]}
+    assert words(cilium(rule("a.x"), egressDeny=[world])) == []
+    assert words(cilium(rule("a.x", port="80"), egressDeny=[world])) == ["a.x: TCP 80"]
+    assert words(cilium(rule("a.x"), egressDeny=[some])) == ["a.x outside of 10.0.0.0/8: TCP 443"]
+    inside = {"toEntities": ["cluster"]}
+    assert words(cilium(rule("a.x"), egressDeny=[inside])) == ["a.x: TCP 443"]
+
+
+def test_tiers() -> None:
+    """A rule of the Admin tier is before a denial by default, and behind a denial of a lower priority."""
+    deny = {"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}]}
+    (one,) = opened(cluster_policy("q", egress=[ACCEPT, deny]))
+    assert str(one.named) == "*.example.com"
+    assert one.transports == TransportSet.any()
+    assert words(cluster_policy("q", egress=[deny, ACCEPT])) == []
+    assert words(cluster_policy("q", egress=[ACCEPT]), cluster_policy("r", priority=1, egress=[deny])) == []
+    assert len(words(cluster_policy("q", egress=[ACCEPT]), cilium({}))) == 1, "the Admin tier comes first"
+    baseline = cluster_policy("q", tier="Baseline", egress=[ACCEPT, deny])
+    assert words(baseline, cilium({})) == [], "what isolates is the end"
+
+
+def test_conditions() -> None:
+    """What is asked, of which ports, by which rules; an allowance without any for the same port makes it void."""
+    asked = rule("a.x", serverNames=["a.x"])
+    (one,) = opened(cilium(asked, rule("a.x", port="80")))
+    assert spell_transports(one.transports) == "TCP 80, TCP 443"
+    assert spell_transports(one.asked) == "TCP 443"
+    assert [rule.conditions.server_names for rule in one.rules if rule.conditions] == [("a.x",)]
+    (void,) = opened(cilium(asked, rule("*.x")))[:1]
+    assert not void.asked
+    block = {"toCIDR": ["203.0.113.0/24"], "toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}]}]}
+    parts = {str(part.named): spell_transports(part.asked) for part in opened(cilium(asked, block))}
+    assert parts == {"a.x within 203.0.113.0/24": "no port", "a.x outside of 203.0.113.0/24": "TCP 443"}

@@ -1,0 +1,107 @@
+"""Names that their pods cannot ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outgate.checks import Severity
+from outgate.policy import PROFILES
+from outgate.testing import Manifest, cluster_policy, namespace, pod
+from outgate.testing_cilium import cilium_policy
+from tests.checks.asking import COREDNS, KUBE_DNS, TO_DNS, ask, deny, egress, one, words
+
+RULE = "fqdn-needs-dns-rule"
+NAMES = {"toFQDNs": [{"matchName": "api.example.com"}]}
+TO_RESOLVERS = {
+    "toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s:k8s-app": "kube-dns"}}]
+}
+SHOP: list[Manifest] = [namespace("shop"), namespace("kube-system"), pod("shop/web", ["10.0.0.1"])]
+DNS: list[Manifest] = [*SHOP, COREDNS, KUBE_DNS]
+
+
+def asking(*names: str, protocol: str = "ANY") -> dict[str, Any]:
+    """A rule that leads to the resolvers and lets these patterns be asked for; any, where none are given."""
+    entry: dict[str, Any] = {"ports": [{"port": "53", "protocol": protocol}]}
+    if names:
+        entry["rules"] = {"dns": [{"matchPattern": name} for name in names]}
+    return TO_RESOLVERS | {"toPorts": [entry]}
+
+
+def cilium(*rules: dict[str, Any]) -> Manifest:
+    """A policy of Cilium's for everybody in the shop."""
+    return cilium_policy("shop/p", {"endpointSelector": {}, "egress": list(rules)})
+
+
+def test_no_way_to_the_resolvers() -> None:
+    """The rule itself isolates, so that nothing else passes; a question that is dropped shows it."""
+    found = one(RULE, *DNS, cilium(NAMES))
+    assert found.message == (
+        "shop/p egress[0] opens api.example.com, and shop/web may not ask cluster DNS for it: the rule opens nothing"
+    )
+    assert found.severity is Severity.ERROR
+    assert found.place.path == "spec.egress[0].toFQDNs[0]"
+    assert str(found.witness) == "shop/web -> kube-system/coredns:53/UDP is dropped"
+
+
+def test_names_that_may_not_be_asked_for() -> None:
+    """Each name by itself; of a pattern, some name that it means is enough."""
+    names = {"toFQDNs": [{"matchName": "api.example.com"}, {"matchName": "www.example.net"}, {"matchPattern": "*.net"}]}
+    (found,) = words(RULE, *DNS, cilium(names, asking("*.example.com", "*.net")))
+    assert "opens www.example.net, and" in found
+    assert not ask(
+        RULE,
+        *DNS,
+        cilium(names, asking("*.example.com", "www.example.*")),
+        cilium_policy("shop/q", {"endpointSelector": {}, "egress": [asking("*.net")]}),
+    )
+
+
+def test_questions_that_cilium_does_not_hear() -> None:
+    """Without rules.dns, by a NetworkPolicy or where nothing is denied, Cilium learns nothing; Outgate's agent does."""
+    plain = egress("shop/dns", TO_DNS)
+    open_spec = {"endpointSelector": {}, "egress": [NAMES], "enableDefaultDeny": {"egress": False}}
+    for manifests in ([cilium(NAMES, asking())], [cilium(NAMES), plain], [cilium_policy("shop/p", open_spec)]):
+        found = one(RULE, *DNS, *manifests)
+        assert "no rule with rules.dns is about the questions of shop/web" in found.message
+        assert found.severity is Severity.WARNING
+        assert one(RULE, *DNS, *manifests, profile=PROFILES["cilium"]).severity is Severity.ERROR
+    # A rule with them beside one without is enough: the questions pass the proxy all the same.
+    assert not ask(RULE, *DNS, cilium(NAMES, asking(), asking("*")))
+
+
+def test_a_denial_before_the_rule_for_dns() -> None:
+    """What denies is asked first, and one more rule would be in vain: nothing is offered."""
+    denying = cilium_policy(
+        "shop/no", {"endpointSelector": {}, "egressDeny": [asking() | {"toPorts": [{"ports": [{"port": "53"}]}]}]}
+    )
+    found = one(RULE, *DNS, cilium(NAMES, asking("*")), denying)
+    assert "may not ask cluster DNS" in found.message
+    assert not found.fix
+
+
+def test_policies_of_the_cluster() -> None:
+    """Names of theirs are heard without rules.dns; a policy that isolates beside them leaves them deaf."""
+    names = cluster_policy("q", egress=[{"action": "Accept", "to": [{"domainNames": ["api.example.com"]}]}])
+    assert not ask(RULE, *DNS, names)
+    found = one(RULE, *DNS, names, deny())
+    assert "ClusterNetworkPolicy q egress[0] opens api.example.com, and shop/web may not ask" in found.message
+    assert not found.fixable
+    assert not ask(RULE, *DNS, names, egress("shop/dns", TO_DNS))
+    barring = cluster_policy("r", priority=1, egress=[{"action": "Deny", "to": [{"namespaces": {}}]}])
+    assert "may not ask cluster DNS" in one(RULE, *DNS, names, barring).message
+
+
+def test_where_the_resolvers_are_not_known() -> None:
+    """No rule can be the one for DNS; a rule that may be is taken for it, with what it lets be asked."""
+    assert "may not ask cluster DNS" in one(RULE, *SHOP, cilium(NAMES)).message
+    assert not ask(RULE, *SHOP, cilium(NAMES, asking("*")))
+    assert "may not ask cluster DNS" in one(RULE, *SHOP, cilium(NAMES, asking("*.example.net"))).message
+    names = cluster_policy("q", egress=[{"action": "Accept", "to": [{"domainNames": ["api.example.com"]}]}])
+    assert not ask(RULE, *SHOP, names), "nothing isolates: nothing is known to be denied"
+
+
+def test_workloads_apart() -> None:
+    """Who can ask is not named."""
+    others = [pod("shop/db", ["10.0.0.2"], labels={"app": "db"})]
+    mine = cilium_policy("shop/dns", {"endpointSelector": {"matchLabels": {"app": "db"}}, "egress": [asking("*")]})
+    assert "and shop/web may not ask" in one(RULE, *DNS, *others, cilium(NAMES), mine).message
