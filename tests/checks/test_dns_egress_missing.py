@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from outgate.testing import namespace, pod
+from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import COREDNS, DNS_PORTS, KUBE_DNS, TO_DNS, ask, block, deny, egress, one, to, within, words
 
 WEB, DB = pod("shop/web", ["10.244.1.1"], app="web"), pod("shop/db", ["10.244.1.2"], app="db")
@@ -75,3 +76,19 @@ def test_a_rule_that_was_meant_for_dns_is_the_matter_of_another_check() -> None:
     rule = to(within("kube-system", **{"k8s-app": "coredns"}), ports=DNS_PORTS)
     assert not ask(RULE, WEB, egress("shop/p", rule), KUBE_DNS, COREDNS)
     assert len(ask("dns-selector-mismatch", WEB, egress("shop/p", rule), KUBE_DNS, COREDNS)) == 1
+
+
+def test_policies_of_cilium() -> None:
+    """One that isolates cuts off as well, also by a denial before what allows; one that lets DNS out mends it."""
+    deaf = cilium_policy("shop/p", {"endpointSelector": {}, "egress": [{"toCIDR": ["203.0.113.0/24"]}]})
+    known = [namespace("shop"), namespace("kube-system"), WEB, COREDNS, KUBE_DNS]
+    found = one(RULE, *known, deaf)
+    assert found.message.startswith("shop/p isolates shop/web for egress, and no policy lets it ask cluster DNS")
+    assert (found.place.path, found.fix) == ("spec.egress", ())
+    everybody = {
+        "toEndpoints": [{"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}]
+    }
+    asking = cilium_policy("shop/q", {"endpointSelector": {}, "egress": [everybody]})
+    assert not ask(RULE, *known, deaf, asking)
+    barred = cilium_policy("shop/r", {"endpointSelector": {}, "egressDeny": [everybody]})
+    assert ask(RULE, *known, deaf, asking, barred)

@@ -31,6 +31,7 @@ NOT_CHECKS = {
     "fingerprint",
     "lint",
     "named_peers",
+    "overlaps",
     "nearest",
 } | {
     "proof",

@@ -7,7 +7,8 @@ import pytest
 from outgate.checks.survey import Survey, by_blamed, isolation_place, some, subject_of
 from outgate.model import Direction
 from outgate.policy.rules import origin_of
-from outgate.testing import pod, policy, snapshot_of
+from outgate.testing import namespace, pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import deny, egress, pods, to
 
 WEB, DB = pod("shop/web", ["10.1.0.1"], app="web"), pod("shop/db", ["10.1.0.2"], app="db")
@@ -65,3 +66,28 @@ def test_names_are_counted_beyond_a_few() -> None:
     """A sentence has an end."""
     assert some([1, 2, 3]) == "1, 2, 3"
     assert some([1, 2, 3, 4, 5]) == "1, 2, 3 and 2 more"
+
+
+def test_whom_policies_of_cilium_isolate() -> None:
+    """They are isolated like others; the union of rules is all that counts only where they are silent."""
+    spec = {"endpointSelector": {"matchLabels": {"app": "web"}}, "egressDeny": [{"toEntities": ["world"]}]}
+    survey = Survey(
+        snapshot_of(
+            [
+                namespace("shop"),
+                pod("shop/web", ["10.0.0.1"], labels={"app": "web"}),
+                pod("shop/db", ["10.0.0.2"], labels={"app": "db"}),
+                policy("shop/deny", {"podSelector": {}, "policyTypes": ["Egress"]}),
+                cilium_policy("shop/p", spec),
+            ]
+        )
+    )
+    isolated = {
+        str(one.groups[0]): [str(policy) for policy in one.policies] for one in survey.isolated(Direction.EGRESS)
+    }
+    assert isolated == {"shop/web": ["shop/deny", "shop/p"], "shop/db": ["shop/deny"]}
+    assert [str(one.groups[0]) for one in survey.united(Direction.EGRESS)] == ["shop/db"]
+    both = next(one for one in survey.isolated(Direction.EGRESS) if len(one.policies) > 1)
+    assert [str(one) for one in both.own] == ["shop/deny"]
+    places = [isolation_place(one, Direction.EGRESS).path for one in both.policies]
+    assert places == ["spec.policyTypes", "spec.egressDeny"]

@@ -82,10 +82,10 @@ __all__ = ["CHECK"]
 
 def _find(survey: Survey) -> Iterator[Finding]:
     undone: dict[str, dict[str, Related]] = {}
-    for whom in survey.isolated(Direction.EGRESS):
-        for policy in whom.policies:
+    for whom in survey.united(Direction.EGRESS):
+        for policy in whom.own:
             mine = undone.setdefault(str(policy), {})
-            for other in whom.policies:
+            for other in whom.own:
                 if other is not policy:
                     mine[str(other)] = Related(
                         other.place, f"{other} isolates the same pods, and limits nothing beside it"

@@ -52,14 +52,14 @@ def redundant_policies(survey: Survey) -> Iterator[tuple[NetworkPolicy, tuple[Ne
     found = []
     under: dict[int, list[Isolated]] = {}
     for direction in Direction:
-        for whom in survey.isolated(direction):
-            for policy in whom.policies:
+        for whom in survey.united(direction):
+            for policy in whom.own:
                 under.setdefault(id(policy), []).append(whom)
     for policy in reversed(survey.snapshot.policies):
         standings = under.get(id(policy), [])
         if not policy.pods or not standings or id(policy) in needed:
             continue
-        stay = [[one for one in each.policies if one is not policy and id(one) not in gone] for each in standings]
+        stay = [[one for one in each.own if one is not policy and id(one) not in gone] for each in standings]
         if all(stay):
             gone.add(id(policy))
             found.append((policy, tuple({str(one): one for many in stay for one in many}.values())))
@@ -72,8 +72,8 @@ def _needed(survey: Survey) -> set[int]:
     return {
         id(policy)
         for direction in Direction
-        for whom in survey.isolated(direction)
-        for policy in whom.policies
+        for whom in survey.united(direction)
+        for policy in whom.own
         for rule in survey.grid.rules_of(policy, direction)
         if (rule.origin, direction) not in superfluous
     }
@@ -81,7 +81,7 @@ def _needed(survey: Survey) -> set[int]:
 
 def _of(survey: Survey, direction: Direction) -> Iterator[Redundant]:
     having: dict[int, tuple[Rule, list[Isolated]]] = {}
-    for whom in survey.isolated(direction):
+    for whom in survey.united(direction):
         for rule in whom.rules:
             having.setdefault(id(rule), (rule, []))[1].append(whom)
     gone: set[int] = set()

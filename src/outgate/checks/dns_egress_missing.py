@@ -69,7 +69,7 @@ from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.resolvers import Resolvers, dns_rule
 from outgate.checks.survey import Survey, by_blamed, isolation_place, some, subject_of
-from outgate.model import Direction, NetworkPolicy
+from outgate.model import CiliumPolicy, Direction, NetworkPolicy
 from outgate.packets import Protocol
 
 __all__ = ["CHECK", "allow_dns"]
@@ -77,11 +77,12 @@ __all__ = ["CHECK", "allow_dns"]
 
 def _find(survey: Survey) -> Iterator[Finding]:
     resolvers = survey.once(Resolvers)
+    united = set(survey.united(Direction.EGRESS))
     unserved = (
         whom
         for whom in survey.isolated(Direction.EGRESS)
-        # Where a rule was meant for DNS and leads elsewhere, the check of that mistake speaks.
-        if not resolvers.reached(whom, Protocol.UDP) and not resolvers.meant(whom)
+        # Where a rule was meant for DNS and leads elsewhere, the check of that mistake speaks, of NetworkPolicies.
+        if not resolvers.reached(whom, Protocol.UDP) and not (resolvers.meant(whom) and whom in united)
     )
     for policy, many in by_blamed(unserved):
         groups = [group for one in many for group in one.groups]
@@ -102,9 +103,12 @@ def _find(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def allow_dns(survey: Survey, policy: NetworkPolicy) -> tuple[Edit, ...]:
-    """One more egress rule in a policy, for DNS."""
-    return added_rule(policy, dns_rule(survey))
+def allow_dns(survey: Survey, policy: NetworkPolicy | CiliumPolicy) -> tuple[Edit, ...]:
+    """One more egress rule in a policy, for DNS.
+
+    Not in a policy of Cilium's: a denial there would be before it, and its rule says which names may be asked for.
+    """
+    return added_rule(policy, dns_rule(survey)) if isinstance(policy, NetworkPolicy) else ()
 
 
 CHECK = Check("dns-egress-missing", Severity.ERROR, _find, __doc__, fixable=True)

@@ -134,7 +134,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
         return
     found = (
         (survey.section_of(next(resolvers.rules_for(whom, Protocol.UDP)).origin), whom)
-        for whom in survey.isolated(Direction.EGRESS)
+        for whom in survey.united(Direction.EGRESS)
         if resolvers.reached(whom, Protocol.UDP) and not resolvers.cached(whom)
     )
     blocks = sorted({f"{door.end.address}/{door.end.address.max_prefixlen}" for door in resolvers.caches})

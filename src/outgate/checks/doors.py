@@ -20,6 +20,7 @@ from outgate.model import Direction, NetworkPolicy
 from outgate.packets import Address, Packet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import Endpoint
+from outgate.policy.rules import NamesMatch
 
 __all__ = [
     "added_rule",
@@ -82,10 +83,11 @@ def speaks_of(whom: Isolated, port: int, protocol: Protocol = Protocol.TCP) -> b
 
 
 def leaves(survey: Survey, whom: Isolated, port: int) -> bool:
-    """Whether any rule lets TCP to that port out to any address at all that is no pod's."""
+    """Whether any rule lets TCP to that port out to any address at all that is no pod's, be it that of a name."""
     wanted = TransportSet.ports(Protocol.TCP, port)
     return any(
-        bool(survey.grid.outside_of(rule)) and (rule.ports is None or bool(rule.ports.numbers & wanted))
+        (bool(survey.grid.outside_of(rule)) or any(isinstance(one, NamesMatch) for one in rule.peers or ()))
+        and (rule.ports is None or bool(rule.ports.numbers & wanted))
         for rule in whom.rules
     )
 
@@ -128,7 +130,7 @@ def opening(survey: Survey, many: Iterable[Isolated], rule: dict[str, object] | 
     for one in everybody:
         own = [
             policy
-            for policy in one.policies
+            for policy in one.own
             if policy.pods and all(id(group) in wanted for group in survey.selected_groups(policy))
         ]
         if not own:

@@ -165,7 +165,7 @@ def _arriving(survey: Survey, mesh: str, port: int, is_in: Callable[[Group], boo
             f"the traffic of {mesh} arrives at {some(groups)} on TCP {port}, and no ingress rule speaks of that port",
             subject_of(policy),
             isolation_place(policy, Direction.INGRESS),
-            (Related(survey.section_of(rule.origin).place, f"{rule.origin} names other ports"),),
+            (Related(rule.origin.place, f"{rule.origin} names other ports"),),
             help=f"add TCP {port} to the ports of each rule that lets in pods of the mesh",
         )
 

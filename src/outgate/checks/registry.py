@@ -26,6 +26,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Names": (
             "fqdn-needs-dns-rule",
             "fqdn-shared-ip",
+            "fqdn-matches-nothing",
         ),
         "Selectors": (
             "namespace-label-missing",
@@ -72,6 +73,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "rule-redundant",
             "policy-redundant",
             "policy-too-large",
+        ),
+        "Order, denials and conditions": (
+            "rule-shadowed",
+            "cilium-denies-all",
+            "l7-rule-void",
         ),
     }
 )

@@ -148,7 +148,7 @@ def unserved(resolvers: Resolvers, is_cause: Callable[[Rule], bool]) -> Iterator
     survey = resolvers.survey
     yield from by_section(
         (survey.section_of(rule.origin), whom)
-        for whom in survey.isolated(Direction.EGRESS)
+        for whom in survey.united(Direction.EGRESS)
         if not resolvers.reached(whom, Protocol.UDP)
         for rule in filter(is_cause, resolvers.meant(whom))
     )

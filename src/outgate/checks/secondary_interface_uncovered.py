@@ -54,7 +54,7 @@ from outgate.analysis.groups import Group
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity, Subject
 from outgate.checks.survey import Survey, isolation_place, some
-from outgate.model import Direction, NetworkPolicy, Place
+from outgate.model import CiliumPolicy, Direction, NetworkPolicy, Place
 
 __all__ = ["CHECK"]
 
@@ -62,7 +62,7 @@ _NETWORKS = "k8s.v1.cni.cncf.io/networks"
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    found: dict[int, tuple[Group, dict[str, tuple[NetworkPolicy, Direction]]]] = {}
+    found: dict[int, tuple[Group, dict[str, tuple[NetworkPolicy | CiliumPolicy, Direction]]]] = {}
     for direction in Direction:
         for whom in survey.isolated(direction):
             for group in whom.groups:

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from outgate.analysis.exposure_places import Place as Site
 from outgate.analysis.exposure_places import api_server, cluster_dns
 from outgate.analysis.groups import Group, Groups
 from outgate.checks.finding import Subject
-from outgate.model import Direction, NetworkPolicy, Place, Pod, PodPeer, Policy, PolicyRule, Service, Snapshot
+from outgate.model import (
+    CiliumPolicy,
+    Direction,
+    NetworkPolicy,
+    Place,
+    Pod,
+    PodPeer,
+    Policy,
+    PolicyRule,
+    Service,
+    Snapshot,
+)
 from outgate.packets import Address, AddressSet, Protocol, TransportSet
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
 from outgate.policy.grid import Grid, PolicyKey
@@ -24,7 +35,17 @@ from outgate.policy.profile import OUTGATE
 from outgate.policy.rules import PodMatch, peer_match
 from outgate.records import dataclass
 
-__all__ = ["Isolated", "Section", "Survey", "by_blamed", "by_section", "isolation_place", "some", "subject_of"]
+__all__ = [
+    "Isolated",
+    "Section",
+    "Survey",
+    "by_blamed",
+    "by_section",
+    "isolation_place",
+    "some",
+    "spec_of",
+    "subject_of",
+]
 
 
 Answer = TypeVar("Answer")
@@ -58,16 +79,21 @@ class Isolated:
     """The workloads that exactly these policies isolate in a direction."""
 
     direction: Direction
-    policies: tuple[NetworkPolicy, ...]
-    """By name. Never none."""
+    policies: tuple[NetworkPolicy | CiliumPolicy, ...]
+    """By name, Cilium's last. Never none."""
     rules: tuple[Rule, ...]
-    """The rules of all of them."""
+    """The rules of all of them that allow, and those that Cilium's policies which do not isolate allow beside them."""
     groups: tuple[Group, ...]
 
     @property
-    def blamed(self) -> NetworkPolicy:
+    def blamed(self) -> NetworkPolicy | CiliumPolicy:
         """The policy that a denial is laid to: the one with the fewest rules, nearly always the default deny."""
         return min(self.policies, key=lambda policy: (len(policy.rules(self.direction)), policy.name))
+
+    @property
+    def own(self) -> tuple[NetworkPolicy, ...]:
+        """The NetworkPolicies among them: all of them, where `Survey.united` has this."""
+        return tuple(one for one in self.policies if isinstance(one, NetworkPolicy))
 
     @property
     def pod(self) -> Pod:
@@ -138,12 +164,23 @@ class Survey:
         return {None: every, **{each: tuple(one for one in every if one.direction is each) for each in Direction}}
 
     def isolated(self, direction: Direction) -> Sequence[Isolated]:
-        """All workloads that any policy isolates in a direction."""
+        """All workloads that any policy isolates in a direction, by whatever kind of policy."""
         return self._isolated[direction]
+
+    def united(self, direction: Direction) -> Sequence[Isolated]:
+        """Those of whom NetworkPolicies alone speak, so that what one of their rules allows is allowed.
+
+        Where policies of Cilium's have a say, a denial may be before it, and what it leaves out another may bring.
+        """
+        return self._united[direction]
 
     @cached_property
     def _isolated(self) -> dict[Direction, tuple[Isolated, ...]]:
         return {direction: tuple(self._of(direction)) for direction in Direction}
+
+    @cached_property
+    def _united(self) -> dict[Direction, tuple[Isolated, ...]]:
+        return {direction: tuple(filter(self._is_united, self._isolated[direction])) for direction in Direction}
 
     def _of(self, direction: Direction) -> Iterator[Isolated]:
         found: dict[PolicyKey, list[Group]] = {}
@@ -153,11 +190,13 @@ class Survey:
                 found.setdefault(keys[group.identity], []).append(group)
         for key, groups in found.items():
             policies = self.grid.policies_of(key, direction)
-            mine = tuple(one for one in policies if isinstance(one, NetworkPolicy))
-            rules = tuple(self.grid.rules(key, direction))
-            # Where policies of Cilium's have a say, what one NetworkPolicy allows or leaves out tells nothing alone.
-            if len(mine) == len(policies) and all(one.origin.kind == mine[0].kind for one in rules):
-                yield Isolated(direction, mine, rules, tuple(groups))
+            yield Isolated(direction, policies, tuple(self.grid.rules(key, direction)), tuple(groups))
+
+    def _is_united(self, whom: Isolated) -> bool:
+        key = self.grid.keys[whom.direction][whom.groups[0].identity]
+        standing = self.grid.standing(key, whom.direction)
+        middle = (*standing.denials, *standing.rules)
+        return len(whom.own) == len(whom.policies) and all(one.origin.kind == "NetworkPolicy" for one in middle)
 
     def selected(self, policy: Policy) -> Bits:
         """The identities that a policy selects."""
@@ -251,21 +290,33 @@ class Survey:
         return {(one.namespace, one.name): one for one in self.snapshot.policies}
 
 
-def isolation_place(policy: NetworkPolicy, direction: Direction) -> Place:
+def isolation_place(policy: NetworkPolicy | CiliumPolicy, direction: Direction) -> Place:
     """Where a policy says that it is one for a direction: its section, else its types, else whom it selects."""
-    value = policy.place.document.value
-    spec = value.get("spec") if isinstance(value, dict) else None
-    for key in (direction.value.lower(), "policyTypes", "podSelector"):
-        if isinstance(spec, dict) and key in spec:
-            return policy.place / "spec" / key
+    place, spec = spec_of(policy)
+    section = direction.value.lower()
+    for key in (section, f"{section}Deny", "policyTypes", "podSelector", "endpointSelector"):
+        if key in spec:
+            return place / key
     return policy.place
 
 
-def by_blamed(many: Iterable[Isolated]) -> Iterator[tuple[NetworkPolicy, list[Isolated]]]:
+def spec_of(policy: NetworkPolicy | CiliumPolicy) -> tuple[Place, Mapping[str, object]]:
+    """What a policy says as it is written, and where: of several `specs` of an object, the one that it was made of."""
+    alone = not isinstance(policy, CiliumPolicy) or policy.index is None
+    place = policy.place / "spec" if alone else policy.place
+    value: Any = place.document.value
+    for step in place.at:
+        # A policy that was made by hand has no document.
+        known = isinstance(value, list) if isinstance(step, int) else isinstance(value, dict) and step in value
+        value = value[step] if known else {}
+    return place, value
+
+
+def by_blamed(many: Iterable[Isolated]) -> Iterator[tuple[NetworkPolicy | CiliumPolicy, list[Isolated]]]:
     """Those that one policy is to blame for, together."""
-    found: dict[str, tuple[NetworkPolicy, list[Isolated]]] = {}
+    found: dict[tuple[str, str], tuple[NetworkPolicy | CiliumPolicy, list[Isolated]]] = {}
     for one in many:
-        found.setdefault(str(one.blamed), (one.blamed, []))[1].append(one)
+        found.setdefault((one.blamed.kind, str(one.blamed)), (one.blamed, []))[1].append(one)
     yield from found.values()
 
 

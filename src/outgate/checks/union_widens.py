@@ -108,7 +108,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 def _exceptions(survey: Survey) -> Iterator[Finding]:
     seen: set[tuple[str, int, str]] = set()
-    for whom in survey.isolated(Direction.EGRESS):
+    for whom in survey.united(Direction.EGRESS):
         for rule in whom.rules:
             section = survey.section_of(rule.origin)
             for number, peer in enumerate(section.rule.peers):
@@ -165,7 +165,7 @@ def _undone(
 
 def _blocking(survey: Survey) -> Iterator[Finding]:
     found: dict[str, tuple[Section, BlockPeer, list[Isolated]]] = {}
-    for whom in survey.isolated(Direction.EGRESS):
+    for whom in survey.united(Direction.EGRESS):
         if len(whom.policies) < 2:
             continue
         for rule in whom.rules:

@@ -45,6 +45,7 @@ __all__ = [
     "isolates",
     "layers",
     "partition",
+    "speaking",
 ]
 
 STRICTEST_FIRST = (Action.DENY, Action.PASS, Action.ACCEPT)
@@ -201,6 +202,38 @@ def partition(
     rest = yield from _through(isolation.baseline, rest, extent)
     if rest:
         yield rest, Verdict.ALLOW, None
+
+
+def speaking(isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]) -> Iterator[Rule]:
+    """The rules to which any of `everything` comes, and of which they speak; a rule may come several times.
+
+    In the NetworkPolicy tier all that deny are among them, and all that allow what is not denied: there is no order.
+    """
+    rest = yield from _said_by(isolation.admin, everything, extent)
+    for rules in (isolation.denials, isolation.rules):
+        left = rest
+        for rule in rules:
+            hit = extent(rule) & rest
+            if hit:
+                yield rule
+                left = left - hit
+        rest = left
+    if not isolation.policies:
+        yield from _said_by(isolation.baseline, rest, extent)
+
+
+def _said_by(
+    tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets]
+) -> Generator[Rule, None, Packets]:
+    """The rules of a tier that are the first for anything; what the tier leaves is returned."""
+    passed = rest - rest
+    for layer in tier:
+        for hit, rule in _answers(layer, rest, extent):
+            yield rule
+            rest = rest - hit
+            if rule.action is Action.PASS:
+                passed = passed | hit
+    return rest | passed
 
 
 def allowed(isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]) -> Packets:

@@ -1,0 +1,73 @@
+"""Not a check: whether two rules speak of anything in common, for a workload that both are about.
+
+Within the cluster that is a matter of identities, outside of packets, and of names a matter of patterns: a rule about a
+name meets another about a name that it means as well, and one about addresses outside, which may be those of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from outgate.checks.survey import Survey
+from outgate.model import CiliumPolicy, Direction, Policy
+from outgate.packets import PacketSet
+from outgate.packets.addresses import Family
+from outgate.policy import Origin, Rule
+from outgate.policy.cells import Contribution
+from outgate.policy.grid import Grid
+from outgate.policy.name_overlap import have_a_name_in_common
+from outgate.policy.names import Pattern
+from outgate.policy.rules import NamesMatch
+
+__all__ = ["contributions", "outside", "overlap", "patterns", "policies_by_origin", "policy_of"]
+
+PolicyName = tuple[str, str, str, int | None]
+
+
+def overlap(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
+    """Whether anything that an identity sends, or is sent, is spoken of by both."""
+    if outside(grid, one, number) & outside(grid, other, number):
+        return True
+    for family in grid.families:
+        theirs = contributions(grid, other, number, family)
+        for transports, bits in contributions(grid, one, number, family):
+            if any(bits & each and grid.transports.meet(transports, what) for what, each in theirs):
+                return True
+    return _names_meet(grid, one, other, number)
+
+
+def _names_meet(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
+    if not grid.ports_outside(one, number) & grid.ports_outside(other, number):
+        return False
+    mine, theirs = patterns(one), patterns(other)
+    if any(have_a_name_in_common(this, that) for this in mine for that in theirs):
+        return True
+    return bool(mine and grid.outside_of(other)) or bool(theirs and grid.outside_of(one))
+
+
+def patterns(rule: Rule) -> tuple[Pattern, ...]:
+    """The names that a rule is about."""
+    return tuple(each for peer in rule.peers or () if isinstance(peer, NamesMatch) for each in peer.patterns)
+
+
+def outside(grid: Grid, rule: Rule, number: int) -> PacketSet:
+    """What a rule speaks of outside of the cluster, by addresses that are known."""
+    return PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
+
+
+def contributions(grid: Grid, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:
+    """What a rule speaks of within the cluster."""
+    return grid.out_of(rule, family) if rule.direction is Direction.EGRESS else grid.into(rule, number, family)
+
+
+def policies_by_origin(survey: Survey) -> Mapping[PolicyName, Policy]:
+    """All policies, by what their rules say of where they come from."""
+    return {
+        (one.kind, one.namespace, one.name, one.index if isinstance(one, CiliumPolicy) else None): one
+        for one in survey.snapshot.every_policy
+    }
+
+
+def policy_of(survey: Survey, origin: Origin) -> Policy:
+    """The policy that an origin names."""
+    return survey.once(policies_by_origin)[origin.kind, origin.namespace, origin.name, origin.spec]
