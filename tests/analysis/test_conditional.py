@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outgate.analysis.conditional import conditionals, names_opened
+from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import connections
 from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
@@ -53,14 +53,3 @@ def test_several_rules_are_alternatives() -> None:
 def test_a_plain_allowance_makes_it_void() -> None:
     """Whoever asks for nothing more lets every request through."""
     assert found(API | {"toPorts": [GET]}, API) == {"shop/api": []}
-
-
-def test_names_are_said() -> None:
-    """They are in no list."""
-    policy = cilium_policy(
-        "shop/p", {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "a.b"}]}, {"toEntities": ["world"]}]}
-    )
-    listed = connections(snapshot_of([namespace("shop"), pod("shop/web", ["10.0.0.1"]), policy]))
-    assert list(names_opened(listed)) == [
-        "shop/p egress[0] opens names a.b as well: their addresses are not in the list"
-    ]

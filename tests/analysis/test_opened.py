@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
+import random
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from outgate.analysis.connections import Connections, connections
+from outgate.analysis.groups import Group
+from outgate.analysis.lookup import AddressTarget, PodsTarget
 from outgate.analysis.opened import Opening, openings
+from outgate.analysis.reach import reach
+from outgate.analysis.reachability import Question
 from outgate.analysis.spelling import spell_transports
-from outgate.packets import TransportSet
+from outgate.analysis.targets import TransportAsked
+from outgate.model import Direction
+from outgate.packets import Address, Protocol, TransportSet
+from outgate.policy import Judge, Policies
 from outgate.testing import Manifest, cluster_policy, namespace, node, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
+from tests.laws.test_cilium import drawn
 
 SHOP: list[Manifest] = [
     namespace("shop"),
@@ -100,3 +113,45 @@ def test_conditions() -> None:
     block = {"toCIDR": ["203.0.113.0/24"], "toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}]}]}
     parts = {str(part.named): spell_transports(part.asked) for part in opened(cilium(asked, block))}
     assert parts == {"a.x within 203.0.113.0/24": "no port", "a.x outside of 203.0.113.0/24": "TCP 443"}
+
+
+@settings(max_examples=120)
+@given(st.integers(0, 2**32 - 1))
+def test_each_address_of_a_name_is_answered_as_in_the_list(seed: int) -> None:
+    """Over random clusters: `can-reach` by name, for addresses on both sides of what tells them apart."""
+    snapshot, chance = drawn(seed).snapshot(seed), random.Random(seed)
+    listed = connections(snapshot)
+    judge = Judge(Policies(snapshot))
+    for group in listed.groups.all:
+        opened_names = [one for one in listed.opened(group) if "*" not in one.named.name]
+        if group.pods[0].host_network or not opened_names:
+            continue
+        name, port = chance.choice(opened_names).named.name, chance.choice((53, 80, 443, 8080))
+        for address in map(ipaddress.ip_address, _ADDRESSES[group.pods[0].addresses[0].version]):
+            shown = TransportSet()
+            for one in opened_names:
+                if one.named.name == name and address in one.named.addresses:
+                    shown |= one.transports
+            source = PodsTarget("Pod", group.namespace, group.pods[0].name, (group.pods[0],))
+            asked = Question(source, AddressTarget((address,), name), TransportAsked(port, None), address.version)
+            wanted = reach(judge, asked).egress.verdict.allows
+            at_all = connects(listed, group, address, port)
+            assert (shown.contains(int(Protocol.TCP), port) or at_all) == wanted, (
+                seed,
+                str(group),
+                name,
+                address,
+                port,
+            )
+
+
+_ADDRESSES = {4: ("192.0.2.200", "198.51.100.200", "203.0.113.200"), 6: ("2001:db8:9::9", "2001:db8:1::99")}
+"""Nobody's, inside and outside of the blocks that the policies speak of."""
+
+
+def connects(listed: Connections, group: Group, address: Address, port: int) -> bool:
+    """Whether the list has it without the name."""
+    return any(
+        address in external.addresses and transports.contains(int(Protocol.TCP), port)
+        for external, transports in listed.outside(group, Direction.EGRESS)
+    )

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from outgate.analysis.connections import Connection, Connections
 from outgate.analysis.deciding import saying
 from outgate.analysis.groups import Group
+from outgate.analysis.opened import Named
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.policy import Action, Rule
-from outgate.policy.rules import NamesMatch
 from outgate.records import dataclass
 
-__all__ = ["Conditional", "Conditionals", "conditionals", "names_opened"]
+__all__ = ["Conditional", "Conditionals", "conditionals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ def conditionals(found: Connections) -> Conditionals:
 
 
 def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
+    if isinstance(one.destination, Named):
+        yield from _of_name(found, one, one.destination)
+        return
     for direction, subject, peer in (
         (Direction.EGRESS, one.source, one.destination),
         (Direction.INGRESS, one.destination, one.source),
@@ -60,11 +63,8 @@ def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
             yield Conditional(direction, left, rules)
 
 
-def names_opened(found: Connections) -> Iterator[str]:
-    """A sentence for each rule that opens names: their addresses are known once a pod has asked, and in no list."""
-    said: dict[str, None] = {}
-    for rule in found.grid.all_rules():
-        for peer in rule.peers or ():
-            if isinstance(peer, NamesMatch) and rule.action is Action.ACCEPT:
-                said[f"{rule.origin} opens {peer} as well: their addresses are not in the list"] = None
-    yield from said
+def _of_name(found: Connections, one: Connection, named: Named) -> Iterator[Conditional]:
+    for opening in found.opened(one.source) if isinstance(one.source, Group) else ():
+        asked = opening.asked & one.transports
+        if opening.named == named and asked:
+            yield Conditional(Direction.EGRESS, asked, opening.rules)

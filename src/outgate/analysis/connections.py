@@ -5,11 +5,12 @@
     found.between(source, destination)           one pair of groups
     connections(changed, previous=found)         after a change: what did not change is taken over
 
-An end is a `Group` (pods of one workload that are treated alike, see `groups`), a part of the addresses outside, or
-the ingress controller where the input has Ingress objects. `External` ends are, for each group and direction, the
-coarsest partition of the address space that its policies make: addresses are told apart by what is allowed and by
-nothing else (docs/decisions/0006). Pairs of a workload with itself are left out, and so is what hangs on the node that
-a pod happens to run on: every pod can be reached from its own node, whatever the policies say.
+An end is a `Group` (pods of one workload that are treated alike, see `groups`), a part of the addresses outside, a name
+that rules open, whose addresses nobody knows (`opened`), or the ingress controller where the input has Ingress objects.
+`External` ends are, for each group and direction, the coarsest partition of the address space that its policies make:
+addresses are told apart by what is allowed and by nothing else (docs/decisions/0006). Pairs of a workload with itself
+are left out, and so is what hangs on the node that a pod happens to run on: every pod can be reached from its own node,
+whatever the policies say.
 
 A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by addresses of a family that both have.
 """
@@ -21,6 +22,7 @@ from functools import cached_property
 
 from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController, from_controller
 from outgate.analysis.groups import Group, Groups
+from outgate.analysis.opened import Named, Opening, names_of, openings
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -45,7 +47,7 @@ class External:
         return ", ".join(self.addresses.cidrs())
 
 
-Party = Group | External | IngressController
+Party = Group | External | Named | IngressController
 _Parts = tuple[PacketSet, tuple[tuple[External, TransportSet], ...]]
 
 
@@ -97,6 +99,7 @@ class Connections:
         # Sets are known by their identity: comparing them would cost more than what is kept of them.
         self._governed: dict[int, bool] = previous._governed if previous is not None else {}
         self._externals: dict[int, _Parts] = previous._externals if previous is not None else {}
+        self._opened: dict[int, tuple[Opening, ...]] = {}
 
     @property
     def simple(self) -> bool:
@@ -109,6 +112,7 @@ class Connections:
             for place, number in self.reached(group):
                 yield self.connection(group, groups[place], number)
             yield from self.to_outside(group)
+            yield from self.to_names(group)
         yield from self.from_outside(groups)
         yield from self.from_controller
 
@@ -131,6 +135,24 @@ class Connections:
         """What a group sends to addresses outside."""
         for external, transports in self.outside(group, Direction.EGRESS):
             yield Connection(group, external, transports)
+
+    def to_names(self, group: Group) -> Iterator[Connection]:
+        """What a group sends to the names that rules open for it, wherever they lead outside of the cluster."""
+        for opening in self.opened(group):
+            yield Connection(group, opening.named, opening.transports)
+
+    def opened(self, group: Group) -> tuple[Opening, ...]:
+        """What rules about names open for a group."""
+        if not self._has_names:
+            return ()
+        found = self._opened.get(group.identity)
+        if found is None:
+            found = self._opened[group.identity] = openings(self.grid, group.identity)
+        return found
+
+    @cached_property
+    def _has_names(self) -> bool:
+        return any(True for rule in self.grid.all_rules() for _ in names_of(rule))
 
     def from_outside(self, groups: Iterable[Group]) -> Iterator[Connection]:
         """What addresses outside send to groups, by the addresses."""

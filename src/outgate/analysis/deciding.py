@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from outgate.analysis.connections import Connection, Connections, External, Party
 from outgate.analysis.controller import IngressController, for_everybody
 from outgate.analysis.groups import Group
+from outgate.analysis.opened import Named, opens
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
@@ -73,6 +74,11 @@ def _speaks_of(grid: Grid, rule: Rule, subject: Group, peer: Party, families: It
         case External(addresses=addresses):
             met = not grid.outside_of(rule).isdisjoint(addresses)
             return grid.ports_outside(rule, subject.identity) if met else TransportSet()
+        case Named(pattern=pattern, addresses=addresses):
+            block = grid.outside_of(rule)
+            # What is allowed by addresses is allowed to all of them only where it has them all.
+            met = block >= addresses if rule.action is Action.ACCEPT else not block.isdisjoint(addresses)
+            return grid.ports_outside(rule, subject.identity) if met or opens(rule, pattern) else TransportSet()
         case IngressController():
             # Whoever serves Ingress objects is a stranger: only what speaks of everybody speaks of it.
             return grid.ports_outside(rule, subject.identity) if for_everybody(rule) else TransportSet()

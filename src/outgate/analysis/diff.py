@@ -27,6 +27,7 @@ from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Matched, matched
 from outgate.analysis.merging import merged
+from outgate.analysis.opened import Named
 from outgate.errors import TooComplex
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -35,6 +36,7 @@ from outgate.policy import OUTGATE, Policies, Profile
 from outgate.policy.cells import Row
 from outgate.policy.grid import lens_of
 from outgate.policy.identity import Bits, members
+from outgate.policy.names import Pattern
 from outgate.records import dataclass
 
 __all__ = ["MOST_CHANGES", "ConnectionDiff", "diff"]
@@ -143,6 +145,8 @@ class _Compared:
             yield from self._inside(piece)
             for external, shift in self.outside(piece, Direction.EGRESS):
                 yield Change(piece.group, external, shift, piece.presence)
+            for named, shift in self._names(piece):
+                yield Change(piece.group, named, shift, piece.presence)
         for piece in self.pieces:
             for external, shift in self.outside(piece, Direction.INGRESS):
                 yield Change(external, piece.group, shift, None, piece.presence)
@@ -221,6 +225,14 @@ class _Compared:
         if found is None:
             found = self._outside[key] = tuple(_outside_changes(old, new))
         return found
+
+    def _names(self, piece: Matched) -> Iterator[tuple[Named, Shift]]:
+        """The names to whose addresses something else passes than before, told apart by these where need be."""
+        old, new = _opened(self.before, piece.before), _opened(self.after, piece.after)
+        for pattern in dict.fromkeys((*old, *new)):
+            nothing = PacketSet.none()
+            for external, shift in _outside_changes(old.get(pattern, nothing), new.get(pattern, nothing)):
+                yield Named(pattern, external.addresses), shift
 
     def _from_controller(self) -> Iterator[Change]:
         old, new = (
@@ -306,6 +318,15 @@ def _at(row: Row, pair: int) -> int:
 
 def _outside(found: Connections, group: Group | None, direction: Direction) -> PacketSet:
     return PacketSet.none() if group is None else found.grid.outside(group.identity, direction)
+
+
+def _opened(found: Connections, group: Group | None) -> dict[Pattern, PacketSet]:
+    """What passes to the addresses of each name that rules open for a group."""
+    opened: dict[Pattern, PacketSet] = {}
+    for one in found.opened(group) if group is not None else ():
+        more = PacketSet.cube(one.named.addresses, one.transports)
+        opened[one.named.pattern] = opened.get(one.named.pattern, PacketSet.none()) | more
+    return opened
 
 
 def _outside_changes(old: PacketSet, new: PacketSet) -> Iterator[tuple[External, Shift]]:

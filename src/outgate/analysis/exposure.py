@@ -26,6 +26,8 @@ from outgate.analysis.exposure_outside import DNS_PORTS, DNS_TLS_PORTS, Extent, 
 from outgate.analysis.exposure_places import Door, Found, Place, Reach, api_server, cluster_dns, passage, rules_through
 from outgate.analysis.exposure_strangers import Opening, openings
 from outgate.analysis.groups import Group, Groups
+from outgate.analysis.opened import Opening as OpenedName
+from outgate.analysis.opened import openings as opened_names
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -117,6 +119,8 @@ class Outside:
     """Port 853 of the internet."""
     clouds: tuple[Opened, ...]
     nodes: NodesReached
+    names: tuple[OpenedName, ...] = ()
+    """What rules about names open; where the names lead, nobody knows, so no range above has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +299,8 @@ class _Asked:
         if found is None:
             everything = AddressSet.union_of(map(AddressSet.whole, families))
             packets = within(self.grid.outside(number, Direction.EGRESS), _GOVERNED).restrict(everything)
-            found = self._outsides[key, families] = self._laid_out(key, packets, families)
+            names = opened_names(self.grid, number)
+            found = self._outsides[key, families] = replace(self._laid_out(key, packets, families), names=names)
         return found
 
     def _laid_out(self, key: PolicyKey, packets: PacketSet, families: tuple[Family, ...]) -> Outside:

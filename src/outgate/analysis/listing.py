@@ -70,6 +70,7 @@ def _around(found: Connections, focus: tuple[Group, ...]) -> Iterator[Connection
                 yield found.connection(group, found.groups.all[place], number)
         if group in mine:
             yield from found.to_outside(group)
+            yield from found.to_names(group)
     yield from found.from_outside(focus)
     yield from (one for one in found.from_controller if one.destination in mine)
 

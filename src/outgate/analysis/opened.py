@@ -25,7 +25,7 @@ from outgate.policy.rules import NamesMatch
 from outgate.policy.tiers import Isolation, partition
 from outgate.records import dataclass
 
-__all__ = ["Named", "Opening", "openings"]
+__all__ = ["Named", "Opening", "names_of", "openings", "opens"]
 
 _EVERYWHERE = AddressSet.any()
 
@@ -45,8 +45,13 @@ class Named:
         """The pattern as it is written."""
         return self.pattern.text
 
+    @property
+    def limited(self) -> bool:
+        """Whether only some of the addresses that the name may have are meant."""
+        return self.addresses != _EVERYWHERE
+
     def __str__(self) -> str:
-        if self.addresses == _EVERYWHERE:
+        if not self.limited:
             return self.name
         rest = (_EVERYWHERE - self.addresses).cidrs()
         mine = self.addresses.cidrs()
@@ -72,27 +77,30 @@ def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
 
 
 def _patterns(standing: Isolation) -> tuple[Pattern, ...]:
-    found = (pattern for rule in standing.every_rule() for pattern in _names(rule))
+    found = (pattern for rule in standing.every_rule() for pattern in names_of(rule))
     return tuple(dict.fromkeys(found))
 
 
-def _names(rule: Rule) -> Iterator[Pattern]:
+def names_of(rule: Rule) -> Iterator[Pattern]:
+    """The names that a rule opens, as patterns."""
     if rule.action is Action.ACCEPT:
         for peer in rule.peers or ():
             if isinstance(peer, NamesMatch):
                 yield from peer.patterns
 
 
-def _opened(grid: Grid, number: int, standing: Isolation, pattern: Pattern) -> Iterator[Opening]:
-    def means(rule: Rule) -> bool:
-        exact = "*" not in pattern.text
-        return any(one == pattern or (exact and one.matches(pattern.text)) for one in _names(rule))
+def opens(rule: Rule, pattern: Pattern) -> bool:
+    """Whether a rule opens what a pattern means: it has the same, or the pattern is a name that it means."""
+    exact = "*" not in pattern.text
+    return any(one == pattern or (exact and one.matches(pattern.text)) for one in names_of(rule))
 
+
+def _opened(grid: Grid, number: int, standing: Isolation, pattern: Pattern) -> Iterator[Opening]:
     def extent(rule: Rule) -> PacketSet:
-        addresses = _EVERYWHERE if means(rule) else grid.outside_of(rule)
+        addresses = _EVERYWHERE if opens(rule, pattern) else grid.outside_of(rule)
         return PacketSet.cube(addresses, grid.ports_outside(rule, number))
 
-    mine = [rule for rule in standing.every_rule() if means(rule)]
+    mine = [rule for rule in standing.every_rule() if opens(rule, pattern)]
     asked_for = PacketSet.union_of(cube for rule in mine for cube in extent(rule))
     plain, asking = PacketSet.none(), PacketSet.none()
     for packets, verdict, rule in partition(standing, asked_for, extent):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outgate.analysis.conditional import names_opened
 from outgate.analysis.connections import Connections
 from outgate.model import Pod, Snapshot
 from outgate.model.labels import LabelSelector, Operator
@@ -42,7 +41,6 @@ def unknowns(found: Connections) -> tuple[str, ...]:
                 *_missing_services(snapshot),
                 *_behind_an_ingress(found),
                 *_without_address(found),
-                *names_opened(found),
             )
         )
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from outgate.analysis.connections import Connection, External, Party
 from outgate.analysis.controller import IngressController
 from outgate.analysis.groups import part_words
+from outgate.analysis.opened import Named
 from outgate.packets import IntervalSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 
@@ -45,6 +46,8 @@ def party_cells(party: Party) -> tuple[str, str, str, str]:
     match party:
         case External(addresses=addresses):
             return "External", "", " ".join(addresses.cidrs()), ""
+        case Named():
+            return "Name", "", str(party), ""
         case IngressController():
             return "IngressController", "", "", ""
     return party.kind, party.namespace, party.name, part_words(party) if party.split else ""

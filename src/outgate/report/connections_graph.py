@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from outgate.analysis.connections import Connection, External, Party
 from outgate.analysis.groups import Group
+from outgate.analysis.opened import Named
 from outgate.report.connections_text import passing_words
 from outgate.report.dot import quoted
 from outgate.report.mermaid import escape
@@ -79,7 +80,7 @@ def connections_mermaid(connections: Iterable[Connection]) -> Iterator[str]:
         yield "    end\n"
     for number, party in enumerate(picture.nodes):
         if not isinstance(party, Group):
-            left, right = ("[/", "/]") if isinstance(party, External) else ("([", "])")
+            left, right = ("[/", "/]") if isinstance(party, External | Named) else ("([", "])")
             yield f'    n{number}{left}"{escape(_name(party))}"{right}\n'
     for edge in picture.edges:
         arrow = "<-->" if edge.both else "-->"
@@ -96,7 +97,7 @@ def connections_dot(connections: Iterable[Connection]) -> Iterator[str]:
         yield "    }\n"
     for number, party in enumerate(picture.nodes):
         if not isinstance(party, Group):
-            shape = "parallelogram" if isinstance(party, External) else "oval"
+            shape = "parallelogram" if isinstance(party, External | Named) else "oval"
             yield f"    n{number} [label={quoted(_name(party))}, shape={shape}]\n"
     for edge in picture.edges:
         both = ", dir=both" if edge.both else ""

@@ -64,6 +64,7 @@ def _standing(one: Standing) -> Json:
         "egress": _isolation(one, Direction.EGRESS),
         "ingress": _isolation(one, Direction.INGRESS),
         "ranges": [_extent(each) for each in outside.ranges],
+        "names": [{**party_json(each.named), **transports_json(each.transports)} for each in outside.names],
         "metadata": [_opened(each) for each in outside.clouds],
         "dns": {
             "cluster": _reached(one.dns),

@@ -17,6 +17,7 @@ from outgate.analysis.exposure_metadata import Opened
 from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Found, Place, Reach
 from outgate.analysis.exposure_strangers import Opening
+from outgate.analysis.spelling import spell_transports
 from outgate.errors import one_line
 from outgate.model import Direction
 from outgate.packets import AddressSet
@@ -165,7 +166,10 @@ def _outside(standing: Standing) -> Iterator[str]:
     internet = [one for one in shown if one.range in INTERNET]
     yield from _ranges("internet", internet)
     if not internet:
-        yield _line("internet", "no address of it")
+        yield _line("internet", "no address of it" + (" by itself" if standing.outside.names else ""))
+    names = [f"{one.named}: {spell_transports(one.transports)}" for one in standing.outside.names]
+    if names:
+        yield _line("names", f"{listed(names, MOST_LINES)}, wherever they lead")
     yield from _ranges("beside it", [one for one in shown if one.range not in INTERNET])
 
 

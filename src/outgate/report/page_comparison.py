@@ -108,6 +108,9 @@ class _Making:
                     yield self._as_before(shown[group], shown[other], passing)
             for direction in Direction:
                 yield from self._outside(group, one, shown[group], direction)
+            for passing in self.found.after.to_names(group):
+                if (one.group, passing.destination) not in touched:
+                    yield self._as_before(shown[group], passing.destination, passing)
 
     def _as_before(self, source: Party, destination: Party, passing: Connection) -> PageEdge:
         words = passing_words(passing)

@@ -9,6 +9,7 @@ from outgate.analysis.connections import Connection, Connections, External, Part
 from outgate.analysis.controller import IngressController
 from outgate.analysis.deciding import side
 from outgate.analysis.groups import Group, part_words
+from outgate.analysis.opened import Named
 from outgate.model import CiliumPolicy, Direction, Policy, Snapshot
 from outgate.policy import Origin
 from outgate.report.connections_text import passing_words
@@ -113,6 +114,8 @@ def page_node(party: Party, found: Connections, change: str = "") -> PageNode:
             # Blocks have no other name than themselves.
             name = words if words.startswith("every ") else ""
             return PageNode(EXTERNAL, "", name, "", addresses.cidrs(), 0, False, False, change)
+        case Named():
+            return PageNode(EXTERNAL, "", str(party), "", (), 0, False, False, change)
         case IngressController():
             return PageNode(INGRESS_CONTROLLER, "", "ingress controller", "", (), 0, False, False, change)
     isolated = [found.grid.isolated(party.identity, direction) for direction in Direction]
