@@ -1,5 +1,6 @@
-# The image of the node agent, and of the command line. Two stages: what builds stays behind, and the second holds an
-# interpreter, two programs of the kernel's neighbourhood and Outgate; no compiler, no pip, no setuptools.
+# The image of the node agent, its DNS proxy, and the command line. Two stages: what builds stays behind, and the second
+# holds an interpreter, two programs of the kernel's neighbourhood and Outgate; no compiler, no pip, no setuptools. Envoy is
+# not in it: it runs from its own image, in a container beside the agent's (docs/decisions/0017).
 #
 #   docker build -t outgate/outgate:0.1.0 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from outgate.host.nft import Nftables
 from outgate.nft.canonical import canonical
 from outgate.nft.options import Options
 from outgate.policy import Mode
-from outgate.testing import random_cluster
-from tests.agent.estates import NODE, agent, gatehouse
+from outgate.testing import cluster_policy, pod, random_cluster
+from outgate.testing_cilium import cilium_policy
+from tests.agent.estates import ENFORCED, NODE, agent, gatehouse
 from tests.lab.alone import alone
 from tests.lab.flood import Count, count, flood, make_router
 
@@ -65,6 +67,30 @@ def test_the_kernel_has_what_the_agent_had(tmp_path: Path, seed: int) -> None:
         booted = boot(store, Nftables())
         assert (booted.outcome, booted.faults) == (Outcome.LOADED, ())
         assert "loaded the rules saved at 2" in booted.words
+        listed = Nftables().list()
+        assert listed is not None
+        assert canonical(listed) == canonical(state.desired.ruleset)
+
+    alone(inside)
+
+
+@pytest.mark.kernel
+def test_what_proxies_decide_is_there_before_them(tmp_path: Path) -> None:
+    """By the boot unit alone: what only a name or a request may open waits for its proxy, and is closed until then."""
+    port = {"port": "80", "protocol": "TCP"}
+    looked = {"toEndpoints": [{}], "toPorts": [{"ports": [port], "rules": {"http": [{"method": "GET"}]}}]}
+    named = {"action": "Accept", "to": [{"domainNames": ["www.example.com"]}]}
+    estate = [
+        pod("shop/web", ["10.0.0.1"], on=NODE, app="web"),
+        cluster_policy("names", subject={"namespaces": {}}, egress=[named]),
+        cilium_policy("shop/p", {"endpointSelector": {}, "egress": [looked]}),
+    ]
+    state = agent(estate, replace(ENFORCED, names=True, names_leased=True, proxied=True))
+    assert {"dns", "catch"} <= state.desired.ruleset.chains.keys()
+
+    def inside() -> None:
+        saved(tmp_path, state)
+        process.run(("nft", "-f", str(tmp_path / RULESET)))
         listed = Nftables().list()
         assert listed is not None
         assert canonical(listed) == canonical(state.desired.ruleset)

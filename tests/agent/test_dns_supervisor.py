@@ -87,7 +87,7 @@ def test_a_proxy_of_the_agent_before_is_left_alone(tmp_path: Path) -> None:
     held = os.open(its.lock_file, os.O_RDWR | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_EX)
     with DnsSupervisor(its, start=stage.start, backoff=quick()) as supervisor:
-        until(lambda: _sleeps_in_flock(supervisor._thread))
+        until(lambda: sleeps_in_flock(Path(f"/proc/self/task/{supervisor._thread.native_id}")))
         assert stage.pids == []
         os.close(held)
         until(lambda: len(stage.pids) == 1)
@@ -99,9 +99,9 @@ def test_a_proxy_of_the_agent_before_is_left_alone(tmp_path: Path) -> None:
     supervisor._thread.join(30)
 
 
-def _sleeps_in_flock(thread: threading.Thread) -> bool:
-    """Whether the kernel has the thread waiting for the lock."""
-    waiting = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()[0]
+def sleeps_in_flock(task: Path) -> bool:
+    """Whether the kernel has a process or thread, by its folder below /proc, waiting for a lock."""
+    waiting = (task / "syscall").read_text().split()[0]
     return waiting == {"x86_64": "73", "aarch64": "32"}.get(os.uname().machine, waiting)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from outgate.cli.main import main
-from outgate.host import links
+from outgate.host import links, process
+from tests.agent.test_dns_supervisor import sleeps_in_flock
 from tests.lab.alone import alone
 
 
@@ -54,7 +55,35 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert alone(play) == [0, 0]
 
 
-def _end_when(file: Path) -> None:
+def _end_when(file: Path, pid: int = 0) -> None:
     while not file.exists():
         threading.Event().wait(0.01)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(pid or os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("freed", [True, False])
+def test_on_standby_it_waits_for_the_other_to_end(tmp_path: Path, freed: bool) -> None:
+    """Then it serves; and while it waits it hears the signal that ends it, also as the first process of a container."""
+
+    def play() -> int:
+        links.batch(["link set lo up"])
+        held = os.open(tmp_path / "dns.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def stand_by() -> int:
+            os.close(held)
+            return main(["agent", "dns", "--standby", "--run-dir", str(tmp_path), "--state-dir", str(tmp_path)])
+
+        pid = process.fork(stand_by)
+        while not sleeps_in_flock(Path("/proc", str(pid))):
+            os.sched_yield()
+        assert not (tmp_path / "dns-status.json").exists()
+        if freed:
+            os.close(held)
+            _end_when(tmp_path / "dns-status.json", pid)
+        else:
+            os.kill(pid, signal.SIGTERM)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert alone(play) == 0

@@ -33,10 +33,27 @@ CASES: dict[str, Values] = {
     "default": {},
     "enforce": {"mode": "enforce"},
     "remove": {"mode": "remove"},
-    "remove with all": {"mode": "remove", "bootUnit": {"install": True}, "cni": {"install": True}},
+    "remove with all": {
+        "mode": "remove",
+        "bootUnit": {"install": True},
+        "cni": {"install": True},
+        "names": {"mode": "closed"},
+        "http": {"enabled": True},
+    },
     "no events": {"events": {"enabled": False}},
     "boot unit": {"bootUnit": {"install": True}, "podAnnotations": {"team": "platform"}},
     "cni plugin": {"cni": {"install": True, "binDir": "/var/lib/rancher/k3s/data/cni"}},
+    "names": {"names": {"mode": "closed", "clusterCIDRs": ["10.244.0.0/16", "10.96.0.0/12"]}},
+    "names forwarded": {"names": {"mode": "forward", "clusterCIDRs": ["fd00:10::/64"], "resources": None}},
+    "http": {"http": {"enabled": True}},
+    "names and http": {
+        "names": {"mode": "closed"},
+        "http": {
+            "enabled": True,
+            "image": {"registry": "registry.example", "digest": "sha256:" + "1" * 64, "pullPolicy": "Always"},
+            "resources": None,
+        },
+    },
     "monitored": {
         "listen": "[::]:9999",
         "serviceMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}},

@@ -11,6 +11,8 @@ COMMANDS = {
     ("agent", "run"),
     ("agent", "boot"),
     ("agent", "uninstall"),
+    ("agent", "dns"),
+    ("agent", "envoy"),
     ("agent", "check"),
     ("status",),
     ("logs",),
@@ -31,6 +33,9 @@ AGENT_RUN = {
     "--listen",
     "--interface-prefix",
     "--events",
+    "--names",
+    "--cluster-cidr",
+    "--envoy",
 }
 """The options of `outgate agent run`."""
 

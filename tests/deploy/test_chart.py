@@ -42,7 +42,7 @@ def value_paths(values: Mapping[str, Any], known: set[str], path: str = "") -> I
 
 def environment(release: Release) -> dict[str, str]:
     """The environment of the agent."""
-    (agent,) = release.daemonset()["containers"]
+    agent = next(one for one in release.daemonset()["containers"] if one["name"] == "agent")
     return {item["name"]: item.get("value", "") for item in agent["env"]}
 
 
@@ -84,8 +84,19 @@ class TestSchema:
             "serviceAccount:",
             "rbac:",
             "serviceMonitor:",
+            "names:",
+            "http:",
+            "  image:",
         }
-        kubernetes = {"  requests:", "  limits:", "  type: RollingUpdate", "  rollingUpdate:", '  servicePort: ""'}
+        kubernetes = {
+            "  requests:",
+            "  limits:",
+            "    requests:",
+            "    limits:",
+            "  type: RollingUpdate",
+            "  rollingUpdate:",
+            '  servicePort: ""',
+        }
         assert [line for line in bare if line not in groups | kubernetes | {"dashboards:"}] == []
 
     @pytest.mark.parametrize(
@@ -102,6 +113,13 @@ class TestSchema:
             ({"bootUnit": {"nft": "/usr/sbin/nft; reboot"}}, "nft"),
             ({"cni": {"binDir": "opt/cni/bin"}}, "binDir"),
             ({"updateStrategy": {"rollingUpdate": {"maxSurge": 1}}}, "maxSurge"),
+            ({"names": {"mode": "on"}}, "mode"),
+            ({"names": {"mode": False}}, "mode"),
+            ({"names": {"clusterCIDRs": "10.0.0.0/8"}}, "clusterCIDRs"),
+            ({"names": {"clusterCIDRs": ["10.0.0.0"]}}, "clusterCIDRs"),
+            ({"http": {"enabled": "yes"}}, "enabled"),
+            ({"http": {"image": "envoy"}}, "image"),
+            ({"http": {"image": {"tag": ""}}}, "tag"),
             ({"serviceMonitor": {"enabled": True}}, "Prometheus can reach"),
             ({"serviceMonitor": {"enabled": True}, "listen": ""}, "Prometheus can reach"),
             ({"serviceMonitor": {"enabled": True}, "listen": "[::1]:9765"}, "Prometheus can reach"),
@@ -146,6 +164,11 @@ def settings_of_the_agent(draw: st.DrawFn) -> dict[str, Any]:
         "interfacePrefix": draw(st.text("abcdefghijklmnopqrstuvwxyz0123456789-._:#'\"", min_size=1, max_size=15)),
         "listen": draw(st.sampled_from(["127.0.0.1:1", "0.0.0.0:65535", "[::]:9765", "[::1]:80", "localhost:9", ""])),
         "events": {"enabled": draw(st.booleans())},
+        "names": {
+            "mode": draw(st.sampled_from(["off", "closed", "forward"])),
+            "clusterCIDRs": draw(st.lists(st.sampled_from(["10.0.0.0/8", "fd00::/64", "192.0.2.1/32"]), max_size=3)),
+        },
+        "http": {"enabled": draw(st.booleans())},
     }
 
 
@@ -162,7 +185,12 @@ def test_settings_reach_the_agent(values: dict[str, Any]) -> None:
         return "--" + re.sub("[A-Z]", lambda capital: "-" + capital[0].lower(), name)
 
     release = render(values)
-    expected = {variable(option(name)): text(value) for name, value in values.items()}
+    nested = {"names": values["names"]["mode"], "envoy": "sidecar" if values["http"]["enabled"] else "off"}
+    if blocks := values["names"]["clusterCIDRs"]:
+        # As click splits what stands in a variable of an option that may be repeated.
+        nested["clusterCidr"] = " ".join(blocks)
+    flat = {name: value for name, value in values.items() if name not in {"names", "http"}} | nested
+    expected = {variable(option(name)): text(value) for name, value in flat.items()}
     assert {name: value for name, value in environment(release).items() if name != "NODE_NAME"} == expected
     # By text, since the reader of YAML above is another than Kubernetes': a string must look like one to each.
     assert set(expected) <= {variable(known) for known in AGENT_RUN}
@@ -212,6 +240,21 @@ def test_image(image: dict[str, str], reference: str) -> None:
         release = render({"image": image, "mode": mode, "bootUnit": {"install": True}, "cni": {"install": True}})
         images = {container["image"] for pod in release.pods() for container in containers(pod)}
         assert images == {reference}
+
+
+@pytest.mark.parametrize(
+    ("image", "reference"),
+    [
+        ({}, "envoyproxy/envoy:distroless-v1.40.0"),
+        ({"registry": "registry.example", "tag": "v2"}, "registry.example/envoyproxy/envoy:v2"),
+        ({"digest": "sha256:" + "b" * 64}, "envoyproxy/envoy@sha256:" + "b" * 64),
+    ],
+)
+def test_image_of_envoy(image: dict[str, str], reference: str) -> None:
+    """Its own reference, in its own container, and the agent's image in all others."""
+    (pod, _) = render({"http": {"enabled": True, "image": image}, "image": {"tag": "1"}}).pods()
+    assert {one["image"] for one in containers(pod) if one["name"] == "envoy"} == {reference}
+    assert {one["image"] for one in containers(pod) if one["name"] != "envoy"} == {"outgate/outgate:1"}
 
 
 @given(st.from_regex(r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", fullmatch=True))

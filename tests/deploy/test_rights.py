@@ -52,6 +52,9 @@ NET_ADMIN = {**CONFINED, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}
 # Container: what it may do, and what of the node it sees and may write.
 MAY = {
     "agent": (NET_ADMIN, {"/var/lib/outgate": "rw", "/run/outgate": "rw"}),
+    "names": (NET_ADMIN, {"/var/lib/outgate": "rw", "/run/outgate": "rw"}),
+    "envoy": (NET_ADMIN, {}),
+    "envoy-folder": (CONFINED, {}),
     "boot": (NET_ADMIN, {"/var/lib/outgate": "rw"}),
     "uninstall": (NET_ADMIN, {"/var/lib/outgate": "rw", "/run/outgate": "rw"}),
     "boot-unit": (CONFINED, {"/etc/systemd/system": "rw"}),

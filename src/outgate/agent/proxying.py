@@ -1,6 +1,7 @@
 """Envoy beside the agent: what looks into requests where policies have rules about them (docs/decisions/0017).
 
-    start     the way of marked packets is made, rules of before are thrown away, Envoy is started and watched
+    start     the way of marked packets is made, rules of before are thrown away, Envoy is started and watched; where
+              it runs in a container beside the agent's, it and its rules outlive the agent, and are taken over
     applying  before the kernel is given other policies, Envoy is told of them
     turned    where something changed that its rules are made of, what they are made of is copied
     released  where nothing is caught any more, Envoy is asked whether it still holds connections; once it holds none,
@@ -35,7 +36,7 @@ from outgate.agent.events import Event, Released
 from outgate.agent.learned_names import LearnedNames
 from outgate.agent.loop import Observer
 from outgate.agent.packets_log import LogFile
-from outgate.agent.settings import Settings
+from outgate.agent.settings import SIDECAR, Settings
 from outgate.agent.step import Apply, State
 from outgate.errors import KernelError
 from outgate.host import proxy_routes
@@ -51,7 +52,7 @@ from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
 from outgate.proxy.envoy_log import Refusal, read_refusal
 from outgate.proxy.redirecting import redirects_of
 
-__all__ = ["Copy", "RequestProxy", "copy_of"]
+__all__ = ["Copy", "RequestProxy", "copy_of", "envoy_of"]
 
 _TAKEN_WITHIN = 10.0
 """Seconds in which Envoy takes rules; it needs milliseconds."""
@@ -114,19 +115,10 @@ class RequestProxy(Observer):
     def __init__(
         self, settings: Settings, say: Callable[[str], None], deliver: Callable[[Event], object] = lambda _: None
     ) -> None:
-        options = settings.options("")
-        self._mark = options.deliver_mark
         self._program = settings.envoy
         self._say = say
         self._deliver = deliver
-        self.envoy = Envoy(
-            Proxying(
-                str(settings.envoy_dir),
-                port=options.proxy_port,
-                deliver_mark=options.deliver_mark,
-                upstream_mark=options.upstream_mark,
-            )
-        )
+        self.envoy = envoy_of(settings)
         self.supervisor: Supervisor | None = None
         self._revision = 0
         self._desired: Desired | None = None
@@ -155,20 +147,29 @@ class RequestProxy(Observer):
         Raises:
             KernelError: the routes or the files cannot be made, or there is no such program.
         """
-        proxy_routes.ensure(self._mark)
-        rules = self.envoy.place / RULES
-        # Those of before speak of addresses that may be somebody else's by now. Envoy begins with nothing allowed.
-        for file in rules.iterdir() if rules.is_dir() else ():
-            file.unlink()
+        proxy_routes.ensure(self.envoy.proxying.deliver_mark)
+        beside = self._program == SIDECAR
+        if not beside:
+            self._forget_rules()
         self.envoy.prepare()
         refusals = self.envoy.refusals()
         self._draining = threading.Thread(target=self._drain, args=(refusals,), name="refusals", daemon=True)
         self._draining.start()
-        self.supervisor = Supervisor(self.envoy, program=self._program)
+        if not beside:
+            self.supervisor = Supervisor(self.envoy, program=self._program)
         self._telling.start()
 
+    def _forget_rules(self) -> None:
+        """Those of before speak of addresses that may be somebody else's by now. Envoy begins with nothing allowed.
+
+        An Envoy that went on beside an agent that died keeps them, as the kernel keeps its own (docs/decisions/0017).
+        """
+        rules = self.envoy.place / RULES
+        for file in rules.iterdir() if rules.is_dir() else ():
+            file.unlink()
+
     def stop(self) -> None:
-        """End Envoy. What is caught for it stops until an agent starts it again."""
+        """End Envoy, if it was started here. What is caught for it stops until an agent starts it again."""
         with self._news:
             self._ending = True
             self._news.notify_all()
@@ -322,6 +323,19 @@ class RequestProxy(Observer):
             refusal = read_refusal(line, self._concerned)
             if refusal is not None:
                 yield refusal
+
+
+def envoy_of(settings: Settings) -> Envoy:
+    """The folder of a node's Envoy, and what it is told once."""
+    options = settings.options("")
+    return Envoy(
+        Proxying(
+            str(settings.envoy_dir),
+            port=options.proxy_port,
+            deliver_mark=options.deliver_mark,
+            upstream_mark=options.upstream_mark,
+        )
+    )
 
 
 def copy_of(desired: Desired) -> Copy:

@@ -9,10 +9,12 @@ from outgate.agent.dns_settings import DnsSettings
 from outgate.nft.options import Options
 from outgate.policy import Mode
 
-__all__ = ["AUTO", "Settings"]
+__all__ = ["AUTO", "SIDECAR", "Settings"]
 
 AUTO = "auto"
 """The name prefix of pods' interfaces is found out."""
+SIDECAR = "sidecar"
+"""Envoy is run by somebody else, in a container beside the agent's, on the folder `Settings.envoy_dir`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Settings:
     """Write Events to the API server, where that is allowed."""
 
     envoy: str = ""
-    """The program of Envoy, which looks into requests where policies have rules about them. Without it such rules let
-    nothing through."""
+    """The program of Envoy, which looks into requests where policies have rules about them, or `SIDECAR`. Without it
+    such rules let nothing through."""
 
     @property
     def envoy_dir(self) -> Path:

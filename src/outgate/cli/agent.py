@@ -12,6 +12,7 @@ VERBS: dict[str, Verb] = {
     "run": Verb("outgate.cli.agent_run:run", "Keep this node's kernel true to the policies of the cluster."),
     "boot": Verb("outgate.cli.agent_boot:boot", "Load the saved rules, before anything else."),
     "dns": Verb("outgate.cli.agent_dns:dns", "Serve the names of this node's pods; the agent starts it."),
+    "envoy": Verb("outgate.cli.agent_envoy:envoy", "Lay out the folder of an Envoy beside the agent."),
     "check": Verb("outgate.cli.agent_check:check", "Say if this node can enforce, and what is in the way."),
     "uninstall": Verb("outgate.cli.agent_uninstall:uninstall", "Take everything of the agent off this node."),
 }

@@ -48,11 +48,13 @@ _SWITCH = 0.000_5
     show_default=True,
     help="What becomes of pods' questions while no proxy runs.",
 )
+@click.option("--standby", is_flag=True, help="Where another proxy runs, wait until it ends.")
 @click.option("--lock-fd", type=click.IntRange(0), default=None, hidden=True)
-def dns(run_dir: Path, state_dir: Path, while_down: str, lock_fd: int | None) -> int:
+def dns(run_dir: Path, state_dir: Path, while_down: str, standby: bool, lock_fd: int | None) -> int:
     """Serve DNS to the pods of this node whose policies use names.
 
-    The agent starts it, and again when it dies; to be run by hand only in a container of its own beside the agent's.
+    The agent starts it, and again when it dies; to be run by hand only in a container of its own beside the agent's,
+    on standby. Then one of both serves, and the other takes over when it ends.
     Pods' questions are led here by the rules of the agent, and go on to the servers that the pods asked.
 
     \b
@@ -66,7 +68,10 @@ def dns(run_dir: Path, state_dir: Path, while_down: str, lock_fd: int | None) ->
 
     settings = DnsSettings(run_dir=run_dir, state_dir=state_dir, leased=while_down == "forward")
     with ExitStack() as stack:
-        lock = _locked(settings, lock_fd)
+        try:
+            lock = _locked(settings, lock_fd, standby=standby)
+        except _EndedError:
+            return 0
         stack.callback(os.close, lock)
         proxy = stack.enter_context(DnsProxy(settings, say=lambda words: click.echo(words, err=True)))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,8 +86,21 @@ def dns(run_dir: Path, state_dir: Path, while_down: str, lock_fd: int | None) ->
     return 0
 
 
-def _locked(settings: DnsSettings, inherited: int | None) -> int:
-    """The lock that the one proxy of a node holds. Raises KernelError where another does, or it cannot be made."""
+class _EndedError(Exception):
+    """Told to end while waiting for the lock."""
+
+
+def _end(*_: object) -> None:
+    raise _EndedError
+
+
+def _locked(settings: DnsSettings, inherited: int | None, *, standby: bool) -> int:
+    """The lock that the one proxy of a node holds.
+
+    Raises:
+        KernelError: another holds it, and it is not to be waited for; or it cannot be made.
+        _EndedError: a signal has ended the waiting.
+    """
     try:
         if inherited is not None:
             lock = inherited
@@ -90,11 +108,14 @@ def _locked(settings: DnsSettings, inherited: int | None) -> int:
         else:
             settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(settings.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if standby:
+            # Whoever waits as the first process of a container hears no signal that it has not asked for.
+            signal.signal(signal.SIGTERM, _end)
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if standby else fcntl.LOCK_NB))
     except BlockingIOError:
         raise KernelError(
             f"another DNS proxy of this node runs already: it holds {settings.lock_file}",
-            hint="the agent starts one by itself",
+            hint="the agent starts one by itself; --standby waits until it ends",
         ) from None
     except OSError as error:
         raise KernelError(str(unusable(error.filename or str(settings.lock_file), "made", error))) from error

@@ -87,8 +87,9 @@ def _option(*names: str, **more: Any) -> Callable[[Function], Function]:
 @_option(
     "--envoy",
     default="off",
-    metavar="PATH|auto|off",
-    help="The Envoy that looks into requests; off: rules about requests let nothing through.",
+    metavar="PATH|auto|sidecar|off",
+    help="The Envoy that looks into requests; sidecar: one that somebody else runs (outgate agent envoy). Off: rules "
+    "about requests let nothing through.",
 )
 @options.cluster_options
 def run(**given: Any) -> int:
@@ -161,11 +162,14 @@ def _blocks(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _envoy(text: str) -> str:
-    """The program of Envoy; empty where it is off, or is to be found and is not there."""
+    """The program of Envoy, or `SIDECAR`; empty where it is off, or is to be found and is not there."""
+    from outgate.agent.settings import SIDECAR
     from outgate.host.envoy import binary
 
     if text == "off":
         return ""
+    if text == SIDECAR:
+        return SIDECAR
     if text == "auto":
         try:
             return binary()

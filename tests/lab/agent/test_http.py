@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from outgate.agent.settings import SIDECAR
+from outgate.cli.main import main
 from outgate.errors import KernelError
 from outgate.host import envoy, process
 from outgate.host.nft import Nftables
 from outgate.testing import Manifest
 from outgate.testing_cilium import cilium_policy
+from tests.deploy.chart import rendered
 from tests.lab.agent.cast import CLUSTER, exchange, relabelled, silent
 from tests.lab.agent.farm import Farm, grow
 from tests.lab.proxied import needs_envoy, read_reply
@@ -323,3 +326,55 @@ def test_without_envoy_such_rules_are_closed_and_said() -> None:
         farm.until(lambda: any(one.exists() and "see --envoy" in one.read_text() for one in texts))
 
     grow([*CLUSTER, rule("GET")], check)
+
+
+@contextlib.contextmanager
+def beside(farm: Farm, node: str) -> Iterator[None]:
+    """Envoy of a node as the chart's containers have it: the folder, then the program, with one capability."""
+    pod = rendered("http").daemonset()
+    (container,) = [one for one in pod["containers"] if one["name"] == "envoy"]
+    folder = farm.settings(node).envoy_dir
+    assert main(["agent", "envoy", "--run-dir", str(farm.settings(node).run_dir)]) == 0
+    told = [one.replace("/run/outgate/envoy", str(folder)) for one in container["args"]]
+    added = ",".join(f"+{one.lower()}" for one in container["securityContext"]["capabilities"]["add"])
+    rights = [f"--bounding-set=-all,{added}", f"--inh-caps=-all,{added}", "--no-new-privs", "--pdeathsig=KILL"]
+    with (folder / "noise").open("wb") as noise, farm.stage.enter(farm.stage.nodes[node]):
+        running = process.start(["setpriv", *rights, "--", program(), *told], output=noise)
+    try:
+        yield
+        assert running.code is None, (folder / "noise").read_text()
+    finally:
+        running.stop()
+
+
+def test_an_envoy_beside_the_agent_outlives_it() -> None:
+    """Without an agent its rules stand, as those of the kernel do; the next agent takes it over and closes nothing."""
+
+    def check(farm: Farm) -> None:
+        with serving(farm):
+            assert asked(farm, GET) == 0
+            with beside(farm, "n1"):
+                farm.until(lambda: asked(farm, GET) == 200)
+                assert asked(farm, DELETE) == 403
+                with connected(farm, "a/one") as kept:
+
+                    def status(request: bytes) -> int:
+                        kept.sendall(request)
+                        return read_reply(kept).status
+
+                    assert status(GET) == 200
+                    farm.kill("n1")
+                    assert (status(GET), status(DELETE)) == (200, 403)
+                    assert (asked(farm, GET), asked(farm, DELETE)) == (200, 403), "a new connection likewise"
+                    log = farm.settings("n1").request_log
+                    logged = len(log.read_bytes().splitlines())
+                    farm.start("n1")
+                    farm.settled()
+                    assert (status(GET), status(DELETE)) == (200, 403)
+                    farm.server.put(rule("DELETE"))
+                    farm.settled().until(lambda: (status(GET), status(DELETE)) == (403, 200))
+                assert asked(farm, DELETE) == 200
+                farm.until(lambda: len(log.read_bytes().splitlines()) > logged)
+            assert asked(farm, DELETE) == 0
+
+    grow([*CLUSTER, rule("GET")], check, envoy=SIDECAR)

@@ -17,6 +17,9 @@ the node; the saved rules are loaded last, and then the agent starts.
 {{ include "outgate.cniContainer" . }}
 {{ end -}}
 {{ include "outgate.bootContainer" . }}
+{{- if .Values.http.enabled }}
+{{ include "outgate.envoyFolderContainer" . }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -64,9 +67,85 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
       mountPath: /var/lib/outgate
     - name: run
       mountPath: /run/outgate
+    {{- if .Values.http.enabled }}
+    - name: envoy
+      mountPath: /run/outgate/envoy
+    {{- end }}
     - name: api
       mountPath: /var/run/secrets/kubernetes.io/serviceaccount
       readOnly: true
+{{- end -}}
+
+{{/*
+The DNS proxy in a container of its own: in the agent's it would end with the agent's first process. The agent starts one
+itself when this one dies; whichever comes second stands by (docs/decisions/0016).
+*/}}
+{{- define "outgate.namesContainer" -}}
+- name: names
+  {{- include "outgate.imageOf" . | nindent 2 }}
+  args: [agent, dns, --standby, --while-down, {{ .Values.names.mode }}]
+  {{- with .Values.names.resources }}
+  resources:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- include "outgate.netAdmin" . | nindent 4 }}
+  volumeMounts:
+    - name: state
+      mountPath: /var/lib/outgate
+    - name: run
+      mountPath: /run/outgate
+{{- end -}}
+
+{{/*
+Envoy in a container of its own: it goes on, with its rules, while the agent's is started anew. It sees one folder, in
+which the agent tells it what may pass (docs/decisions/0017). By its path, since the image's own entrypoint wants to
+change the user. It has no probe, because it serves nothing but a socket in that folder: the agent's metrics say if it
+lives. What the arguments say is what the agent says where it starts Envoy itself.
+*/}}
+{{- define "outgate.envoyContainer" -}}
+- name: envoy
+  image: {{ include "outgate.imageName" (dict "image" .Values.http.image "tag" .Values.http.image.tag) | quote }}
+  imagePullPolicy: {{ .Values.http.image.pullPolicy }}
+  command: [/usr/local/bin/envoy]
+  args:
+    - -c
+    - /run/outgate/envoy/bootstrap.json
+    - --concurrency
+    - "2"
+    - --disable-hot-restart
+    - --file-flush-interval-msec
+    - "100"
+    - -l
+    - warning
+  ports:
+    # Where the kernel hands it connections of pods; declared, so that the scheduler sees who else wants it.
+    - name: requests
+      containerPort: 15001
+      hostPort: 15001
+      protocol: TCP
+  {{- with .Values.http.resources }}
+  resources:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    # For sockets with addresses of pods.
+    {{- include "outgate.netAdmin" . | nindent 4 }}
+  volumeMounts:
+    - name: envoy
+      mountPath: /run/outgate/envoy
+{{- end -}}
+
+{{/* What Envoy is started with, and rules that let nothing through until the agent tells others. */}}
+{{- define "outgate.envoyFolderContainer" -}}
+- name: envoy-folder
+  {{- include "outgate.imageOf" . | nindent 2 }}
+  args: [agent, envoy]
+  securityContext:
+    {{- include "outgate.confined" . | nindent 4 }}
+  volumeMounts:
+    - name: envoy
+      mountPath: /run/outgate/envoy
 {{- end -}}
 
 {{- define "outgate.settings" -}}
@@ -94,6 +173,14 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
   value: {{ .Values.listen | quote }}
 - name: OUTGATE_EVENTS
   value: {{ .Values.events.enabled | quote }}
+- name: OUTGATE_NAMES
+  value: {{ .Values.names.mode | quote }}
+{{- with .Values.names.clusterCIDRs }}
+- name: OUTGATE_CLUSTER_CIDR
+  value: {{ join " " . | quote }}
+{{- end }}
+- name: OUTGATE_ENVOY
+  value: {{ ternary "sidecar" "off" .Values.http.enabled | quote }}
 {{- with .Values.kubernetes.serviceHost }}
 - name: KUBERNETES_SERVICE_HOST
   value: {{ . | quote }}
@@ -229,6 +316,13 @@ rm -f /host/multi-user.target.wants/outgate-boot.service /host/outgate-boot.serv
     path: /run/outgate
     type: DirectoryOrCreate
 {{- if ne .Values.mode "remove" }}
+{{- if .Values.http.enabled }}
+# What Envoy is told, and what it tells. It outlives each container and neither the pod nor a reboot: rules of before
+# name addresses that are somebody else's by then.
+- name: envoy
+  emptyDir:
+    medium: Memory
+{{- end }}
 # What automountServiceAccountToken would bring, for one container instead of all.
 - name: api
   projected:

@@ -51,14 +51,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 
 {{- define "outgate.image" -}}
-{{- $name := .Values.image.repository -}}
-{{- if .Values.image.registry -}}
-{{- $name = printf "%s/%s" .Values.image.registry $name -}}
+{{- include "outgate.imageName" (dict "image" .Values.image "tag" (default .Chart.AppVersion .Values.image.tag)) -}}
 {{- end -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" $name .Values.image.digest -}}
+
+{{/* The reference of an image: registry, repository, and its digest, or else the tag. */}}
+{{- define "outgate.imageName" -}}
+{{- $name := .image.repository -}}
+{{- if .image.registry -}}
+{{- $name = printf "%s/%s" .image.registry $name -}}
+{{- end -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $name .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) -}}
+{{- printf "%s:%s" $name .tag -}}
 {{- end -}}
 {{- end -}}
 
