@@ -88,6 +88,7 @@ class Agent:
         self.sweeper = Sweeper(self.loop.deliver, say)
         proxies: tuple[Observer, ...] = (self.names,)
         if self.requests is not None:
+            self.companions.requests = self.requests.seen
             proxies += (self.requests, Detouring(settings.options("").deliver_mark, say))
         self.loop.observers += (self.links, self.companions, self.sweeper, *proxies, *observers)
         failed = self.companions.measures.api_error

@@ -20,6 +20,7 @@ from outgate.agent.kernel import Timing
 from outgate.agent.loop import Observer
 from outgate.agent.measures import Measures
 from outgate.agent.packets_log import PacketLog
+from outgate.agent.proxy_measures import RequestsSeen, read_names
 from outgate.agent.seeing import Seeing
 from outgate.agent.settings import Settings
 from outgate.agent.status import Publisher
@@ -59,7 +60,15 @@ class Companions(Observer):
         self._counters = PacketCounters(lambda: Nftables().counters(), attribution.origins)
         self._events = ClusterEvents(Client(access), settings.node, say=say) if settings.write_events else None
         self._log: PacketLog | None = None
-        self.measures = Measures(lambda: self.publisher.current, self._counters, self._lost)
+        self.requests: Callable[[], RequestsSeen] = RequestsSeen
+        """What is known of Envoy; whoever looks after it sets this."""
+        self.measures = Measures(
+            lambda: self.publisher.current,
+            self._counters,
+            self._lost,
+            lambda: read_names(settings.dns.status_file),
+            lambda: self.requests(),  # noqa: PLW0108 - it is set later
+        )
         if settings.log_group is not None:
             hear = self._events.packet if self._events is not None else lambda _: None
             self._log = PacketLog(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from outgate.agent.counters import PacketCounters, Series
+from outgate.agent.proxy_measures import NamesSeen, RequestsSeen, names_metrics, requests_metrics
 from outgate.agent.status import ELEMENT_FAMILIES, POD_STATES, POLICY_MODES
 from outgate.errors import UsageError
 from outgate.report.agent_status import AgentStatus
@@ -64,7 +65,8 @@ class Measures:
     """All metrics of one agent. Methods may be called by any thread.
 
     `status` gives what was published last; `counters` is what the kernel counted, and may be absent; `lost` is how
-    many packets the log lacks, given what the kernel counted (`PacketLog.lost`).
+    many packets the log lacks, given what the kernel counted (`PacketLog.lost`). `names` and `requests` are what is
+    known of the two proxies.
 
     Raises:
         UsageError: prometheus_client is not installed.
@@ -75,6 +77,8 @@ class Measures:
         status: Callable[[], AgentStatus | None] = lambda: None,
         counters: PacketCounters | None = None,
         lost: Callable[[Mapping[Series, int] | None], int] = lambda _: 0,
+        names: Callable[[], NamesSeen | None] = lambda: None,
+        requests: Callable[[], RequestsSeen] = RequestsSeen,
     ) -> None:
         try:
             import prometheus_client  # noqa: PLC0415 - the command must not load it, and only the agent needs it
@@ -84,6 +88,7 @@ class Measures:
         self._library: Any = prometheus_client
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._status, self._counters, self._lost = status, counters, lost
+        self._names, self._proxied = names, requests
         self._bound = _Bounded()
         self._make_happenings()
         self._registry.register(_Asked(self))
@@ -182,6 +187,8 @@ class Measures:
         yield from self._packets(counted or {})
         words = "Packets that belonged in the log and are not in it."
         yield metrics_core.CounterMetricFamily("outgate_log_lost", words, value=self._lost(counted))
+        yield from names_metrics(self._names())
+        yield from requests_metrics(self._proxied())
 
     def _states(self, status: AgentStatus) -> Iterator[Metric]:
         from prometheus_client import metrics_core  # noqa: PLC0415 - see __init__

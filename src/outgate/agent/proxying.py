@@ -24,6 +24,7 @@ import contextlib
 import select
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -36,6 +37,7 @@ from outgate.agent.events import Event, Released
 from outgate.agent.learned_names import LearnedNames
 from outgate.agent.loop import Observer
 from outgate.agent.packets_log import LogFile
+from outgate.agent.proxy_measures import RequestsSeen
 from outgate.agent.settings import SIDECAR, Settings
 from outgate.agent.step import Apply, State
 from outgate.errors import KernelError
@@ -138,6 +140,8 @@ class RequestProxy(Observer):
         self._draining: threading.Thread | None = None
         self._said = ""
         self._log = settings.request_log
+        self._refused: Counter[str] = Counter()
+        """How many requests and connections Envoy has refused."""
         self._concerned: Mapping[str, tuple[str, ...]] = {}
         """The rules behind the digests in Envoy's log."""
 
@@ -180,6 +184,11 @@ class RequestProxy(Observer):
                 thread.join()
         if self._ear is not None:
             self._ear.close()
+
+    def seen(self) -> RequestsSeen:
+        """What is known of Envoy now."""
+        starts = self.supervisor.restarts + 1 if self.supervisor is not None else 0
+        return RequestsSeen(self.envoy.is_ready(), starts, self._refused)
 
     @property
     def pending(self) -> bool:
@@ -322,6 +331,7 @@ class RequestProxy(Observer):
         for line in lines:
             refusal = read_refusal(line, self._concerned)
             if refusal is not None:
+                self._refused["request" if refusal.method else "connection"] += 1
                 yield refusal
 
 
