@@ -94,8 +94,8 @@ def outcome(prepared: Prepared, before_probing: Callable[[Stage], None] | None =
         def inside() -> int:
             if before_probing is not None:
 
-                def broken(stage: Stage, policies: Policies) -> object:
-                    done = enforce(stage, policies)
+                def broken(stage: Stage, policies: Policies, *, proxied: bool) -> object:
+                    done = enforce(stage, policies, proxied=proxied)
                     before_probing(stage)
                     return done
 

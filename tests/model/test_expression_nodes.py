@@ -7,7 +7,18 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgate.model.expression_nodes import EVERY, Characters, Edge, Either, Node, Repeated, Together, matches, the_set
+from outgate.model.expression_nodes import (
+    EVERY,
+    Characters,
+    Edge,
+    Either,
+    Node,
+    Repeated,
+    Together,
+    example,
+    matches,
+    the_set,
+)
 
 _LEAVES = st.sampled_from(
     [Characters(the_set("a")), Characters(the_set("ab")), Characters(EVERY & ~the_set("a")), Edge(False), Edge(True)]
@@ -58,3 +69,19 @@ def test_what_is_not_ascii_is_in_no_text() -> None:
     """The set of it is empty."""
     assert the_set("é") == 0
     assert the_set("aé") == 1 << ord("a")
+
+
+@given(_NODES)
+def test_an_example_is_one(node: Node) -> None:
+    """Where one is found it matches; and one is found wherever the first branches lead to one."""
+    found = example(node)
+    assert found is None or matches(node, found)
+
+
+def test_examples_that_are_found() -> None:
+    """Readable ones, as short as may be; none where there is none."""
+    every = Characters(EVERY)
+    assert example(Together((Characters(the_set("/")), Repeated(every, 0, None)))) == "/"
+    assert example(Repeated(every, 3, None)) == "aaa"
+    assert example(Either((Characters(0), Characters(the_set("7"))))) == "7"
+    assert example(Characters(the_set("\t"))) is None

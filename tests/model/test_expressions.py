@@ -239,3 +239,12 @@ def test_the_place_is_told(text: str, words: str) -> None:
     """So that a person finds it."""
     with pytest.raises(ValueError, match=re.escape(f"error parsing regexp: {words}") + "$"):
         read_expression(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("/v1/items(/.*)?", "/v1/items"), ("GET|POST", "GET"), ("[0-9]{2,}x", "00x"), ("", ""), (r"\bx", None)],
+)
+def test_an_example(text: str, found: str | None) -> None:
+    """A value that matches, made of the expression; None where we do not follow it."""
+    assert read_expression(text).example() == found

@@ -173,7 +173,7 @@ def _run(given: dict[str, Any]) -> int:
             first = "/".join(next(iter(stage.pods), ("NAMESPACE", "POD")))
             name = "" if given["name"] == keeper.DEFAULT else f" --name {given['name']}"
             note(f"kept: outgate lab shell {first}{name}; outgate lab down{name} removes it", given["quiet"])
-        return session.Outcome(1 if report.disagreements else 0, stage)
+        return session.Outcome(0 if report.agrees else 1, stage)
 
     code = session.run_in_lab(inside, keep=given["keep"], name=given["name"])
     if code == session.INTERRUPTED:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from outgate.errors import KernelError
 from outgate.host.namespaces import NetworkNamespace
 from outgate.lab import sctp, sockets
+from outgate.lab.greeting import greeting, half_said, speaks_http
 from outgate.lab.names import Zone
 from outgate.lab.sockets import Loop
 from outgate.lab.wire import Answer, as_address, name_token, token_of, unfinished
@@ -115,7 +116,7 @@ class Answers:
             elif speaks_dns:
                 reply = self._dns(box, port, data, limit=dns.LARGEST_UDP)
             else:
-                reply = _greeting(box, "UDP", port, sender) if data else b""
+                reply = greeting(box.title, "UDP", port, sender) if data else b""
             if reply:
                 sockets.reply_from(one, reply, asked, sender, sender_port)
 
@@ -143,9 +144,9 @@ class Answers:
             message, _ = dns.unframe(data)
             reply = b"" if message is None else self._dns(box, port, message)
             return None if message is None else dns.frame(reply) if reply else b""
-        if unfinished(data):
+        if unfinished(data) or half_said(data):
             return None
-        return _greeting(box, "TCP", port, peer[0], http=data.split(b" ", 1)[0] in _HTTP_METHODS)
+        return greeting(box.title, "TCP", port, peer[0], http=speaks_http(data))
 
     def _dns(self, box: Box, port: int, data: bytes, *, limit: int = 65535) -> bytes:
         """The response to a query; nothing to what is no query (RFC 1035 has no answer to a response)."""
@@ -186,7 +187,6 @@ class Answers:
                 self.on_echo(token, sender)
 
 
-_HTTP_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")
 _LONGEST_REQUEST = 65535
 
 
@@ -233,12 +233,3 @@ class _Conversation:
             self._socket.send(reply)
         except OSError:
             return
-
-
-def _greeting(box: Box, protocol: str, port: int, seen: Address, *, http: bool = False) -> bytes:
-    """What a person sees: who answered, where, and as whom the caller was seen."""
-    line = f"{box.title} answers on {protocol} port {port}; you come from {seen}\n".encode()
-    if not http:
-        return line
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(line)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + line

@@ -39,18 +39,18 @@ def program(policies: Policies, node: str, door: Nftables, options: Options) -> 
     return compiled
 
 
-def options_of(stage: Stage, node: NodeBox) -> Options:
+def options_of(stage: Stage, node: NodeBox, *, proxied: bool = False) -> Options:
     """What the node knows of its interfaces."""
     interfaces: dict[tuple[str, str], str] = {box.pod.key: stage.interface_of(box.pod) for box in node.pods}
-    return Options(interface_prefix=POD_INTERFACE_PREFIX, interfaces=interfaces, unfiltered=True)
+    return Options(interface_prefix=POD_INTERFACE_PREFIX, interfaces=interfaces, unfiltered=True, proxied=proxied)
 
 
-def enforce(stage: Stage, policies: Policies) -> Mapping[str, Compiled]:
-    """Programs every node of a lab. Raises what `program` raises."""
+def enforce(stage: Stage, policies: Policies, *, proxied: bool = False) -> Mapping[str, Compiled]:
+    """Programs every node of a lab, for a proxy (`outgate.lab.proxy`) or without. Raises what `program` raises."""
 
     def one(node: NodeBox) -> Compiled:
         with stage.enter(node):
-            return program(policies, node.name, Nftables(), options_of(stage, node))
+            return program(policies, node.name, Nftables(), options_of(stage, node, proxied=proxied))
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         return dict(zip(stage.nodes, pool.map(one, stage.nodes.values()), strict=True))

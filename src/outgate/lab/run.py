@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outgate.analysis.names import having_asked_for, shared_addresses
-from outgate.lab import assertion_probes
+from outgate.lab import assertion_probes, proxy
 from outgate.lab import flows as flow_files
 from outgate.lab.addressing import address
 from outgate.lab.answers import Answers, Box
+from outgate.lab.asking import ask
 from outgate.lab.attempt import Observation
 from outgate.lab.build import Stage, build
 from outgate.lab.compare import compare, relevant
@@ -25,6 +26,7 @@ from outgate.lab.names import Zone
 from outgate.lab.plan import Plan, Probe
 from outgate.lab.probe import PATIENCE, Engine
 from outgate.lab.representatives import MAX_PODS, choose
+from outgate.lab.requests import RequestPlan, plan_requests
 from outgate.lab.sockets import Loop, raise_descriptor_limit
 from outgate.lab.topology import Topology
 from outgate.model import Direction, Snapshot
@@ -71,6 +73,9 @@ class Prepared:
     plan: Plan
     wishes: Wishes
     dns_at: frozenset[tuple[str, Protocol, int]]
+    proxied: bool = False
+    """Policies have rules about requests or TLS names, and there is an Envoy that looks into them."""
+    requests: RequestPlan = field(default_factory=RequestPlan)
 
 
 def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
@@ -99,17 +104,26 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
         probes = assertion_probes.AssertionProbes(made, wishes.families, wishes.names)
         made.add(probes.drafts(asked.suites))
         plan = Plan(tuple(made.probes), tuple(probes.notes))
-    notes = (*cast.notes(), *plan.notes, *_of_names(final, wishes.names))
-    return Prepared(final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at)
+    looked_into = _looks_into(final)
+    proxied = looked_into and proxy.is_installed()
+    # Whoever names flows has said what is to be sent.
+    requests = plan_requests(plan.probes, made.judge) if proxied and wishes.flows is None else RequestPlan()
+    missing = (proxy.MISSING,) if looked_into and not proxied else ()
+    notes = (*cast.notes(), *plan.notes, *missing, *requests.notes, *_of_names(final, wishes.names))
+    return Prepared(
+        final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at, proxied=proxied, requests=requests
+    )
+
+
+def _looks_into(snapshot: Snapshot) -> bool:
+    rules = (rule for policy in snapshot.cilium_policies for rule in policy.egress)
+    return any(entry.looks_into for rule in rules for entry in rule.ports)
 
 
 def _of_names(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Iterator[str]:
     yield from shared_addresses(snapshot, names)
     every = (rule for policy in snapshot.cilium_policies for rule in policy.egress)
-    asked = [entry for rule in every for entry in rule.ports]
-    if any(entry.looks_into for entry in asked):
-        yield "rules about requests and TLS names: the lab runs no proxy, so what they allow does not pass"
-    if any(entry.dns for entry in asked):
+    if any(entry.dns for rule in every for entry in rule.ports):
         yield "rules about questions of DNS: every name may be asked in the lab"
     if snapshot.learned:
         yield "rules about names: each pod is taken to have asked for the names that were given, where it may ask"
@@ -128,10 +142,13 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
     answers = _answers(prepared, stage)
     if prepared.wishes.enforce:
         progress("enforcing", 0, 1)
-        enforce(stage, prepared.policies)
+        enforce(stage, prepared.policies, proxied=prepared.proxied)
+        if prepared.proxied:
+            proxy.start(stage, prepared.policies, answers.loop)
     engine = Engine(answers, patience=prepared.wishes.patience)
     probes = prepared.plan.probes
     observations = engine.run(probes, lambda done, total: progress("probing", done, total))
+    requests = ask(answers, prepared.requests.probes, patience=prepared.wishes.patience)
     seconds = time.monotonic() - begun
     titles = {name: box.title for name, box in answers.boxes.items()}
     results = compare(probes, observations, titles)
@@ -148,6 +165,7 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         notes=prepared.plan.notes,
         unmentioned=prepared.plan.unmentioned,
         at_once=engine.room,
+        requests=requests,
     )
     return report, stage, answers
 

@@ -19,6 +19,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from typing import Protocol as Interface
 
 from outgate.errors import KernelError
 from outgate.lab import sctp
@@ -27,6 +28,7 @@ from outgate.packets import Address, Protocol
 
 __all__ = [
     "Loop",
+    "Open",
     "address_of",
     "datagram",
     "echo_socket",
@@ -57,24 +59,34 @@ Callback = Callable[[int], None]
 """Called with the events of epoll(7)."""
 
 
+class Open(Interface):
+    """Anything with a file descriptor: a socket, a pipe."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+    def close(self) -> None:
+        """Gives it back."""
+
+
 class Loop:
-    """epoll(7) with a callback for each socket."""
+    """epoll(7) with a callback for each socket, or whatever else is open."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
 
-    def watch(self, one: socket.socket, callback: Callback, events: int = select.EPOLLIN) -> None:
+    def watch(self, one: Open, callback: Callback, events: int = select.EPOLLIN) -> None:
         """Call back when one of the events happens, until `forget`."""
         self._callbacks[one.fileno()] = callback
         self._poll.register(one.fileno(), events)
 
-    def change(self, one: socket.socket, callback: Callback, events: int) -> None:
+    def change(self, one: Open, callback: Callback, events: int) -> None:
         """Watch for other events, with another callback."""
         self._callbacks[one.fileno()] = callback
         self._poll.modify(one.fileno(), events)
 
-    def forget(self, one: socket.socket) -> None:
+    def forget(self, one: Open) -> None:
         """Stop watching, and close the socket."""
         if self._callbacks.pop(one.fileno(), None) is not None:
             self._poll.unregister(one.fileno())

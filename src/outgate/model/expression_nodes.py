@@ -13,10 +13,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["EVERY", "Characters", "Edge", "Either", "Node", "Repeated", "Text", "Together", "matches", "the_set"]
+__all__ = [
+    "EVERY",
+    "Characters",
+    "Edge",
+    "Either",
+    "Node",
+    "Repeated",
+    "Text",
+    "Together",
+    "example",
+    "matches",
+    "the_set",
+]
 
 EVERY = (1 << 128) - 1
 """All characters of ASCII."""
+
+_READABLE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/.:=,;@~+*!$&'()"
+"""Characters that an example is made of where it may be, the best first."""
 
 
 def the_set(characters: str) -> int:
@@ -50,6 +65,9 @@ class Node(Protocol):
     def ends(self, text: Text, starts: int) -> int:
         """Where it can end, beginning at any of the starts."""
 
+    def example(self) -> str | None:
+        """A short text for this part; None where the first that comes to mind is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Characters:
@@ -61,6 +79,10 @@ class Characters:
         """One place on."""
         return (starts & text.places(self.which)) << 1
 
+    def example(self) -> str | None:
+        """The most readable of them."""
+        return next((one for one in _READABLE if self.which >> ord(one) & 1), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -71,6 +93,10 @@ class Edge:
     def ends(self, text: Text, starts: int) -> int:
         """The same place, where it is that one."""
         return starts & (1 << len(text.value) if self.end else 1)
+
+    def example(self) -> str | None:
+        """Nothing."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +113,11 @@ class Together:
                 break
         return starts
 
+    def example(self) -> str | None:
+        """Those of the parts."""
+        found = [one.example() for one in self.parts]
+        return None if None in found else "".join(filter(None, found))
+
 
 @dataclass(frozen=True, slots=True)
 class Either:
@@ -100,6 +131,10 @@ class Either:
         for one in self.branches:
             found |= one.ends(text, starts)
         return found
+
+    def example(self) -> str | None:
+        """That of the first branch which has one."""
+        return next((found for one in self.branches if (found := one.example()) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +162,18 @@ class Repeated:
             turns = None if turns is None else turns - 1
         return found
 
+    def example(self) -> str | None:
+        """As few times as may be."""
+        found = self.part.example() if self.low else ""
+        return None if found is None else found * self.low
+
 
 def matches(node: Node, value: str) -> bool:
     """Whether the whole of a text of ASCII matches."""
     return bool(node.ends(Text(value), 1) >> len(value) & 1)
+
+
+def example(node: Node) -> str | None:
+    """A short text the whole of which matches; None where none is found, which does not say that there is none."""
+    found = node.example()
+    return found if found is not None and matches(node, found) else None

@@ -18,7 +18,18 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from outgate.model.expression_nodes import EVERY, Characters, Edge, Either, Node, Repeated, Together, matches, the_set
+from outgate.model.expression_nodes import (
+    EVERY,
+    Characters,
+    Edge,
+    Either,
+    Node,
+    Repeated,
+    Together,
+    example,
+    matches,
+    the_set,
+)
 from outgate.model.expression_words import CLASSES, MEMBERS, PERL, PERL_MEMBERS, SCRIPTS
 
 __all__ = ["PROGRAM_LIMIT", "Expression", "expression_problem", "program_size", "read_expression"]
@@ -61,6 +72,10 @@ class Expression:
         if self._node is None or not value.isascii() or "\n" in value:
             return None
         return matches(self._node, value)
+
+    def example(self) -> str | None:
+        """A short value that matches; None where none is found, which does not say that there is none."""
+        return None if self._node is None else example(self._node)
 
     def __str__(self) -> str:
         return self.text

@@ -11,6 +11,7 @@ from typing import Any
 
 from outgate.packets import Address, Protocol
 from outgate.policy import Endpoint, Origin, Side, Verdict
+from outgate.report.lab_requests import RequestResult
 
 __all__ = ["KernelRule", "LabReport", "ProbeResult"]
 
@@ -98,8 +99,20 @@ class LabReport:
     """The port that stands for all that nobody mentions."""
     at_once: int = 0
     """Probes that had room under the limit of open files at a time."""
+    requests: tuple[RequestResult, ...] = ()
+    """What came of requests and TLS names, where policies have rules about them and there was a proxy."""
 
     @property
     def disagreements(self) -> tuple[ProbeResult, ...]:
         """The probes that disagree."""
         return tuple(one for one in self.probes if one.disagrees)
+
+    @property
+    def misjudged(self) -> tuple[RequestResult, ...]:
+        """The requests that disagree."""
+        return tuple(one for one in self.requests if one.disagrees)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything came as predicted."""
+        return not self.disagreements and not self.misjudged

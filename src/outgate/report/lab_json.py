@@ -8,6 +8,7 @@ it; `address` and `port` are what was dialled, `via` how.
 from __future__ import annotations
 
 from outgate.report.lab import KernelRule, LabReport, ProbeResult
+from outgate.report.lab_requests import request_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, without_empty
 
 __all__ = ["lab_json"]
@@ -22,9 +23,9 @@ def lab_json(report: LabReport) -> Json:
         "enforced": report.enforced,
         "policies": [origin_json(one) for one in report.policies],
         "probes": [_probe(one) for one in report.probes],
-        "disagreements": len(report.disagreements),
+        "disagreements": len(report.disagreements) + len(report.misjudged),
         "seconds": round(report.seconds, 3),
-        **without_empty({"notes": list(report.notes)}),
+        **without_empty({"requests": [request_json(one) for one in report.requests], "notes": list(report.notes)}),
     }
 
 

@@ -17,6 +17,7 @@ from itertools import groupby
 from outgate.policy import Side
 from outgate.report.lab import LabReport, ProbeResult
 from outgate.report.lab_matrix import Column, Matrix, Section, State, matrix_of
+from outgate.report.lab_requests import disagreement_lines, request_lines
 
 __all__ = ["lab_text"]
 
@@ -46,8 +47,8 @@ _MEANINGS = {
 def lab_text(report: LabReport, width: int = 100) -> str:
     """The whole report, at most `width` columns wide where names allow it."""
     matrix = matrix_of(report.probes, report.unmentioned)
-    lines = [*_head(report), *_tables(matrix, width), *_legend(matrix), *_reasons(report), *_disagreements(report)]
-    return "\n".join((*lines, *_summary(report)))
+    lines = [*_head(report), *_tables(matrix, width), *_legend(matrix), *_requests(report), *_reasons(report)]
+    return "\n".join((*lines, *_disagreements(report), *_summary(report)))
 
 
 def _head(report: LabReport) -> Iterator[str]:
@@ -150,6 +151,14 @@ def _legend(matrix: Matrix) -> Iterator[str]:
     yield ""
 
 
+def _requests(report: LabReport) -> Iterator[str]:
+    if report.requests:
+        through = ", through Envoy" if report.enforced else ""
+        yield f"{_BOLD}requests{through}{_PLAIN}"
+        yield from request_lines(report.requests)
+        yield ""
+
+
 def _reasons(report: LabReport) -> Iterator[str]:
     """Why what is denied is denied: one line for each set of policies that isolates pods in a direction."""
     reasons: dict[tuple[str, str, str], dict[str, None]] = {}
@@ -173,10 +182,16 @@ def _reasons(report: LabReport) -> Iterator[str]:
 
 
 def _disagreements(report: LabReport) -> Iterator[str]:
-    found = report.disagreements
-    if not found:
+    found, misjudged = report.disagreements, report.misjudged
+    if report.agrees:
         return
-    yield f"{_BOLD}{_YELLOW}{_count(len(found), 'disagreement')}{_PLAIN}"
+    yield f"{_BOLD}{_YELLOW}{_count(len(found) + len(misjudged), 'disagreement')}{_PLAIN}"
+    for request in misjudged[:MOST_DISAGREEMENTS]:
+        first, *rest = disagreement_lines(request)
+        yield f"{_YELLOW}!{_PLAIN} {first}"
+        yield from rest
+    if len(misjudged) > MOST_DISAGREEMENTS:
+        yield f"  and {len(misjudged) - MOST_DISAGREEMENTS} more requests; -o json has all of them"
     for probe in found[:MOST_DISAGREEMENTS]:
         yield from _disagreement(probe)
     if len(found) > MOST_DISAGREEMENTS:
@@ -219,9 +234,12 @@ def _summary(report: LabReport) -> Iterator[str]:
     for words in report.notes:
         yield f"note: {words}"
     allowed = sum(one.observed.allows for one in report.probes)
-    found = len(report.disagreements)
+    found = len(report.disagreements) + len(report.misjudged)
+    requests = f" and {_count(len(report.requests), 'request')}" if report.requests else ""
+    allowed += sum(one.observed.allows for one in report.requests)
+    denied = len(report.probes) + len(report.requests) - allowed
     line = (
-        f"{_count(len(report.probes), 'probe')}: {allowed} allowed, {len(report.probes) - allowed} denied, "
+        f"{_count(len(report.probes), 'probe')}{requests}: {allowed} allowed, {denied} denied, "
         f"{_count(found, 'disagreement')} in {report.seconds:.1f} s"
     )
     yield f"{_BOLD}{_YELLOW if found else _GREEN}{line}{_PLAIN}"

@@ -1,0 +1,147 @@
+"""Asks for what `outgate.lab.requests` has planned, and says what came back.
+
+A client is a thread in the box of its pod, with one connection for one request, as a program in a pod would have it.
+The servers of the lab live in this process and are one loop, which turns until the last client is done. Allowed means
+that the party that was meant has answered by its own words, and has seen the address of the pod, not that of the proxy.
+Everything else is a denial: a proxy that refuses (403), a connection that is closed, silence.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
+
+from outgate.lab.answers import Answers
+from outgate.lab.greeting import words
+from outgate.lab.requests import RequestProbe
+from outgate.policy import Verdict
+from outgate.policy.meeting import About
+from outgate.policy.requests import Request
+from outgate.report.lab_requests import RequestResult
+
+__all__ = ["ask", "hello", "written"]
+
+_AT_ONCE = 16
+"""Clients at a time."""
+_TURN = 1.0
+"""Seconds that the loop waits for events at most; the end of the last client is one."""
+_LONGEST = 65536
+_LONGEST_EVIDENCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a client was told: all bytes, or why there are none."""
+
+    data: bytes = b""
+    failure: str = ""
+
+
+def ask(answers: Answers, probes: Sequence[RequestProbe], *, patience: float) -> tuple[RequestResult, ...]:
+    """What came of each, in their order. What is not answered within `patience` seconds is silent.
+
+    Raises:
+        KernelError: a box cannot be entered.
+    """
+    if not probes:
+        return ()
+    waiting, ended = os.pipe()
+    with open(waiting, "rb", buffering=0) as one, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        answers.loop.watch(one, functools.partial(_swallow, one))
+        futures: list[Future[_Heard]] = [pool.submit(_heard, answers, probe, patience) for probe in probes]
+        for future in futures:
+            future.add_done_callback(lambda _: os.write(ended, b"."))
+        while not all(future.done() for future in futures):
+            answers.loop.turn(_TURN)
+        answers.loop.forget(one)
+    os.close(ended)
+    return tuple(_result(answers, probe, future.result()) for probe, future in zip(probes, futures, strict=True))
+
+
+def _swallow(one: IO[bytes], _: int) -> None:
+    """What was written only wakes."""
+    one.read(_LONGEST)
+
+
+def _heard(answers: Answers, probe: RequestProbe, patience: float) -> _Heard:
+    """Connects from the pod, asks, and reads until the other end has said all."""
+    family = socket.AF_INET if probe.address.version == 4 else socket.AF_INET6
+    with answers.boxes[probe.box].space.enter():
+        client = socket.socket(family, socket.SOCK_STREAM)
+    with client:
+        client.settimeout(patience)
+        data = b""
+        try:
+            client.bind((str(probe.source.address), 0))
+            client.connect((str(probe.address), probe.port))
+            client.sendall(_bytes_of(probe.about))
+            while more := client.recv(_LONGEST):
+                data += more
+        except TimeoutError:
+            return _Heard(data, "" if data else "no answer came")
+        except OSError as error:
+            return _Heard(data, "" if data else (error.strerror or str(error)).lower())
+    return _Heard(data, "" if data else "the connection was closed without an answer")
+
+
+def _bytes_of(about: About) -> bytes:
+    return hello(about.server_name or "") if about.request is None else written(about.request)
+
+
+def written(request: Request) -> bytes:
+    """A request as HTTP/1.1, which asks for the end of the connection behind its answer."""
+    head = (f"{request.method} {request.path} HTTP/1.1", f"Host: {request.host}")
+    rest = (*(f"{name}: {value}" for name, value in request.headers), "Connection: close", "", "")
+    return "\r\n".join((*head, *rest)).encode("ascii")
+
+
+def hello(server_name: str) -> bytes:
+    """The first message of a client of TLS that asks for a server (RFC 6066, 3)."""
+    context = ssl.create_default_context()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read()
+    raise AssertionError("a client waits for its server")
+
+
+def _result(answers: Answers, probe: RequestProbe, heard: _Heard) -> RequestResult:
+    title = answers.boxes[probe.party.box].title
+    meant = words(title, "TCP", probe.party.port, probe.source.address).strip()
+    head, _, body = heard.data.decode("latin-1").partition("\r\n\r\n")
+    status = _status(head) if probe.about.request is not None else None
+    said = (body if status is not None else head).strip()
+    passed = said == meant and status in (None, 200)
+    flow = probe.party.trace.flow
+    return RequestResult(
+        source=probe.source,
+        destination=flow.destination,
+        address=probe.address,
+        port=probe.port,
+        rule=probe.rule,
+        asked=_asked(probe.about),
+        host=probe.about.request.host if probe.about.request is not None else "",
+        expected=probe.verdict,
+        observed=Verdict.ALLOW if passed else Verdict.DENY,
+        status=status,
+        evidence=heard.failure or said.partition("\n")[0][:_LONGEST_EVIDENCE] or "an empty answer",
+        misled=" answers on TCP port " in said and not passed,
+    )
+
+
+def _status(head: str) -> int | None:
+    parts = head.split(" ", 2)
+    return int(parts[1]) if len(parts) > 1 and parts[0].startswith("HTTP/") and parts[1].isdecimal() else None
+
+
+def _asked(about: About) -> str:
+    """As one says it: ``GET /v1/items``, ``TLS for api.example.com``."""
+    return str(about).removeprefix("HTTP ")

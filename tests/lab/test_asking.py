@@ -1,0 +1,82 @@
+"""Requests through a real Envoy in a lab, and labs in which something is broken on purpose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from outgate.lab import proxy
+from outgate.lab.asking import hello, written
+from outgate.lab.build import Stage
+from outgate.policy.requests import Request
+from outgate.proxy.redirecting import redirects_of
+from tests.lab.clusters import SHOP, outcome, planned
+from tests.lab.proxied import needs_envoy
+from tests.lab.test_requests import http, policy
+
+RULES = policy(
+    http({"method": "GET", "path": "/v1/.*"}),
+    {"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": ["*.example.com"]},
+)
+
+
+def test_a_request_in_bytes() -> None:
+    """As RFC 9112 has it."""
+    request = Request("PUT", "/x?y", "items.shop", (("X-Team", "a"),))
+    assert written(request) == (b"PUT /x?y HTTP/1.1\r\nHost: items.shop\r\nX-Team: a\r\nConnection: close\r\n\r\n")
+
+
+def test_the_first_message_of_tls() -> None:
+    """A handshake with the name in it."""
+    data = hello("api.example.com")
+    assert data[:2] == b"\x16\x03"
+    assert b"api.example.com" in data
+
+
+def seen(report: dict[str, Any]) -> set[tuple[str, str, int | None, bool]]:
+    """What was asked, what came, and whether that was wrong."""
+    return {(one["asked"], one["observed"], one.get("status"), one["disagreement"]) for one in report["requests"]}
+
+
+@pytest.mark.kernel
+@needs_envoy
+def test_allowed_and_refused() -> None:
+    """By the method, and by the name that a client of TLS asks for; nothing else of the plan is disturbed."""
+    report = outcome(planned(SHOP + RULES))
+    assert seen(report) == {
+        ("GET /v1/", "Allow", 200, False),
+        ("DELETE /v1/", "Deny", 403, False),
+        ("TLS for a.example.com", "Allow", None, False),
+        ("TLS for other.nobody.invalid", "Deny", None, False),
+    }
+    assert len(report["requests"]) == 8, "both families"
+    assert report["disagreements"] == 0
+    evidence = [one["evidence"] for one in report["requests"] if one["observed"] == "Allow"]
+    assert all(one.startswith("shop/db answers") for one in evidence)
+
+
+@pytest.mark.kernel
+@needs_envoy
+def test_a_kernel_that_catches_nothing() -> None:
+    """What nobody looks into passes: the lab must see it."""
+
+    def without_rules(stage: Stage) -> None:
+        for box in stage.nodes.values():
+            stage.run(box, ("nft", "flush", "ruleset"))
+
+    report = outcome(planned(SHOP + RULES), without_rules)
+    assert ("DELETE /v1/", "Allow", 200, True) in seen(report)
+    assert ("TLS for other.nobody.invalid", "Allow", None, True) in seen(report)
+    assert report["disagreements"] >= 4
+
+
+@pytest.mark.kernel
+@needs_envoy
+def test_a_proxy_that_was_told_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses what the policies allow: a status of 403 is no answer of the pod."""
+    rules = planned(SHOP + policy(http({"method": "PUT"})))
+    other = redirects_of(rules.policies, rules.snapshot.endpoints)
+    monkeypatch.setattr(proxy, "redirects_of", lambda *_: other)
+    report = outcome(planned(SHOP + RULES))
+    assert ("GET /v1/", "Deny", 403, True) in seen(report)
