@@ -33,7 +33,8 @@ def test_the_kernel_does_what_the_model_says() -> None:
         except InvalidInput:
             continue  # two pods with one address, or an address that no interface can hold: refused in words
         found = outcome(prepared)
-        wrong = [probe for probe in found["probes"] if probe["expected"] != probe["observed"]]
+        every = (*found["probes"], *found.get("requests", ()))
+        wrong = [probe for probe in every if probe["expected"] != probe["observed"]]
         assert not wrong, (seed, wrong[:3])
         ran += 1
         denied += sum(probe["observed"] == "Deny" for probe in found["probes"])

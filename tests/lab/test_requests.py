@@ -119,6 +119,7 @@ def test_several_conditions_of_one_rule() -> None:
         (policy(http({})), "none was found that it surely refuses"),
         (policy(http({"method": "GET"}), peers={"toFQDNs": [{"matchName": "a.example"}]}), "are known by name"),
         (policy(http({"method": "GET"}), peers={"toEndpoints": [{"matchLabels": {"app": "no"}}]}), "no flow"),
+        (policy(http({"method": "GET"}), peers={"toEntities": ["host"]}), "the pod's own node"),
     ],
 )
 def test_what_is_not_asked_is_named(text: str, words: str) -> None:

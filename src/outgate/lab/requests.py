@@ -11,7 +11,7 @@ What cannot be made into a request that the model is sure of is not asked, and a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from outgate.lab.plan import Party, Probe
 from outgate.model import Direction
@@ -68,19 +68,47 @@ class RequestPlan:
     notes: tuple[str, ...] = ()
 
 
-_Flows = dict[tuple[Origin, Conditions, int], tuple[Rule, Probe]]
-"""The flow on which a rule is tried, by what it comes from, what it asks, and the family."""
+_Key = tuple[Origin, Conditions]
+"""What a rule comes from, and what it asks: one of the API may be several with conditions of their own."""
+
+
+@dataclass(slots=True)
+class _Trials:
+    """The flow on which each rule is tried, by family; and why a rule is not tried, where a flow would have been."""
+
+    flows: dict[tuple[_Key, int], tuple[Rule, Probe]] = field(default_factory=dict)
+    closed: dict[_Key, str] = field(default_factory=dict)
+
+    def consider(self, probe: Probe, judge: Judge) -> None:
+        """Takes the flow for each rule that would let it through on a condition and has none yet."""
+        trace = judge.judge(replace(probe.parties[0].trace.flow, about=None))
+        if not trace.verdict.allows or trace.ingress.conditional:
+            return
+        for rule in filter(is_looked_into, trace.egress.conditional):
+            if why := _closed(rule, probe):
+                self.closed.setdefault(_key(rule), why)
+            else:
+                self.flows.setdefault((_key(rule), probe.address.version), (rule, probe))
+
+    def missing(self, judge: Judge) -> Iterator[str]:
+        """The rules about requests that are not tried, and why."""
+        tried = {key for key, _ in self.flows}
+        for pod in judge.policies.snapshot.endpoints:
+            for rule in judge.policies.isolation(pod, Direction.EGRESS).rules:
+                if is_looked_into(rule) and _key(rule) not in tried:
+                    why = self.closed.get(_key(rule)) or _closed_to_names(rule)
+                    yield f"requests: {rule.origin}: {why or 'no flow of the plan passes on its condition'}"
 
 
 def plan_requests(probes: Sequence[Probe], judge: Judge) -> RequestPlan:
     """What is asked on flows of a plan whose policies have rules about requests."""
-    flows: _Flows = {}
+    trials = _Trials()
     for probe in probes:
         if probe.protocol is Protocol.TCP and not probe.service and not probe.asks_dns and len(probe.parties) == 1:
-            _consider(probe, judge, flows)
+            trials.consider(probe, judge)
     asked: list[RequestProbe] = []
-    notes = list(_untried(judge, flows))
-    for rule, probe in flows.values():
+    notes = list(trials.missing(judge))
+    for rule, probe in trials.flows.values():
         found = list(_of_rule(rule, probe, judge))
         asked += found
         for wanted, word in ((Verdict.ALLOW, "allows"), (Verdict.DENY, "refuses")):
@@ -89,36 +117,21 @@ def plan_requests(probes: Sequence[Probe], judge: Judge) -> RequestPlan:
     return RequestPlan(tuple(asked), tuple(dict.fromkeys(notes)))
 
 
-def _consider(probe: Probe, judge: Judge, flows: _Flows) -> None:
-    """Takes the flow for each rule that would let it through on a condition and has none yet."""
-    trace = judge.judge(replace(probe.parties[0].trace.flow, about=None))
-    if not trace.verdict.allows or trace.ingress.conditional:
-        return
-    for rule in trace.egress.conditional:
-        if is_looked_into(rule) and not _by_name(rule):
-            flows.setdefault((*_key(rule), probe.address.version), (rule, probe))
-
-
-def _key(rule: Rule) -> tuple[Origin, Conditions]:
+def _key(rule: Rule) -> _Key:
     return rule.origin, rule.conditions or Conditions()
 
 
-def _by_name(rule: Rule) -> bool:
-    return any(isinstance(one, NamesMatch) for one in rule.peers or ())
+def _closed(rule: Rule, probe: Probe) -> str:
+    """Why the proxy lets nothing through on a flow, whatever is asked (docs/http.md); empty where it does."""
+    node, pod = probe.destination.node, probe.source.pod
+    if node is not None and pod is not None and node.name == pod.node:
+        return "it leads to the pod's own node, and there the proxy lets nothing through"
+    return _closed_to_names(rule)
 
 
-def _untried(judge: Judge, flows: _Flows) -> Iterator[str]:
-    """The rules about requests for which there is no flow, and why."""
-    tried = {(origin, conditions) for origin, conditions, _ in flows}
-    for pod in judge.policies.snapshot.endpoints:
-        for rule in judge.policies.isolation(pod, Direction.EGRESS).rules:
-            if is_looked_into(rule) and _key(rule) not in tried:
-                why = (
-                    "its peers are known by name, and to those the proxy lets nothing through"
-                    if _by_name(rule)
-                    else "no flow of the plan passes on its condition"
-                )
-                yield f"requests: {rule.origin}: {why}"
+def _closed_to_names(rule: Rule) -> str:
+    named = any(isinstance(one, NamesMatch) for one in rule.peers or ())
+    return "its peers are known by name, and to those the proxy lets nothing through" if named else ""
 
 
 def _of_rule(rule: Rule, probe: Probe, judge: Judge) -> Iterator[RequestProbe]:
