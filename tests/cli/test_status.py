@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.status import Publisher
 from outgate.cli.main import main
 from tests.agent.states import agent, enforced, settings
@@ -45,6 +47,32 @@ def test_not_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         one.publish(enforced(), last=True)
         assert main(["status", "--run-dir", str(tmp_path)]) == 1
         assert "  hindered  load br_netfilter\n" in capsys.readouterr().out
+
+
+def shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """The lines of a status, by what they are about."""
+    main(["status", "--run-dir", str(folder)])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    return {topic: words for topic, _, words in (line.strip().partition(" ") for line in lines)}
+
+
+def test_the_proxies_beside_the_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said of those that never ran here; of the others, whether they live and what they know."""
+    Publisher(settings(tmp_path)).publish(enforced())
+    assert not {"names", "requests"} & shown(tmp_path, capsys).keys()
+    file, counts = settings(tmp_path).dns.status_file, Measures()
+    counts.results[Result.REFUSED] = 3
+    file.parent.mkdir(exist_ok=True)
+    for ago, fault, words in (
+        (0.0, "", "the DNS proxy runs; 7 addresses known, 3 questions refused"),
+        (60.0, "", "the DNS proxy is not running: names open nothing new; 7 addresses known"),
+        (0.0, "bad", "its orders cannot be read: bad; it goes by those of before"),
+    ):
+        counts.fault = fault
+        file.write_bytes(counts.status(written=time.time() - ago, process=1, open_questions=0, learned=7, evicted=0))
+        assert words in shown(tmp_path, capsys)["names"]
+    settings(tmp_path).envoy_dir.mkdir()
+    assert "Envoy does not take connections" in shown(tmp_path, capsys)["requests"]
 
 
 @pytest.mark.parametrize("lock", ["free", "absent"])

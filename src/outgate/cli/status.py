@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from outgate.cli import options
 from outgate.cli.inputs import note
+
+if TYPE_CHECKING:
+    from outgate.agent.settings import Settings
+    from outgate.report.status_text import ProxySeen
 
 __all__ = ["run_dir_option", "status"]
 
@@ -56,7 +62,9 @@ def status(run_dir: Path, output: str, quiet: bool, verbose: int) -> int:  # noq
     except FileNotFoundError as error:
         words = f"{settings.status_file} is not there: no agent runs on this machine, or it has other files"
         raise KernelError(words, hint="on a node: see --run-dir; elsewhere: outgate doctor asks the cluster") from error
-    seen = Seen(read_status(text, str(settings.status_file)), _held(settings.lock_file), datetime.now(UTC))
+    found = read_status(text, str(settings.status_file))
+    proxies = tuple(_proxies(settings)) if output == "text" else ()
+    seen = Seen(found, _held(settings.lock_file), datetime.now(UTC), proxies)
     if output == "json":
         click.echo(text.decode().rstrip())
         if not seen.running:
@@ -65,6 +73,26 @@ def status(run_dir: Path, output: str, quiet: bool, verbose: int) -> int:  # noq
         for line in status_text(seen):
             click.echo(line)
     return 0 if well(seen) else 1
+
+
+def _proxies(settings: Settings) -> Iterator[ProxySeen]:
+    """The DNS proxy and Envoy, where they have left anything here."""
+    from outgate.agent.proxy_measures import read_names
+    from outgate.agent.proxying import envoy_of
+    from outgate.report.status_text import ProxySeen
+
+    names = read_names(settings.dns.status_file)
+    if names is not None:
+        known, refused = names.status.learned, names.status.results.get("refused", 0)
+        words = f"{known} addresses known, {refused} questions refused"
+        if names.status.fault:
+            words = f"its orders cannot be read: {names.status.fault}; it goes by those of before; {words}"
+        runs = "the DNS proxy runs" if names.up else "the DNS proxy is not running: names open nothing new"
+        yield ProxySeen("names", f"{runs}; {words}", names.up and not names.status.fault)
+    if settings.envoy_dir.is_dir():
+        up = envoy_of(settings).is_ready()
+        closes = "Envoy does not take connections: what rules about requests concern is closed"
+        yield ProxySeen("requests", "Envoy takes connections" if up else closes, up)
 
 
 def _held(lock: Path) -> bool:

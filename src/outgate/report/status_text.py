@@ -13,13 +13,22 @@ from datetime import datetime
 from outgate.errors import one_line
 from outgate.report.agent_status import AgentStatus
 
-__all__ = ["Seen", "status_text", "well"]
+__all__ = ["ProxySeen", "Seen", "status_text", "well"]
 
 _PLAIN, _BOLD, _RED, _YELLOW, _GREEN = "\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[32m"
 _SHOWN = 20
 """Entries of a list that are shown; `-o json` has more."""
 _LATE = 5.0
 """Seconds of lag that are worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySeen:
+    """A proxy beside the agent, as it is found: names (the DNS proxy) or requests (Envoy)."""
+
+    topic: str
+    words: str
+    up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class Seen:
     running: bool
     """Whether an agent holds the lock of this node."""
     now: datetime
+    proxies: tuple[ProxySeen, ...] = ()
+    """Those that run here, or did."""
 
 
 def well(seen: Seen) -> bool:
@@ -62,6 +73,8 @@ def status_text(seen: Seen) -> Iterator[str]:
     yield from _more("broken", len(status.broken))
     yield from _listed("audited", [f"{one} is only watched, not enforced" for one in status.audited])
     yield from _listed("strange", list(status.strange))
+    for proxy in seen.proxies:
+        yield (_line if proxy.up else _bad)(proxy.topic, proxy.words)
     yield from _numbers(status)
 
 
