@@ -17,7 +17,6 @@ from outgate.model.cilium import NameMatch
 from outgate.packets import Address
 from outgate.policy import Judge, Policies, Trace
 from outgate.policy.meeting import About, met
-from outgate.policy.name_overlap import have_a_name_in_common
 from outgate.policy.names import Dialect, Pattern
 from outgate.policy.rules import NamesMatch
 
@@ -25,7 +24,6 @@ __all__ = [
     "cannot_ask",
     "having_asked",
     "having_asked_for",
-    "may_ask_some",
     "patterns_of",
     "shared_addresses",
     "ways_to_ask",
@@ -116,15 +114,6 @@ def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
 def ways_to_ask(judge: Judge, pod: Pod, servers: Place) -> list[Trace]:
     """The ways on which a pod reaches the cluster DNS."""
     return [trace for _, trace in passage(judge, pod, servers.doors) if trace.verdict.allows]
-
-
-def may_ask_some(trace: Trace, pattern: Pattern) -> bool:
-    """Whether a question for any of the names that a pattern means passes on a way to the cluster DNS."""
-    outcome = trace.egress.outcome
-    if outcome is None or not outcome.conditional:
-        return True
-    asked = (one for rule in outcome.conditional if rule.conditions is not None for one in rule.conditions.dns)
-    return any(have_a_name_in_common(pattern, Pattern(text, Dialect.CILIUM)) for one in asked for text in one.texts)
 
 
 def _may_ask(trace: Trace, name: str) -> bool:

@@ -73,7 +73,6 @@ from collections.abc import Callable, Iterator
 
 from outgate.analysis.exposure_places import passage, speaks_of
 from outgate.analysis.groups import Group
-from outgate.analysis.names import may_ask_some
 from outgate.checks.check import Check
 from outgate.checks.doors import denied
 from outgate.checks.edit import Edit
@@ -84,7 +83,7 @@ from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import CiliumPolicy, Direction
 from outgate.packets import Protocol
 from outgate.policy import Action, Rule, Trace
-from outgate.policy.name_overlap import have_a_name_in_common
+from outgate.policy.name_overlap import have_a_name_in_common, may_ask_some
 from outgate.policy.names import Dialect, Pattern
 
 __all__ = ["CHECK"]
@@ -192,7 +191,7 @@ class _Ways:
         """Whether no question for any name of a pattern passes."""
         traces, _ = self._of(group)
         if self._resolvers.known:
-            return not any(may_ask_some(trace, pattern) for trace in traces)
+            return not any(may_ask_some(trace.egress.outcome, pattern) for trace in traces)
         standing = self._survey.policies.isolation(group.pods[0], Direction.EGRESS)
         candidates = [one for one in standing.every_rule() if one.action is not Action.DENY and self._may_be_dns(one)]
         if not standing.policies:

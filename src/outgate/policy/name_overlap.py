@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator
 
 from outgate.policy.names import Dialect, Pattern, canonical
+from outgate.policy.tiers import Outcome
 from outgate.records import dataclass
 
-__all__ = ["have_a_name_in_common"]
+__all__ = ["have_a_name_in_common", "may_ask_some"]
 
 _PLAIN = re.compile(r"[-a-z0-9_]")
 """What a star of Cilium stands for, once the name is in lower case."""
@@ -56,6 +57,14 @@ def have_a_name_in_common(one: Pattern, other: Pattern) -> bool:
                         seen.add(state)
                         waiting.append(state)
     return False
+
+
+def may_ask_some(outcome: Outcome | None, pattern: Pattern) -> bool:
+    """Whether a question for any of the names that a pattern means passes, where this became of a packet to DNS."""
+    if outcome is None or not outcome.conditional:
+        return True
+    asked = (one for rule in outcome.conditional if rule.conditions is not None for one in rule.conditions.dns)
+    return any(have_a_name_in_common(pattern, Pattern(text, Dialect.CILIUM)) for one in asked for text in one.texts)
 
 
 def _steps(pattern: Pattern) -> Iterator[_Step]:
