@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from outgate.lab import proxy
 from outgate.lab.asking import hello, written
 from outgate.lab.build import Stage
+from outgate.lab.run import Wishes
 from outgate.policy.requests import Request
 from outgate.proxy.redirecting import redirects_of
-from tests.lab.clusters import SHOP, outcome, planned
+from tests.lab.clusters import DNS, SHOP, outcome, planned
 from tests.lab.proxied import needs_envoy
 from tests.lab.test_requests import http, policy
 
@@ -19,6 +21,20 @@ RULES = policy(
     http({"method": "GET", "path": "/v1/.*"}),
     {"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": ["*.example.com"]},
 )
+
+
+NAME = "api.example.com"
+ASKING = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: dns, namespace: shop}
+spec:
+  endpointSelector: {}
+  egress:
+  - toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system, k8s-app: kube-dns}}]
+    toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*"}]}}]
+---
+"""
 
 
 def test_a_request_in_bytes() -> None:
@@ -54,6 +70,17 @@ def test_allowed_and_refused() -> None:
     assert report["disagreements"] == 0
     evidence = [one["evidence"] for one in report["requests"] if one["observed"] == "Allow"]
     assert all(one.startswith("shop/db answers") for one in evidence)
+
+
+@pytest.mark.kernel
+@needs_envoy
+def test_names_and_requests_together() -> None:
+    """A rule about requests to a name is one about the addresses that the pod was told."""
+    text = SHOP + DNS + ASKING + policy(http({"method": "GET"}, port=80), peers={"toFQDNs": [{"matchName": NAME}]})
+    report = outcome(planned(text, Wishes(names={NAME: (ipaddress.ip_address("203.0.113.10"),)})))
+    assert seen(report) == {("GET /", "Allow", 200, False), ("DELETE /", "Deny", 403, False)}
+    assert {one["address"] for one in report["requests"]} == {"203.0.113.10"}
+    assert report["disagreements"] == 0
 
 
 @pytest.mark.kernel

@@ -117,7 +117,7 @@ def test_several_conditions_of_one_rule() -> None:
         (policy(http({"method": "BREW"})), "none was found that it surely allows"),
         (policy(http({"method": "GET", "path": r"/\bx"})), "none was found that it surely allows"),
         (policy(http({})), "none was found that it surely refuses"),
-        (policy(http({"method": "GET"}), peers={"toFQDNs": [{"matchName": "a.example"}]}), "are known by name"),
+        (policy(http({"method": "GET"}), peers={"toFQDNs": [{"matchName": "a.example"}]}), "no flow"),
         (policy(http({"method": "GET"}), peers={"toEndpoints": [{"matchLabels": {"app": "no"}}]}), "no flow"),
         (policy(http({"method": "GET"}), peers={"toEntities": ["host"]}), "the pod's own node"),
     ],

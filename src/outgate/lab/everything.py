@@ -20,6 +20,8 @@ from outgate.lab.plan import Draft, Plan, Planner, Via
 from outgate.lab.ports import Ports, Transport
 from outgate.lab.topology import Topology
 from outgate.model import AnyRule, Direction, Pod, Policy, Service, Snapshot
+from outgate.model.cilium import NameMatch
+from outgate.model.cluster_policy import NamePeer
 from outgate.model.objects import Address
 from outgate.model.services import Backend, ServiceRoute, resolve
 from outgate.packets import Protocol
@@ -245,11 +247,12 @@ class _Everything:
                         yield policy, rule
 
     def _ports_for(self, pod: Pod, address: Address) -> list[Transport]:
-        """HTTPS, and what the pod's policies allow towards the address by block."""
+        """HTTPS, and the ports of what the pod's policies say of the address by block, and of any name."""
         found = {_HTTPS}
         for policy in self.selection.about(pod, Direction.EGRESS):
             for rule in policy.rules(Direction.EGRESS):
-                if any(address in peer.cidr for peer in blocks(rule)):
+                by_name = any(isinstance(peer, NameMatch | NamePeer) for peer in rule.peers or ())
+                if by_name or any(address in peer.cidr for peer in blocks(rule)):
                     found.update(one for one in self.ports.of_rule(rule) if one[1] != self.ports.unmentioned)
         return sorted(found)
 

@@ -19,8 +19,10 @@ from outgate.host import envoy, proxy_routes
 from outgate.lab.build import Stage
 from outgate.lab.sockets import Loop
 from outgate.lab.topology import NodeBox
+from outgate.model import Direction, Pod
 from outgate.nft.options import Options
 from outgate.policy import Policies
+from outgate.policy.requests import is_looked_into
 from outgate.proxy.envoy import Proxying, rule_files
 from outgate.proxy.redirect import Redirect
 from outgate.proxy.redirecting import redirects_of
@@ -81,7 +83,13 @@ def start(stage: Stage, policies: Policies, loop: Loop) -> Proxies:
 
 
 def _redirects(policies: Policies, box: NodeBox) -> tuple[Redirect, ...]:
-    return redirects_of(policies, [one.pod for one in box.pods if one.interface])
+    """Those of the node's pods whose connections are caught; names are in the rules by what was learned of them."""
+    pods = [one.pod for one in box.pods if one.interface]
+    return redirects_of(policies, [one for one in pods if _is_caught(policies, one)])
+
+
+def _is_caught(policies: Policies, pod: Pod) -> bool:
+    return any(map(is_looked_into, policies.isolation(pod, Direction.EGRESS).rules))
 
 
 def _begin(place: str, redirects: Sequence[Redirect]) -> tuple[envoy.Supervisor, IO[bytes]]:

@@ -21,7 +21,7 @@ from outgate.packets import Address, Protocol
 from outgate.policy import Endpoint, Judge, Origin, Rule, Verdict
 from outgate.policy.meeting import About
 from outgate.policy.requests import Request, asked_headers, can_be_met, is_looked_into, is_settled
-from outgate.policy.rules import Conditions, NamesMatch
+from outgate.policy.rules import Conditions
 from outgate.policy.server_names import parse_server_name
 
 __all__ = ["RequestPlan", "RequestProbe", "plan_requests"]
@@ -85,7 +85,7 @@ class _Trials:
         if not trace.verdict.allows or trace.ingress.conditional:
             return
         for rule in filter(is_looked_into, trace.egress.conditional):
-            if why := _closed(rule, probe):
+            if why := _closed(probe):
                 self.closed.setdefault(_key(rule), why)
             else:
                 self.flows.setdefault((_key(rule), probe.address.version), (rule, probe))
@@ -96,8 +96,8 @@ class _Trials:
         for pod in judge.policies.snapshot.endpoints:
             for rule in judge.policies.isolation(pod, Direction.EGRESS).rules:
                 if is_looked_into(rule) and _key(rule) not in tried:
-                    why = self.closed.get(_key(rule)) or _closed_to_names(rule)
-                    yield f"requests: {rule.origin}: {why or 'no flow of the plan passes on its condition'}"
+                    why = self.closed.get(_key(rule), "no flow of the plan passes on its condition")
+                    yield f"requests: {rule.origin}: {why}"
 
 
 def plan_requests(probes: Sequence[Probe], judge: Judge) -> RequestPlan:
@@ -121,17 +121,12 @@ def _key(rule: Rule) -> _Key:
     return rule.origin, rule.conditions or Conditions()
 
 
-def _closed(rule: Rule, probe: Probe) -> str:
+def _closed(probe: Probe) -> str:
     """Why the proxy lets nothing through on a flow, whatever is asked (docs/http.md); empty where it does."""
     node, pod = probe.destination.node, probe.source.pod
     if node is not None and pod is not None and node.name == pod.node:
         return "it leads to the pod's own node, and there the proxy lets nothing through"
-    return _closed_to_names(rule)
-
-
-def _closed_to_names(rule: Rule) -> str:
-    named = any(isinstance(one, NamesMatch) for one in rule.peers or ())
-    return "its peers are known by name, and to those the proxy lets nothing through" if named else ""
+    return ""
 
 
 def _of_rule(rule: Rule, probe: Probe, judge: Judge) -> Iterator[RequestProbe]:
