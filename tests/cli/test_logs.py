@@ -13,7 +13,7 @@ import pytest
 from outgate.agent.packets_log import LogFile
 from outgate.cli.logs import _DIRECTIONS, _VERDICTS, follow
 from outgate.cli.main import main
-from outgate.report.packet_log import DIRECTIONS, VERDICTS, LogRecord, Party, PodName
+from outgate.report.packet_log import DIRECTIONS, VERDICTS, LogRecord, Party, PodName, RequestSaid
 
 NAME = "packets.jsonl"
 WEB = LogRecord(
@@ -111,6 +111,35 @@ def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert f"{NAME} is not there" in capsys.readouterr().err
     write(tmp_path)
     assert main(["logs", "--run-dir", str(tmp_path)]) == 0
+
+
+def test_what_envoy_refused_is_among_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its time, with what was asked; filters know it, and following shows both logs."""
+    said = RequestSaid("DELETE", "/v1/items", "items", rules=("CiliumNetworkPolicy shop/q egress[0]",))
+    refused = msgspec.structs.replace(
+        WEB,
+        time="2026-11-26T03:30:00.000Z",
+        verdict="refused",
+        policy="shop/q",
+        rule=f"{said}: not allowed",
+        request=said,
+    )
+    write(tmp_path, refused, name="requests.jsonl")
+    assert shown(tmp_path, capsys) == ["web"]
+    write(tmp_path, WEB, CART)
+    assert main(["logs", "--run-dir", str(tmp_path)]) == 0
+    _, second, _ = capsys.readouterr().out.splitlines()
+    assert "refused" in second
+    assert "shop/q: DELETE items/v1/items: not allowed" in second
+    assert shown(tmp_path, capsys, "--verdict", "refused") == ["web"]
+    assert shown(tmp_path, capsys, "--policy", "q") == ["web"]
+    lines = follow(tmp_path / NAME, tmp_path / "requests.jsonl")
+    assert [msgspec.json.decode(next(lines))["verdict"] for _ in range(3)] == ["denied", "would-deny", "refused"]
+    writing = threading.Thread(target=lambda: write(tmp_path, refused, refused, name="requests.jsonl"))
+    writing.start()
+    assert b"refused" in next(lines)
+    writing.join()
+    lines.close()
 
 
 def test_lines_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

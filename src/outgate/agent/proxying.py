@@ -53,6 +53,7 @@ from outgate.policy.rules import NamesMatch
 from outgate.proxy.envoy import RULES, Proxying, RuleFiles, rule_files
 from outgate.proxy.envoy_log import Refusal, read_refusal
 from outgate.proxy.redirecting import redirects_of
+from outgate.report.packet_log import LogRecord, Party, PodName, RequestSaid
 
 __all__ = ["Copy", "RequestProxy", "copy_of", "envoy_of"]
 
@@ -139,7 +140,9 @@ class RequestProxy(Observer):
         self._telling = threading.Thread(target=self._tell_on, name="requests", daemon=True)
         self._draining: threading.Thread | None = None
         self._said = ""
-        self._log = settings.request_log
+        self._log, self._node = settings.request_log, settings.node
+        self._whose: Mapping[str, tuple[str, str]] = {}
+        """The pods of addresses, for the log."""
         self._refused: Counter[str] = Counter()
         """How many requests and connections Envoy has refused."""
         self._concerned: Mapping[str, tuple[str, ...]] = {}
@@ -222,6 +225,7 @@ class RequestProxy(Observer):
     def _take(self, desired: Desired) -> None:
         self._desired, self._revision = desired, desired.requests_revision
         copy = copy_of(desired)
+        self._whose = {str(address): one.key for one in copy.snapshot.pods for address in one.addresses}
         with self._news:
             self._copy, self._copies = copy, self._copies + 1
             self._news.notify_all()
@@ -324,8 +328,32 @@ class RequestProxy(Observer):
             while not self._ending:
                 if select.select([refusals], [], [], _LISTENING)[0]:
                     *lines, rest = (rest + (refusals.read(65536) or b"")).split(b"\n")
-                    log.add(msgspec.json.encode(one) for one in self._refusals(lines))
+                    log.add(msgspec.json.encode(self._record(one)) for one in self._refusals(lines))
         log.close()
+
+    def _record(self, refusal: Refusal) -> LogRecord:
+        """The line of the log, with the pods of the addresses."""
+        (mine, _), (theirs, port) = _parted(refusal.pod), _parted(refusal.destination)
+        pod, peer = self._whose.get(mine), self._whose.get(theirs)
+        said = RequestSaid(
+            *(refusal.method, refusal.path, refusal.host, refusal.server_name), refusal.rules, refusal.details
+        )
+        policy = refusal.rules[0].rpartition(" ")[0].rpartition(" ")[2] if refusal.rules else None
+        return LogRecord(
+            time=refusal.time,
+            node=self._node,
+            verdict="refused",
+            direction="egress",
+            pod=PodName(*pod) if pod is not None else None,
+            peer=_party(theirs, peer),
+            source=mine or None,
+            destination=theirs or None,
+            protocol="TCP",
+            port=port,
+            policy=policy,
+            rule=f"{said}: not what {', '.join(refusal.rules) or 'any rule'} allows",
+            request=said,
+        )
 
     def _refusals(self, lines: list[bytes]) -> Iterator[Refusal]:
         for line in lines:
@@ -333,6 +361,18 @@ class RequestProxy(Observer):
             if refusal is not None:
                 self._refused["request" if refusal.method else "connection"] += 1
                 yield refusal
+
+
+def _parted(text: str) -> tuple[str, int | None]:
+    """Address and port of how Envoy writes both: ``10.0.0.1:80``, ``[fd00::1]:80``."""
+    address, _, port = text.rpartition(":")
+    return address.strip("[]"), int(port) if port.isdecimal() else None
+
+
+def _party(address: str, pod: tuple[str, str] | None) -> Party | None:
+    if pod is not None:
+        return Party("Pod", *pod)
+    return Party("External", cidrs=(f"{address}/{128 if ':' in address else 32}",)) if address else None
 
 
 def envoy_of(settings: Settings) -> Envoy:

@@ -1,7 +1,8 @@
-"""`outgate logs`: the packets that policies denied on this node, and by which line."""
+"""`outgate logs`: the packets that policies denied on this node, and what Envoy refused, and by which line."""
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Wanted", "follow", "logs"]
 
-_VERDICTS = ("denied", "would-deny", "allowed", "unknown-pod")
+_VERDICTS = ("denied", "would-deny", "allowed", "unknown-pod", "refused")
 _DIRECTIONS = ("egress", "ingress")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = 65536
@@ -112,7 +113,8 @@ def logs(
 ) -> int:
     """Show the packets that policies denied on this node, and by which line.
 
-    Each packet is one line, with the pod, its peer and the policy. Lines are limited to 50 a second for each set of
+    Each packet is one line, with the pod, its peer and the policy; so is each request, or client of TLS, that Envoy
+    refused. Lines are limited to 50 a second for each set of
     policies, and the file to a few megabytes; the metrics count every packet, and what the log has lost.
 
     \b
@@ -133,13 +135,14 @@ def logs(
 
     if pod and pod.count("/") != 1:
         raise UsageError(f"--pod {pod}: a pod is named as NAMESPACE/NAME")
-    file = Settings("", run_dir=run_dir).log_file
-    before = file.with_name(f"{file.name}.1")
-    if not following and not file.exists() and not before.exists():
+    settings = Settings("", run_dir=run_dir)
+    files = settings.log_file, settings.request_log
+    if not following and not any(one.exists() or _before(one).exists() for one in files):
         hint = "the agent writes it where it runs and logs; see --run-dir, and outgate status"
-        raise KernelError(f"{file} is not there", hint=hint)
+        raise KernelError(f"{files[0]} is not there", hint=hint)
     wanted = Wanted(pod, namespace, verdict, direction or "", policy, since)
-    broken = _show(follow(file) if following else _all(file, before), wanted, output, flush=following)
+    lines = follow(*files) if following else heapq.merge(*map(_all, files), key=_time)
+    broken = _show(lines, wanted, output, flush=following)
     if broken:
         note(f"note: {broken} lines could not be read", quiet)
     return 0
@@ -169,9 +172,24 @@ def _show(lines: Iterable[bytes], wanted: Wanted, output: str, *, flush: bool) -
     return broken
 
 
-def _all(file: Path, before: Path) -> Iterator[bytes]:
+def _before(file: Path) -> Path:
+    """Where the lines are that were rotated away."""
+    return file.with_name(f"{file.name}.1")
+
+
+_TIME = re.compile(rb'"time":\s*"([^"]*)"')
+
+
+def _time(line: bytes) -> bytes:
+    """When it was written, as text that sorts; of a line that is none, the beginning of time."""
+    found = _TIME.search(line)
+    return found[1] if found else b""
+
+
+def _all(file: Path) -> Iterator[bytes]:
     """The lines that there are, the oldest first."""
     # Both are opened before either is read, so that a rotation in between loses no line and shows none twice.
+    before = _before(file)
     newest, oldest = _opened(file), _opened(before)
     if newest is not None and oldest is not None and _same(newest, before):
         oldest.close()
@@ -182,37 +200,59 @@ def _all(file: Path, before: Path) -> Iterator[bytes]:
                 yield from one
 
 
-def follow(file: Path) -> Generator[bytes, None, None]:
-    """The lines that there are, the rotated ones first, and then each as it is written, through rotations."""
+def follow(*files: Path) -> Generator[bytes, None, None]:
+    """The lines that there are, the rotated ones first, and then each as it is written, through rotations.
+
+    All files are in one folder.
+    """
     from outgate.host.inotify import FolderWatch
 
-    before = file.with_name(f"{file.name}.1")
-    with FolderWatch(file.parent) as watch, ExitStack() as stack:
-        opened = _opened(file)
-        oldest = _opened(before)
-        if oldest is not None:
-            # What was rotated between the two openings is the file that is open already, and read once.
-            with oldest:
-                if opened is None or not _same(opened, before):
-                    yield from oldest
-        rest = b""
+    with FolderWatch(files[0].parent) as watch, ExitStack() as stack:
+        tails = [stack.enter_context(_Tail(file)) for file in files]
         while True:
-            stack.pop_all().close()
-            if opened is not None:
-                stack.enter_context(opened)
-            newer: BinaryIO | None = None
-            while newer is None:
-                # Asked before reading: who rotates has closed the file before, so that it is read to its end here.
-                moved = opened is None or not _same(opened, file)
-                while opened is not None and (line := opened.readline(_LONGEST)):
-                    rest += line
-                    if rest.endswith(b"\n") or len(rest) >= _LONGEST:
-                        yield rest
-                        rest = b""
-                newer = _opened(file) if moved else None
-                if newer is None:
-                    watch.wait(None)
-            opened, rest = newer, b""
+            for tail in tails:
+                yield from tail.lines()
+            watch.wait(None)
+
+
+class _Tail:
+    """One file that is followed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._opened, self._oldest = _opened(file), _opened(_before(file))
+        self._rest = b""
+
+    def __enter__(self) -> _Tail:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._opened, self._oldest):
+            if one is not None:
+                one.close()
+
+    def lines(self) -> Iterator[bytes]:
+        """What has been written since; half a line waits for its end."""
+        if self._oldest is not None:
+            # What was rotated between the two openings is the file that is open already, and read once.
+            if self._opened is None or not _same(self._opened, _before(self._file)):
+                yield from self._oldest
+            self._oldest.close()
+            self._oldest = None
+        while True:
+            # Asked before reading: who rotates has closed the file before, so that it is read to its end here.
+            moved = self._opened is None or not _same(self._opened, self._file)
+            while self._opened is not None and (line := self._opened.readline(_LONGEST)):
+                self._rest += line
+                if self._rest.endswith(b"\n") or len(self._rest) >= _LONGEST:
+                    whole, self._rest = self._rest, b""
+                    yield whole
+            newer = _opened(self._file) if moved else None
+            if newer is None:
+                return
+            if self._opened is not None:
+                self._opened.close()
+            self._opened, self._rest = newer, b""
 
 
 def _opened(file: Path) -> BinaryIO | None:

@@ -1,4 +1,4 @@
-"""The lines of the packet log: one packet that a policy denied, would deny, or allowed, and who was to blame.
+"""The lines of the log: one packet that a policy denied, would deny, or allowed, and who was to blame; or one request.
 
     {"time": "...", "verdict": "denied", "direction": "egress", "pod": {...}, "peer": {...}, "policy": "shop/deny", ...}
 
@@ -16,13 +16,29 @@ import msgspec
 
 from outgate.errors import one_line
 
-__all__ = ["DIRECTIONS", "VERDICTS", "LogRecord", "Party", "PodName", "Workload", "record_text", "rule_words"]
+__all__ = [
+    "DIRECTIONS",
+    "VERDICTS",
+    "LogRecord",
+    "Party",
+    "PodName",
+    "RequestSaid",
+    "Workload",
+    "record_text",
+    "rule_words",
+]
 
-VERDICTS = ("denied", "would-deny", "allowed", "unknown-pod")
+VERDICTS = ("denied", "would-deny", "allowed", "unknown-pod", "refused")
 DIRECTIONS = ("egress", "ingress")
 
 _PLAIN, _DIM = "\x1b[0m", "\x1b[2m"
-_COLOURS = {"denied": "\x1b[31m", "would-deny": "\x1b[33m", "allowed": "\x1b[32m", "unknown-pod": "\x1b[35m"}
+_COLOURS = {
+    "denied": "\x1b[31m",
+    "would-deny": "\x1b[33m",
+    "allowed": "\x1b[32m",
+    "unknown-pod": "\x1b[35m",
+    "refused": "\x1b[31m",
+}
 
 
 class PodName(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,6 +77,22 @@ class Party(msgspec.Struct, frozen=True, omit_defaults=True):
                 return f"{self.kind.lower()}/{self.name}"
 
 
+class RequestSaid(msgspec.Struct, frozen=True, rename="camel"):
+    """What was asked, of a request or a connection that Envoy refused. What it does not have is empty."""
+
+    method: str = ""
+    path: str = ""
+    host: str = ""
+    server_name: str = ""
+    rules: tuple[str, ...] = ()
+    """Those that are about the connection, none of which lets it through."""
+    details: str = ""
+    """Envoy's words for why."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.host}{self.path}" if self.method else f"TLS for {self.server_name or 'no name'}"
+
+
 class LogRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One line. What is not known is null."""
 
@@ -93,6 +125,8 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     generation: int = 0
     interface: str | None = None
     """The node's end of the pod's link, or what stood for it."""
+    request: RequestSaid | None = None
+    """Where Envoy refused it, what was asked."""
 
 
 def rule_words(verdict: str, decider: object = None) -> str:

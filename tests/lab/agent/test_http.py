@@ -116,9 +116,11 @@ def test_requests_are_judged_and_others_are_left_alone() -> None:
             logs = [farm.settings(node).request_log for node in farm.agents]
             farm.until(lambda: any(one.exists() and one.read_bytes().endswith(b"\n") for one in logs))
             (line,) = [json.loads(line) for one in logs if one.exists() for line in one.read_text().splitlines()]
-            assert (line["method"], line["path"]) == ("DELETE", "/v1/x")
-            assert line["rules"][0].startswith("CiliumNetworkPolicy a/requests")
-            assert line["pod"].startswith(farm.address("a/one"))
+            said = line["request"]
+            assert (line["verdict"], said["method"], said["path"]) == ("refused", "DELETE", "/v1/x")
+            assert said["rules"][0].startswith("CiliumNetworkPolicy a/requests")
+            assert (line["pod"]["name"], line["source"], line["policy"]) == ("one", farm.address("a/one"), "a/requests")
+            assert line["peer"]["kind"] == "Pod"
 
     grow([*CLUSTER, rule("GET")], check, envoy=program())
 
