@@ -68,6 +68,31 @@ def test_the_baseline_behind_isolation() -> None:
     assert found.message.endswith("is decided before, by shop/q egress[0]")
 
 
+def test_a_rule_that_speaks_for_some_pods() -> None:
+    """A denial that is about others of the pods that it selects does not take its say for the rest."""
+    below = egress("shop/p", to({"podSelector": {}}))
+    subject = {"pods": {"podSelector": {"matchLabels": {"app": "web"}}}}
+    denial = {"action": "Deny", "to": [{"namespaces": {}}]}
+    assert find(below, cluster_policy("q", subject=subject, egress=[denial])) == []
+    (found,) = find(below, cluster_policy("q", egress=[denial]))
+    assert found.message.startswith("shop/p egress[0] never has a say for shop/db, shop/web:")
+
+
+def test_a_workload_is_named_once() -> None:
+    """However many entries of ports a rule of Cilium's has."""
+    entries = [
+        {"ports": [{"port": port, "protocol": "TCP"}], "rules": {"http": [{"method": method}]}}
+        for port, method in (("80", "GET"), ("81", "POST"))
+    ]
+    spec = {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "egress": [{"toEntities": ["world"], "toPorts": entries}],
+        "egressDeny": [{"toEntities": ["world"]}],
+    }
+    (found,) = find(cilium_policy("shop/c", spec))
+    assert "never has a say for shop/web:" in found.message
+
+
 def test_what_is_passed_on_is_not_decided() -> None:
     """The next tier is asked, and has its say."""
     passing = cluster_policy("p", egress=[net("Pass", WIDE)])

@@ -94,6 +94,9 @@ class _Heard:
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
+    if not survey.snapshot.cluster_policies and not survey.snapshot.cilium_policies:
+        # NetworkPolicies alone have no order.
+        return
     for direction in Direction:
         for origin, heard in _heard(survey, direction).items():
             if heard.matters and not heard.speaks and heard.before:
@@ -121,7 +124,12 @@ def _heard(survey: Survey, direction: Direction) -> dict[Origin, _Heard]:
     found: dict[Origin, _Heard] = {}
     for group in survey.groups:
         standing = grid.standing(grid.keys[direction][group.identity], direction)
-        if not standing.tiered or group.pods[0].host_network:
+        if group.pods[0].host_network:
+            continue
+        if not standing.tiered:
+            # Nothing is before anything: each rule has its say for this workload.
+            for rule in standing.rules:
+                found.setdefault(rule.origin, _Heard()).speaks = True
             continue
         alive = {id(rule) for rule in _speaking(survey, standing, group, direction)}
         ordered = list(standing.every_rule())
@@ -135,13 +143,10 @@ def _heard(survey: Survey, direction: Direction) -> dict[Origin, _Heard]:
                 heard.speaks = True
             if heard.speaks:
                 continue
-            heard.groups.append(group)
+            if group not in heard.groups[-1:]:
+                heard.groups.append(group)
             for other in ordered[:place]:
-                if (
-                    other.origin != rule.origin
-                    and _is_before(other, rule)
-                    and overlap(grid, other, rule, group.identity)
-                ):
+                if _is_before(other, rule) and overlap(grid, other, rule, group.identity):
                     heard.before.setdefault(other.origin, other)
     return found
 
