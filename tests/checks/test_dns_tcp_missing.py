@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from outgate.testing import pod
+from outgate.testing import Manifest, namespace, pod
+from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import COREDNS, KUBE_DNS, TO_DNS, ask, egress, one, to, within
 
 WEB = pod("shop/web", ["10.244.1.1"], app="web")
@@ -38,3 +39,21 @@ def test_a_range_of_ports_has_no_twin() -> None:
     """What is no single port of DNS is not widened by a machine."""
     wide = to(within("kube-system"), ports=[{"protocol": "UDP", "port": 1, "endPort": 100}])
     assert one(RULE, WEB, egress("shop/dns", wide), KUBE_DNS, COREDNS).fix == ()
+
+
+def test_rules_of_cilium() -> None:
+    """At the rule that lets the questions out, without a fix; a rule of another policy for TCP is enough."""
+    to_dns = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system"}}]}
+
+    def asking(path: str, protocol: str) -> Manifest:
+        ports = [{"ports": [{"port": "53", "protocol": protocol}]}]
+        return cilium_policy(path, {"endpointSelector": {}, "egress": [to_dns | {"toPorts": ports}]})
+
+    known = [namespace("shop"), namespace("kube-system"), pod("shop/web", ["10.0.0.1"]), COREDNS, KUBE_DNS]
+    found = one(RULE, *known, asking("shop/p", "UDP"))
+    assert found.message == (
+        "shop/p egress[0] lets shop/web ask cluster DNS over UDP, and nothing lets it ask over TCP"
+    )
+    assert (found.subject.kind, found.place.path, found.fix) == ("CiliumNetworkPolicy", "spec.egress[0]", ())
+    assert not ask(RULE, *known, asking("shop/p", "UDP"), asking("shop/q", "TCP"))
+    assert not ask(RULE, *known, asking("shop/p", "ANY"))

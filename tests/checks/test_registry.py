@@ -16,6 +16,9 @@ from outgate.cluster.reading import Unreadable
 from outgate.model import Direction, Snapshot
 from outgate.model.parse import parse
 from outgate.policy import PROFILES, Policies, decide
+from outgate.testing import random_cluster, random_cluster_policies, snapshot_of
+from outgate.testing_cilium import cilium_policy, random_cilium_policies
+from tests.checks.asking import COREDNS, KUBE_DNS
 from tests.house.sources import SOURCE
 
 NOT_CHECKS = {
@@ -131,3 +134,15 @@ def test_unknown_names() -> None:
     """There is no guessing here; whoever asks gives advice."""
     with pytest.raises(KeyError):
         load("dns")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_check_stumbles_over_policies_of_any_kind(seed: int) -> None:
+    """Each is asked about clusters by chance, with resolvers, under policies of all kinds together."""
+    questions = [{"toEntities": ["cluster"], "toPorts": [{"ports": [{"port": "53", "protocol": "UDP"}]}]}]
+    asking = cilium_policy("beta/asking", {"endpointSelector": {}, "egress": questions})
+    of_all_kinds = [*random_cilium_policies(seed, 4), *random_cluster_policies(seed, 3, names=True), asking]
+    survey = Survey(snapshot_of([*random_cluster(seed), COREDNS, KUBE_DNS, *of_all_kinds]))
+    for one in run(survey):
+        assert one.message
+        assert one.subject.name

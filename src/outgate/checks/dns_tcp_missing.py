@@ -62,39 +62,60 @@ from itertools import islice
 
 from outgate.checks.check import Check
 from outgate.checks.edit import Edit
-from outgate.checks.finding import Finding, Severity
+from outgate.checks.finding import Finding, Severity, Subject
+from outgate.checks.overlaps import policy_of
 from outgate.checks.resolvers import DNS_NUMBERS, Resolvers
-from outgate.checks.survey import Section, Survey, by_section, some, subject_of
-from outgate.model import Direction, PolicyPort
+from outgate.checks.survey import Isolated, Section, Survey, by_section, some, subject_of
+from outgate.model import Direction, Place, PolicyPort
 from outgate.packets import Protocol
+from outgate.policy import Origin
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
     resolvers = survey.once(Resolvers)
-    found = (
-        (survey.section_of(rule.origin), whom)
+    found = [
+        (rule, whom)
         for whom in survey.isolated(Direction.EGRESS)
         if resolvers.reached(whom, Protocol.UDP) and not resolvers.reached(whom, Protocol.TCP)
         for rule in islice(resolvers.rules_for(whom, Protocol.UDP), 1)
-    )
-    for section, many in by_section(found):
-        groups = [group for one in many for group in one.groups]
+    ]
+    own = ((survey.section_of(rule.origin), whom) for rule, whom in found if rule.origin.kind == "NetworkPolicy")
+    for section, many in by_section(own):
         twins = _twins(section)
         place = section.rule.ports[twins[0][0]].place if twins else section.place
-        yield Finding(
-            CHECK.name,
-            CHECK.severity,
-            f"{section} lets {some(groups)} ask cluster DNS over UDP, and nothing lets "
-            f"{'it' if len(groups) == 1 else 'them'} ask over TCP",
-            subject_of(section.policy),
-            place,
-            (),
-            resolvers.denied(many[0], Protocol.TCP),
-            "allow TCP beside UDP on the same port",
-            tuple(Edit.add_item(section.place / "ports", twin) for _, twin in twins),
-        )
+        fix = tuple(Edit.add_item(section.place / "ports", twin) for _, twin in twins)
+        yield _finding(resolvers, str(section), subject_of(section.policy), place, many, fix)
+    others: dict[Origin, list[Isolated]] = {}
+    for rule, whom in found:
+        if rule.origin.kind != "NetworkPolicy":
+            others.setdefault(rule.origin, []).append(whom)
+    for origin, many in others.items():
+        yield _finding(resolvers, str(origin), subject_of(policy_of(survey, origin)), origin.place, many)
+
+
+def _finding(
+    resolvers: Resolvers,
+    rule: str,
+    subject: Subject,
+    place: Place,
+    many: list[Isolated],
+    fix: tuple[Edit, ...] = (),
+) -> Finding:
+    groups = [group for one in many for group in one.groups]
+    return Finding(
+        CHECK.name,
+        CHECK.severity,
+        f"{rule} lets {some(groups)} ask cluster DNS over UDP, and nothing lets "
+        f"{'it' if len(groups) == 1 else 'them'} ask over TCP",
+        subject,
+        place,
+        (),
+        resolvers.denied(many[0], Protocol.TCP),
+        "allow TCP beside UDP on the same port",
+        fix,
+    )
 
 
 def _twins(section: Section) -> list[tuple[int, dict[str, object]]]:
