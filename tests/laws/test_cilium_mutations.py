@@ -143,7 +143,7 @@ def peers_of_every_namespace(patch: pytest.MonkeyPatch) -> None:
 
 def accounts_are_not_asked(patch: pytest.MonkeyPatch) -> None:
     """A selector by account means every pod."""
-    patch.setattr(selection_module, "_has_account", always(True))
+    patch.setattr(selection_module, "has_account", always(True))
 
 
 def conditions_are_forgotten(patch: pytest.MonkeyPatch) -> None:
