@@ -14,6 +14,7 @@ import pytest
 from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.status import Publisher
 from outgate.cli.main import main
+from outgate.proxy.envoy import BOOTSTRAP
 from tests.agent.states import agent, enforced, settings
 from tests.report.schema import complaints
 
@@ -72,6 +73,8 @@ def test_the_proxies_beside_the_agent(tmp_path: Path, capsys: pytest.CaptureFixt
         file.write_bytes(counts.status(written=time.time() - ago, process=1, open_questions=0, learned=7, evicted=0))
         assert words in shown(tmp_path, capsys)["names"]
     settings(tmp_path).envoy_dir.mkdir()
+    assert "requests" not in shown(tmp_path, capsys)
+    (settings(tmp_path).envoy_dir / BOOTSTRAP).touch()
     assert "Envoy does not take connections" in shown(tmp_path, capsys)["requests"]
 
 

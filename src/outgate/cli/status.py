@@ -79,6 +79,7 @@ def _proxies(settings: Settings) -> Iterator[ProxySeen]:
     """The DNS proxy and Envoy, where they have left anything here."""
     from outgate.agent.proxy_measures import read_names
     from outgate.agent.proxying import envoy_of
+    from outgate.proxy.envoy import BOOTSTRAP
     from outgate.report.status_text import ProxySeen
 
     names = read_names(settings.dns.status_file)
@@ -89,7 +90,8 @@ def _proxies(settings: Settings) -> Iterator[ProxySeen]:
             words = f"its orders cannot be read: {names.status.fault}; it goes by those of before; {words}"
         runs = "the DNS proxy runs" if names.up else "the DNS proxy is not running: names open nothing new"
         yield ProxySeen("names", f"{runs}; {words}", names.up and not names.status.fault)
-    if settings.envoy_dir.is_dir():
+    # A folder alone is left where one was mounted, and says nothing.
+    if (settings.envoy_dir / BOOTSTRAP).exists():
         up = envoy_of(settings).is_ready()
         closes = "Envoy does not take connections: what rules about requests concern is closed"
         yield ProxySeen("requests", "Envoy takes connections" if up else closes, up)
