@@ -10,36 +10,26 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
-import time
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from benchmarks.cluster import Shape
 from benchmarks.manifests import manifests
+from benchmarks.measured_agent import NODE, processor
 from benchmarks.tables import Row
-from outgate.agent.agent import Agent
-from outgate.agent.kernel import Timing
-from outgate.agent.loop import Observer
-from outgate.agent.settings import Settings
-from outgate.agent.step import NEEDED, Apply
-from outgate.cluster.access import Access, Credentials
-from outgate.cluster.watch import Pace
+from outgate.agent.step import NEEDED
 from outgate.host import links, process
 from outgate.host.namespaces import die_with_parent
 from outgate.host.nft import Nftables
 from tests.cluster.watchserver import WatchServer
 
-__all__ = ["measure", "processor", "resident", "scale", "serving", "told"]
+__all__ = ["measure", "scale", "serving", "told"]
 
-NODE = "node-0"
 CHANGES = 1000
 POLICIES = 20
-_QUICK = Pace(start=0.0, relist=0.0)
 _PATIENCE = 300.0
 
 Manifest = dict[str, Any]
@@ -50,58 +40,19 @@ def _percentile(many: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
-def resident() -> float:
-    """Megabytes that this process has in memory now."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0]) / 1024
-
-
-class _Meter(Observer):
-    """Tells the parent each change that is in force, and the state of the process with it."""
-
-    def __init__(self, pipe: int, begun: float) -> None:
-        self._pipe = os.fdopen(pipe, "w", buffering=1)
-        self._begun = begun
-        self._listed = 0.0
-
-    def applied(self, command: Apply, timing: Timing, seconds: float, now: float) -> None:
-        """One line for each change."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        said = {
-            "whole": command.whole,
-            "seconds": seconds,
-            "late": [now - one for one in command.received],
-            "since start": now - self._begun,
-            "text": sum(timing.text),
-            "netlink": sum(timing.netlink),
-            "resident": resident(),
-            "largest": usage.ru_maxrss / 1024,
-            "processor": processor(),
-        }
-        self._pipe.write(json.dumps(said) + "\n")
-
-    def refused(self, words: str) -> None:
-        """A benchmark of refusals is none."""
-        self._pipe.write(json.dumps({"refused": words}) + "\n")
-
-
 class _Run:
-    """An agent in a process of its own, and what it tells."""
+    """An agent in a process of its own, and what it tells.
+
+    It is a program that begins anew: a fork would have the whole cluster of this process in its memory.
+    """
 
     def __init__(self, url: str) -> None:
         reading, writing = os.pipe()
-        begun = time.monotonic()
 
         def body() -> int:
-            die_with_parent()
-            os.close(reading)
-            folder = Path("/run/outgate")
-            folder.mkdir(exist_ok=True)
-            choices: dict[str, Any] = {"interface_prefix": "veth", "listen": "", "write_events": False}
-            settings = Settings(NODE, run_dir=folder, state_dir=folder, **choices)
-            access = Access("cluster:bench", urlsplit(url), Credentials)
-            Agent(settings, access, (_Meter(writing, begun),), pace=_QUICK).run()
-            return 0
+            os.set_inheritable(writing, True)
+            words = (sys.executable, "-m", "benchmarks.measured_agent", url, str(writing))
+            os.execv(sys.executable, words)  # noqa: S606 -- a program and no shell is what is wanted
 
         self.pid = process.fork(body)
         os.close(writing)
@@ -158,12 +109,6 @@ def serving(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
 def _cost(server: WatchServer) -> dict[str, object]:
     many = [{"sent": one.bytes, "events": one.events} for one in server.traffic.values()]
     return {"traffic": many, "processor": processor()}
-
-
-def processor() -> float:
-    """Seconds that the processor has worked for this process."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def told(orders: Any, answers: Any, **order: object) -> Any:

@@ -20,9 +20,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.agent import processor, serving, told
+from benchmarks.agent import serving, told
 from benchmarks.cluster import Shape
 from benchmarks.manifests import manifests
+from benchmarks.measured_agent import processor
 from benchmarks.tables import Row
 from benchmarks.watch import dressed
 from outgate.agent.step import NEEDED

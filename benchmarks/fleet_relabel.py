@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import msgspec
 
-from benchmarks.agent import resident
 from benchmarks.cluster import Shape
 from benchmarks.manifests import manifests
+from benchmarks.measured_agent import resident
 from benchmarks.tables import Row
 from outgate.agent.events import Applied, Event, Listed
 from outgate.agent.step import NEEDED, Apply, Do, State, plan
