@@ -7,6 +7,7 @@ network namespace. A skipped kernel test proves nothing, so as root under CI it 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -69,6 +70,16 @@ def namespaces_refused() -> str:
             return ""
         reasons.append(f"{way}: {attempt.stderr.strip()}")
     return "no network namespace can be made here (" + "; ".join(reasons) + ")"
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted.
+
+    A shell that starts something in the background has it ignore SIGINT, and what it starts does, too (signal(7): an
+    ignored signal "is inherited" through execve(2)). A program that tests of interruption wait for would never end.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
