@@ -17,7 +17,7 @@ from outgate.nft.options import Options
 from outgate.packets import Address
 from outgate.policy import Mode
 from outgate.report.agent_status import AgentStatus, read_status
-from outgate.testing import namespace, pod, policy, snapshot_of
+from outgate.testing import cluster_policy, namespace, pod, policy, snapshot_of
 from tests.agent.states import SHOP, agent, enforced, settings, tell, told
 from tests.report.schema import complaints
 
@@ -270,6 +270,21 @@ def test_policies_by_mode(tmp_path: Path) -> None:
         "policy shop/odd: outgate.dev/established is 'Keep', which is neither keep nor cut: cut",
     )
     assert status(state, tmp_path, mode=Mode.AUDIT).policies == {"enforce": 1, "audit": 2, "broken": 1}
+
+
+def test_rules_that_close_because_of_nodes_are_named(tmp_path: Path) -> None:
+    """Where other nodes are not watched, and where one of them is and cannot be read."""
+    to = [{"nodes": {"matchLabels": {"zone": "x"}}}]
+    rules = {name: [{"action": name.capitalize(), "to": to}] for name in ("accept", "deny")}
+    above = [cluster_policy(name, subject={"namespaces": {}}, egress=one) for name, one in rules.items()]
+    state = enforced([*SHOP, *above])
+    every = "has peers of nodes, and only this node is watched (see --all-nodes): closed"
+    assert status(state, tmp_path).strange == tuple(f"ClusterNetworkPolicy {name} {every}" for name in rules)
+    state.world.all_nodes = True
+    assert status(state, tmp_path).strange == ()
+    tell(state, Broken("Node", "", "n9", (InputError("cluster", 0, "status", "is no mapping"),)))
+    one = "ClusterNetworkPolicy deny denies nodes or passes them on, and Node n9 cannot be understood: closed"
+    assert status(state, tmp_path).strange == (one,)
 
 
 def _named(space: str, name: str, annotations: dict[str, str]) -> dict[str, object]:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.agent.world import Claim, World
-from outgate.model import Namespace, NetworkPolicy, Node, Pod
+from outgate.model import ClusterPolicy, ClusterRule, LabelSelector, Namespace, NetworkPolicy, Node, Pod, PodPeer
+from outgate.model.cluster_policy import NodePeer, UnknownPeer
 from outgate.nft.placement import Share
 from outgate.packets import Address
 from tests.agent.words import HERE, read
@@ -264,3 +265,26 @@ def test_of_nodes_the_blocks_of_this_one_count() -> None:
     now.drop_node(HERE)
     assert now.nodes[HERE].pod_cidrs == blocks
     assert now.nodes.keys() == {HERE}
+
+
+def test_of_nodes_those_that_nobody_can_read_are_denied_by_denying_everybody() -> None:
+    """And only as long as they are there: who accepts nodes accepts those that are known."""
+    now = World(HERE, all_nodes=True)
+    nodes = (NodePeer(LabelSelector()),)
+    rules = tuple(ClusterRule(action, nodes) for action in ("Accept", "Deny", "Pass"))
+    written = ClusterPolicy("p", "Admin", 1, PodPeer(None, None), rules)
+    other = ClusterPolicy("q", "Admin", 1, PodPeer(None, None), rules[:1])
+    assert now.put_cluster_policy(written)
+    assert now.put_cluster_policy(other)
+    key = written.kind, "p"
+    assert now.cluster_policies[key] == written
+    now.read(("Node", "", "bad"), understood=False)
+    assert now.look_again()
+    accept, deny, passing = now.cluster_policies[key].egress
+    assert accept.peers == nodes
+    assert [type(one) for one in (*deny.peers, *passing.peers)] == [UnknownPeer, UnknownPeer]
+    assert now.cluster_policies[other.kind, "q"] == other
+    assert not now.put_cluster_policy(written)
+    now.read(("Node", "", "bad"), understood=True)
+    assert now.look_again()
+    assert now.cluster_policies[key] == written

@@ -24,10 +24,12 @@ import msgspec
 from outgate.agent.asking import uses_names
 from outgate.agent.settings import Settings
 from outgate.agent.step import State
+from outgate.agent.world import World
 from outgate.host.rewrite import put
-from outgate.model import CiliumPolicy, Namespace, Pod, Policy
+from outgate.model import CiliumPolicy, ClusterPolicy, Namespace, Pod, Policy
 from outgate.nft.frame import DISPATCHES, LINKS
 from outgate.policy.cilium_sight import unseen
+from outgate.policy.cluster_rules import looks_at_nodes, stops_at_nodes
 from outgate.policy.established import strange_established
 from outgate.policy.mode import Mode, mode_of, strange_mode
 from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
@@ -178,8 +180,8 @@ def _policies(state: State, default: Mode) -> _Policies:
             audited.append(str(policy))
     for (kind, name), above in sorted(state.world.cluster_policies.items()):
         strange |= dict.fromkeys(_strange_words(above, None))
-        if (kind, name) in state.world.blind:
-            strange[f"{kind} {name} has peers of nodes, and only this node is watched: closed; see --all-nodes"] = None
+        if words := _unseen_nodes(state.world, state.world.of_cluster[kind, name]):
+            strange[f"{kind} {name} {words}: closed"] = None
         if unheard and uses_names([above]):
             strange[f"{kind} {name} {_UNHEARD}"] = None
         broken = (kind, "", name) in state.broken
@@ -207,6 +209,15 @@ def _policies(state: State, default: Mode) -> _Policies:
         if mode is Mode.AUDIT and not broken:
             audited.append(f"{kind} {many[0]}")
     return _Policies(counts, tuple(audited[:_MOST]), tuple(itertools.islice(strange, _MOST)))
+
+
+def _unseen_nodes(world: World, policy: ClusterPolicy) -> str:
+    """Why rules of a policy close that look at nodes; empty where they do not."""
+    if not world.all_nodes and looks_at_nodes(policy):
+        return "has peers of nodes, and only this node is watched (see --all-nodes)"
+    if world.unread_nodes and stops_at_nodes(policy):
+        return f"denies nodes or passes them on, and Node {world.unread_nodes[0]} cannot be understood"
+    return ""
 
 
 def _looks_into(policy: CiliumPolicy) -> bool:

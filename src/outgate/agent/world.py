@@ -99,8 +99,8 @@ class World:
     """By kind and name, as they are enforced here."""
     all_nodes: bool = False
     """Whether all Nodes are watched, and not this one alone: only then is it known what a peer of nodes stands for."""
-    blind: set[PodKey] = field(default_factory=set)
-    """The policies of the whole cluster with peers of nodes, where these are not known: such rules close."""
+    of_cluster: dict[PodKey, ClusterPolicy] = field(default_factory=dict)
+    """The same policies as they are written."""
     cilium: dict[tuple[str, str, str], tuple[CiliumPolicy, ...]] = field(default_factory=dict)
     """Of Cilium's objects, by kind, namespace and name, the policies as they are enforced here."""
     written: dict[tuple[str, str, str], CiliumObject] = field(default_factory=dict)
@@ -364,20 +364,28 @@ class World:
     def put_cluster_policy(self, one: ClusterPolicy) -> bool:
         """A policy of the whole cluster is new or another; whether it means something else than before."""
         key = one.kind, one.name
-        self.blind.discard(key)
-        if not self.all_nodes and looks_at_nodes(one):
-            self.blind.add(key)
-            one = without_nodes(one)
-        before = self.cluster_policies.get(key)
+        self.of_cluster[key] = one
+        return self._see_cluster_policy(key)
+
+    def drop_cluster_policy(self, kind: str, name: str) -> bool:
+        """A policy of the whole cluster is gone."""
+        self.of_cluster.pop((kind, name), None)
+        return self.cluster_policies.pop((kind, name), None) is not None
+
+    def _see_cluster_policy(self, key: PodKey) -> bool:
+        """See it as it is to be enforced now, which hangs on the nodes that are known; whether it is another."""
+        one, before = self.of_cluster[key], self.cluster_policies.get(key)
+        if looks_at_nodes(one) and (not self.all_nodes or self.unread_nodes):
+            one = without_nodes(one, allowing=not self.all_nodes)
         if before is not None and says(before) == says(one):
             return False
         self.cluster_policies[key] = one
         return True
 
-    def drop_cluster_policy(self, kind: str, name: str) -> bool:
-        """A policy of the whole cluster is gone."""
-        self.blind.discard((kind, name))
-        return self.cluster_policies.pop((kind, name), None) is not None
+    @property
+    def unread_nodes(self) -> list[str]:
+        """The Nodes that nobody can understand: who denies nodes may mean them."""
+        return sorted(name for kind, _, name in self.unread if kind == "Node")
 
     def put_cilium(self, one: CiliumObject) -> bool:
         """An object with policies of Cilium's is new or another; whether it means something else than before."""
@@ -409,6 +417,8 @@ class World:
         changed = False
         if self.outdated:
             self.outdated, sight = False, self.sight
+            for of_cluster in self.of_cluster:
+                changed |= self._see_cluster_policy(of_cluster)
             for key, one in self.written.items():
                 seen = tuple(seen_by_agent(policy, sight) for policy in one.policies)
                 if list(map(asks, seen)) != list(map(asks, self.cilium[key])):

@@ -35,7 +35,7 @@ from outgate.policy.rules import (
     ports_match,
 )
 
-__all__ = ["cluster_rules", "looks_at_names", "looks_at_nodes", "without_nodes"]
+__all__ = ["cluster_rules", "looks_at_names", "looks_at_nodes", "stops_at_nodes", "without_nodes"]
 
 
 def cluster_rules(
@@ -65,13 +65,26 @@ def looks_at_nodes(policy: ClusterPolicy) -> bool:
     return any(isinstance(peer, NodePeer) for rule in policy.egress for peer in rule.peers)
 
 
-def without_nodes(policy: ClusterPolicy) -> ClusterPolicy:
-    """The policy for who does not know the nodes: a peer of nodes is then one that is not known, and closes."""
-    egress = []
-    for rule in policy.egress:
+def stops_at_nodes(policy: ClusterPolicy) -> bool:
+    """Whether it denies nodes, or passes them on: who is one and is not known is then missed."""
+    stopping = (rule for rule in policy.egress if rule.action != Action.ACCEPT.value)
+    return any(isinstance(peer, NodePeer) for rule in stopping for peer in rule.peers)
+
+
+def without_nodes(policy: ClusterPolicy, *, allowing: bool = True) -> ClusterPolicy:
+    """The policy for who does not know the nodes: a peer of nodes is then one that is not known, and closes.
+
+    Who knows all but some does not know whom a rule denies or passes on, but whom it allows as far as they are known:
+    with `allowing` false rules that accept are left as they are.
+    """
+
+    def unknown(rule: ClusterRule) -> ClusterRule:
+        if rule.action == Action.ACCEPT.value and not allowing:
+            return rule
         peers = (UnknownPeer("nodes", one.place) if isinstance(one, NodePeer) else one for one in rule.peers)
-        egress.append(dataclasses.replace(rule, peers=tuple(peers)))
-    return dataclasses.replace(policy, egress=tuple(egress))
+        return dataclasses.replace(rule, peers=tuple(peers))
+
+    return dataclasses.replace(policy, egress=tuple(map(unknown, policy.egress)))
 
 
 def _closed(rule: Rule) -> Rule:
