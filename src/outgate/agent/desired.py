@@ -382,13 +382,12 @@ class Desired:
         more = self.shares.of(kind.example, names)
         kind.shares += more
         for address in kind.addresses if more else ():
-            if len(self.world.holders[address]) == 1:
-                elements = self.placed.setdefault(address, {})
-                for share in more:
-                    key = share.key(address)
-                    if key is not None:
-                        elements[share.name, key] = None
-                        self._contents[share.name][key] = None
+            contested = len(self.world.holders[address]) > 1
+            for share in more:
+                key = share.key(address) if share.perhaps or not contested else None
+                if key is not None:
+                    self.placed.setdefault(address, {})[share.name, key] = None
+                    self._contents[share.name][key] = None
 
     def _make_classes(self, kind: Kind) -> None:
         for dispatch in DISPATCHES:
@@ -411,13 +410,12 @@ class Desired:
                 if way is not None and not contested:
                     found[CATCHES[address.version], ((int(address), int(address)),)] = way
                     self.held.add(key)
-            if not contested:
-                if kind.shares is None:
-                    kind.shares = self.shares.of(kind.example)
-                for share in kind.shares:
-                    place = share.key(address)
-                    if place is not None:
-                        found[share.name, place] = None
+            if kind.shares is None:
+                kind.shares = self.shares.of(kind.example)
+            for share in kind.shares:
+                place = share.key(address) if share.perhaps or not contested else None
+                if place is not None:
+                    found[share.name, place] = None
         if self.believing:
             at = DISTRUSTED[address.version], ((int(address), int(address)),)
             if self._is_distrusted(address, already=at in before):

@@ -45,11 +45,12 @@ from outgate.nft.options import Options
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
-from outgate.policy.rules import EVERY_POD, NamesMatch, Origin, PeerMatch
+from outgate.policy.rules import EVERY_POD, Action, NamesMatch, Origin, PeerMatch
 
 __all__ = ["Registry", "View", "class_lines", "names_id", "rule_lines", "rule_parts", "rule_title"]
 
 Elements = Mapping[SetKey, Judgement | None]
+_PERHAPS: dict[bool, tuple[str, ...]] = {False: (), True: ("perhaps",)}
 _ADDRESS_TYPE = {4: KeyType.IPV4_ADDR, 6: KeyType.IPV6_ADDR}
 _PORT_FIELDS = {
     (Protocol.TCP, False): Field.TCP_DPORT,
@@ -235,10 +236,12 @@ def _selector_lines(
 ) -> Iterator[tuple[Statement, ...]]:
     numbers = _numbers(rule, meanings)
     ports = list(_port_statements(numbers, view, registry))
+    # Whose an address is that several pods claim, cannot be told: it is denied with each of them, allowed with none.
+    perhaps = rule.action is Action.DENY
     if rule.peers is None:
         yield from ports
     for peer in rule.peers or () if ports else ():
-        look = _peer_look(policies, peer, view, registry)
+        look = _peer_look(policies, peer, view, registry, perhaps=perhaps)
         if look is not None:
             for statements in ports:
                 yield (*statements, look)
@@ -249,13 +252,14 @@ def _selector_lines(
                 if isinstance(one, NamesMatch):
                     continue  # ports are named by pods, and a name is never a pod's
                 fields = (view.peer, Field.L4PROTO, view.port)
-                yield (Lookup(fields, _named_port_set(policies, one, name, view.family, registry)),)
+                named_set = _named_port_set(policies, one, name, view.family, registry, perhaps=perhaps)
+                yield (Lookup(fields, named_set),)
 
 
-def _peer_look(policies: Policies, peer: PeerMatch, view: View, registry: Registry) -> Lookup | None:
+def _peer_look(policies: Policies, peer: PeerMatch, view: View, registry: Registry, *, perhaps: bool) -> Lookup | None:
     """Whether the other side is among the peers; None for blocks, which are asked for together."""
     if isinstance(peer, PodMatch):
-        return Lookup((view.peer,), _peer_set(policies, peer, view.family, registry))
+        return Lookup((view.peer,), _peer_set(policies, peer, view.family, registry, perhaps=perhaps))
     if isinstance(peer, NamesMatch):
         return Lookup((view.own, view.peer), _names_set(peer, view.family, registry))
     return None
@@ -314,22 +318,23 @@ def _port_set(numbers: TransportSet, registry: Registry) -> str:
     return registry.add_set(NftSet(name, key, elements, interval=ranges))
 
 
-def _peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registry) -> str:
-    """The set of the addresses that a selector covers now; one for each selector, whoever uses it."""
+def _peer_set(policies: Policies, peer: PodMatch, family: int, registry: Registry, *, perhaps: bool) -> str:
+    """The set of the addresses that a selector covers now, `perhaps` or for sure; one for each selector."""
 
     def elements() -> Elements:
         # A stand-in address (Pod.addressed) is nobody's, a contested one might be another's.
         pods = (pod for pod in policies.selection.pods(peer) if pod.addressed)
         contested = policies.snapshot.contested
-        mine = (one for pod in pods for one in pod.addresses if one.version == family)
-        return {((value, value),): None for value in sorted(int(one) for one in mine if one not in contested)}
+        mine = {one for pod in pods for one in pod.addresses if one.version == family}
+        sure = (one for one in mine if perhaps or one not in contested)
+        return {((value, value),): None for value in sorted(map(int, sure))}
 
-    name = registry.name(f"p{family}", peer, lambda: ("pods", repr(peer)))
-    return registry.add_members(name, PeerMembers(peer, family), elements)
+    name = registry.name(f"p{family}", peer, lambda: ("pods", repr(peer), *_PERHAPS[perhaps]), perhaps)
+    return registry.add_members(name, PeerMembers(peer, family, perhaps), elements)
 
 
 def _named_port_set(
-    policies: Policies, peer: PeerMatch | None, port: NamedPort, family: int, registry: Registry
+    policies: Policies, peer: PeerMatch | None, port: NamedPort, family: int, registry: Registry, *, perhaps: bool
 ) -> str:
     """The (address, protocol, port) of each pod that has such a port name, among the peers."""
 
@@ -338,11 +343,12 @@ def _named_port_set(
         return {
             ((int(address), int(address)), protocol, (number, number)): None
             for address, number in _named_ports(policies, peer, port)
-            if address.version == family
+            if address.version == family and (perhaps or address not in policies.snapshot.contested)
         }
 
-    name = registry.name(f"n{family}", peer, lambda: ("named port", repr(peer), repr(port)), port)
-    return registry.add_members(name, PortMembers(peer, port, family), elements)
+    parts = ("named port", repr(peer), repr(port), *_PERHAPS[perhaps])
+    name = registry.name(f"n{family}", peer, lambda: parts, port, perhaps)
+    return registry.add_members(name, PortMembers(peer, port, family, perhaps), elements)
 
 
 def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) -> Iterator[tuple[Address, int]]:
@@ -355,8 +361,7 @@ def _named_ports(policies: Policies, peer: PeerMatch | None, port: NamedPort) ->
             continue
         for number in sorted(numbers.get(pod.key, ())):
             for address in pod.addresses:
-                inside = not isinstance(peer, BlockMatch) or address in selection.addresses(peer)
-                if inside and address not in policies.snapshot.contested:
+                if not isinstance(peer, BlockMatch) or address in selection.addresses(peer):
                     yield address, number
 
 
@@ -374,7 +379,10 @@ def _outside_lines(
     nodes: dict[SetKey, Judgement | None] = {
         (span,): None for span in policies.selection.places.every_node.family(view.family)
     }
-    inside = [Lookup((view.peer,), _peer_set(policies, EVERY_POD, view.family, registry), negated=True)]
+    # What one pod or another has is inside for whoever allows, and for whoever denies nothing that is sure.
+    perhaps = all(rule.action is not Action.DENY for rule in rules)
+    pods = _peer_set(policies, EVERY_POD, view.family, registry, perhaps=perhaps)
+    inside = [Lookup((view.peer,), pods, negated=True)]
     if nodes:
         name = named(f"h{view.family}", (repr(sorted(nodes)),))
         known = NftSet(name, (_ADDRESS_TYPE[view.family],), nodes, interval=True, comment="nodes")

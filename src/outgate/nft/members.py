@@ -23,6 +23,8 @@ class PeerMembers:
 
     peer: PodMatch
     family: int
+    perhaps: bool = False
+    """With the addresses that several pods claim, if one of them is meant: for whom it would be wrong to miss."""
 
     def declaration(self, name: str) -> NftSet:
         """The set, empty."""
@@ -36,6 +38,7 @@ class PortMembers:
     peer: PeerMatch | None
     port: NamedPort
     family: int
+    perhaps: bool = False
 
     def declaration(self, name: str) -> NftSet:
         """The set, empty."""

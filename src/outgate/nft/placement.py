@@ -44,6 +44,8 @@ class Share:
     rest: SetKey = ()
     within: AddressSet | None = None
     """Only addresses in here; None for any."""
+    perhaps: bool = False
+    """Also of an address that another pod claims, too (`outgate.nft.members`)."""
 
     def key(self, address: Address) -> SetKey | None:
         """The key of an address; None where it does not belong there."""
@@ -148,13 +150,14 @@ class Shares:
             return
         match members:
             case PeerMembers(family=family):
-                yield Share(name, family)
+                yield Share(name, family, perhaps=members.perhaps)
             case PortMembers(port=port, family=family):
                 within = self._policies.selection.addresses(peer) if isinstance(peer, BlockMatch) else None
                 wanted = port.name, port.protocol.name
                 numbers = {one.port for one in pod.ports if (one.name, one.protocol) == wanted}
                 protocol = (int(port.protocol), int(port.protocol))
-                yield from (Share(name, family, (protocol, (one, one)), within) for one in sorted(numbers))
+                for one in sorted(numbers):
+                    yield Share(name, family, (protocol, (one, one)), within, members.perhaps)
 
 
 def local_elements(

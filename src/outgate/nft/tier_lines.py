@@ -20,6 +20,7 @@ A rule that denies and is only audited counts and logs, and is then passed over 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from outgate.model import Direction
 from outgate.nft.denial import denial, warning
@@ -28,7 +29,7 @@ from outgate.nft.names import named
 from outgate.nft.objects import RETURN, ChainRule, Counter, Judgement, goto, jump
 from outgate.nft.redirects import proxied_way, unseen
 from outgate.packets import TransportSet
-from outgate.policy import Action, NamedPort, Origin, Policies, Rule
+from outgate.policy import Action, NamedPort, Origin, PodMatch, Policies, Rule
 from outgate.policy.requests import is_looked_into
 from outgate.policy.tiers import Isolation, Layer
 
@@ -101,8 +102,7 @@ class TierLines:
 
     def _layer(self, layer: Layer, tail: _Lines, passing: Judgement) -> _Lines:
         if len(layer.policies) == 1 or len({rule.action for rule in layer.rules}) == 1:
-            lines = (line for rule in layer.rules for line in self._rule(rule, self._target(rule, passing)))
-            return (*lines, *tail)
+            return (*(line for rule in layer.rules for line in self._ruling(rule, passing)), *tail)
         accepting = (rule for rule in layer.rules if rule.action is Action.ACCEPT)
         accepted = (line for rule in accepting for line in self._rule(rule, self._target(rule, passing)))
         way = self._chain((*accepted, *tail))
@@ -119,10 +119,24 @@ class TierLines:
         last = max(index for index, rule in enumerate(rules) if rule.action is action)
         for rule in rules[: last + 1]:
             if rule.action is action:
-                yield from self._rule(rule, self._target(rule, passing))
+                yield from self._ruling(rule, passing)
             elif rule.action is not Action.DENY:
                 # A packet that a Deny matches first is not here any more: the round of denials comes before.
                 yield from self._rule(rule, way)
+
+    def _ruling(self, rule: Rule, passing: Judgement) -> Iterator[ChainRule]:
+        """What a rule does with what it matches.
+
+        What it perhaps passes on (an address that several pods claim, of which it means one) is not to be judged by
+        what comes after it in this tier, nor by what comes behind the tier: it is denied.
+        """
+        yield from self._rule(rule, self._target(rule, passing))
+        pods = tuple(peer for peer in rule.peers or () if isinstance(peer, PodMatch))
+        if rule.action is Action.PASS and (
+            pods or (rule.peers is None and rule.ports is not None and rule.ports.names)
+        ):
+            denial = replace(rule, action=Action.DENY, peers=None if rule.peers is None else pods)
+            yield from self._rule(denial, self._target(denial, passing))
 
     def _rule(self, rule: Rule, target: Judgement) -> Iterator[ChainRule]:
         return rule_lines(self._policies, rule, self._meanings, self._view, self._registry, target)
