@@ -391,7 +391,7 @@ def test_what_cannot_be_mended_is_made_anew(actual: Ruleset) -> None:
 
 def test_a_strangers_rule_is_undone() -> None:
     """A rule that has no words here is still seen, and its chain is written again."""
-    tampered = Chain("egress", (ChainRule((Opaque("fib saddr type local"), ACCEPT)), *shape().chains["egress"].rules))
+    tampered = Chain("egress", (ChainRule((Opaque("fib saddr oif 1"), ACCEPT)), *shape().chains["egress"].rules))
     actual = having(shape(), tampered)
     change = delta(shape(), actual)
 
@@ -402,7 +402,7 @@ def test_a_strangers_rule_is_undone() -> None:
 
 def test_where_a_strangers_rule_leads_is_not_known() -> None:
     """It may jump into a chain that looks unused; changed in preparation, that would change what packets see."""
-    tampered = Chain("egress", (ChainRule((Opaque("fib saddr type local goto r_9"),)),))
+    tampered = Chain("egress", (ChainRule((Opaque("fib saddr oif 1 goto r_9"),)),))
     actual = having(shape(), tampered, Chain("r_9", (ChainRule((DROP,)),)))
 
     assert delta(having(shape(), Chain("r_9", (ChainRule((ACCEPT,)),))), actual).prepare == ()

@@ -168,7 +168,7 @@ def test_the_path_names_the_rules_that_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    "rules", ["fib saddr type local accept", "jump nowhere", "ip saddr @nothing accept", "ip saddr vmap @nothing"]
+    "rules", ["fib saddr oif 1 accept", "jump nowhere", "ip saddr @nothing accept", "ip saddr vmap @nothing"]
 )
 def test_what_cannot_be_known_is_not_guessed(rules: str) -> None:
     """A verdict about a rule that was not understood would be a false proof."""

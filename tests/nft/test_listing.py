@@ -102,7 +102,7 @@ def test_each_expression_is_read(expression: Any, expected: Statement) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        match({"fib": {"result": "type", "flags": ["saddr"]}}, "local"),
+        match({"fib": {"result": "oif", "flags": ["saddr"]}}, 1),
         match({"payload": {"base": "th", "offset": 0, "len": 32}}, 327760),
         match({"meta": {"key": "l4proto"}}, {"set": [6, 17]}),
         match({"ct": {"key": "state"}}, {"|": [1, 4]}, "!="),

@@ -86,7 +86,7 @@ def test_names_and_numbers_are_the_same_table() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "fib saddr type local accept",
+        "fib saddr oif 1 accept",
         "tcp dport { 80, 443 } accept",
         "ct state != 0x1 | 0x4 accept",
         "@th,0,32 0x50050 drop",

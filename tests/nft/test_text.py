@@ -158,7 +158,7 @@ def test_each_statement_has_its_words(statement: Statement, expected: str) -> No
         Judgement("goto", "a;b"),
         Judgement("accept", "x"),
         Judgement("queue"),
-        Opaque("fib saddr type local"),
+        Opaque("fib saddr oif 1"),
     ],
 )
 def test_what_means_nothing_is_never_written(statement: Statement) -> None:

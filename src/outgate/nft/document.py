@@ -177,6 +177,9 @@ def _field(field: Field) -> _Json:
     first, _, second = field.value.partition(" ")
     if not second:
         return {"meta": {"key": first}}
+    if first == "fib":
+        end, _, result = second.partition(" ")
+        return {"fib": {"result": result, "flags": [end]}}
     if first in ("meta", "ct", "socket"):
         return {first: {"key": second}}
     return {"payload": {"protocol": first, "field": second}}

@@ -19,6 +19,7 @@ from functools import cached_property
 from outgate.nft.canonical import IMPLIED_FAMILY, IMPLIED_PROTOCOL
 from outgate.nft.icmp_lines import answer_type
 from outgate.nft.objects import (
+    LOCAL,
     Chain,
     ChainRule,
     Compare,
@@ -44,6 +45,7 @@ from outgate.packets import Packet, Protocol
 __all__ = ["CtDirection", "Evaluator", "Fate", "Header", "Outcome", "Step", "evaluate"]
 
 _NFPROTO = {4: 2, 6: 10}
+_UNICAST = 1
 _ALL = 0xFFFF_FFFF
 _DEEPEST = 16
 """NFT_JUMP_STACK_SIZE: the kernel refuses rulesets that jump deeper."""
@@ -187,6 +189,8 @@ class Evaluator:
         elif hook in ("output", "postrouting"):
             header = replace(header, iifname="")
         walk = _Walk(self.ruleset.chains, self._sets, header)
+        # What comes to be delivered here is for one of this node's addresses, and what begins here is from one.
+        walk.local = {Field.DADDR_TYPE: hook == "input", Field.SADDR_TYPE: hook == "output"}
         base = [chain for chain in self.ruleset.chains.values() if chain.hook and chain.hook.hook == hook]
         for chain in sorted(base, key=lambda chain: chain.hook.priority if chain.hook else 0):
             fate = walk.base_chain(chain)
@@ -208,6 +212,7 @@ class _Walk:
         self.header = header
         self.mark, self.packet_mark = header.mark, header.packet_mark
         self.proxied = False
+        self.local: Mapping[Field, bool] = {}
         self.path: list[Step] = []
         self.led: tuple[int, int] | None = None
 
@@ -373,6 +378,8 @@ class _Walk:
                 return header.tcp_flags
             case Field.SOCKET_TRANSPARENT:
                 return int(header.transparent)
+            case Field.SADDR_TYPE | Field.DADDR_TYPE:
+                return LOCAL if self.local[field] else _UNICAST
             case Field.ETHER_DADDR:
                 return header.ether_daddr
             case Field.ARP_SADDR | Field.ARP_DADDR | Field.ND_TARGET:

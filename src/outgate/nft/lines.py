@@ -26,6 +26,7 @@ from outgate.nft.icmp_lines import icmp_types, without_icmp_types
 from outgate.nft.members import Members, PeerMembers, PortMembers
 from outgate.nft.names import named
 from outgate.nft.objects import (
+    LOCAL,
     RETURN,
     Chain,
     ChainRule,
@@ -69,6 +70,12 @@ class View:
     direction: Direction
     family: int
     mirrored: bool = False
+
+    @property
+    def peer_type(self) -> Field:
+        """What kind of address the other side has, for this node."""
+        destination = (self.direction is Direction.EGRESS) != self.mirrored
+        return Field.DADDR_TYPE if destination else Field.SADDR_TYPE
 
     @property
     def peer(self) -> Field:
@@ -256,8 +263,16 @@ def _selector_lines(
                 yield (Lookup(fields, named_set),)
 
 
-def _peer_look(policies: Policies, peer: PeerMatch, view: View, registry: Registry, *, perhaps: bool) -> Lookup | None:
-    """Whether the other side is among the peers; None for blocks, which are asked for together."""
+def _peer_look(
+    policies: Policies, peer: PeerMatch, view: View, registry: Registry, *, perhaps: bool
+) -> Statement | None:
+    """Whether the other side is among the peers; None for blocks, which are asked for together.
+
+    To deny a node is to deny each address that it has, those of its bridges too, which no Node object lists: the
+    kernel knows them. To allow it is to allow those that are known, and no listener of ours.
+    """
+    if isinstance(peer, BlockMatch) and peer.own_node and perhaps:
+        return Compare(view.peer_type, LOCAL, LOCAL)
     if isinstance(peer, PodMatch):
         return Lookup((view.peer,), _peer_set(policies, peer, view.family, registry, perhaps=perhaps))
     if isinstance(peer, NamesMatch):

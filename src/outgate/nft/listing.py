@@ -253,6 +253,10 @@ def _fields(key: Json) -> Iterator[Field]:
             words = (body["key"],)
         elif kind in ("meta", "ct", "socket") and body.keys() == {"key"}:
             words = (kind, body["key"])
+        elif kind == "fib":
+            # One flag alone is listed by itself since nft 1.0.8, or so.
+            flags = body["flags"] if isinstance(body["flags"], list) else [body["flags"]]
+            words = (kind, *flags, body["result"])
         else:
             raise ValueError(f"no field: {part}")
         yield _FIELD_OF[words]

@@ -25,6 +25,7 @@ from outgate.packets import Address
 __all__ = [
     "ACCEPT",
     "DROP",
+    "LOCAL",
     "RETURN",
     "Chain",
     "ChainRule",
@@ -95,6 +96,8 @@ class Field(enum.Enum):
     META_MARK = "meta mark"
     TCP_FLAGS = "tcp flags"
     SOCKET_TRANSPARENT = "socket transparent"
+    SADDR_TYPE = "fib saddr type"
+    DADDR_TYPE = "fib daddr type"
 
 
 class KeyType(enum.Enum):
@@ -117,6 +120,9 @@ class CtState(enum.IntFlag):
     NEW = 8
     UNTRACKED = 64
 
+
+LOCAL = 2
+"""RTN_LOCAL (linux/rtnetlink.h): the type of an address that this node has, whichever it is."""
 
 KeyPart = tuple[int, int] | str
 """A closed range of integers (one value: low == high), or an interface name."""

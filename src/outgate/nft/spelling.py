@@ -56,6 +56,7 @@ class Kind(enum.Enum):
     CLASSID = "traffic class"
     FLAGS = "flags of TCP"
     TRUTH = "yes or no"
+    ADDRESS_TYPE = "type of address"
 
 
 _TOP = {
@@ -104,6 +105,8 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.META_MARK: Kind.MARK,
     Field.TCP_FLAGS: Kind.FLAGS,
     Field.SOCKET_TRANSPARENT: Kind.TRUTH,
+    Field.SADDR_TYPE: Kind.ADDRESS_TYPE,
+    Field.DADDR_TYPE: Kind.ADDRESS_TYPE,
 }
 
 KEY_KIND: dict[KeyType, Kind] = {
@@ -148,6 +151,12 @@ _ICMPV6_TYPES = {
     "ind-neighbor-solicit": 141, "ind-neighbor-advert": 142, "mld2-listener-report": 143,
 }  # fmt: skip
 
+# linux/rtnetlink.h, RTN_UNICAST and so on.
+_ADDRESS_TYPES = {
+    "unicast": 1, "local": 2, "broadcast": 3, "anycast": 4, "multicast": 5, "blackhole": 6, "unreachable": 7,
+    "prohibit": 8,
+}  # fmt: skip
+
 _WORDS: dict[Kind, dict[str, int]] = {
     Kind.PROTOCOL: _PROTOCOLS,
     Kind.ICMP_TYPE: _ICMP_TYPES,
@@ -156,6 +165,7 @@ _WORDS: dict[Kind, dict[str, int]] = {
     Kind.STATE: STATES,
     Kind.STATUS: {"dnat": 32},
     Kind.DIRECTION: {"original": 0, "reply": 1},
+    Kind.ADDRESS_TYPE: _ADDRESS_TYPES,
 }
 _WRITTEN: dict[Kind, dict[int, str]] = {
     Kind.PROTOCOL: _PROTOCOLS_WRITTEN,
@@ -163,6 +173,7 @@ _WRITTEN: dict[Kind, dict[int, str]] = {
     Kind.STATUS: {32: "dnat"},
     Kind.STATE: {bit: name for name, bit in STATES.items()},
     Kind.DIRECTION: {0: "original", 1: "reply"},
+    Kind.ADDRESS_TYPE: {number: name for name, number in _ADDRESS_TYPES.items()},
 }
 
 

@@ -164,9 +164,10 @@ def _entity(name: str, places: Places, standpoint: Standpoint) -> Iterator[PeerM
         case "cluster":
             yield EVERY_POD
             # The API server is of the cluster, wherever it runs.
-            yield BlockMatch(places.every_node | places.api_server, EVERYTHING, called="entity cluster")
+            yield BlockMatch(places.every_node | places.api_server, EVERYTHING, called="entity cluster", own_node=True)
         case "host":
-            yield BlockMatch(places.nodes.get(standpoint.node, AddressSet()), EVERYTHING, called="entity host")
+            known = places.nodes.get(standpoint.node, AddressSet())
+            yield BlockMatch(known, EVERYTHING, called="entity host", own_node=True)
         case "remote-node":
             yield BlockMatch(places.nodes_but(standpoint.node), EVERYTHING, called="entity remote-node")
         case "kube-apiserver":

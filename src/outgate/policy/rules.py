@@ -148,13 +148,15 @@ class BlockMatch:
     Where the addresses are those of nodes, `nodes` is the selector that found them: they are what they are now.
     `outside`: only addresses outside of the cluster are meant, none of a pod or a node (so Cilium has it); whatever a
     network plugin makes of the blocks of a NetworkPolicy (`Profile`). `called` is what the peer is called, where that
-    says more than its addresses.
+    says more than its addresses. `own_node`: what is meant is the node of the pod, with all of its addresses, of which
+    `addresses` are those that are known.
     """
 
     addresses: AddressSet
     nodes: LabelSelector | None = None
     outside: bool = False
     called: str = ""
+    own_node: bool = False
 
     def __str__(self) -> str:
         if self.called:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import select
+import socket
+
 import pytest
 
+from outgate.host import links
 from outgate.testing import Manifest, pod
 from outgate.testing_cilium import cidr_group, cilium_policy
 from tests.lab.agent.cast import CLUSTER, allow, exchange, relabelled
@@ -148,6 +152,36 @@ def test_05_services_mean_their_pods_or_their_endpoints() -> None:
 
     world = [pods, outside, served("pods", "b/pods"), served("outside", "b/outside")]
     grow([*CLUSTER, *world], check, all_nodes=True)
+
+
+@pytest.mark.parametrize("entity", ["host", "cluster"])
+def test_05_to_deny_a_node_is_to_deny_each_address_that_it_has(entity: str) -> None:
+    """Those of its bridges too, which no Node object lists, and behind which the kubelet listens as well."""
+    unlisted = "10.99.0.1"
+
+    def check(farm: Farm) -> None:
+        def arrives() -> bool:
+            with farm.stage.enter(farm.box("n1")):
+                server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with farm.stage.enter(farm.box("a/one")):
+                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with server, client:
+                server.bind(("", PORT))
+                before = farm.dropped()
+                client.sendto(b"there", (unlisted, PORT))
+                farm.until(lambda: bool(select.select([server], [], [], 0.01)[0]) or farm.dropped() > before)
+                return farm.dropped() == before
+
+        with farm.stage.enter(farm.box("n1")):
+            links.batch([f"addr add {unlisted}/32 dev lo"])
+        assert arrives()
+        farm.server.put(of_a("no", enableDefaultDeny={"egress": False}, egressDeny=[{"toEntities": [entity]}]))
+        farm.settle()
+        assert not arrives()
+        assert not farm.passes("a/one", "n1", PORT)
+        assert farm.passes("a/one", "198.51.100.7", PORT)
+
+    grow([*CLUSTER, ends("default/kubernetes", "198.51.100.1")], check, all_nodes=True)
 
 
 @pytest.mark.parametrize("address", ["192.168.5.2", "198.51.100.1"], ids=["on a node", "outside"])
