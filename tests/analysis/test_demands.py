@@ -7,7 +7,8 @@ import ipaddress
 import pytest
 
 from outgate.analysis import demands
-from outgate.analysis.demands import Demand, Demands
+from outgate.analysis.demand import Demand
+from outgate.analysis.demands import Demands
 from outgate.analysis.ends import Places
 from outgate.analysis.lookup import Lookup
 from outgate.errors import InputError, TooComplex

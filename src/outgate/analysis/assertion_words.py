@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
@@ -31,6 +32,7 @@ from outgate.records import dataclass
 
 __all__ = [
     "EndAsked",
+    "NamesAsked",
     "PodsAsked",
     "PortAsked",
     "PortsAsked",
@@ -43,6 +45,8 @@ __all__ = [
 ]
 
 _PROTOCOLS = {spell_protocol(one): int(one) for one in Protocol}
+_PATTERN = re.compile(r"(?=.*\*)[-a-zA-Z0-9_*]+(\.[-a-zA-Z0-9_*]+)+\.?")
+"""Of names, with a star (Cilium's matchPattern, and the domainNames of network-policy-api)."""
 _PODS = ("namespace", "namespaceLabels", "labels")
 _END_FIELDS = (*_PODS, "cidr", "any", "except")
 
@@ -73,10 +77,20 @@ class PodsAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class NamesAsked:
+    """The DNS names that a pattern means, as policies write it; to be listed, not asked about."""
+
+    pattern: str
+
+    def __str__(self) -> str:
+        return self.pattern
+
+
+@dataclass(frozen=True, slots=True)
 class EndAsked:
     """One end, read and not looked up yet, less the ends in `excepts`."""
 
-    what: Written | PodsAsked | Word
+    what: Written | PodsAsked | NamesAsked | Word
     text: str
     """As it was written."""
     excepts: tuple[EndAsked, ...] = ()
@@ -146,15 +160,18 @@ def _end(value: object, place: Place, errors: list[InputError]) -> Iterator[EndA
         errors.append(complaint(place, "must name a pod, a workload, an address or another end, or be a mapping"))
 
 
-def _written(text: str, place: Place, errors: list[InputError]) -> Written | PodsAsked | Word | None:
+def _written(text: str, place: Place, errors: list[InputError]) -> Written | PodsAsked | NamesAsked | Word | None:
     words = {word.value: word for word in Word}
     if text.lower() in words:
         return words[text.lower()]
     namespace, slash, star = text.partition("/")
     if slash and star == "*":
         return Word.EVERY_POD if namespace == "*" else PodsAsked(namespace)
+    if _PATTERN.fullmatch(text):
+        return NamesAsked(text.lower().removesuffix("."))
     if "*" in text:
-        errors.append(complaint(place, f"{text}: a star stands for all pods of a namespace alone, as in production/*"))
+        means = "a star stands for all pods of a namespace, as in production/*, or for DNS names, as in *.example.com"
+        errors.append(complaint(place, f"{text}: {means}"))
         return None
     try:
         written, asked = targets.parse_destination(text)

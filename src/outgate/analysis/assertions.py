@@ -12,6 +12,8 @@
       - to: shop/db
         only: {from: shop/web, port: 5432}         nobody else, and on no other port
       - from: shop/web
+        deny: {to: api.example.com, port: 80, http: DELETE /v1/items}      one request; names that rules open are ends
+      - from: shop/web
         exactly: [{to: shop/db, port: 5432}]       all of this is allowed, and nothing else
         ignore: dns                                left out of `only` and `exactly`
 
@@ -40,6 +42,7 @@ from outgate.analysis.assertion_words import (
     read_protocol,
     unknown_field,
 )
+from outgate.analysis.request_words import RequestAsked, read_request
 from outgate.errors import InputError, InvalidInput
 from outgate.model import NOWHERE, Direction, Document, Place
 from outgate.model.place import complaint, spell
@@ -83,9 +86,12 @@ class Entry:
     ends: tuple[EndAsked, ...]
     ports: PortsAsked | None = None
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+    request: RequestAsked | None = None
+    """The one request of HTTP that is asked about; None for whatever goes there."""
 
     def __str__(self) -> str:
-        return listed(self.ends) + (f" {self.ports}" if self.ports is not None else "")
+        parts = (listed(self.ends), self.ports, self.request)
+        return " ".join(str(one) for one in parts if one is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +235,8 @@ def _assertion(value: object, place: Place, errors: list[InputError]) -> Asserti
         errors.append(complaint(place / "ignore", "means something for only and exactly alone"))
     elif "ignore" in value:
         ignored = _entries(value["ignore"], far, place / "ignore", errors, may_be_anywhere=True)
+    if verb.closed or far == "from":
+        _refuse_requests((*entries, *ignored), errors)
     ports = _ports(value, place, errors)
     name, because = (_text(value, key, place, errors) for key in ("name", "because"))
     if len(errors) > before:
@@ -256,6 +264,11 @@ def _entries(
     )
 
 
+def _refuse_requests(entries: Iterable[Entry], errors: list[InputError]) -> None:
+    words = "is for allow and deny, from a pod: what else is sent to the same port is not one request"
+    errors.extend(complaint(one.place / "http", words) for one in entries if one.request is not None)
+
+
 def _entry(value: object, far: str, place: Place, errors: list[InputError], may_be_anywhere: bool) -> tuple[Entry, ...]:
     anywhere = (EndAsked(Word.ANYWHERE, Word.ANYWHERE.value, (), place),)
     if may_be_anywhere and value == "dns":
@@ -263,10 +276,11 @@ def _entry(value: object, far: str, place: Place, errors: list[InputError], may_
         return (Entry(anywhere, PortsAsked(queries), place),)
     if not isinstance(value, Mapping):
         return (Entry(read_ends(value, place, errors), None, place),)
-    _refuse_unknown(value, (far, "port", "ports", "protocol"), place, errors)
+    _refuse_unknown(value, (far, "port", "ports", "protocol", "http"), place, errors)
     ports = _ports(value, place, errors)
+    request = read_request(value["http"], place / "http", errors) if "http" in value else None
     if far in value:
-        return (Entry(read_ends(value[far], place / far, errors), ports, place),)
+        return (Entry(read_ends(value[far], place / far, errors), ports, place, request),)
     if not may_be_anywhere:
         errors.append(complaint(place, f"{far} is missing"))
     elif ports is None:

@@ -155,7 +155,7 @@ def beyond_the_cluster(judge: Judge, pod: Pod, direction: Direction) -> PacketSe
     isolation = judge.policies.isolation(pod, direction)
     if not isolation.governed:
         return PacketSet.any()
-    if not isolation.tiered:
+    if isolation.united:
         return PacketSet.union_of(rule_beyond(rule, pod) for rule in isolation.rules)
     return allowed(isolation, PacketSet.any(), lambda rule: PacketSet.cube(*rule_beyond(rule, pod)))
 

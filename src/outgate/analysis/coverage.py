@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from outgate.analysis.blocks import beyond_the_cluster, rule_beyond
-from outgate.analysis.demands import Demand
+from outgate.analysis.demand import Demand
 from outgate.analysis.verdicts import Outcome
 from outgate.model import Direction, NetworkPolicy, Pod
 from outgate.packets import PacketSet, TransportSet
@@ -83,17 +83,18 @@ class _Search:
             (Direction.INGRESS, demand.destination, demand.source),
         )
         for direction, near, far in ends:
-            if near.pod is not None and (demand.addresses is None or direction is demand.near):
+            single = demand.addresses is None or demand.told is not None
+            if near.pod is not None and (single or direction is demand.near):
                 self._take(demand, direction, near.pod, far)
 
     def _take(self, demand: Demand, direction: Direction, pod: Pod, far: Endpoint) -> None:
-        policies = self.judge.policies
+        policies = (demand.told or self.judge).policies
         isolation = policies.isolation(pod, direction)
         whole = [one for one in isolation.origins if one in self.missing]
         rules = [one for one in isolation.every_rule() if one.origin in self.missing]
         if not (whole or rules):
             return
-        if demand.addresses is None:
+        if demand.addresses is None or demand.told is not None:
             # Seen from this end the other one is far, whichever of the two the demand calls known.
             passing = demand.pair.side(direction) if demand.pair is not None else TransportSet.any()
             if whole and demand.asked - passing:

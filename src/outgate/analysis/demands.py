@@ -12,27 +12,31 @@ where both ends were named one by one it counts.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
-from outgate.analysis.assertion_words import EndAsked, Word
+from outgate.analysis.assertion_words import EndAsked, NamesAsked, Word
 from outgate.analysis.assertions import Assertion, Entry, Verb
-from outgate.analysis.ends import Ends, Places, Reached, any_of
+from outgate.analysis.demand import Demand
+from outgate.analysis.ends import Ends, Places, Reached, any_of, numbered
 from outgate.analysis.kinds import Kind, Kinds
-from outgate.analysis.ports import PairPorts
+from outgate.analysis.name_demands import NameDemands
 from outgate.analysis.roll import Bits
 from outgate.errors import InputError, TooComplex
 from outgate.model import Direction
 from outgate.model.place import complaint
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
+from outgate.packets.packetset import Cube
 from outgate.policy import Endpoint, Judge, Verdict
-from outgate.records import dataclass
+from outgate.policy.meeting import About
 
-__all__ = ["MOST_DEMANDS", "Demand", "Demands"]
+__all__ = ["MOST_DEMANDS", "Demands"]
 
 MOST_DEMANDS = 250_000
 """Pairs of kinds in one assertion; about half a minute."""
 
+_MOST_PORTS = 16
 _ANYWHERE = EndAsked(Word.ANYWHERE, Word.ANYWHERE.value)
 _OF_LISTED = {Verb.ALLOW: Verdict.ALLOW, Verb.DENY: Verdict.DENY, Verb.ONLY: None, Verb.EXACTLY: Verdict.ALLOW}
 _NOTHING = (
@@ -46,37 +50,26 @@ _OF_FAMILY = {
 """RFC 792 and RFC 4443: each ICMP belongs to one family."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """Packets between two ends, one of which may stand for a set of `addresses` outside the cluster.
+def _told_at(reached: Reached) -> Iterator[Cube]:
+    """Where the names are whose addresses were given."""
+    return ((AddressSet.of(name.addresses), transports) for name, transports in reached.names)
 
-    `wanted` None: nothing is demanded of them; they are what an `only` lists.
-    """
 
-    source: Endpoint
-    destination: Endpoint
-    asked: TransportSet
-    wanted: Verdict | None
-    pair: PairPorts | None = None
-    """What passes, where both ends are known."""
-    addresses: AddressSet | None = None
-    near: Direction = Direction.EGRESS
-    """Where `addresses` are given: the direction in which the known end is judged."""
+def _refuse_patterns(entries: Iterable[Entry], errors: list[InputError]) -> None:
+    words = "a pattern stands for names that nobody can count: it can be listed in only and ignore; else write a name"
+    stars = (end for one in entries for end in one.ends if isinstance(end.what, NamesAsked))
+    errors.extend(complaint(end.place, f"{end}: {words}") for end in stars)
 
-    @property
-    def known(self) -> Endpoint:
-        """The end that has policies."""
-        return self.source if self.near is Direction.EGRESS else self.destination
 
-    @property
-    def far(self) -> Endpoint:
-        """The other end, or the one that stands for the addresses."""
-        return self.destination if self.near is Direction.EGRESS else self.source
+def _transports_of(there: Reached) -> Iterator[TransportSet]:
+    yield from there.known
+    yield from (transports for _, transports in (*there.outside, *there.names))
 
-    def packets(self, transports: TransportSet | None = None) -> PacketSet:
-        """All packets of it, or those of some transports, seen from `known`."""
-        addresses = self.addresses if self.addresses is not None else AddressSet.of((self.far.address,))
-        return PacketSet.cube(addresses, self.asked if transports is None else transports)
+
+def _is_one_port(transports: TransportSet) -> bool:
+    """Whether these are single ports of TCP, a few at the most."""
+    spans = [(protocol, *span) for protocol, many in transports.items() for span in many]
+    return len(spans) <= _MOST_PORTS and all(one is Protocol.TCP and low == high for one, low, high in spans)
 
 
 class Demands:
@@ -87,6 +80,7 @@ class Demands:
         self.places = places
         self.kinds = kinds if kinds is not None else Kinds(judge, places.roll)
         self._roll = places.roll
+        self._names = NameDemands(judge, places.lookup.names, places.everybody.outside)
         assert self.kinds.roll is self._roll, "a set of ends means something by one roll alone"
 
     def of(self, assertion: Assertion, errors: list[InputError]) -> list[Demand]:
@@ -115,14 +109,41 @@ class Demands:
         """The subject sends: the entries are destinations, each with its ports."""
         closed = assertion.verb.closed
         subject = self.places.ends(assertion.subject, errors)
-        listed = self._reached(assertion, assertion.entries, errors, translated=not closed)
+        plain = [one for one in assertion.entries if one.request is None]
+        listed = self._reached(assertion, plain, errors, translated=not closed)
         ignored = self._reached(assertion, assertion.ignored, errors, translated=False)
         whole = self.places.reached((_ANYWHERE,), assertion.ports, errors, translated=False) if closed else Reached()
+        if assertion.verb is not Verb.ONLY:
+            _refuse_patterns(plain, errors)
+        asking = self._with_requests(assertion, errors)
         if errors:
             return
+        starts = [kind for kind, _ in self._kinds_of(subject.known, subject.single)]
         if closed:
             yield from self._between(subject, self._less(whole, (listed, ignored)), Verdict.DENY)
+            yield from self._names.others(starts, numbered(assertion.ports), (listed, ignored))
+        for one in plain if assertion.verb is Verb.DENY else ():
+            if any(end.what is Word.ANYWHERE for end in one.ends):
+                ports = one.ports if one.ports is not None else assertion.ports
+                yield from self._names.others(starts, numbered(ports), ())
         yield from self._between(subject, self._less(listed, (ignored,)), _OF_LISTED[assertion.verb])
+        for there, about in asking:
+            for demand in self._between(subject, there, _OF_LISTED[assertion.verb]):
+                yield dataclasses.replace(demand, about=about)
+
+    def _with_requests(self, assertion: Assertion, errors: list[InputError]) -> list[tuple[Reached, About]]:
+        """The destinations of entries about requests, each with what is sent there."""
+        found = []
+        for one in assertion.entries:
+            ports = one.ports if one.ports is not None else assertion.ports
+            for end in one.ends if one.request is not None else ():
+                there = self.places.reached((end,), ports, errors)
+                blocks = any(addresses.size() > 1 for addresses, _ in there.outside)
+                if blocks or not all(map(_is_one_port, _transports_of(there))):
+                    errors.append(complaint(one.place, "a request goes to one port of one destination: name the port"))
+                assert one.request is not None, "asked for above"
+                found.append((there, one.request.about(end.text)))
+        return found
 
     def _reached(
         self, assertion: Assertion, entries: Iterable[Entry], errors: list[InputError], *, translated: bool
@@ -187,6 +208,8 @@ class Demands:
                 outside, mine = addresses.only(family), asked[transports, family]
                 if outside and mine:
                     yield Demand(source.first, Endpoint(outside.lowest()), mine, wanted, None, outside)
+        for name, transports in there.names:
+            yield from self._names.to([source for source, _ in starts], name, transports, wanted)
         for kind, transports, _ in ends:
             outside, mine = sources.outside.only(kind.family), asked[transports, kind.family]
             if outside and mine:
@@ -214,8 +237,9 @@ class Demands:
                         left[rest] = left.get(rest, 0) | which
             known = left
         whole = PacketSet.union_of(there.outside)
-        gone_outside = PacketSet.union_of(cube for reached in many for cube in reached.outside)
-        return Reached(known, (whole - gone_outside).cubes, there.single & any_of(known.values()))
+        cubes = [cube for reached in many for cube in (*reached.outside, *_told_at(reached))]
+        gone_outside = PacketSet.union_of(cubes)
+        return Reached(known, (whole - gone_outside).cubes, there.single & any_of(known.values()), there.names)
 
     def _by_membership(
         self, whole: Ends, entries: Sequence[tuple[Ends, Reached]]

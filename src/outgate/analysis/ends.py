@@ -17,12 +17,13 @@ from dataclasses import field
 from functools import cached_property
 from typing import TypeVar
 
-from outgate.analysis.assertion_words import EndAsked, PodsAsked, PortAsked, PortsAsked, Word
+from outgate.analysis.assertion_words import EndAsked, NamesAsked, PodsAsked, PortAsked, PortsAsked, Word
 from outgate.analysis.flows import aims
 from outgate.analysis.lookup import (
     AddressTarget,
     BlockTarget,
     Lookup,
+    NameTarget,
     NodeTarget,
     PodsTarget,
     ServiceTarget,
@@ -41,7 +42,7 @@ from outgate.policy import Endpoint
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 from outgate.records import dataclass
 
-__all__ = ["Ends", "Places", "Reached", "any_of"]
+__all__ = ["Ends", "NameMeant", "Places", "Reached", "any_of", "numbered"]
 
 _Found = TypeVar("_Found")
 _SILENT = LOOPBACK | TO_MANY
@@ -70,25 +71,35 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
+class NameMeant:
+    """A DNS name that rules open, or a pattern of such, with the addresses that were given for it, if any."""
+
+    text: str
+    addresses: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Reached:
     """Destinations by the transports that are asked there; no known end is there twice."""
 
     known: Mapping[TransportSet, Bits] = field(default_factory=dict)
     outside: tuple[Cube, ...] = ()
     single: Bits = 0
+    names: tuple[tuple[NameMeant, TransportSet], ...] = ()
 
     def __or__(self, other: Reached) -> Reached:
         both = self.known and other.known
         known = _joined(self.known, other.known) if both else self.known or other.known
-        return Reached(known, (*self.outside, *other.outside), self.single | other.single)
+        outside, names = (*self.outside, *other.outside), (*self.names, *other.names)
+        return Reached(known, outside, self.single | other.single, names)
 
     def __bool__(self) -> bool:
-        return bool(self.known or self.outside)
+        return bool(self.known or self.outside or self.names)
 
     def without(self, gone: Bits) -> Reached:
         """The same, less some known ends."""
         known = {transports: left for transports, some in self.known.items() if (left := some & ~gone)}
-        return Reached(known, self.outside, self.single & ~gone)
+        return Reached(known, self.outside, self.single & ~gone, self.names)
 
 
 def any_of(many: Iterable[Bits]) -> Bits:
@@ -202,6 +213,10 @@ class Places:
                 return self.everybody
             case PodsAsked():
                 return Ends(self._find(asked.what).bits)
+            case NamesAsked():
+                raise UsageError(
+                    f"{asked} is a pattern of names: it can be a destination alone, and taken from nothing"
+                )
         match target := self.lookup.find(asked.what):
             case PodsTarget(kind=kind, pods=pods):
                 known = self.roll.of_pods(pods)
@@ -262,6 +277,11 @@ class Places:
     # --- destinations ------------------------------------------------------------------------------
 
     def _reached(self, asked: EndAsked, ports: PortsAsked | None, translated: bool) -> Reached:
+        name = self._name(asked)
+        if name is not None:
+            if not _by_number(ports):
+                raise UsageError(f"{asked} is no pod: the name of a port means nothing there")
+            return Reached(names=((name, _transports(ports, ())),))
         service = self._service(asked)
         if service is not None and not (service.headless and _by_number(ports)):
             return self._behind(service, ports, None, listed=not translated)
@@ -277,8 +297,22 @@ class Places:
             raise UnknownName(f"{asked} has no container port named {names}")
         return found
 
-    def _service(self, asked: EndAsked) -> Service | None:
+    def _name(self, asked: EndAsked) -> NameMeant | None:
+        """The name that is meant, where rules open names that it is among, and its addresses are nobody's here."""
         if isinstance(asked.what, PodsAsked | Word):
+            return None
+        if isinstance(asked.what, NamesAsked):
+            return NameMeant(asked.what.pattern)
+        match self.lookup.find(asked.what):
+            case NameTarget(name):
+                return NameMeant(name)
+            case AddressTarget(addresses, name) if name and any(one.matches(name) for one in self.lookup.patterns):
+                held = any(self.snapshot.owners_of(one) or self.snapshot.node_of(one) for one in addresses)
+                return None if held else NameMeant(name, addresses)
+        return None
+
+    def _service(self, asked: EndAsked) -> Service | None:
+        if isinstance(asked.what, PodsAsked | NamesAsked | Word):
             return None
         target = self.lookup.find(asked.what)
         if isinstance(target, ServiceTarget) and asked.excepts:
@@ -289,7 +323,9 @@ class Places:
         """Whether pods are meant, each with its own ports, and not whoever is at an address."""
         if isinstance(asked.what, Word):
             return asked.what is Word.EVERY_POD
-        return isinstance(asked.what, PodsAsked) or isinstance(self.lookup.find(asked.what), PodsTarget)
+        if isinstance(asked.what, PodsAsked | NamesAsked):
+            return isinstance(asked.what, PodsAsked)
+        return isinstance(self.lookup.find(asked.what), PodsTarget)
 
     def _outside(self, addresses: AddressSet, ports: PortsAsked | None, translated: bool) -> Reached:
         """Addresses that no pod and no node has; those of Services lead to endpoints, on the ports that they have."""
@@ -407,6 +443,11 @@ def _transports(ports: PortsAsked | None, declared: Iterable[ContainerPort]) -> 
         else:
             found |= _numbers(one)
     return found
+
+
+def numbered(ports: PortsAsked | None) -> TransportSet:
+    """The ports that are asked at whoever is no pod: those with a number."""
+    return _transports(ports, ())
 
 
 def _numbers(one: PortAsked) -> TransportSet:

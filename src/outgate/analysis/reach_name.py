@@ -13,7 +13,7 @@ The answer is Allow only if it is for all of them, and is divided otherwise, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from outgate.analysis.blocks import rule_beyond
 from outgate.analysis.flows import Aim, echo, ends, families_of
@@ -22,14 +22,14 @@ from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.analysis.reach_ports import divided
 from outgate.analysis.reachability import Question, Reachability
 from outgate.errors import UsageError
-from outgate.model import Direction, Snapshot
+from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.packetset import Cube
 from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Endpoint, Judge
 
-__all__ = ["Standing", "flows_to_name", "ports_of_name", "standing"]
+__all__ = ["Standing", "flows_to_name", "parts", "ports_of_name", "standing"]
 
 Standing = Mapping[Address, AddressSet]
 """Addresses that a name may have, each with those that are treated like it. They are disjoint."""
@@ -46,21 +46,25 @@ def standing(judge: Judge, question: Question, name: NameTarget) -> tuple[Standi
             f"{name} has no address in the input, and policies open names for pods alone",
             hint=f"name a pod as the source, or give --dns-name {name}=ADDRESS",
         )
-    blocks = dict.fromkeys(
-        rule_beyond(rule, pod)[0]
-        for pod in source.pods
-        for rule in judge.policies.isolation(pod, Direction.EGRESS).every_rule()
-    )
     owned: Family | None = {int(Protocol.ICMP): 4, int(Protocol.ICMPV6): 6}.get(question.transport.protocol or 0)
     asked = question.family or owned
-    wanted = (families_of(source) or set(FAMILIES)) if asked is None else {asked}
-    whole = AddressSet.union_of(AddressSet.whole(family) for family in wanted) - NEVER_NAMED
-    parts = [whole.only(4), whole.only(6)]
-    for block in blocks:
-        parts = [piece for part in parts for piece in (part & block, part - block) if piece]
-    inside = _of_the_cluster(judge.policies.snapshot)
-    found = {outside.lowest(): part for part in parts if (outside := part - inside)}
+    found = parts(judge, source.pods, (families_of(source) or set(FAMILIES)) if asked is None else {asked})
     return found, AddressTarget(tuple(found), name.name)
+
+
+def parts(judge: Judge, pods: Iterable[Pod], families: Iterable[Family]) -> Standing:
+    """All addresses that a name may have, cut so that no rule of some pods tells those of one part from each other."""
+    blocks = dict.fromkeys(
+        rule_beyond(rule, pod)[0]
+        for pod in pods
+        for rule in judge.policies.isolation(pod, Direction.EGRESS).every_rule()
+    )
+    whole = AddressSet.union_of(AddressSet.whole(family) for family in families) - NEVER_NAMED
+    found = [whole.only(4), whole.only(6)]
+    for block in blocks:
+        found = [piece for part in found for piece in (part & block, part - block) if piece]
+    inside = _of_the_cluster(judge.policies.snapshot)
+    return {outside.lowest(): part for part in found if (outside := part - inside)}
 
 
 def _of_the_cluster(snapshot: Snapshot) -> AddressSet:

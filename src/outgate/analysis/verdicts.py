@@ -10,23 +10,27 @@ The witness is a member of that set, judged again rule by rule for its reasons, 
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from outgate.analysis.assertions import Assertion, Suite
 from outgate.analysis.blocks import beyond_the_cluster
-from outgate.analysis.demands import Demand, Demands
+from outgate.analysis.demand import Demand
+from outgate.analysis.demands import Demands
 from outgate.analysis.ends import Places
 from outgate.analysis.kinds import Kinds
 from outgate.analysis.lookup import Lookup
+from outgate.analysis.names import cannot_ask, patterns_of
 from outgate.analysis.notes import notes
 from outgate.analysis.ports import open_points, pair_ports
+from outgate.analysis.reachability import OUTSIDE
 from outgate.errors import InputError, InvalidInput
 from outgate.model import Direction
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import address_of
-from outgate.policy import BlockMatch, Endpoint, Flow, Judge, Trace, Verdict, decide
+from outgate.policy import BlockMatch, Endpoint, Flow, Judge, Trace, Verdict, decide, matched
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 
 __all__ = ["Failure", "Outcome", "allowed", "evaluate", "witness", "wrong"]
@@ -48,6 +52,8 @@ class Failure:
     """The witness: one packet, and the verdict on both ends."""
     packets: PacketSet
     """All that is wrong between the two ends of the witness; addresses are those of the far side."""
+    name: str = ""
+    """The DNS name at whose address the destination is, or the pattern that opens it."""
     more: tuple[tuple[Endpoint, Endpoint], ...] = ()
     """Further pairs of ends that are wrong, each standing for its kind."""
 
@@ -95,11 +101,11 @@ def evaluate(
         TooComplex: an assertion about too many kinds of flow.
     """
     errors: list[InputError] = []
-    kinds = Kinds(judge)
+    kinds, patterns = Kinds(judge), tuple(patterns_of(judge.policies.snapshot))
     answers = _Answers(judge)
     found: list[tuple[Assertion, list[Demand], tuple[str, ...]]] = []
     for suite in suites:
-        lookup = Lookup(judge.policies.snapshot, namespace, {**suite.names, **(names or {})})
+        lookup = Lookup(judge.policies.snapshot, namespace, {**suite.names, **(names or {})}, patterns)
         demands = Demands(judge, Places(lookup, kinds.roll), kinds)
         found.extend((one, demands.of(one, errors), demands.places.take_notes()) for one in suite.assertions)
     if errors:
@@ -109,6 +115,8 @@ def evaluate(
 
 def allowed(judge: Judge, demand: Demand) -> PacketSet:
     """Those packets of a demand that both ends let pass."""
+    if demand.about is not None:
+        return demand.packets(_passing_requests(judge, demand))
     if demand.pair is not None:
         return demand.packets(demand.asked & demand.pair.allowed)
     packets = demand.packets()
@@ -119,6 +127,17 @@ def allowed(judge: Judge, demand: Demand) -> PacketSet:
     if addresses & LOOPBACK:
         return packets & decide(judge.policies, near.pod, demand.near).allowed().restrict(addresses)
     return packets & beyond_the_cluster(judge, near.pod, demand.near).restrict(addresses)
+
+
+def _passing_requests(judge: Judge, demand: Demand) -> TransportSet:
+    """The ports at which the request is let through: single ones, each asked for itself."""
+    found = TransportSet()
+    for protocol, spans in demand.asked.items():
+        for port, _ in spans:
+            flow = Flow(demand.source, demand.destination, int(protocol), port, about=demand.about)
+            if (demand.told or judge).judge(flow).verdict.allows:
+                found |= TransportSet.ports(protocol, port)
+    return found
 
 
 def wrong(judge: Judge, demand: Demand) -> PacketSet:
@@ -155,7 +174,7 @@ def _failure(judge: Judge, failing: list[tuple[Demand, PacketSet]]) -> Failure:
             flow = _flow(one, its)
         if _names(flow) not in shown:
             more.setdefault(_names(flow), (flow.source, flow.destination))
-    return Failure(demand.wanted, trace, packets, tuple(more.values()))
+    return Failure(demand.wanted, trace, packets, demand.name, tuple(more.values()))
 
 
 def _names(flow: Flow) -> tuple[str, str]:
@@ -170,7 +189,11 @@ def _plainness(demand: Demand) -> tuple[int, int]:
 
 def witness(judge: Judge, demand: Demand, packets: PacketSet) -> Trace:
     """One of some packets of a demand, judged: the one that a reader understands best."""
-    return judge.judge(_flow(demand, packets))
+    trace = (demand.told or judge).judge(dataclasses.replace(_flow(demand, packets), about=demand.about))
+    if demand.told is None or demand.addresses is None or demand.addresses.size() == 1:
+        return trace
+    # One address stands for all that the name may have: it is nobody's, and no reason should speak of it.
+    return dataclasses.replace(trace, ingress=dataclasses.replace(trace.ingress, reason=OUTSIDE))
 
 
 def _flow(demand: Demand, packets: PacketSet) -> Flow:
@@ -188,7 +211,8 @@ def _flow(demand: Demand, packets: PacketSet) -> Flow:
         rest = PacketSet.union_of((addresses, transports - _PORT_ZERO) for addresses, transports in packets)
         found = rest.witness() or found
     _, protocol, coordinate = found
-    if demand.addresses is None:
+    if demand.addresses is None or demand.told is not None:
+        # Where a name leads that was asked about, is the destination: only that was told.
         return Flow(demand.source, demand.destination, protocol, coordinate)
     same = (addresses for addresses, transports in packets if transports.contains(protocol, coordinate))
     far = Endpoint(_usual(AddressSet.union_of(same)))
@@ -214,14 +238,42 @@ def _notes(judge: Judge, demand: Demand) -> Iterator[str]:
     """Namespaces that are only mentioned, where a rule looks at their labels."""
     snapshot = judge.policies.snapshot
     pods = (demand.source.pod, demand.destination.pod)
-    if demand.pair is not None and any(pod and not snapshot.namespace(pod.namespace).declared for pod in pods):
+    if demand.wanted is Verdict.ALLOW and demand.about is None and (demand.addresses is None or demand.name):
+        yield from _conditions(demand.told or judge, demand)
+    if demand.told is not None and demand.wanted is Verdict.ALLOW:
+        packets = demand.packets(demand.asked & demand.pair.allowed if demand.pair is not None else demand.asked)
+        if packets:
+            yield from cannot_ask(demand.told, witness(judge, demand, packets), demand.name)
+    elif demand.pair is not None and any(pod and not snapshot.namespace(pod.namespace).declared for pod in pods):
         trace = judge.judge(Flow(demand.source, demand.destination, int(Protocol.TCP), 1))
         yield from notes(judge, trace)
+
+
+def _conditions(judge: Judge, demand: Demand) -> Iterator[str]:
+    """Where something passes on a condition alone, of which the assertion says nothing."""
+    source, destination = demand.source, demand.destination
+    rules = judge.policies.isolation(source.pod, Direction.EGRESS).rules if source.pod is not None else ()
+    for rule in rules:
+        asked = demand.asked & matched(judge.policies, rule, destination, destination) if rule.conditions else None
+        if asked:
+            protocol, port = _first(asked)
+            trace = judge.judge(Flow(source, destination, protocol, port))
+            if rule in trace.egress.conditional:
+                end = demand.name or destination
+                where = f"{source} → {end} {Protocol(protocol).name} {port}"
+                hint = ": http asks about one request" if rule.conditions and rule.conditions.http else ""
+                yield f"{where} is allowed on a condition alone, by {rule.origin}{hint}"
+
+
+def _first(transports: TransportSet) -> tuple[int, int]:
+    return next((int(protocol), span[0]) for protocol, spans in transports.items() for span in spans)
 
 
 def _open_points(answers: _Answers, demand: Demand) -> tuple[str, ...]:
     """What the API leaves open about the packets of a demand."""
     unspoken = demand.asked - TransportSet.governed()
+    if demand.told is not None:
+        return ()
     if unspoken or (demand.addresses is not None and demand.addresses & TO_MANY):
         return witness(
             answers.judge, demand, PacketSet.cube(demand.packets().addresses(), unspoken or demand.asked)

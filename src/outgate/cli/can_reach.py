@@ -110,26 +110,13 @@ def can_reach(
 
 def _about(http: str | None, host: str | None, headers: tuple[str, ...], end: str) -> About | None:
     """The request that is asked about. Raises UsageError for one that cannot be."""
-    from outgate.policy.meeting import About
-    from outgate.policy.requests import Request, is_settled
+    from outgate.analysis.request_words import RequestAsked
 
     if http is None:
         if host is not None or headers:
             raise UsageError("--http-host and --http-header say more of a request, and --http was not given")
         return None
-    method, blank, path = http.strip().partition(" ")
-    if not blank or not path.startswith("/") or " " in path:
-        raise UsageError(f"--http {http!r} is no request", hint='write a method and a path: --http "GET /v1/items"')
-    if not is_settled(path):
-        raise UsageError(f"{path} is sent on as another path", hint="ask for the path without //, dots and escapes")
-    return About(Request(method, path, end if host is None else host, tuple(map(_header, headers))))
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise UsageError(f"--http-header {text!r} is no header", hint='write it as "Name: value"')
-    return name.strip(), value.strip()
+    return RequestAsked.of(http, host, headers).about(end)
 
 
 def _say(answer: Reachability, output: str) -> None:

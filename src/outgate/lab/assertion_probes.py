@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from outgate.analysis.assertion_words import EndAsked, PodsAsked, PortsAsked, Word
+from outgate.analysis.assertion_words import EndAsked, NamesAsked, PodsAsked, PortsAsked, Word
 from outgate.analysis.assertions import Assertion, Suite, Verb
-from outgate.analysis.demands import Demand, Demands
+from outgate.analysis.demand import Demand
+from outgate.analysis.demands import Demands
 from outgate.analysis.ends import Places
 from outgate.analysis.kinds import Kinds
 from outgate.analysis.lookup import Lookup, PodsTarget
+from outgate.analysis.names import patterns_of
 from outgate.analysis.spelling import spell_addresses
 from outgate.analysis.targets import Named, Noun, Written
 from outgate.analysis.verdicts import allowed
@@ -55,7 +57,7 @@ def named_pods(suites: Iterable[Suite], snapshot: Snapshot) -> tuple[Pod, ...]:
 
 
 def _first_pod(places: Places, end: EndAsked) -> Pod | None:
-    if isinstance(end.what, Word):
+    if isinstance(end.what, Word | NamesAsked):
         return None
     try:
         if isinstance(end.what, PodsAsked):
@@ -87,7 +89,8 @@ class AssertionProbes:
         """
         errors: list[InputError] = []
         found: list[Draft] = []
-        lookup = Lookup(self.judge.policies.snapshot, None, self.names)
+        snapshot = self.judge.policies.snapshot
+        lookup = Lookup(snapshot, None, self.names, tuple(patterns_of(snapshot)))
         demands = Demands(self.judge, Places(lookup, self.kinds.roll), self.kinds)
         sampled = 0
         for assertion in (one for suite in suites for one in suite.assertions):
@@ -115,6 +118,8 @@ class AssertionProbes:
         subject = [self._single(one) for one in assertion.subject]
         found: list[AskedFlow] = []
         for entry in assertion.entries:
+            if entry.request is not None:
+                return None
             transports = _transports(entry.ports if entry.ports is not None else assertion.ports)
             for other in map(self._single, entry.ends):
                 for mine in subject:
@@ -128,7 +133,7 @@ class AssertionProbes:
 
     def _single(self, end: EndAsked) -> Written | None:
         """An end that packets can be sent to; None for a block, a set, and a name that nobody in the lab can ask."""
-        if isinstance(end.what, PodsAsked | Word | Network) or end.excepts:
+        if isinstance(end.what, PodsAsked | NamesAsked | Word | Network) or end.excepts:
             return None
         named = isinstance(end.what, Named) and end.what.noun is Noun.ANYTHING
         return None if named and not self.made.dns else end.what
@@ -138,7 +143,11 @@ class AssertionProbes:
     def _sampled(self, assertion: Assertion, demands: list[Demand]) -> Iterator[Draft]:
         silent: list[AddressSet] = []
         count = 0
+        if any(map(_is_of_a_proxy, demands)):
+            self.notes.append(f"{assertion.place}: {assertion.title}: what it says of requests and names is not probed")
         for demand in demands:
+            if _is_of_a_proxy(demand):
+                continue
             if demand.source.pod is None and demand.destination.pod is None:
                 continue
             mine = list(self._of(demand, silent))
@@ -192,6 +201,12 @@ class AssertionProbes:
 
     def _via(self, destination: Endpoint) -> Via:
         return Via.POD if destination.pod is not None else Via.NODE if destination.node is not None else Via.ADDRESS
+
+
+def _is_of_a_proxy(demand: Demand) -> bool:
+    """About a request, or a name that nobody gave an address for."""
+    unknown = demand.told is not None and demand.addresses is not None and demand.addresses.size() > 1
+    return demand.about is not None or unknown
 
 
 def _transports(ports: PortsAsked | None) -> list[tuple[Protocol, int]]:

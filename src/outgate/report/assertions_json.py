@@ -72,6 +72,8 @@ def _failure(failure: Failure) -> Json:
         ],
         **without_empty(
             {
+                "name": failure.name,
+                "request": "" if flow.about is None else str(flow.about),
                 "more": [
                     {"source": end_json(source), "destination": end_json(destination)}
                     for source, destination in failure.more[:MOST_PAIRS_SHOWN]

@@ -74,7 +74,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     if outcome.assertion.because:
         yield line_text("because", plain(outcome.assertion.because))
     trace = failure.trace
-    yield line_text("found", f"{_flow(trace.flow)} {_complaint(outcome.assertion.verb, failure)}")
+    yield line_text("found", f"{_flow(trace.flow, failure.name)} {_complaint(outcome.assertion.verb, failure)}")
     yield line_text("egress", side_text(trace.egress), place_text(trace.egress.decided_by))
     yield line_text("ingress", side_text(trace.ingress), place_text(trace.ingress.decided_by))
     yield from _extent(failure)
@@ -92,10 +92,11 @@ def _complaint(verb: Verb, failure: Failure) -> str:
     return "is allowed, and is not listed" if verb.closed else "is allowed, and must not be"
 
 
-def _flow(flow: Flow) -> str:
+def _flow(flow: Flow, name: str = "") -> str:
     """The ends by name, with the address where it is not the name: that is what the packet carries."""
     number = f" {flow.coordinate}" if Protocol(flow.protocol).has_ports else ""
-    return f"{_end(flow.source)} → {_end(flow.destination)} {spell_protocol(flow.protocol)}{number}"
+    about = f" {flow.about}" if flow.about is not None else ""
+    return f"{_end(flow.source)} → {name or _end(flow.destination)} {spell_protocol(flow.protocol)}{number}{about}"
 
 
 def _end(end: Endpoint) -> str:
@@ -111,7 +112,7 @@ def _extent(failure: Failure) -> Iterator[str]:
     known = failure.trace.flow.source.pod is not None and failure.trace.flow.destination.pod is not None
     for addresses, transports in cubes[:MOST_LINES]:
         if not single or sum(spans.size() for _, spans in transports.items()) > 1:
-            where = "" if single and known else f"{spell_addresses(addresses)}: "
+            where = "" if failure.name or (single and known) else f"{spell_addresses(addresses)}: "
             yield line_text("all", where + spell_transports(transports))
     if len(cubes) > MOST_LINES:
         yield line_text("", f"and {len(cubes) - MOST_LINES} more groups of addresses")

@@ -1,0 +1,206 @@
+"""Assertions about names and requests: as `can-reach` answers; who speaks of everything overlooks nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outgate.analysis.assertions import read
+from outgate.analysis.connections import External, connections
+from outgate.analysis.lookup import Lookup, NameTarget
+from outgate.analysis.names import patterns_of
+from outgate.analysis.opened import Named
+from outgate.analysis.reach import reach
+from outgate.analysis.reachability import Question
+from outgate.analysis.targets import TransportAsked, parse
+from outgate.analysis.verdicts import Outcome, evaluate
+from outgate.errors import InvalidInput
+from outgate.model import Document, Snapshot
+from outgate.packets import Address, AddressSet, Protocol
+from outgate.policy import Judge, Policies, Verdict
+from outgate.policy.endpoints import LOOPBACK, TO_MANY
+from outgate.testing import Manifest, cluster_policy, namespace, node, pod, snapshot_of
+from outgate.testing_cilium import cilium_policy
+from tests.laws.test_cilium import drawn
+
+SEEDS = st.integers(0, 2**32 - 1)
+EXAMPLES = (settings.default.max_examples if settings.default is not None else 100) // 4
+
+
+def on(port: int, **more: object) -> list[dict[str, Any]]:
+    """An entry of ``toPorts``."""
+    return [{"ports": [{"port": str(port), "protocol": "TCP"}], **more}]
+
+
+def of_web(*rules: dict[str, Any], **more: object) -> Manifest:
+    """A policy for web."""
+    return cilium_policy("shop/p", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": list(rules), **more})
+
+
+SHOP: list[Manifest] = [
+    namespace("shop"),
+    node("n1", ["192.168.50.11", "fd00:50::11"]),
+    pod("shop/web", ["10.1.0.1", "fd00:1::1"], on="n1", app="web"),
+    pod("shop/db", ["10.1.0.2"], on="n1", app="db"),
+]
+OPEN = {"toFQDNs": [{"matchName": "api.example.com"}, {"matchPattern": "*.cdn.net"}], "toPorts": on(443)}
+ASKED = {
+    "toEndpoints": [{"matchLabels": {"app": "db"}}],
+    "toPorts": on(80, rules={"http": [{"method": "GET", "path": "/v1/.*"}]}),
+}
+
+
+def outcomes(
+    manifests: list[Manifest] | Snapshot, *assertions: object, names: dict[str, tuple[Address, ...]] | None = None
+) -> tuple[Outcome, ...]:
+    """What comes of assertions."""
+    value: Any = {"apiVersion": "outgate.dev/v1", "kind": "ReachabilityTest", "assertions": list(assertions)}
+    snapshot = manifests if isinstance(manifests, Snapshot) else snapshot_of(manifests)
+    return evaluate(Judge(Policies(snapshot)), read([Document("t.yaml", value)]), names)
+
+
+def holds(manifests: list[Manifest] | Snapshot, assertion: dict[str, Any], **more: Any) -> bool:
+    """Whether one does."""
+    (one,) = outcomes(manifests, {"from": "shop/web", **assertion}, **more)
+    return one.holds
+
+
+def test_a_name_is_asked_about_wherever_it_leads() -> None:
+    """Its port and no other; a denial of some of the addresses that it may have is enough for neither verb."""
+    town = [*SHOP, of_web(OPEN)]
+    assert holds(town, {"allow": {"to": "api.example.com", "port": 443}})
+    assert holds(town, {"allow": {"to": "img.cdn.net", "port": 443}})
+    assert holds(town, {"deny": {"to": "api.example.com", "port": "1-442"}})
+    assert not holds(town, {"allow": {"to": "api.example.com", "port": [443, 80]}})
+    partly = [*SHOP, of_web(OPEN, egressDeny=[{"toCIDR": ["198.51.100.0/24"]}])]
+    assert not holds(partly, {"allow": {"to": "api.example.com", "port": 443}})
+    assert not holds(partly, {"deny": {"to": "api.example.com", "port": 443}})
+    there = {"api.example.com": (ipaddress.ip_address("198.51.100.9"),)}
+    assert holds(partly, {"deny": {"to": "api.example.com", "port": 443}}, names=there)
+    elsewhere = {"api.example.com": (ipaddress.ip_address("203.0.113.9"),)}
+    assert holds(partly, {"allow": {"to": "api.example.com", "port": 443}}, names=elsewhere)
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["of Cilium", "of the cluster"])
+def test_who_speaks_of_everything_speaks_of_names(above: bool) -> None:
+    """A rule that opens a name opens something, though no address is in the input: `only: []` does not hold."""
+    rules: list[dict[str, Any]] = [
+        {"action": "Accept", "to": [{"domainNames": ["api.example.com", "*.cdn.net"]}], "protocols": [{"tcp": {
+            "destinationPort": {"number": 443}}}]},
+        {"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}]},
+    ]  # fmt: skip
+    made = cluster_policy("p", subject={"namespaces": {}}, egress=rules) if above else of_web(OPEN)
+    town = [*SHOP, made]
+    listed = [{"to": "api.example.com", "port": 443}, {"to": "*.cdn.net", "port": 443}]
+    for verb in ("only", "exactly") if not above else ("only",):
+        assert not holds(town, {verb: []})
+    assert not holds(town, {"deny": "anywhere"})
+    assert not holds(town, {"deny": {"to": {"any": "anywhere", "except": ["every pod", "every node"]}, "port": 443}})
+    assert holds(town, {"deny": {"to": "anywhere", "port": 80}})
+    assert holds(town, {"only": listed})
+    assert holds(town, {"only": [], "ignore": listed})
+    assert holds(town, {"only": {"to": "anywhere", "port": 443}})
+    assert not holds(town, {"only": listed[:1]})
+    assert not holds(town, {"only": listed[1:]})
+    assert not holds(town, {"only": [{**one, "port": 80} for one in listed]})
+    assert holds(town, {"port": 80, "only": []})
+
+
+def test_what_fails_is_shown_by_its_name() -> None:
+    """And not by the address that stood for all that it may have."""
+    (one,) = outcomes([*SHOP, of_web(OPEN)], {"from": "shop/web", "only": [{"to": "*.cdn.net", "port": 443}]})
+    assert one.failure is not None
+    assert one.failure.name == "api.example.com"
+    assert str(one.failure.trace.egress.decided_by) == "shop/p egress[0]"
+
+
+def test_requests_are_asked_about_one_by_one() -> None:
+    """Without one, what is allowed on a condition is allowed, and the condition is said."""
+    town = [*SHOP, of_web(ASKED)]
+    there = {"to": "shop/db", "port": 80}
+    assert holds(town, {"allow": {**there, "http": "GET /v1/items"}})
+    assert holds(town, {"deny": {**there, "http": "DELETE /v1/items"}})
+    assert not holds(town, {"deny": {**there, "http": {"request": "GET /v1/items", "headers": {"X-A": "b"}}}})
+    assert not holds(town, {"allow": {**there, "http": "GET /v2"}})
+    (plain,) = outcomes(town, {"from": "shop/web", "allow": there})
+    assert plain.holds
+    assert any("on a condition" in words for words in plain.notes)
+    (mixed,) = outcomes(town, {"from": "shop/web", "deny": [{**there, "http": "DELETE /"}, there]})
+    assert not mixed.holds
+
+
+@pytest.mark.parametrize(
+    ("assertion", "words"),
+    [
+        ({"allow": {"to": "shop/db", "port": 80, "http": "GET"}}, "is no request"),
+        ({"allow": {"to": "shop/db", "port": 80, "http": "GET /a/../b"}}, "is sent on as another path"),
+        ({"allow": {"to": "shop/db", "port": 80, "http": {"request": 1, "hots": "x"}}}, "did you mean host"),
+        ({"allow": {"to": "shop/db", "http": "GET /"}}, "goes to one port of one destination"),
+        ({"allow": {"to": "203.0.113.0/24", "port": 80, "http": "GET /"}}, "goes to one port of one destination"),
+        ({"only": {"to": "shop/db", "port": 80, "http": "GET /"}}, "is for allow and deny"),
+        ({"allow": {"to": "*.example.com", "port": 443}}, "nobody can count"),
+        ({"deny": {"to": "*.example.com", "port": 443}}, "nobody can count"),
+        ({"allow": {"to": "api.example.com", "port": "https"}}, "the name of a port means nothing there"),
+        ({"allow": {"to": "nobody.example.org", "port": 443}}, "cannot be resolved"),
+        ({"deny": {"to": {"any": "anywhere", "except": "*.example.com"}, "port": 443}}, "a pattern of names"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_its_place(assertion: dict[str, Any], words: str) -> None:
+    """Never a verdict about something else."""
+    with pytest.raises(InvalidInput) as caught:
+        outcomes([*SHOP, of_web(OPEN)], {"from": "shop/web", **assertion})
+    assert any(words in str(one) and "assertions[0]" in str(one) for one in caught.value.errors)
+
+
+@settings(max_examples=EXAMPLES)
+@given(SEEDS)
+def test_as_can_reach_answers(seed: int) -> None:
+    """Of random clusters: `allow` is its yes, and `deny` holds where no part of the answer is a yes."""
+    snapshot = snapshot_of(drawn(seed).manifests)
+    patterns = tuple(patterns_of(snapshot))
+    names = sorted({one.text.replace("*", "a") for one in patterns if "." in one.text})[:2]
+    pods = [one for one in snapshot.endpoints if not one.host_network and one.addresses][:3]
+    judge, lookup = Judge(Policies(snapshot)), Lookup(snapshot, None, {}, patterns)
+    for one in pods:
+        for name in names:
+            target = lookup.find(parse(name))
+            if not isinstance(target, NameTarget):
+                continue
+            for port in (53, 80, 443):
+                asked = TransportAsked(port, int(Protocol.TCP))
+                answer = reach(judge, Question(lookup.find(parse(str(one))), target, asked, None, None))
+                passing = [flow.trace.verdict.allows for flow in answer.flows]
+                there = {"to": name, "port": port}
+                said = outcomes(snapshot, *({"from": str(one), verb: there} for verb in ("allow", "deny")))
+                assert [each.holds for each in said] == [answer.verdict is Verdict.ALLOW, not any(passing)]
+
+
+@settings(max_examples=EXAMPLES)
+@given(SEEDS)
+def test_nothing_leaves_the_cluster_if_the_list_says_so(seed: int) -> None:
+    """Neither to an address nor to a name: what the one sees the other does."""
+    snapshot = snapshot_of(drawn(seed).manifests)
+    found = connections(snapshot)
+    outside = {"any": "anywhere", "except": ["every pod", "every node"]}
+    here = [one for pod in snapshot.endpoints for one in pod.addresses]
+    here += [one for each in snapshot.nodes.values() for one in each.addresses]
+    # What no packet to elsewhere has, is left out by both.
+    inside = AddressSet.of(here) | LOOPBACK | TO_MANY
+    for group in found.groups.all[:6]:
+        one = group.pods[0]
+        if one.host_network or not one.addresses:
+            continue
+        families = {address.version for address in one.addresses}
+        leaving = [
+            row.transports
+            for row in (*found.to_outside(group), *found.to_names(group))
+            if isinstance(row.destination, External | Named)
+            and any(row.destination.addresses.only(family) - inside for family in families)
+        ]
+        for port in (53, 80, 443):
+            (said,) = outcomes(snapshot, {"from": str(one), "deny": {"to": outside, "port": port}})
+            assert said.holds is not any(each.contains(int(Protocol.TCP), port) for each in leaving), (str(one), port)
