@@ -6,7 +6,8 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +15,9 @@ from outgate.agent import dns_tcp
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, Record
 from outgate.proxy.orders import Asking, NameList, PodOrder
+from tests.agent.test_dns_proxy import Slow
 from tests.agent.test_dns_udp import addresses_of, until
-from tests.lab.dns.proxied import Proxied, orders, reaches
+from tests.lab.dns.proxied import SHORT, Proxied, orders, reaches
 from tests.lab.dns.resolver import Resolver, addresses, ask, ask_tcp, question
 from tests.lab.dns.town import CLUSTER_IP, POD, RESOLVERS, WIRINGS, WORLD, Town, in_town
 
@@ -140,6 +142,38 @@ def test_a_server_that_is_not_there_or_silent_ends_the_connection() -> None:
                 with contextlib.suppress(ConnectionError):
                     assert connection.recv(10) == b""
             assert proxied.count("timeout") == 1
+
+    in_town(play)
+
+
+def test_a_server_that_closes_behind_its_answer() -> None:
+    """The answer still waits for the kernel then: it goes when its address is in, and only then the pod hears the end.
+
+    RFC 7766, 6.2.3: servers may close idle connections at any time.
+    """
+
+    def play(town: Town) -> None:
+        door = Slow()
+
+        def reply(asked: Message, data: bytes) -> Iterator[bytes]:
+            yield from addresses(WORLD[4][0])(asked, data)
+            raise ConnectionAbortedError
+
+        Resolver(town, RESOLVERS[4][0], reply)
+        patient = replace(SHORT, deadline=10.0)
+        with (
+            Proxied(town, orders(), door=lambda: door, settings=patient) as proxied,
+            proxied.connection() as connection,
+        ):
+            connection.sendall(dns.frame(question("a.example.com")))
+            until(lambda: any(one._server_is_done for one in proxied.proxy._tcp._conversations.values()))
+            door.free.set()
+            message, rest = dns.unframe(connection.recv(1000))
+            assert message is not None
+            assert dns.decode(message).addresses == (ipaddress.ip_address(WORLD[4][0]),)
+            assert reaches(town, WORLD[4][0])
+            assert rest + connection.recv(10) == b""
+            until(lambda: not proxied.proxy._tcp._conversations)
 
     in_town(play)
 

@@ -50,7 +50,9 @@ class _Conversation:
         self.ended = False
         self._from_pod, self._from_server = b"", b""
         self._to_pod, self._to_server = bytearray(), bytearray()
-        self._pod_is_done = False
+        self._pod_is_done = self._server_is_done = False
+        self._held = 0
+        """Answers that have come and wait for the kernel."""
         side.loop.watch(pod, self._pod_ready, self.end)
         error = self.upstream.connect_ex((server.address, server.port))
         if error not in (0, errno.EINPROGRESS):
@@ -81,7 +83,7 @@ class _Conversation:
 
     def _pod_ready(self) -> None:
         self._flush()
-        if self.ended or self._pod_is_done or self.open >= _IN_FLIGHT:
+        if self.ended or self._pod_is_done or self._server_is_done or self.open >= _IN_FLIGHT:
             return
         try:
             data = self.pod.recv(_CHUNK)
@@ -102,7 +104,7 @@ class _Conversation:
         self._take_questions()
 
     def _take_questions(self) -> None:
-        while not self.ended and self.open < _IN_FLIGHT:
+        while not (self.ended or self._server_is_done) and self.open < _IN_FLIGHT:
             message, self._from_pod = dns.unframe(self._from_pod)
             if message is None:
                 break
@@ -132,7 +134,19 @@ class _Conversation:
     # ---- the server's side -----------------------------------------------------------------------------------------
 
     def _server_broken(self) -> None:
-        self.end(None if self.connected else Result.UNREACHABLE)
+        self._server_gone(None if self.connected else Result.UNREACHABLE)
+
+    def _server_gone(self, result: Result | None = None) -> None:
+        """Nothing more comes from there. RFC 7766, 6.2.3: a server may close when it likes; what it has answered goes.
+
+        Then the conversation ends, and the pod asks anew what is left.
+        """
+        if not self._held:
+            self.end(result)
+            return
+        self._server_is_done = True
+        self.side.loop.forget(self.upstream)
+        self._interests()
 
     def _server_ready(self) -> None:
         self.connected = True
@@ -144,10 +158,10 @@ class _Conversation:
         except BlockingIOError:
             return
         except OSError:
-            self.end()
+            self._server_gone()
             return
         if not data:
-            self.end()
+            self._server_gone()
             return
         self._from_server += data
         while not self.ended:
@@ -168,10 +182,12 @@ class _Conversation:
             return
         self.side.questions.close(self.number, number)
         send = partial(self._answered, glance.with_number(data, question.number))
+        self._held += 1
         self.side.desk.answer(question.pod, question.asked, data, question.began, send)
 
     def _answered(self, data: bytes) -> None:
         self.open -= 1
+        self._held -= 1
         self.answer(data)
         if not self.ended:
             self._take_questions()
@@ -179,7 +195,8 @@ class _Conversation:
     # ---- both ------------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        for one, waiting, may in ((self.pod, self._to_pod, True), (self.upstream, self._to_server, self.connected)):
+        listens = self.connected and not self._server_is_done
+        for one, waiting, may in ((self.pod, self._to_pod, True), (self.upstream, self._to_server, listens)):
             if waiting and may:
                 try:
                     del waiting[: one.send(waiting)]
@@ -191,7 +208,8 @@ class _Conversation:
             if len(waiting) > _UNREAD:
                 self.end()
                 return
-        if self._pod_is_done and not self.open and not self._to_pod:
+        over = (self._pod_is_done and not self.open) or (self._server_is_done and not self._held)
+        if over and not self._to_pod:
             self.end()
             return
         self._interests()
@@ -199,9 +217,10 @@ class _Conversation:
     def _interests(self) -> None:
         loop = self.side.loop
         # A connection that its peer has closed is readable for ever; nobody looks at it until the answers are out.
-        reading = not self._pod_is_done and self.open < _IN_FLIGHT
+        reading = not (self._pod_is_done or self._server_is_done) and self.open < _IN_FLIGHT
         loop.want_write(self.pod, bool(self._to_pod), reading=reading)
-        loop.want_write(self.upstream, bool(self._to_server) or not self.connected)
+        if not self._server_is_done:
+            loop.want_write(self.upstream, bool(self._to_server) or not self.connected)
 
 
 class TcpSide(Closing):

@@ -21,7 +21,7 @@ from outgate.proxy.learned import Limits
 from outgate.proxy.orders import NameSet, Orders, PodOrder
 from tests.lab.dns.town import CLUSTER_IP, NEIGHBOUR, POD, Town
 
-__all__ = ["Proxied", "orders", "reaches"]
+__all__ = ["SHORT", "Proxied", "orders", "reaches"]
 
 SHORT = DnsSettings(deadline=0.1, patience=2.0)
 
