@@ -85,6 +85,18 @@ def test_what_has_to_go_may_have_gone() -> None:
     assert with_table(play) == {"203.0.113.2": 60}
 
 
+def test_an_element_may_be_changed_twice_at_once() -> None:
+    """Two programs of a pod ask for one name at one time: both answers ask for its address, and nobody loses it."""
+
+    def play(door: NamesDoor) -> Mapping[str, int]:
+        one, two, three = (element(f"203.0.113.{last}") for last in (1, 2, 3))
+        changes = (Change(one, 60), Change(two, 60), Change(one, 70), Change(three, 60), Change(three, 0))
+        assert door.put([*changes, Change(two, 0), Change(two, 80)]) == {}
+        return held("f4_a")
+
+    assert with_table(play) == {"203.0.113.1": 70, "203.0.113.2": 80}
+
+
 def test_a_set_that_is_missing_is_named_and_the_others_are_filled() -> None:
     """A policy that was taken away a moment ago must not keep another's names closed."""
 

@@ -9,6 +9,8 @@ in one batch, which to packets is one moment. An element that is there already k
 again (before Linux 6.12), and one that is not there cannot be deleted: of the three, only what the first leaves
 behind is deleted, and the last has the new time. What is to go is added and deleted.
 
+Nor can it be deleted twice: of changes of one element that come together, the last is made.
+
 One set that is missing, because the agent has just taken it away, must not keep the others from changing: a batch that
 is refused is sent again without the sets that the kernel named.
 """
@@ -81,9 +83,9 @@ class NamesDoor(Closing):
             KernelError: the kernel refused everything, or its answer was lost.
         """
         failed: dict[str, KernelError] = {}
-        batch: dict[str, list[Change]] = {}
+        batch: dict[str, dict[Element, Change]] = {}
         for count, one in enumerate(changes, 1):
-            batch.setdefault(set_name(one.element), []).append(one)
+            batch.setdefault(set_name(one.element), {})[one.element] = one
             if count % _MOST == 0:
                 self._put(batch, failed)
                 batch = {}
@@ -115,12 +117,12 @@ class NamesDoor(Closing):
         if refused := self._send(list(_renewed(name, [(one, seconds) for one in members]))):
             raise refusal(f"change {name}", *next(iter(refused.values())))
 
-    def _put(self, batch: dict[str, list[Change]], failed: dict[str, KernelError]) -> None:
+    def _put(self, batch: dict[str, dict[Element, Change]], failed: dict[str, KernelError]) -> None:
         while batch := {name: changes for name, changes in batch.items() if name not in failed}:
             owners: list[str] = []
             bodies: list[tuple[int, int, bytes]] = []
             for name, changes in batch.items():
-                pieces = list(_renewed(name, [(_key(one.element), one.seconds) for one in changes]))
+                pieces = list(_renewed(name, [(_key(one.element), one.seconds) for one in changes.values()]))
                 owners += [name] * len(pieces)
                 bodies += pieces
             refused = self._send(bodies)
