@@ -71,6 +71,9 @@ def test_no_input_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["--dns-name", "nonsense"], "NAME=ADDRESS"),
+        (["--dns-name", "a.b=10.0.0.1", "--dns-move", "a.b"], "--dns-move a.b: write it NAME=ADDRESS"),
+        (["--dns-move", "a.b=10.0.0.1"], "give --dns-name a.b=ADDRESS, too"),
+        (["--dns-ttl", "0"], "1<=x<=300"),
         (["--max-pods", "0"], "at least 1"),
         (["--pods-per-workload", "0"], "at least 1"),
         (["--family", "5"], "'4', '6'"),
@@ -120,6 +123,10 @@ def test_flows_about_what_is_not_there(capsys: pytest.CaptureFixture[str], pair:
     code, said = errors(capsys, "-f", pair, "--flows", str(flows))
     assert code == 2
     assert f"{flows}:4: flows[0]" in said
+    names = ("--dns-name", "a.b=203.0.113.1", "--dns-move", "a.b=203.0.113.2")
+    code, said = errors(capsys, "-f", pair, "--flows", str(flows), *names)
+    assert code == 2
+    assert "leave out --flows or --dns-move" in said
 
 
 def test_shell_without_a_lab(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +155,14 @@ def test_names_and_requests(capfd: pytest.CaptureFixture[str]) -> None:
     assert seen["shop/payments"] == ["✓", "✗"]
     assert seen["shop/web"] == seen["shop/items"] == ["✗", "✗"]
     assert " 0 disagreements in " in printed.out
+    assert (
+        "shop/payments → api.example.com TCP 443: unasked denied, asked passed, moved passed, moved behind aliases "
+        "passed, old addresses denied, asked again passed   shop/payments-outside egress[0]"
+    ) in printed.out
+    assert (
+        "shop/web asks for api.example.com: answered; for tracker.example.net: REFUSED, over TCP closed" in printed.out
+    )
+    assert "16 questions asked, 1 name moved" in printed.out
     if is_installed():
         assert "TCP 8080: GET /v1/items 200, DELETE /v1/items 403   shop/web-reads-items egress[0]" in printed.out
         assert "TCP 80: GET /feed/0 200, DELETE /feed/0 403" in printed.out

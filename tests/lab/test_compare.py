@@ -45,6 +45,7 @@ def test_every_outcome_against_every_prediction(outcome: Outcome, allowed: bool)
         Outcome.REFUSED: not allowed,
         Outcome.WRONG_PARTY: False,
         Outcome.WRONG_NAME: False,
+        Outcome.LATE: False,
     }[outcome]
     assert result(one, Observation(outcome, party)).disagrees is not agrees
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 
 import pytest
@@ -130,6 +131,25 @@ def test_an_unknown_type_of_a_known_name_has_no_records(zone: Zone) -> None:
     message = Message(1, questions=(Question("db.shop.svc.cluster.local", 16),))
     assert zone.answer(message)[3] & 15 == 0
     assert dns.decode(zone.answer(message)).answers == ()
+
+
+def test_a_name_moves(zone: Zone) -> None:
+    """To other addresses, or over aliases; back again it leads where it did, and nobody else's name is touched."""
+    name, there = "api.example.com", ipaddress.ip_address("203.0.113.99")
+
+    def answers(zone: Zone) -> tuple[Record, ...]:
+        return dns.decode(zone.answer(dns.decode(dns.query(1, name, RecordType.A)))).answers
+
+    assert answers(zone.moved(name, [there])) == (Record(name, RecordType.A, there, 5),)
+    chained = dataclasses.replace(zone, ttl=1).moved("API.example.com.", [there], ["a.invalid", "b.invalid"])
+    assert answers(chained) == (
+        Record(name, RecordType.CNAME, "a.invalid", 1),
+        Record("a.invalid", RecordType.CNAME, "b.invalid", 1),
+        Record("b.invalid", RecordType.A, there, 1),
+    )
+    back = chained.moved(name, zone.resolve(name))
+    assert back.resolve(name) == zone.resolve(name)
+    assert back.resolve("db.shop.svc.cluster.local") == zone.resolve("db.shop.svc.cluster.local")
 
 
 def test_the_dns_service_is_the_one_in_kube_system() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from outgate.lab.addressing import address
 from outgate.lab.outside import METADATA, Outside, Position
 from outgate.model import Snapshot
+from outgate.packets import AddressSet
 from tests.lab.clusters import SHOP, snapshot_of
 
 POLICY = """
@@ -87,6 +88,22 @@ def test_the_internet_is_what_nobody_mentions() -> None:
     assert str(chosen) == "192.0.2.10"
     assert Outside(with_blocks("{cidr: 0.0.0.0/1}", "{cidr: 128.0.0.0/1}")).internet(4) is None
     assert str(Outside(with_blocks("{cidr: 0.0.0.0/0}")).internet(4)) == "203.0.113.10"
+
+
+def test_fresh_addresses() -> None:
+    """Those for documentation first, as long as nobody has taken or named them."""
+    outside = Outside(with_blocks("{cidr: 203.0.113.0/24}"))
+    taken = AddressSet()
+    found = []
+    for _ in range(3):
+        one = outside.fresh(4, taken)
+        assert one is not None
+        found.append(str(one))
+        taken |= AddressSet.of([one])
+    assert found == ["198.51.100.10", "192.0.2.10", "192.0.2.1"]
+    rest = outside.fresh(4, AddressSet.network("192.0.2.0/24") | AddressSet.network("198.51.100.0/24"))
+    assert str(rest) == "1.1.1.1"
+    assert outside.fresh(6, AddressSet.whole(6)) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 32), st.integers(0, 2**32 - 1))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,16 @@ _SWITCH = 0.000_5
 )
 @click.option("--standby", is_flag=True, help="Where another proxy runs, wait until it ends.")
 @click.option("--lock-fd", type=click.IntRange(0), default=None, hidden=True)
-def dns(run_dir: Path, state_dir: Path, while_down: str, standby: bool, lock_fd: int | None) -> int:
+@click.option(
+    "--deadline",
+    type=click.FloatRange(0.001),
+    default=None,
+    hidden=True,
+    help="Seconds that an answer waits for the kernel.",
+)
+def dns(
+    run_dir: Path, state_dir: Path, while_down: str, standby: bool, lock_fd: int | None, deadline: float | None
+) -> int:
     """Serve DNS to the pods of this node whose policies use names.
 
     The agent starts it, and again when it dies; to be run by hand only in a container of its own beside the agent's,
@@ -67,6 +77,8 @@ def dns(run_dir: Path, state_dir: Path, while_down: str, standby: bool, lock_fd:
     from outgate.agent.dns_settings import DnsSettings
 
     settings = DnsSettings(run_dir=run_dir, state_dir=state_dir, leased=while_down == "forward")
+    if deadline is not None:
+        settings = replace(settings, deadline=deadline)
     with ExitStack() as stack:
         try:
             lock = _locked(settings, lock_fd, standby=standby)

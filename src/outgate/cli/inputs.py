@@ -226,7 +226,7 @@ def _things(count: int) -> str:
     return "1 object was refused and is" if count == 1 else f"{count} objects were refused and are"
 
 
-def dns_names(texts: Sequence[str]) -> dict[str, tuple[Address, ...]]:
+def dns_names(texts: Sequence[str], option: str = "--dns-name") -> dict[str, tuple[Address, ...]]:
     """What ``--dns-name NAME=ADDRESS`` says; a name may be given several times. Raises UsageError."""
     names: dict[str, tuple[Address, ...]] = {}
     for text in texts:
@@ -237,6 +237,6 @@ def dns_names(texts: Sequence[str]) -> dict[str, tuple[Address, ...]]:
         except ValueError:
             found = None
         if not (name and equals) or found is None:
-            raise UsageError(f"--dns-name {text}: write it NAME=ADDRESS, as in example.com=203.0.113.10")
+            raise UsageError(f"{option} {text}: write it NAME=ADDRESS, as in example.com=203.0.113.10")
         names[name] = (*names.get(name, ()), found)
     return names

@@ -17,7 +17,7 @@ from outgate.cli.inputs import dns_names, note, read_input
 from outgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from outgate.lab.session import Outcome
     from outgate.report.lab import LabReport
@@ -68,6 +68,17 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float) 
 @click.option("--max-pods", type=int, default=60, show_default=True, metavar="N", help="Build at most so many pods.")
 @click.option("--pods-per-workload", type=int, metavar="N", help="Build only so many pods of each workload.")
 @click.option("--dns-name", multiple=True, metavar="NAME=ADDRESS", help="A name outside the cluster. May be repeated.")
+@click.option(
+    "--dns-move", multiple=True, metavar="NAME=ADDRESS", help="Where a name moves to meanwhile. May be repeated."
+)
+@click.option(
+    "--dns-ttl",
+    type=click.IntRange(1, 300),
+    default=1,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long answers may be kept when names move.",
+)
 @click.option("--family", type=click.Choice(("4", "6")), help="Probe IPv4 or IPv6 alone.")
 @click.option(
     "--timeout",
@@ -146,6 +157,8 @@ def _run(given: dict[str, Any]) -> int:
 
     asked = flows.load(given["flows"]) if given["flows"] is not None else None
     names = dns_names(given["dns_name"])
+    moves = dns_names(given["dns_move"], "--dns-move")
+    _refuse_strange_moves(moves, names, asked=asked is not None)
     if given["keep"]:
         keeper.refuse_if_standing(given["name"])
     loaded = read_input(given["filename"], namespace=given["namespace"], strict=given["strict"], quiet=given["quiet"])
@@ -155,6 +168,8 @@ def _run(given: dict[str, Any]) -> int:
         max_pods=given["max_pods"],
         per_workload=given["pods_per_workload"],
         names=names,
+        moves=moves,
+        ttl=given["dns_ttl"],
         families=(int(given["family"]),) if given["family"] else (4, 6),
         namespace=given["namespace"],
         patience=given["timeout"],
@@ -179,6 +194,21 @@ def _run(given: dict[str, Any]) -> int:
     if code == session.INTERRUPTED:
         raise KeyboardInterrupt
     return code
+
+
+def _refuse_strange_moves(moves: Collection[str], names: Collection[str], *, asked: bool) -> None:
+    """A move that nobody would see must not look like one that changed nothing."""
+    if moves and asked:
+        raise UsageError(
+            "--dns-move goes with rules about names, which are tried where everything is probed",
+            hint="leave out --flows or --dns-move",
+        )
+    unknown = [name for name in moves if name not in names]
+    if unknown:
+        raise UsageError(
+            f"--dns-move {unknown[0]}: the name leads nowhere before it moves",
+            hint=f"give --dns-name {unknown[0]}=ADDRESS, too",
+        )
 
 
 def _nothing_to_probe(namespace: str | None, *, pods: bool) -> UsageError:

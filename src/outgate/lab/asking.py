@@ -1,7 +1,7 @@
 """Asks for what `outgate.lab.requests` has planned, and says what came back.
 
 A client is a thread in the box of its pod, with one connection for one request, as a program in a pod would have it.
-The servers of the lab live in this process and are one loop, which turns until the last client is done. Allowed means
+Allowed means
 that the party that was meant has answered by its own words, and has seen the address of the pod, not that of the proxy.
 Everything else is a denial: a proxy that refuses (403), a connection that is closed, silence.
 """
@@ -9,15 +9,13 @@ Everything else is a denial: a proxy that refuses (403), a connection that is cl
 from __future__ import annotations
 
 import functools
-import os
 import socket
 import ssl
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO
 
 from outgate.lab.answers import Answers
+from outgate.lab.clients import beside
 from outgate.lab.greeting import words
 from outgate.lab.requests import RequestProbe
 from outgate.policy import Verdict
@@ -27,10 +25,6 @@ from outgate.report.lab_requests import RequestResult
 
 __all__ = ["ask", "hello", "written"]
 
-_AT_ONCE = 16
-"""Clients at a time."""
-_TURN = 1.0
-"""Seconds that the loop waits for events at most; the end of the last client is one."""
 _LONGEST = 65536
 _LONGEST_EVIDENCE = 200
 
@@ -49,24 +43,8 @@ def ask(answers: Answers, probes: Sequence[RequestProbe], *, patience: float) ->
     Raises:
         KernelError: a box cannot be entered.
     """
-    if not probes:
-        return ()
-    waiting, ended = os.pipe()
-    with open(waiting, "rb", buffering=0) as one, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        answers.loop.watch(one, functools.partial(_swallow, one))
-        futures: list[Future[_Heard]] = [pool.submit(_heard, answers, probe, patience) for probe in probes]
-        for future in futures:
-            future.add_done_callback(lambda _: os.write(ended, b"."))
-        while not all(future.done() for future in futures):
-            answers.loop.turn(_TURN)
-        answers.loop.forget(one)
-    os.close(ended)
-    return tuple(_result(answers, probe, future.result()) for probe, future in zip(probes, futures, strict=True))
-
-
-def _swallow(one: IO[bytes], _: int) -> None:
-    """What was written only wakes."""
-    one.read(_LONGEST)
+    heard = beside(answers.loop, [functools.partial(_heard, answers, probe, patience) for probe in probes])
+    return tuple(_result(answers, *pair) for pair in zip(probes, heard, strict=True))
 
 
 def _heard(answers: Answers, probe: RequestProbe, patience: float) -> _Heard:

@@ -49,6 +49,7 @@ class Outcome(enum.Enum):
     WRONG_NAME = "the name was answered wrongly"
     REFUSED = "refused"
     """The kernel at the other end, or on the way, said no at once."""
+    LATE = "only a later packet passed"
     SILENT = "no answer"
 
 
@@ -199,6 +200,9 @@ class Attempt:
         failed = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failed:
             self._failed(OSError(failed, os.strerror(failed)))
+            return
+        if self.probe.prompt and self.probe.verdict.allows and sockets.sent_again(one):
+            self._conclude(Observation(Outcome.LATE, detail="the first packet of the connection was lost"))
             return
         request = self._request()
         try:

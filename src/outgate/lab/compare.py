@@ -42,7 +42,9 @@ def _result(probe: Probe, observation: Observation, titles: Mapping[str, str]) -
     expected = _expected(probe, observation)
     misled = observation.outcome in (Outcome.WRONG_PARTY, Outcome.WRONG_NAME)
     answered = observation.outcome is Outcome.ANSWERED
-    observed = _other(expected) if misled else Verdict.ALLOW if answered else Verdict.DENY
+    # What passes late passes where nothing should, and does not where everything should.
+    wrong = misled or observation.outcome is Outcome.LATE
+    observed = _other(expected) if wrong else Verdict.ALLOW if answered else Verdict.DENY
     destination = probe.destination if observation.party is None else observation.party.trace.flow.destination
     return ProbeResult(
         source=probe.source,
@@ -100,6 +102,8 @@ def _said(probe: Probe, observation: Observation, titles: Mapping[str, str]) -> 
             yield f"{who} answered in the place of {meant}"
         case Outcome.REFUSED:
             yield "refused"
+        case Outcome.LATE:
+            yield "only a packet that was sent again came through"
         case Outcome.SILENT if observation.arrived:
             reached = titles.get(observation.arrived, observation.arrived)
             yield f"the request reached {reached}, its answer did not come back"

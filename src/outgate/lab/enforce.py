@@ -39,18 +39,26 @@ def program(policies: Policies, node: str, door: Nftables, options: Options) -> 
     return compiled
 
 
-def options_of(stage: Stage, node: NodeBox, *, proxied: bool = False) -> Options:
-    """What the node knows of its interfaces."""
+def options_of(stage: Stage, node: NodeBox, *, proxied: bool = False, names: bool = False) -> Options:
+    """What the node knows of its interfaces. Where no DNS proxy looks at questions (`names`), all of them pass."""
     interfaces: dict[tuple[str, str], str] = {box.pod.key: stage.interface_of(box.pod) for box in node.pods}
-    return Options(interface_prefix=POD_INTERFACE_PREFIX, interfaces=interfaces, unfiltered=True, proxied=proxied)
+    return Options(
+        interface_prefix=POD_INTERFACE_PREFIX,
+        interfaces=interfaces,
+        unfiltered=not names,
+        names=names,
+        proxied=proxied,
+    )
 
 
-def enforce(stage: Stage, policies: Policies, *, proxied: bool = False) -> Mapping[str, Compiled]:
-    """Programs every node of a lab, for a proxy (`outgate.lab.proxy`) or without. Raises what `program` raises."""
+def enforce(stage: Stage, policies: Policies, *, proxied: bool = False, names: bool = False) -> Mapping[str, Compiled]:
+    """Programs every node of a lab, with a proxy for requests (`outgate.lab.proxy`) or without, and with one for DNS
+    (`outgate.lab.dns_proxy`) or without. Raises what `program` raises.
+    """
 
     def one(node: NodeBox) -> Compiled:
         with stage.enter(node):
-            return program(policies, node.name, Nftables(), options_of(stage, node, proxied=proxied))
+            return program(policies, node.name, Nftables(), options_of(stage, node, proxied=proxied, names=names))
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         return dict(zip(stage.nodes, pool.map(one, stage.nodes.values()), strict=True))

@@ -9,7 +9,8 @@ endpoint with a hostname under ``HOSTNAME.NAME.NAMESPACE.svc.DOMAIN``; for an Ex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from outgate.model import Service, Snapshot
 from outgate.model.objects import Address
@@ -33,6 +34,8 @@ class Zone:
 
     addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    ttl: int = 5
+    """Seconds for which a client may keep an answer."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, extra: Mapping[str, Sequence[Address]] | None = None) -> Zone:
@@ -52,6 +55,14 @@ class Zone:
             aliases.pop(key, None)
             found[key] = tuple(addresses)
         return cls(found, aliases)
+
+    def moved(self, name: str, addresses: Sequence[Address], chain: Sequence[str] = ()) -> Zone:
+        """The zone in which a name leads elsewhere: to these addresses, over the aliases of a chain if there is one."""
+        way = (name.rstrip(".").lower(), *chain)
+        aliases = {key: target for key, target in self.aliases.items() if key not in way}
+        aliases.update(pairwise(way))
+        found = {key: known for key, known in self.addresses.items() if key not in way}
+        return replace(self, addresses={**found, way[-1]: tuple(addresses)}, aliases=aliases)
 
     def resolve(self, name: str) -> tuple[Address, ...]:
         """The addresses of a name, aliases followed; none where it does not exist or has none."""
@@ -77,7 +88,19 @@ class Zone:
         way, addresses = self._follow(question.name)
         if addresses is None and not way:
             return dns.answer(asked, (), ResponseCode.NAME_ERROR, limit=limit)
-        return dns.answer(asked, _records(question, way, addresses or ()), limit=limit)
+        return dns.answer(asked, self._records(question, way, addresses or ()), limit=limit)
+
+    def _records(self, question: Question, way: list[tuple[str, str]], addresses: Sequence[Address]) -> list[Record]:
+        """The chain of aliases, then the addresses of the family that was asked for; each under the asked spelling."""
+        records, owner = [], question.name
+        for _, target in way:
+            records.append(Record(owner, RecordType.CNAME, target, self.ttl))
+            owner = target
+        if question.type == RecordType.CNAME:
+            return records[:1]
+        family = {RecordType.A: 4, RecordType.AAAA: 6}.get(RecordType(question.type)) if _known(question.type) else None
+        kind = RecordType.A if family == 4 else RecordType.AAAA
+        return records + [Record(owner, kind, one, self.ttl) for one in addresses if one.version == family]
 
 
 def service_name(service: Service) -> str:
@@ -108,19 +131,6 @@ def _headless(snapshot: Snapshot, service: Service, name: str) -> Mapping[str, t
             key = f"{end.hostname}.{name}".lower()
             found[key] = tuple(dict.fromkeys((*found.get(key, ()), *end.addresses)))
     return found
-
-
-def _records(question: Question, way: list[tuple[str, str]], addresses: Sequence[Address]) -> list[Record]:
-    """The chain of aliases, then the addresses of the family that was asked for; each under the asked spelling."""
-    records, owner = [], question.name
-    for _, target in way:
-        records.append(Record(owner, RecordType.CNAME, target))
-        owner = target
-    if question.type == RecordType.CNAME:
-        return records[:1]
-    family = {RecordType.A: 4, RecordType.AAAA: 6}.get(RecordType(question.type)) if _known(question.type) else None
-    kind = RecordType.A if family == 4 else RecordType.AAAA
-    return records + [Record(owner, kind, one) for one in addresses if one.version == family]
 
 
 def _known(kind: int) -> bool:

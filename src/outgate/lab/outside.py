@@ -44,6 +44,11 @@ _UNROUTED = AddressSet.union_of(
 """No packet to or from these crosses a router (RFC 6890)."""
 
 
+_DOCUMENTATION = AddressSet.union_of(
+    map(AddressSet.network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
+)
+
+
 class Position(enum.Enum):
     """Where an address lies, seen from a block."""
 
@@ -86,6 +91,11 @@ class Outside:
     def internet(self, family: int) -> Address | None:
         """An address that no policy names (a block of everything does not count); None where all are named."""
         return self.one((self._answering - self._blocks - AddressSet.of(METADATA)).only(family))
+
+    def fresh(self, family: int, taken: AddressSet) -> Address | None:
+        """An address that no policy names and nobody has taken: one for documentation, as long as there are any."""
+        free = (self._answering - self._blocks - AddressSet.of(METADATA) - taken).only(family)
+        return self.one(free & _DOCUMENTATION) or self.one(free)
 
     def points(self, policy: Policy, rule: AnyRule) -> Iterator[Point]:
         """The addresses to probe for the blocks of one rule. An address is left out where none answers in the lab."""

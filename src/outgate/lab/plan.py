@@ -24,7 +24,7 @@ from outgate.policy import Endpoint, Flow, Judge, Trace, Verdict
 from outgate.policy.meeting import UNSEEN
 from outgate.proxy.dns import RecordType
 
-__all__ = ["MAX_PROBES", "Draft", "Lookup", "Party", "Plan", "Planner", "Probe", "Via", "echo_coordinate"]
+__all__ = ["MAX_PROBES", "Draft", "Lookup", "Party", "Plan", "Planner", "Probe", "Via", "echo_coordinate", "listeners"]
 
 MAX_PROBES = 200_000
 """Probes in one run: about half a minute of sending. Past it the plan is refused, not thinned out."""
@@ -101,6 +101,9 @@ class Probe:
     """Why this address is worth a probe, where that is not plain: ``just outside 10.0.0.0/8``."""
     demanded: Verdict | None = None
     """What a file of flows says must come of it."""
+    prompt: bool = False
+    """Of a connection that is allowed, the very first packet has to pass, and it is tried once: an address has to be
+    open before its name is answered, and not soon after."""
 
     @property
     def verdict(self) -> Verdict:
@@ -136,14 +139,19 @@ class Plan:
 
     def listeners(self) -> Mapping[str, frozenset[tuple[Protocol, int]]]:
         """What each box has to answer on."""
-        found: dict[str, set[tuple[Protocol, int]]] = {}
-        for probe in self.probes:
-            asked = probe.lookup.parties if probe.lookup is not None else ()
-            for party in asked:
-                found.setdefault(party.box, set()).add((Protocol.UDP, party.port))
-            for party in probe.parties:
-                found.setdefault(party.box, set()).add((probe.protocol, party.port))
-        return {box: frozenset(many) for box, many in found.items()}
+        return listeners(self.probes)
+
+
+def listeners(probes: Iterable[Probe]) -> Mapping[str, frozenset[tuple[Protocol, int]]]:
+    """What each box has to answer on, by its network namespace."""
+    found: dict[str, set[tuple[Protocol, int]]] = {}
+    for probe in probes:
+        asked = probe.lookup.parties if probe.lookup is not None else ()
+        for party in asked:
+            found.setdefault(party.box, set()).add((Protocol.UDP, party.port))
+        for party in probe.parties:
+            found.setdefault(party.box, set()).add((probe.protocol, party.port))
+    return {box: frozenset(many) for box, many in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +223,7 @@ class Planner:
             draft.via,
             parties,
             draft.service,
-            self._lookup(draft) if draft.name else None,
+            self.lookup(draft.source, draft.name) if draft.name else None,
             asks_dns=ends <= self.dns_ports,
             reason=draft.reason,
             demanded=draft.demanded,
@@ -241,19 +249,20 @@ class Planner:
                 return Endpoint(other.address, source.pod, source.node)
         return None
 
-    def _lookup(self, draft: Draft) -> Lookup:
-        found = self._lookups.get((draft.name, draft.source.address))
+    def lookup(self, source: Endpoint, name: str) -> Lookup:
+        """The question of an end for a name. It must be one that can ask (`resolver`)."""
+        found = self._lookups.get((name, source.address))
         if found is None:
-            asker = self.resolver(draft.source)
+            asker = self.resolver(source)
             assert asker is not None, "a name is drafted for those alone who can ask"
             server, servers = self.dns[asker.address.version]
-            family = draft.source.address.version
+            family = source.address.version
             kind = RecordType.A if family == 4 else RecordType.AAAA
-            expected = tuple(one for one in self.zone.resolve(draft.name) if one.version == family)
+            expected = tuple(one for one in self.zone.resolve(name) if one.version == family)
             dialled = None if (server, DNS_PORT) in servers else (server, DNS_PORT)
             parties = tuple(self.party(asker, one, Protocol.UDP, port, dialled) for one, port in servers)
-            found = Lookup(draft.name, kind, asker.address, server, expected, parties)
-            self._lookups[draft.name, draft.source.address] = found
+            found = Lookup(name, kind, asker.address, server, expected, parties)
+            self._lookups[name, source.address] = found
         return found
 
     def endpoint(self, address: Address) -> Endpoint:

@@ -83,7 +83,8 @@ class Engine:
                 for box in (probe.box, *(party.box for party in probe.parties)):
                     self.answers.open_raw(box, probe.protocol, probe.source.address.version)
         self._round(probes, 1, progress)
-        again = [one for one in probes if one.verdict.allows and self._found[one.number].outcome is Outcome.SILENT]
+        silent = (one for one in probes if self._found[one.number].outcome is Outcome.SILENT)
+        again = [one for one in silent if one.verdict.allows and not one.prompt]
         self._round(again, 2, progress)
         return tuple(self._found[one.number] for one in probes)
 

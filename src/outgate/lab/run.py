@@ -22,11 +22,13 @@ from outgate.lab.build import Stage, build
 from outgate.lab.compare import compare, relevant
 from outgate.lab.enforce import Tracer, enforce
 from outgate.lab.everything import Scope, plan_everything, planner
+from outgate.lab.moving import TTL, NamePlan, NameWishes, plan_names
 from outgate.lab.names import Zone
-from outgate.lab.plan import Plan, Probe
+from outgate.lab.plan import Plan, Probe, listeners
 from outgate.lab.probe import PATIENCE, Engine
 from outgate.lab.representatives import MAX_PODS, choose
 from outgate.lab.requests import RequestPlan, plan_requests
+from outgate.lab.rounds import go_through
 from outgate.lab.sockets import Loop, raise_descriptor_limit
 from outgate.lab.topology import Topology
 from outgate.model import Direction, Snapshot
@@ -55,6 +57,10 @@ class Wishes:
     max_pods: int = MAX_PODS
     per_workload: int | None = None
     names: Mapping[str, Sequence[Address]] = field(default_factory=dict)
+    moves: Mapping[str, Sequence[Address]] = field(default_factory=dict)
+    """Where names move to in the course of the run, beside what the lab thinks of itself."""
+    ttl: int = TTL
+    """Seconds for which names that move may be kept."""
     families: tuple[int, ...] = (4, 6)
     namespace: str | None = None
     """Only flows with an end in this namespace."""
@@ -76,6 +82,7 @@ class Prepared:
     proxied: bool = False
     """Policies have rules about requests or TLS names, and there is an Envoy that looks into them."""
     requests: RequestPlan = field(default_factory=RequestPlan)
+    moving: NamePlan = field(default_factory=NamePlan)
 
 
 def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
@@ -108,11 +115,25 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     proxied = looked_into and proxy.is_installed()
     # Whoever names flows has said what is to be sent.
     requests = plan_requests(plan.probes, made.judge) if proxied and wishes.flows is None else RequestPlan()
+    moving = NamePlan() if wishes.flows is not None else plan_names(final, topology, zone, _of_moves(wishes))
     missing = (proxy.MISSING,) if looked_into and not proxied else ()
-    notes = (*cast.notes(), *plan.notes, *missing, *requests.notes, *_of_names(final, wishes.names))
+    more = (*requests.notes, *_of_names(final, wishes.names, heard=moving.policies is not None), *moving.notes)
     return Prepared(
-        final, topology, policies, zone, replace(plan, notes=notes), wishes, dns_at, proxied=proxied, requests=requests
+        final,
+        topology,
+        policies,
+        zone,
+        replace(plan, notes=(*cast.notes(), *plan.notes, *missing, *more)),
+        wishes,
+        dns_at,
+        proxied=proxied,
+        requests=requests,
+        moving=moving,
     )
+
+
+def _of_moves(wishes: Wishes) -> NameWishes:
+    return NameWishes(wishes.names, wishes.moves, wishes.ttl, wishes.families, wishes.namespace)
 
 
 def _looks_into(snapshot: Snapshot) -> bool:
@@ -120,13 +141,16 @@ def _looks_into(snapshot: Snapshot) -> bool:
     return any(entry.looks_into for rule in rules for entry in rule.ports)
 
 
-def _of_names(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Iterator[str]:
+def _of_names(snapshot: Snapshot, names: Mapping[str, Sequence[Address]], *, heard: bool) -> Iterator[str]:
+    """What the reader must know of names; `heard`: a DNS proxy hears what pods ask in the course of the run."""
     yield from shared_addresses(snapshot, names)
     every = (rule for policy in snapshot.cilium_policies for rule in policy.egress)
+    tables = "in the tables " if heard else ""
     if any(entry.dns for rule in every for entry in rule.ports):
-        yield "rules about questions of DNS: every name may be asked in the lab"
+        yield f"rules about questions of DNS: every name may be asked {tables or 'in the lab '}".rstrip()
     if snapshot.learned:
-        yield "rules about names: each pod is taken to have asked for the names that were given, where it may ask"
+        asked = "each pod is taken to have asked for the names that were given, where it may ask"
+        yield f"rules about names: {tables}{asked}"
 
 
 def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) -> tuple[LabReport, Stage, Answers]:
@@ -149,6 +173,14 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
     probes = prepared.plan.probes
     observations = engine.run(probes, lambda done, total: progress("probing", done, total))
     requests = ask(answers, prepared.requests.probes, patience=prepared.wishes.patience)
+    named = go_through(
+        prepared.moving,
+        stage,
+        engine,
+        enforced=prepared.wishes.enforce,
+        proxied=prepared.proxied,
+        progress=lambda done, total: progress("moving names", done, total),
+    )
     seconds = time.monotonic() - begun
     titles = {name: box.title for name, box in answers.boxes.items()}
     results = compare(probes, observations, titles)
@@ -166,6 +198,9 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         unmentioned=prepared.plan.unmentioned,
         at_once=engine.room,
         requests=requests,
+        names=named.names,
+        questions=named.questions,
+        moved=tuple(sorted(prepared.moving.stations)),
     )
     return report, stage, answers
 
@@ -192,6 +227,8 @@ def _wanted(prepared: Prepared) -> Mapping[str, frozenset[tuple[Protocol, int]]]
     for box in prepared.topology.pods.values():
         declared = ((Protocol[port.protocol], port.port) for port in box.pod.ports)
         wanted.setdefault(box.namespace, set()).update(declared)
+    for name, many in listeners(prepared.moving.probes).items():
+        wanted.setdefault(name, set()).update(many)
     for name, protocol, port in prepared.dns_at:
         wanted.setdefault(name, set()).add((protocol, port))
     return {name: frozenset(many) for name, many in wanted.items()}

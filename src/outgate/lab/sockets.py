@@ -38,6 +38,7 @@ __all__ = [
     "reply_from",
     "sctp_socket",
     "send_from",
+    "sent_again",
     "stream",
 ]
 
@@ -54,6 +55,8 @@ _IP_PKTINFO = 8
 _PKTINFO4 = struct.Struct("=I4s4s")
 _PKTINFO6 = struct.Struct("=16sI")
 _BUFFER = 4 * 1024 * 1024
+_TOTAL_RETRANS = struct.Struct("=100xI")
+"""tcpi_total_retrans of `struct tcp_info` (linux/tcp.h)."""
 
 Callback = Callable[[int], None]
 """Called with the events of epoll(7)."""
@@ -160,6 +163,12 @@ def _client(source: Address, kind: int) -> socket.socket:
         one.close()
         raise KernelError(f"nothing can be sent from {source}: {error.strerror}") from error
     return one
+
+
+def sent_again(one: socket.socket) -> bool:
+    """Whether the kernel had to send something of a TCP connection more than once, its first packet included."""
+    info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOTAL_RETRANS.size)
+    return bool(_TOTAL_RETRANS.unpack(info)[0])
 
 
 def echo_socket(version: int) -> socket.socket:

@@ -11,6 +11,7 @@ from typing import Any
 
 from outgate.packets import Address, Protocol
 from outgate.policy import Endpoint, Origin, Side, Verdict
+from outgate.report.lab_names import NameResult, QuestionResult
 from outgate.report.lab_requests import RequestResult
 
 __all__ = ["KernelRule", "LabReport", "ProbeResult"]
@@ -101,6 +102,12 @@ class LabReport:
     """Probes that had room under the limit of open files at a time."""
     requests: tuple[RequestResult, ...] = ()
     """What came of requests and TLS names, where policies have rules about them and there was a proxy."""
+    names: tuple[NameResult, ...] = ()
+    """What came of connections to names that move, where policies have rules about names."""
+    questions: tuple[QuestionResult, ...] = ()
+    """What came of questions for names that may be asked for, and that may not."""
+    moved: tuple[str, ...] = ()
+    """The names that led elsewhere in the course of the run."""
 
     @property
     def disagreements(self) -> tuple[ProbeResult, ...]:
@@ -113,6 +120,22 @@ class LabReport:
         return tuple(one for one in self.requests if one.disagrees)
 
     @property
+    def misnamed(self) -> tuple[NameResult | QuestionResult, ...]:
+        """What names opened, or questions were answered, that disagrees."""
+        every: tuple[NameResult | QuestionResult, ...] = (*self.names, *self.questions)
+        return tuple(one for one in every if one.disagrees)
+
+    @property
+    def asked(self) -> int:
+        """How many questions of DNS were asked for the sake of rules about names."""
+        return sum(one.asked for one in self.names) + len(self.questions)
+
+    @property
+    def count(self) -> int:
+        """How many disagreements there are."""
+        return len(self.disagreements) + len(self.misjudged) + len(self.misnamed)
+
+    @property
     def agrees(self) -> bool:
         """Whether everything came as predicted."""
-        return not self.disagreements and not self.misjudged
+        return not self.count

@@ -8,6 +8,7 @@ it; `address` and `port` are what was dialled, `via` how.
 from __future__ import annotations
 
 from outgate.report.lab import KernelRule, LabReport, ProbeResult
+from outgate.report.lab_names import name_json, question_json
 from outgate.report.lab_requests import request_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, without_empty
 
@@ -23,9 +24,17 @@ def lab_json(report: LabReport) -> Json:
         "enforced": report.enforced,
         "policies": [origin_json(one) for one in report.policies],
         "probes": [_probe(one) for one in report.probes],
-        "disagreements": len(report.disagreements) + len(report.misjudged),
+        "disagreements": report.count,
         "seconds": round(report.seconds, 3),
-        **without_empty({"requests": [request_json(one) for one in report.requests], "notes": list(report.notes)}),
+        **without_empty(
+            {
+                "requests": [request_json(one) for one in report.requests],
+                "names": [name_json(one) for one in report.names],
+                "questions": [question_json(one) for one in report.questions],
+                "moved": list(report.moved),
+                "notes": list(report.notes),
+            }
+        ),
     }
 
 

@@ -17,6 +17,13 @@ from itertools import groupby
 from outgate.policy import Side
 from outgate.report.lab import LabReport, ProbeResult
 from outgate.report.lab_matrix import Column, Matrix, Section, State, matrix_of
+from outgate.report.lab_names import (
+    NameResult,
+    name_disagreement,
+    name_lines,
+    question_disagreement,
+    question_lines,
+)
 from outgate.report.lab_requests import disagreement_lines, request_lines
 
 __all__ = ["lab_text"]
@@ -47,8 +54,8 @@ _MEANINGS = {
 def lab_text(report: LabReport, width: int = 100) -> str:
     """The whole report, at most `width` columns wide where names allow it."""
     matrix = matrix_of(report.probes, report.unmentioned)
-    lines = [*_head(report), *_tables(matrix, width), *_legend(matrix), *_requests(report), *_reasons(report)]
-    return "\n".join((*lines, *_disagreements(report), *_summary(report)))
+    lines = [*_head(report), *_tables(matrix, width), *_legend(matrix), *_requests(report), *_names(report)]
+    return "\n".join((*lines, *_reasons(report), *_disagreements(report), *_summary(report)))
 
 
 def _head(report: LabReport) -> Iterator[str]:
@@ -159,6 +166,16 @@ def _requests(report: LabReport) -> Iterator[str]:
         yield ""
 
 
+def _names(report: LabReport) -> Iterator[str]:
+    if report.names or report.questions:
+        through = ", through the DNS proxy" if report.enforced else ""
+        yield f"{_BOLD}names{through}{_PLAIN}"
+        yield from name_lines(report.names)
+        yield from question_lines(report.questions)
+        yield f"{_DIM}  {_count(report.asked, 'question')} asked, {_count(len(report.moved), 'name')} moved{_PLAIN}"
+        yield ""
+
+
 def _reasons(report: LabReport) -> Iterator[str]:
     """Why what is denied is denied: one line for each set of policies that isolates pods in a direction."""
     reasons: dict[tuple[str, str, str], dict[str, None]] = {}
@@ -182,21 +199,30 @@ def _reasons(report: LabReport) -> Iterator[str]:
 
 
 def _disagreements(report: LabReport) -> Iterator[str]:
-    found, misjudged = report.disagreements, report.misjudged
+    found = report.disagreements
     if report.agrees:
         return
-    yield f"{_BOLD}{_YELLOW}{_count(len(found) + len(misjudged), 'disagreement')}{_PLAIN}"
-    for request in misjudged[:MOST_DISAGREEMENTS]:
-        first, *rest = disagreement_lines(request)
-        yield f"{_YELLOW}!{_PLAIN} {first}"
-        yield from rest
-    if len(misjudged) > MOST_DISAGREEMENTS:
-        yield f"  and {len(misjudged) - MOST_DISAGREEMENTS} more requests; -o json has all of them"
+    yield f"{_BOLD}{_YELLOW}{_count(report.count, 'disagreement')}{_PLAIN}"
+    yield from _others([disagreement_lines(one) for one in report.misjudged], "requests")
+    misnamed = (
+        name_disagreement(one) if isinstance(one, NameResult) else question_disagreement(one) for one in report.misnamed
+    )
+    yield from _others(list(misnamed), "about names")
     for probe in found[:MOST_DISAGREEMENTS]:
         yield from _disagreement(probe)
     if len(found) > MOST_DISAGREEMENTS:
         yield f"  and {len(found) - MOST_DISAGREEMENTS} more; -o json has all of them"
     yield ""
+
+
+def _others(found: Sequence[Iterator[str]], words: str) -> Iterator[str]:
+    """Disagreements that are none of plain probes, each as its lines."""
+    for lines in found[:MOST_DISAGREEMENTS]:
+        first, *rest = lines
+        yield f"{_YELLOW}!{_PLAIN} {first}"
+        yield from rest
+    if len(found) > MOST_DISAGREEMENTS:
+        yield f"  and {len(found) - MOST_DISAGREEMENTS} more {words}; -o json has all of them"
 
 
 def _disagreement(probe: ProbeResult) -> Iterator[str]:
@@ -233,16 +259,16 @@ def _side(side: Side) -> str:
 def _summary(report: LabReport) -> Iterator[str]:
     for words in report.notes:
         yield f"note: {words}"
-    allowed = sum(one.observed.allows for one in report.probes)
-    found = len(report.disagreements) + len(report.misjudged)
+    probes: tuple[ProbeResult | NameResult, ...] = (*report.probes, *report.names)
     requests = f" and {_count(len(report.requests), 'request')}" if report.requests else ""
+    allowed = sum(one.observed.allows for one in probes)
     allowed += sum(one.observed.allows for one in report.requests)
-    denied = len(report.probes) + len(report.requests) - allowed
+    denied = len(probes) + len(report.requests) - allowed
     line = (
-        f"{_count(len(report.probes), 'probe')}{requests}: {allowed} allowed, {denied} denied, "
-        f"{_count(found, 'disagreement')} in {report.seconds:.1f} s"
+        f"{_count(len(probes), 'probe')}{requests}: {allowed} allowed, {denied} denied, "
+        f"{_count(report.count, 'disagreement')} in {report.seconds:.1f} s"
     )
-    yield f"{_BOLD}{_YELLOW if found else _GREEN}{line}{_PLAIN}"
+    yield f"{_BOLD}{_GREEN if report.agrees else _YELLOW}{line}{_PLAIN}"
 
 
 def _count(number: int, word: str, plural: str = "") -> str:
