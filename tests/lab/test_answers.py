@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -16,6 +19,7 @@ from outgate.lab import wire
 from outgate.lab.answers import Answers, Box
 from outgate.lab.names import Zone
 from outgate.lab.sockets import Loop
+from outgate.lab.tls import Authority
 from outgate.lab.wire import Answer
 from outgate.packets import Protocol
 from outgate.proxy import dns
@@ -163,3 +167,50 @@ def test_a_client_that_says_nothing_gets_nothing() -> None:
         return silent, tcp(b"hello\n")[:8]
 
     assert served(question) == (b"", b"shop/web")
+
+
+def test_tls_is_ended_here_whatever_the_port() -> None:
+    """With a certificate for the name that is asked for; then as without it, for a probe and for a person."""
+
+    def question(answers: Answers) -> tuple[bytes, bytes]:
+        answers.tls = Authority(Path(tempfile.mkdtemp()))
+
+        def secured(data: bytes, piece: int) -> bytes:
+            with socket.create_connection(("127.0.0.1", 4000), timeout=5) as one:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                client = answers.tls.client().wrap_bio(incoming, outgoing, server_hostname="api.example.com")
+                said, asked = b"", False
+                while True:
+                    try:
+                        if not asked:
+                            client.do_handshake()
+                            client.write(data)
+                            asked = True
+                        while more := client.read(4096):
+                            said += more
+                        return said
+                    except ssl.SSLWantReadError:
+                        while sent := outgoing.read(piece):
+                            one.sendall(sent)
+                        incoming.write(one.recv(4096))
+
+        return secured(wire.request(TOKEN), 1), secured(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 65536)
+
+    token, page = served(question)
+    answer = Answer.unpacked(token)
+    assert answer is not None
+    assert (answer.token, answer.box, answer.port) == (TOKEN, 7, 4000)
+    assert page.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert page.endswith(b"shop/web answers on TCP port 4000; you come from 127.0.0.1\n")
+
+
+def test_what_begins_like_tls_and_is_none() -> None:
+    """It gets an alert, or the words where it is broken off, and the next is served."""
+
+    def question(_: Answers) -> tuple[bytes, bytes]:
+        return tcp(b"\x16\x03\x01\x00\x05nonsense"), tcp(b"hello")
+
+    alert, words = served(question)
+    assert alert[:1] == b"\x15"
+    assert words.startswith(b"shop/web answers on TCP port 4000")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from outgate.lab import proxy
-from outgate.lab.asking import hello, written
+from outgate.lab import asking, proxy
+from outgate.lab.asking import written
 from outgate.lab.build import Stage
 from outgate.lab.run import Wishes
+from outgate.lab.tls import Authority
 from outgate.policy.requests import Request
 from outgate.proxy.redirecting import redirects_of
 from tests.lab.clusters import DNS, SHOP, outcome, planned
@@ -43,13 +46,6 @@ def test_a_request_in_bytes() -> None:
     assert written(request) == (b"PUT /x?y HTTP/1.1\r\nHost: items.shop\r\nX-Team: a\r\nConnection: close\r\n\r\n")
 
 
-def test_the_first_message_of_tls() -> None:
-    """A handshake with the name in it."""
-    data = hello("api.example.com")
-    assert data[:2] == b"\x16\x03"
-    assert b"api.example.com" in data
-
-
 def seen(report: dict[str, Any]) -> set[tuple[str, str, int | None, bool]]:
     """What was asked, what came, and whether that was wrong."""
     return {(one["asked"], one["observed"], one.get("status"), one["disagreement"]) for one in report["requests"]}
@@ -70,6 +66,12 @@ def test_allowed_and_refused() -> None:
     assert report["disagreements"] == 0
     evidence = [one["evidence"] for one in report["requests"] if one["observed"] == "Allow"]
     assert all(one.startswith("shop/db answers") for one in evidence)
+    assert {one["evidence"].rpartition("; ")[2] for one in report["requests"] if "TLS for a." in one["asked"]} == {
+        "over TLSv1.3"
+    }
+    assert all(
+        one["evidence"].startswith("no handshake: ") for one in report["requests"] if "TLS for other." in one["asked"]
+    )
 
 
 @pytest.mark.kernel
@@ -107,3 +109,18 @@ def test_a_proxy_that_was_told_other_rules(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(proxy, "redirects_of", lambda *_: other)
     report = outcome(planned(SHOP + RULES))
     assert ("GET /v1/", "Deny", 403, True) in seen(report)
+
+
+@pytest.mark.kernel
+@needs_envoy
+def test_a_server_that_has_another_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends TLS on the way is no answer of the party that was meant, also where nothing should have passed."""
+    real = asking._secured
+
+    def secured(client: socket.socket, _: Authority, name: str) -> object:
+        return real(client, Authority(Path("/run/another")), name)
+
+    monkeypatch.setattr(asking, "_secured", secured)
+    found = seen(outcome(planned(SHOP + RULES)))
+    assert ("TLS for a.example.com", "Deny", None, True) in found
+    assert ("TLS for other.nobody.invalid", "Deny", None, False) in found

@@ -1,7 +1,8 @@
 """Everybody who is asked: the servers in all boxes, on every port that is probed.
 
 A request of the lab gets an answer that names the box. On a DNS server's port, DNS is spoken. Whoever says
-anything else (a person with curl or nc in a kept lab) gets a line of text, as HTTP where HTTP was spoken.
+anything else (a person with curl or nc in a kept lab) gets a line of text, as HTTP where HTTP was spoken. Who begins
+with TLS gets it, on every port, and is asked inside of it what is wanted.
 Who received which token is noted, so that a lost answer can be told from a lost request.
 """
 
@@ -11,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from outgate.errors import KernelError
 from outgate.host.namespaces import NetworkNamespace
@@ -18,6 +20,7 @@ from outgate.lab import sctp, sockets
 from outgate.lab.greeting import greeting, half_said, speaks_http
 from outgate.lab.names import Zone
 from outgate.lab.sockets import Loop
+from outgate.lab.tls import HANDSHAKE, Authority, Ending
 from outgate.lab.wire import Answer, as_address, name_token, token_of, unfinished
 from outgate.packets import Address, Protocol
 from outgate.proxy import dns
@@ -51,6 +54,8 @@ class Answers:
     zone: Zone
     dns_at: frozenset[tuple[str, Protocol, int]]
     """The boxes and ports where DNS is spoken."""
+    tls: Authority = field(default_factory=lambda: Authority(Path("/run/outgate-tls")))
+    """Who has the certificates. In a lab, `/run` is its own."""
     arrived: dict[bytes, str] = field(default_factory=dict)
     """The box that received each token."""
     on_sctp: Callable[[sctp.InitAck, Address], None] | None = None
@@ -193,7 +198,7 @@ _LONGEST_REQUEST = 65535
 class _Conversation:
     """One accepted connection: read until there is something to say, say it, close."""
 
-    __slots__ = ("_answers", "_box", "_data", "_peer", "_port", "_socket", "_speaks_dns")
+    __slots__ = ("_answers", "_box", "_data", "_peer", "_port", "_socket", "_speaks_dns", "_tls")
 
     def __init__(
         self, answers: Answers, box: Box, one: socket.socket, peer: Address, peer_port: int, port: int, speaks_dns: bool
@@ -201,6 +206,7 @@ class _Conversation:
         self._answers, self._box, self._socket = answers, box, one
         self._peer, self._port, self._speaks_dns = (peer, peer_port), port, speaks_dns
         self._data = b""
+        self._tls: Ending | None = None
 
     def begin(self) -> None:
         """Often the request has come with the connection; else wait for it."""
@@ -220,13 +226,26 @@ class _Conversation:
             self._answers.loop.forget(self._socket)
             return True
         self._data += more
-        reply = self._answers.answer_stream(self._box, self._port, self._data, self._peer, self._speaks_dns)
-        if reply is None and more and len(self._data) < _LONGEST_REQUEST:
+        said = self._data if self._speaks_dns else self._in_plain(more)
+        reply = self._answers.answer_stream(self._box, self._port, said, self._peer, self._speaks_dns)
+        failed = self._tls is not None and self._tls.failed
+        if reply is None and more and not failed and len(self._data) < _LONGEST_REQUEST:
             return False
-        if reply and self._data:
-            self._say(reply)
+        if reply and said:
+            self._say(reply if self._tls is None else self._tls.reply(reply))
         self._answers.loop.forget(self._socket)
         return True
+
+    def _in_plain(self, more: bytes) -> bytes:
+        """What the client has said so far. A client of TLS has said nothing before it has shaken hands."""
+        if self._tls is None:
+            if more and self._data == HANDSHAKE[:1]:
+                return b""
+            if not self._data.startswith(HANDSHAKE):
+                return self._data
+            self._tls, more = self._answers.tls.accept(), self._data
+        self._say(self._tls.feed(more))
+        return self._tls.said
 
     def _say(self, reply: bytes) -> None:
         try:

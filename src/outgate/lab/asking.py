@@ -1,9 +1,10 @@
 """Asks for what `outgate.lab.requests` has planned, and says what came back.
 
 A client is a thread in the box of its pod, with one connection for one request, as a program in a pod would have it.
-Allowed means
-that the party that was meant has answered by its own words, and has seen the address of the pod, not that of the proxy.
-Everything else is a denial: a proxy that refuses (403), a connection that is closed, silence.
+One that asks by a TLS name shakes hands first, with a server whose certificate has to be for that name
+(`outgate.lab.tls`). Allowed means that the party that was meant has answered by its own words, and has seen the address
+of the pod, not that of the proxy. Everything else is a denial: a proxy that refuses (403), a connection that is closed,
+silence.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import functools
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outgate.lab.answers import Answers
 from outgate.lab.clients import beside
 from outgate.lab.greeting import words
 from outgate.lab.requests import RequestProbe
+from outgate.lab.tls import Authority
 from outgate.policy import Verdict
 from outgate.policy.meeting import About
 from outgate.policy.requests import Request
 from outgate.report.lab_requests import RequestResult
 
-__all__ = ["ask", "hello", "written"]
+__all__ = ["ask", "written"]
 
 _LONGEST = 65536
 _LONGEST_EVIDENCE = 200
@@ -35,6 +37,10 @@ class _Heard:
 
     data: bytes = b""
     failure: str = ""
+    over: str = ""
+    """The version of TLS, where hands were shaken."""
+    stranger: bool = False
+    """A server of TLS answered that is none of this lab, or has another name."""
 
 
 def ask(answers: Answers, probes: Sequence[RequestProbe], *, patience: float) -> tuple[RequestResult, ...]:
@@ -54,22 +60,50 @@ def _heard(answers: Answers, probe: RequestProbe, patience: float) -> _Heard:
         client = socket.socket(family, socket.SOCK_STREAM)
     with client:
         client.settimeout(patience)
-        data = b""
         try:
             client.bind((str(probe.source.address), 0))
             client.connect((str(probe.address), probe.port))
-            client.sendall(_bytes_of(probe.about))
-            while more := client.recv(_LONGEST):
-                data += more
+            if probe.about.request is not None:
+                return _conversed(client, written(probe.about.request))
+            return _secured(client, answers.tls, probe.about.server_name or "")
         except TimeoutError:
-            return _Heard(data, "" if data else "no answer came")
+            return _Heard(failure="no answer came")
         except OSError as error:
-            return _Heard(data, "" if data else (error.strerror or str(error)).lower())
+            return _Heard(failure=_reason(error))
+
+
+def _secured(client: socket.socket, tls: Authority, name: str) -> _Heard:
+    """Shakes hands with the server of a name, and makes one request through TLS."""
+    try:
+        secured = tls.client().wrap_socket(client, server_hostname=name)
+    except TimeoutError:
+        return _Heard(failure="no handshake: no answer came")
+    except ssl.SSLCertVerificationError as error:
+        return _Heard(failure=f"no handshake: {error.verify_message}", stranger=True)
+    except OSError as error:
+        return _Heard(failure=f"no handshake: {_reason(error)}")
+    with secured:
+        heard = _conversed(secured, written(Request("GET", "/", name)))
+        return replace(heard, over=secured.version() or "")
+
+
+def _conversed(client: socket.socket, request: bytes) -> _Heard:
+    """All that comes back; what has come before the other end broke off counts, too."""
+    data = b""
+    try:
+        client.sendall(request)
+        while more := client.recv(_LONGEST):
+            data += more
+    except TimeoutError:
+        return _Heard(data, "" if data else "no answer came")
+    except OSError as error:
+        return _Heard(data, "" if data else _reason(error))
     return _Heard(data, "" if data else "the connection was closed without an answer")
 
 
-def _bytes_of(about: About) -> bytes:
-    return hello(about.server_name or "") if about.request is None else written(about.request)
+def _reason(error: OSError) -> str:
+    words = error.reason if isinstance(error, ssl.SSLError) and error.reason else error.strerror or str(error)
+    return words.lower().replace("_", " ")
 
 
 def written(request: Request) -> bytes:
@@ -79,26 +113,15 @@ def written(request: Request) -> bytes:
     return "\r\n".join((*head, *rest)).encode("ascii")
 
 
-def hello(server_name: str) -> bytes:
-    """The first message of a client of TLS that asks for a server (RFC 6066, 3)."""
-    context = ssl.create_default_context()
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
-    try:
-        client.do_handshake()
-    except ssl.SSLWantReadError:
-        return outgoing.read()
-    raise AssertionError("a client waits for its server")
-
-
 def _result(answers: Answers, probe: RequestProbe, heard: _Heard) -> RequestResult:
     title = answers.boxes[probe.party.box].title
     meant = words(title, "TCP", probe.party.port, probe.source.address).strip()
     head, _, body = heard.data.decode("latin-1").partition("\r\n\r\n")
-    status = _status(head) if probe.about.request is not None else None
+    status = _status(head)
     said = (body if status is not None else head).strip()
-    passed = said == meant and status in (None, 200)
+    passed = said == meant and status == 200
     flow = probe.party.trace.flow
+    first = heard.failure or said.partition("\n")[0][:_LONGEST_EVIDENCE] or "an empty answer"
     return RequestResult(
         source=probe.source,
         destination=flow.destination,
@@ -109,9 +132,9 @@ def _result(answers: Answers, probe: RequestProbe, heard: _Heard) -> RequestResu
         host=probe.about.request.host if probe.about.request is not None else "",
         expected=probe.verdict,
         observed=Verdict.ALLOW if passed else Verdict.DENY,
-        status=status,
-        evidence=heard.failure or said.partition("\n")[0][:_LONGEST_EVIDENCE] or "an empty answer",
-        misled=" answers on TCP port " in said and not passed,
+        status=status if probe.about.request is not None else None,
+        evidence=f"{first}; over {heard.over}" if heard.over else first,
+        misled=heard.stranger or (" answers on TCP port " in said and not passed),
     )
 
 

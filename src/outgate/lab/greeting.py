@@ -1,8 +1,7 @@
 """What a server of the lab says to those who are no probe: who it is, where, and as whom it sees the caller.
 
 A person reads it with curl or nc; a probe by request (`outgate.lab.asking`) compares it with what the party that was
-meant would say. HTTP is answered as HTTP. A client of TLS gets the words alone, which is no handshake: they are proof
-that its bytes came through, and nothing in the lab has a certificate.
+meant would say. HTTP is answered as HTTP, also inside of TLS (`outgate.lab.tls`).
 """
 
 from __future__ import annotations
@@ -13,9 +12,6 @@ __all__ = ["greeting", "half_said", "speaks_http", "words"]
 
 _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")
 _END = b"\r\n\r\n"
-_HANDSHAKE = b"\x16\x03"
-"""RFC 8446, 5.1: the type of a record and its legacy version; two bytes of length follow behind the minor version."""
-_RECORD_HEADER = 5
 
 
 def words(title: str, protocol: str, port: int, seen: Address) -> str:
@@ -38,14 +34,9 @@ def speaks_http(data: bytes) -> bool:
 
 
 def half_said(data: bytes) -> bool:
-    """Whether the header of a request, or the first record of TLS, has not come whole: TCP may cut it anywhere.
+    """Whether the header of a request has not come whole: TCP may cut it anywhere.
 
     Who is answered before all was read is told by the kernel that the connection is broken (RST), and may not see the
     answer.
     """
-    if speaks_http(data):
-        return _END not in data
-    if data.startswith(_HANDSHAKE):
-        size = int.from_bytes(data[3:_RECORD_HEADER], "big") if len(data) >= _RECORD_HEADER else 0
-        return len(data) < _RECORD_HEADER + size
-    return False
+    return speaks_http(data) and _END not in data
