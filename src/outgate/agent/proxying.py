@@ -34,7 +34,6 @@ import msgspec
 
 from outgate.agent.desired import Desired
 from outgate.agent.events import Event, Released
-from outgate.agent.learned_names import LearnedNames
 from outgate.agent.loop import Observer
 from outgate.agent.packets_log import LogFile
 from outgate.agent.proxy_measures import RequestsSeen
@@ -44,6 +43,7 @@ from outgate.errors import KernelError
 from outgate.host import proxy_routes
 from outgate.host.envoy import Envoy, Supervisor
 from outgate.host.learned_line import PATIENCE, Heard, LearnedEar
+from outgate.host.learned_names import LearnedNames
 from outgate.host.learned_sets import learned as learned_now
 from outgate.model import Direction, Pod, Snapshot
 from outgate.nft.lines import names_id

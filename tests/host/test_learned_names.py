@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from outgate.agent.learned_names import LINGERING, LearnedNames
+from outgate.host.learned_names import LINGERING, LearnedNames
 from outgate.packets import AddressSet
 
 POD, OTHER, ONE, TWO = map(ipaddress.ip_address, ("10.1.0.10", "10.1.0.11", "203.0.113.1", "203.0.113.2"))
