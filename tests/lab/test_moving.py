@@ -178,9 +178,40 @@ def test_what_is_not_tried_is_named() -> None:
     assert plan.rounds == ()
     assert sorted(one.partition(": ")[2] for one in plan.notes) == [
         f"no rule about names that is tried means {NAME}, so nobody sees it move",
-        "shop/web egress[1]: it looks into connections, and is tried without moving its names",
+        "shop/web egress[1]: it has conditions that nothing here looks at, and is not tried",
         "shop/web egress[2]: it opens no port of TCP or UDP but that of DNS, and is not tried",
     ]
+
+
+def test_requests_where_a_rule_looks_into_connections() -> None:
+    """One that it lets through at each moment, and one that it does not where the name has just been heard."""
+    http: Any = {"rules": {"http": [{"method": "GET", "path": "/v1"}]}}
+    text = DNS + pods("web") + rules("web", ASKING, names(NAME, port=80, **http))
+    wishes = NameWishes({NAME: (FIRST,)}, {NAME: (THERE,)}, families=(4,), proxied=True)
+    plan = plan_of(text, wishes)
+    assert plan.notes == ()
+    assert all(one.probes == () for one in plan.rounds)
+    last = str(plan.stations[NAME][2][0])
+    said = [
+        (one.moment, str(one.request.address), str(one.request.about).removeprefix("HTTP "), one.request.verdict)
+        for each in plan.rounds
+        for one in each.requests
+    ]
+    assert said == [
+        (Moment.UNASKED, str(FIRST), "GET /v1", DENY),
+        (Moment.ASKED, str(FIRST), "GET /v1", ALLOW),
+        (Moment.ASKED, str(FIRST), "DELETE /v1", DENY),
+        (Moment.MOVED, str(THERE), "GET /v1", ALLOW),
+        (Moment.MOVED, str(THERE), "DELETE /v1", DENY),
+        (Moment.ALIASED, last, "GET /v1", ALLOW),
+        *((Moment.OLD, str(one), "GET /v1", DENY) for one in (FIRST, THERE)),
+        (Moment.AGAIN, last, "GET /v1", ALLOW),
+    ]
+    assert [one.probe.lookup is not None for each in plan.rounds for one in each.requests] == [
+        *(False, True, True, True, True, True, False, False, True)
+    ]
+    assert {str(one) for one in plan.looked_into} == {"shop/web egress[1]"}
+    assert planned(text, Wishes(names={NAME: (FIRST,)})).requests.notes == ()
 
 
 @pytest.mark.parametrize(

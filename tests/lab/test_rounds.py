@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from outgate.lab import dns_proxy
+from outgate.lab import dns_proxy, proxy
 from outgate.lab.run import Wishes
 from outgate.proxy.orders import Orders
 from outgate.testing import cluster_policy
 from tests.lab.clusters import DNS, outcome, planned
 from tests.lab.named import ASKING, NAME, asking, names, pods, rules
+from tests.lab.proxied import needs_envoy
 
 pytestmark = pytest.mark.kernel
 
@@ -194,6 +195,34 @@ def test_every_broken_proxy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the kernel does not have the address" in evidence["idle-1"]
     assert "the kernel has the address for" in evidence["for-ever-1"]
     assert any("the first packet" in one["evidence"] for one in report["names"] if one["source"]["name"] == "late-1")
+
+
+@needs_envoy
+def test_names_and_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Envoy knows an address before its pod does; one that is not told refuses what the name has opened."""
+    heard = proxy._Following.heard
+
+    def deaf(self: Any, elements: Any) -> None:
+        if self._box.name != "deaf":
+            heard(self, elements)
+
+    monkeypatch.setattr(proxy._Following, "heard", deaf)
+    get: Any = {"rules": {"http": [{"method": "GET"}]}}
+    by_name = (names(NAME, port=80, **get), names("a.example.com", serverNames=["a.example.com"]))
+    text = DNS + pods("web", "good") + pods("web", "bad", node="deaf") + rules("web", ASKING, *by_name)
+    report = outcome(planned(text, Wishes(names={NAME: (FIRST,)}, families=(4,))))
+    bad = {(one["moment"], one["request"], one["observed"]) for one in report["names"] if one["disagreement"]}
+    assert {one["source"]["name"] for one in report["names"] if one["disagreement"]} == {"bad"}
+    moments = ("asked", "moved", "moved behind aliases", "asked again")
+    assert bad == {(moment, asked, "Deny") for moment in moments for asked in ("GET /", "TLS for a.example.com")}
+    good = [one for one in report["names"] if one["source"]["name"] == "good"]
+    assert {(one["moment"], one["request"]) for one in good if one["observed"] == "Allow"} == {
+        (moment, asked) for moment in moments for asked in ("GET /", "TLS for a.example.com")
+    }
+    refused = {one["request"]: one["evidence"] for one in good if one["asked"] and one["observed"] == "Deny"}
+    assert refused.keys() == {"DELETE /", "TLS for other.nobody.invalid"}
+    assert refused["DELETE /"] == "Access denied"
+    assert report["notes"][-1].startswith("rules about names")
 
 
 def test_without_rules_the_control_disagrees() -> None:

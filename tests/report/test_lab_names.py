@@ -64,6 +64,17 @@ def test_one_that_disagrees() -> None:
     assert lab_json(found)["disagreements"] == 2
 
 
+def test_a_request_to_a_name() -> None:
+    """Where the rule looks into connections, it is said what was asked there."""
+    get = dataclasses.replace(ASKED, request="GET /v1")
+    leak = dataclasses.replace(UNASKED, request="GET /v1", observed=ALLOW)
+    found = dataclasses.replace(report(), names=(leak, get))
+    text = lab_text(found)
+    assert "443: !unasked GET /v1 passed, asked GET /v1 passed   shop/p" in text
+    assert "TCP 443, unasked: GET /v1\n" in text
+    assert complaints(lab_json(found)) == []
+
+
 def test_a_name_that_was_answered_wrongly() -> None:
     """A disagreement also where a denial was expected."""
     assert dataclasses.replace(UNASKED, misled=True).disagrees

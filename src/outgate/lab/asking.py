@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from outgate.lab.answers import Answers
 from outgate.lab.clients import beside
 from outgate.lab.greeting import words
+from outgate.lab.moving import NameRequest
+from outgate.lab.questions import looked_up
 from outgate.lab.requests import RequestProbe
 from outgate.lab.tls import Authority
 from outgate.policy import Verdict
@@ -25,10 +27,12 @@ from outgate.policy.meeting import About
 from outgate.policy.requests import Request
 from outgate.report.lab_requests import RequestResult
 
-__all__ = ["ask", "written"]
+__all__ = ["ask", "ask_by_name", "written"]
 
 _LONGEST = 65536
 _LONGEST_EVIDENCE = 200
+_SILENT = 0.5
+"""Seconds within which an answer would have come that should not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class _Heard:
     over: str = ""
     """The version of TLS, where hands were shaken."""
     stranger: bool = False
-    """A server of TLS answered that is none of this lab, or has another name."""
+    """A server of TLS answered that is none of this lab, or has another name; or a name was answered wrongly."""
 
 
 def ask(answers: Answers, probes: Sequence[RequestProbe], *, patience: float) -> tuple[RequestResult, ...]:
@@ -51,6 +55,25 @@ def ask(answers: Answers, probes: Sequence[RequestProbe], *, patience: float) ->
     """
     heard = beside(answers.loop, [functools.partial(_heard, answers, probe, patience) for probe in probes])
     return tuple(_result(answers, *pair) for pair in zip(probes, heard, strict=True))
+
+
+def ask_by_name(answers: Answers, asked: Sequence[NameRequest], *, patience: float) -> tuple[RequestResult, ...]:
+    """What came of requests whose names were asked for first, where they are to be; else nothing is known of them.
+
+    A name that is answered wrongly is a disagreement whatever was expected. Raises as `ask`.
+    """
+    heard = beside(answers.loop, [functools.partial(_named, answers, one, patience) for one in asked])
+    return tuple(_result(answers, one.request, said) for one, said in zip(asked, heard, strict=True))
+
+
+def _named(answers: Answers, one: NameRequest, patience: float) -> _Heard:
+    lookup = one.probe.lookup
+    if lookup is None:
+        # What is not known is dropped, and silence is all that comes.
+        return _heard(answers, one.request, patience if one.request.verdict.allows else _SILENT)
+    if why := looked_up(answers, one.probe.box, lookup, patience=patience):
+        return _Heard(failure=why, stranger=True)
+    return _heard(answers, one.request, patience)
 
 
 def _heard(answers: Answers, probe: RequestProbe, patience: float) -> _Heard:

@@ -38,7 +38,7 @@ from outgate.packets import Address
 from outgate.policy import Policies
 from outgate.proxy.orders import Element, Orders
 
-__all__ = ["GRACE", "NameProxies", "command", "orders_of", "start"]
+__all__ = ["GRACE", "NameProxies", "command", "learned_line", "orders_of", "start"]
 
 GRACE = 0.5
 """Seconds for which an address is open beyond its TTL. All of it stays for half as long again (`proxy.learned`)."""
@@ -112,11 +112,20 @@ def start(stage: Stage, policies: Policies, *, proxied: bool = False) -> NamePro
     def begin(name: str) -> process.Running:
         box = stage.nodes[name]
         with stage.enter(box):
-            return _begin(Path(f"{_PLACE}-{box.namespace}"), told[name])
+            return _begin(_place(box), told[name])
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         running = dict(zip(told, pool.map(begin, told), strict=True))
     return NameProxies(stage, told, running)
+
+
+def learned_line(box: NodeBox) -> Path:
+    """Where the proxy of a node says what has been learned, if somebody listens there before it begins."""
+    return _place(box) / "learned.sock"
+
+
+def _place(box: NodeBox) -> Path:
+    return Path(f"{_PLACE}-{box.namespace}")
 
 
 def orders_of(policies: Policies, box: NodeBox, options: Options) -> Orders:

@@ -13,6 +13,9 @@ which is a matter of who has been told what:
     aliased    it leads elsewhere over aliases
     old        its first two stations are dialled when their time is over; where it leads now is asked for and dialled
 
+Where a rule looks into connections, requests are made instead (`outgate.lab.requests`): one that it lets through at
+each moment, and after the first two answers one that it does not.
+
 Besides, pods whose questions are restricted (Cilium's ``rules.dns``) ask for a name that they may ask for, and for one
 that they may not.
 """
@@ -22,21 +25,36 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 
 from outgate.analysis.names import having_asked_for
 from outgate.lab.everything import planner
 from outgate.lab.names import DNS_PORT, DOMAIN, Zone
 from outgate.lab.outside import Outside
 from outgate.lab.plan import Draft, Lookup, Party, Probe, Via
+from outgate.lab.requests import RequestProbe, requests_of
 from outgate.lab.topology import Topology
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol
 from outgate.policy import Endpoint, Judge, Origin, Policies, Rule
 from outgate.policy.meeting import About
 from outgate.policy.names import Dialect, Pattern, canonical
+from outgate.policy.requests import is_looked_into
 from outgate.policy.rules import NamesMatch
 
-__all__ = ["TTL", "Expected", "Moment", "NamePlan", "NameProbe", "NameQuestion", "NameWishes", "Round", "plan_names"]
+__all__ = [
+    "TTL",
+    "Expected",
+    "Moment",
+    "NamePlan",
+    "NameProbe",
+    "NameQuestion",
+    "NameRequest",
+    "NameWishes",
+    "Round",
+    "plan_names",
+]
 
 TTL = 1
 """Seconds for which a name that moves may be kept, where nobody says otherwise."""
@@ -80,6 +98,8 @@ class NameWishes:
     families: tuple[int, ...] = (4, 6)
     namespace: str | None = None
     """Only pods of this namespace ask."""
+    proxied: bool = False
+    """There is a proxy for rules that look into connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +113,23 @@ class NameProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class NameRequest:
+    """One request of a round, on the flow of a probe; its question comes first, where it has one."""
+
+    moment: Moment
+    probe: Probe
+    name: str
+    request: RequestProbe
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """What is tried at one time."""
 
     zone: Zone
     """What names lead to then."""
     probes: tuple[NameProbe, ...]
+    requests: tuple[NameRequest, ...] = ()
     late: bool = False
     """It is for when nothing of the old addresses is open any more."""
 
@@ -130,8 +161,15 @@ class NamePlan:
 
     @property
     def probes(self) -> Iterator[Probe]:
-        """The probes of all rounds."""
-        return (one.probe for each in self.rounds for one in each.probes)
+        """The probes of all rounds, those among them on whose flows requests are made."""
+        for each in self.rounds:
+            yield from (one.probe for one in each.probes)
+            yield from (one.probe for one in each.requests)
+
+    @property
+    def looked_into(self) -> frozenset[Origin]:
+        """The rules that look into connections and are tried here."""
+        return frozenset(one.request.rule for each in self.rounds for one in each.requests)
 
     @property
     def old(self) -> frozenset[Address]:
@@ -149,7 +187,7 @@ class _Target:
     name: str
     protocol: Protocol
     port: int
-    rule: Origin
+    rule: Rule
 
 
 _Trial = tuple[Moment, _Target, Draft]
@@ -163,7 +201,7 @@ def plan_names(snapshot: Snapshot, topology: Topology, zone: Zone, wishes: NameW
     targets = tuple(planning.targets())
     questions = tuple(planning.questions(targets))
     planning.settle(targets)
-    rounds = tuple(one for one in planning.rounds(targets) if one.probes)
+    rounds = tuple(one for one in planning.rounds(targets) if one.probes or one.requests)
     notes = tuple(dict.fromkeys(planning.notes))
     bare = planning.bare if rounds or questions else None
     return NamePlan(bare, planning.stations, rounds, questions, notes, wishes.ttl)
@@ -197,7 +235,7 @@ class _Planning:
                     continue
                 asking = [(name, source) for name in names for source in self._sources(pod, name)]
                 for name, source in asking:
-                    one = _Target(source, pod.key, pod.node, name, *transport, rule.origin)
+                    one = _Target(source, pod.key, pod.node, name, *transport, rule)
                     key = source.address, name, one.protocol, one.port
                     if key not in seen:
                         seen.add(key)
@@ -207,8 +245,8 @@ class _Planning:
         patterns = [one for peer in rule.peers or () if isinstance(peer, NamesMatch) for one in peer.patterns]
         if not patterns:
             return ()
-        if rule.conditions is not None:
-            self.notes.append(f"names: {rule.origin}: it looks into connections, and is tried without moving its names")
+        if rule.conditions is not None and not (self.wishes.proxied and is_looked_into(rule)):
+            self.notes.append(f"names: {rule.origin}: it has conditions that nothing here looks at, and is not tried")
             return ()
         found: dict[str, None] = {}
         for pattern in patterns:
@@ -325,14 +363,37 @@ class _Planning:
     def _round(self, zone: Zone, policies: Policies, trials: Iterable[_Trial]) -> Round:
         made = planner(self.topology, policies, zone)
         probes: list[NameProbe] = []
+        requests: list[NameRequest] = []
         for moment, target, draft in trials:
+            before = len(made.probes)
             made.add((draft,))
-            if len(made.probes) > len(probes):
-                probe = self._asking(made.probes[-1], made.judge)
-                probes.append(NameProbe(moment, probe, target.name, target.rule))
-        # Who may not ask for the name is asked about among the questions, where what is heard is looked at.
-        kept = tuple(one for one in probes if one.probe.lookup is None or one.probe.lookup.verdict.allows)
-        return Round(zone, kept)
+            if len(made.probes) == before:
+                continue
+            probe = self._asking(made.probes[-1], made.judge)
+            # Who may not ask for the name is asked about among the questions, where what is heard is looked at.
+            if probe.lookup is not None and not probe.lookup.verdict.allows:
+                continue
+            if target.rule.conditions is None:
+                probes.append(NameProbe(moment, probe, target.name, target.rule.origin))
+            else:
+                requests += self._requests(moment, target, probe, made.judge)
+        return Round(zone, tuple(probes), tuple(requests))
+
+    def _requests(self, moment: Moment, target: _Target, probe: Probe, judge: Judge) -> Iterator[NameRequest]:
+        """What the rule lets through when the name is known, and in the first answers something that it does not."""
+        wanted = (True, False) if moment in (Moment.ASKED, Moment.MOVED) else (True,)
+        for allowed in wanted:
+            found = (one for one in requests_of(target.rule, probe, self.knowing) if one.verdict.allows is allowed)
+            for one in islice(found, 1):
+                trace = judge.judge(replace(one.party.trace.flow, about=one.about))
+                if not trace.verdict.allows or not trace.egress.conditional:
+                    judged = replace(one, party=Party(one.party.box, one.party.port, trace))
+                    yield NameRequest(moment, probe, target.name, judged)
+
+    @cached_property
+    def knowing(self) -> Judge:
+        """The judge of a cluster whose pods have been told all that their names ever lead to."""
+        return Judge(self._told(_STATIONS))
 
     def _asking(self, probe: Probe, judge: Judge) -> Probe:
         """A probe whose question is judged by the name that is asked for, as the DNS proxy does."""

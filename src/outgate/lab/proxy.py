@@ -8,6 +8,8 @@ the loop of the servers and thrown away.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,16 +18,20 @@ from typing import IO
 
 from outgate.errors import KernelError
 from outgate.host import envoy, proxy_routes
+from outgate.host.learned_line import Heard, LearnedEar
+from outgate.host.learned_names import LearnedNames
 from outgate.lab.build import Stage
 from outgate.lab.sockets import Loop
 from outgate.lab.topology import NodeBox
 from outgate.model import Direction, Pod
+from outgate.nft.lines import names_id
 from outgate.nft.options import Options
 from outgate.policy import Policies
 from outgate.policy.requests import is_looked_into
+from outgate.policy.rules import NamesMatch
 from outgate.proxy.envoy import Proxying, rule_files
 from outgate.proxy.redirect import Redirect
-from outgate.proxy.redirecting import redirects_of
+from outgate.proxy.redirecting import Learned, redirects_of
 
 __all__ = ["MISSING", "Proxies", "is_installed", "start"]
 
@@ -45,11 +51,60 @@ class Proxies:
     """The Envoys of a lab, by the node."""
 
     running: Mapping[str, envoy.Supervisor] = field(default_factory=dict)
+    programs: Mapping[str, envoy.Envoy] = field(default_factory=dict)
+    ears: list[LearnedEar] = field(default_factory=list)
 
     def close(self) -> None:
         """Ends them."""
+        for ear in self.ears:
+            ear.close()
         for one in self.running.values():
             one.close()
+
+    def follow(self, policies: Policies, box: NodeBox, line: Path) -> None:
+        """From now on the Envoy of a node, if it has one, knows by name what the node's pods have learned.
+
+        The DNS proxy says it over the line before a pod hears of it, as to an agent (`outgate.agent.proxying`).
+
+        Raises:
+            KernelError: it does not take the rules, or nobody can listen at `line`.
+        """
+        program = self.programs.get(box.name)
+        if program is not None:
+            following = _Following(program, policies, box)
+            following.tell()
+            self.ears.append(LearnedEar(line, following.heard))
+
+
+class _Following:
+    """One Envoy, kept up with the addresses of names."""
+
+    def __init__(self, program: envoy.Envoy, policies: Policies, box: NodeBox) -> None:
+        self._program, self._policies, self._box = program, policies, box
+        pods = [one.pod for one in box.pods]
+        peers = {
+            peer
+            for pod in pods
+            for rule in policies.isolation(pod, Direction.EGRESS).every_rule()
+            for peer in rule.peers or ()
+            if isinstance(peer, NamesMatch)
+        }
+        self._names = LearnedNames(time.monotonic)
+        self._names.follow({names_id(one) for one in peers}, {one: str(pod) for pod in pods for one in pod.addresses})
+
+    def heard(self, elements: Sequence[Heard]) -> None:
+        """Pods have learned something: when this returns, Envoy knows."""
+        if self._names.hear(elements):
+            # Where it does not take them, what names open is refused, and the lab finds that.
+            with contextlib.suppress(KernelError):
+                self.tell()
+
+    def tell(self) -> None:
+        """What the policies say with what was learned."""
+        redirects = _redirects(self._policies, self._box, lambda peer, pod: self._names.of(names_id(peer), pod))
+        answer = self._program.tell(rule_files(redirects))
+        if not answer.accepted:
+            raise KernelError(f"the proxy of the lab: {answer.reason}")
 
 
 def is_installed() -> bool:
@@ -67,32 +122,43 @@ def start(stage: Stage, policies: Policies, loop: Loop) -> Proxies:
     Raises:
         KernelError: one does not start, or does not take its rules.
     """
-    wanted = [(number, box, _redirects(policies, box)) for number, box in enumerate(stage.nodes.values())]
-    wanted = [one for one in wanted if one[2]]
+    wanted = [
+        (number, box, _redirects(policies, box))
+        for number, box in enumerate(stage.nodes.values())
+        if _caught(policies, box)
+    ]
 
-    def begin(number: int, box: NodeBox, redirects: Sequence[Redirect]) -> tuple[str, envoy.Supervisor, IO[bytes]]:
+    def begin(number: int, box: NodeBox, redirects: Sequence[Redirect]) -> tuple[str, _Begun]:
         with stage.enter(box):
-            supervisor, refusals = _begin(f"{_PLACE}-{number}", redirects)
-        return box.name, supervisor, refusals
+            return box.name, _begin(f"{_PLACE}-{number}", redirects)
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        begun = list(pool.map(lambda one: begin(*one), wanted))
-    for _, _, refusals in begun:
+        begun = dict(pool.map(lambda one: begin(*one), wanted))
+    for _, _, refusals in begun.values():
         _throw_away(loop, refusals)
-    return Proxies({name: supervisor for name, supervisor, _ in begun})
+    running = {name: supervisor for name, (_, supervisor, _) in begun.items()}
+    return Proxies(running, {name: program for name, (program, _, _) in begun.items()})
 
 
-def _redirects(policies: Policies, box: NodeBox) -> tuple[Redirect, ...]:
-    """Those of the node's pods whose connections are caught; names are in the rules by what was learned of them."""
-    pods = [one.pod for one in box.pods if one.interface]
-    return redirects_of(policies, [one for one in pods if _is_caught(policies, one)])
+_Begun = tuple[envoy.Envoy, envoy.Supervisor, IO[bytes]]
 
 
-def _is_caught(policies: Policies, pod: Pod) -> bool:
-    return any(map(is_looked_into, policies.isolation(pod, Direction.EGRESS).rules))
+def _redirects(policies: Policies, box: NodeBox, learned: Learned | None = None) -> tuple[Redirect, ...]:
+    """Those of the node's pods whose connections are caught.
+
+    What names stand for is in the policies, where pods are taken to have been told of them; else `learned` says it.
+    """
+    pods = _caught(policies, box)
+    return redirects_of(policies, pods) if learned is None else redirects_of(policies, pods, learned=learned)
 
 
-def _begin(place: str, redirects: Sequence[Redirect]) -> tuple[envoy.Supervisor, IO[bytes]]:
+def _caught(policies: Policies, box: NodeBox) -> list[Pod]:
+    """The pods of a node of whose connections some are looked into."""
+    pods = (one.pod for one in box.pods if one.interface)
+    return [one for one in pods if any(map(is_looked_into, policies.isolation(one, Direction.EGRESS).rules))]
+
+
+def _begin(place: str, redirects: Sequence[Redirect]) -> _Begun:
     """Starts one in the network namespace of this thread, which is also that of the threads it starts."""
     options = Options()
     one = envoy.Envoy(
@@ -113,7 +179,7 @@ def _begin(place: str, redirects: Sequence[Redirect]) -> tuple[envoy.Supervisor,
     if not answer.accepted:
         supervisor.close()
         raise KernelError(f"the proxy of the lab: {answer.reason}")
-    return supervisor, refusals
+    return one, supervisor, refusals
 
 
 def _throw_away(loop: Loop, refusals: IO[bytes]) -> None:

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 from outgate.lab.answers import Answers
 from outgate.lab.clients import beside
-from outgate.lab.moving import NameQuestion
+from outgate.lab.moving import Expected, NameQuestion
 from outgate.lab.names import DNS_PORT
+from outgate.lab.plan import Lookup
 from outgate.packets import Protocol
+from outgate.policy import Endpoint
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, RecordType, ResponseCode
 from outgate.report.lab_names import QuestionResult
 
-__all__ = ["ask_names"]
+__all__ = ["ask_names", "looked_up"]
 
 _REPEAT = 0.5
 """Seconds after which a datagram is taken for lost."""
@@ -48,10 +50,22 @@ def ask_names(answers: Answers, questions: Sequence[NameQuestion], *, patience: 
     return tuple(_result(*pair) for pair in zip(questions, heard, strict=True))
 
 
-def _heard(answers: Answers, question: NameQuestion, patience: float) -> _Heard:
+def looked_up(answers: Answers, box: str, lookup: Lookup, *, patience: float) -> str:
+    """Asks for a name as a resolver does, from a thread of a client; why the answer is not what it should be, or ""."""
+    source = Endpoint(lookup.source)
+    question = NameQuestion(box, source, lookup.server, lookup.name, Protocol.UDP, Expected.ANSWERED)
+    heard = _heard(answers, question, patience, lookup.kind)
+    if heard.message is None:
+        return f"{lookup.name} was asked for: {heard.why}"
+    if set(heard.message.addresses) != set(lookup.expected):
+        return f"{lookup.name} was answered with {_words(heard.message)}"
+    return ""
+
+
+def _heard(answers: Answers, question: NameQuestion, patience: float, kind: RecordType | None = None) -> _Heard:
     number = secrets.randbits(16)
-    kind = RecordType.A if question.source.address.version == 4 else RecordType.AAAA
-    data = dns.query(number, question.name, kind)
+    own = RecordType.A if question.source.address.version == 4 else RecordType.AAAA
+    data = dns.query(number, question.name, kind or own)
     try:
         with _socket(answers, question) as client:
             client.connect((str(question.server), DNS_PORT))

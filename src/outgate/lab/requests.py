@@ -10,7 +10,7 @@ What cannot be made into a request that the model is sure of is not asked, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from outgate.lab.plan import Party, Probe
@@ -24,7 +24,7 @@ from outgate.policy.requests import Request, asked_headers, can_be_met, is_looke
 from outgate.policy.rules import Conditions
 from outgate.policy.server_names import parse_server_name
 
-__all__ = ["RequestPlan", "RequestProbe", "plan_requests"]
+__all__ = ["RequestPlan", "RequestProbe", "plan_requests", "requests_of"]
 
 MOST_ENTRIES = 20
 """Entries of one rule for which a request is asked."""
@@ -90,26 +90,26 @@ class _Trials:
             else:
                 self.flows.setdefault((_key(rule), probe.address.version), (rule, probe))
 
-    def missing(self, judge: Judge) -> Iterator[str]:
-        """The rules about requests that are not tried, and why."""
+    def missing(self, judge: Judge, elsewhere: Collection[Origin]) -> Iterator[str]:
+        """The rules about requests that are not tried, here or elsewhere, and why."""
         tried = {key for key, _ in self.flows}
         for pod in judge.policies.snapshot.endpoints:
             for rule in judge.policies.isolation(pod, Direction.EGRESS).rules:
-                if is_looked_into(rule) and _key(rule) not in tried:
+                if is_looked_into(rule) and _key(rule) not in tried and rule.origin not in elsewhere:
                     why = self.closed.get(_key(rule), "no flow of the plan passes on its condition")
                     yield f"requests: {rule.origin}: {why}"
 
 
-def plan_requests(probes: Sequence[Probe], judge: Judge) -> RequestPlan:
-    """What is asked on flows of a plan whose policies have rules about requests."""
+def plan_requests(probes: Sequence[Probe], judge: Judge, tried: Collection[Origin] = ()) -> RequestPlan:
+    """What is asked on flows of a plan whose policies have rules about requests; `tried` are those tried elsewhere."""
     trials = _Trials()
     for probe in probes:
         if probe.protocol is Protocol.TCP and not probe.service and not probe.asks_dns and len(probe.parties) == 1:
             trials.consider(probe, judge)
     asked: list[RequestProbe] = []
-    notes = list(trials.missing(judge))
+    notes = list(trials.missing(judge, tried))
     for rule, probe in trials.flows.values():
-        found = list(_of_rule(rule, probe, judge))
+        found = list(requests_of(rule, probe, judge))
         asked += found
         for wanted, word in ((Verdict.ALLOW, "allows"), (Verdict.DENY, "refuses")):
             if all(one.verdict is not wanted for one in found):
@@ -129,7 +129,8 @@ def _closed(probe: Probe) -> str:
     return ""
 
 
-def _of_rule(rule: Rule, probe: Probe, judge: Judge) -> Iterator[RequestProbe]:
+def requests_of(rule: Rule, probe: Probe, judge: Judge) -> Iterator[RequestProbe]:
+    """For each entry of a rule about requests or TLS names, what it lets through on a flow, and what nobody does."""
     conditions = rule.conditions
     assert conditions is not None, "it is looked into"
     seen: set[About] = set()

@@ -14,16 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from outgate.lab import dns_proxy
+from outgate.lab.asking import ask_by_name
 from outgate.lab.build import Stage
 from outgate.lab.compare import compare
 from outgate.lab.dns_proxy import NameProxies
 from outgate.lab.enforce import enforce
-from outgate.lab.moving import NamePlan, NameProbe, Round
+from outgate.lab.moving import NamePlan, NameProbe, NameRequest, Round
 from outgate.lab.probe import Engine
+from outgate.lab.proxy import Proxies
 from outgate.lab.questions import ask_names
+from outgate.packets import Protocol
 from outgate.proxy.orders import Element
 from outgate.report.lab import ProbeResult
 from outgate.report.lab_names import NameResult, QuestionResult
+from outgate.report.lab_requests import RequestResult
 
 __all__ = ["Rounds", "go_through"]
 
@@ -46,6 +50,7 @@ def go_through(
     *,
     enforced: bool = True,
     proxied: bool = False,
+    envoys: Proxies | None = None,
     progress: Progress = lambda _, __: None,
 ) -> Rounds:
     """Nothing, where the plan is empty. Without `enforced` the same is asked with neither rules nor a proxy.
@@ -59,6 +64,8 @@ def go_through(
     proxies = NameProxies(stage)
     if enforced:
         enforce(stage, plan.policies, proxied=proxied, names=True)
+        for box in stage.nodes.values():
+            (envoys or Proxies()).follow(plan.policies, box, dns_proxy.learned_line(box))
         proxies = dns_proxy.start(stage, plan.policies, proxied=proxied)
     results: list[NameResult] = []
     for at, one in enumerate(plan.rounds):
@@ -67,6 +74,8 @@ def go_through(
         if one.late:
             proxies.await_closed(plan.old, answers.loop, plan.ttl)
         results += _of_round(one, engine, proxies)
+        asked = ask_by_name(answers, one.requests, patience=engine.patience)
+        results += (_of_request(*pair) for pair in zip(one.requests, asked, strict=True))
     # Last, for what a pod has asked for is open to it.
     questions = ask_names(answers, plan.questions, patience=engine.patience)
     # A lab that is kept has its names where they were given.
@@ -100,6 +109,25 @@ def _result(one: NameProbe, result: ProbeResult, standing: Mapping[Element, floa
         misled=result.misled,
     )
     return replace(made, evidence=f"{made.evidence}; {_held(result, standing)}") if made.disagrees else made
+
+
+def _of_request(one: NameRequest, result: RequestResult) -> NameResult:
+    return NameResult(
+        source=result.source,
+        destination=result.destination,
+        address=result.address,
+        protocol=Protocol.TCP,
+        port=result.port,
+        name=one.name,
+        rule=result.rule,
+        moment=one.moment.value,
+        asked=one.probe.lookup is not None,
+        expected=result.expected,
+        observed=result.observed,
+        evidence=result.evidence,
+        misled=result.misled,
+        request=result.asked,
+    )
 
 
 def _held(result: ProbeResult, standing: Mapping[Element, float]) -> str:

@@ -113,9 +113,12 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
         plan = Plan(tuple(made.probes), tuple(probes.notes))
     looked_into = _looks_into(final)
     proxied = looked_into and proxy.is_installed()
+    by_name = _of_moves(wishes, proxied=proxied)
+    moving = NamePlan() if wishes.flows is not None else plan_names(final, topology, zone, by_name)
+    requests = RequestPlan()
     # Whoever names flows has said what is to be sent.
-    requests = plan_requests(plan.probes, made.judge) if proxied and wishes.flows is None else RequestPlan()
-    moving = NamePlan() if wishes.flows is not None else plan_names(final, topology, zone, _of_moves(wishes))
+    if proxied and wishes.flows is None:
+        requests = plan_requests(plan.probes, made.judge, tried=moving.looked_into)
     missing = (proxy.MISSING,) if looked_into and not proxied else ()
     more = (*requests.notes, *_of_names(final, wishes.names, heard=moving.policies is not None), *moving.notes)
     return Prepared(
@@ -132,8 +135,8 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     )
 
 
-def _of_moves(wishes: Wishes) -> NameWishes:
-    return NameWishes(wishes.names, wishes.moves, wishes.ttl, wishes.families, wishes.namespace)
+def _of_moves(wishes: Wishes, *, proxied: bool) -> NameWishes:
+    return NameWishes(wishes.names, wishes.moves, wishes.ttl, wishes.families, wishes.namespace, proxied)
 
 
 def _looks_into(snapshot: Snapshot) -> bool:
@@ -164,11 +167,12 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
     progress("building", 0, 1)
     stage = build(prepared.snapshot)
     answers = _answers(prepared, stage)
+    envoys = proxy.Proxies()
     if prepared.wishes.enforce:
         progress("enforcing", 0, 1)
         enforce(stage, prepared.policies, proxied=prepared.proxied)
         if prepared.proxied:
-            proxy.start(stage, prepared.policies, answers.loop)
+            envoys = proxy.start(stage, prepared.policies, answers.loop)
     engine = Engine(answers, patience=prepared.wishes.patience)
     probes = prepared.plan.probes
     observations = engine.run(probes, lambda done, total: progress("probing", done, total))
@@ -179,6 +183,7 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         engine,
         enforced=prepared.wishes.enforce,
         proxied=prepared.proxied,
+        envoys=envoys,
         progress=lambda done, total: progress("moving names", done, total),
     )
     seconds = time.monotonic() - begun

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from outgate.packets import Address, Protocol
 from outgate.policy import Endpoint, Origin, Verdict
-from outgate.report.terms import Json, end_json, origin_json
+from outgate.report.terms import Json, end_json, origin_json, without_empty
 
 __all__ = [
     "NameResult",
@@ -51,6 +51,8 @@ class NameResult:
     """What was seen, in words."""
     misled: bool = False
     """The name was answered wrongly, or somebody else answered: a disagreement whatever was expected."""
+    request: str = ""
+    """``GET /v1/items``, ``TLS for api.example.com``, where the rule looks into connections."""
 
     @property
     def disagrees(self) -> bool:
@@ -82,7 +84,8 @@ def name_lines(results: Iterable[NameResult]) -> Iterator[str]:
     for one in results:
         mark = "!" if one.disagrees else ""
         key = str(one.source), one.name, f"{one.protocol.name} {one.port}", str(one.rule)
-        said = f"{mark}{one.moment} {'passed' if one.observed.allows else 'denied'}"
+        request = f" {one.request}" if one.request else ""
+        said = f"{mark}{one.moment}{request} {'passed' if one.observed.allows else 'denied'}"
         found.setdefault(key, {})[said] = None
     for (source, name, port, rule), outcomes in found.items():
         yield f"  {source} → {name} {port}: {', '.join(outcomes)}   {rule}"
@@ -104,7 +107,8 @@ def question_lines(results: Iterable[QuestionResult]) -> Iterator[str]:
 
 def name_disagreement(one: NameResult) -> Iterator[str]:
     """What was expected and what came, where that is not the same."""
-    yield f"{one.source} → {one.name} ({one.address}) {one.protocol.name} {one.port}, {one.moment}"
+    request = f": {one.request}" if one.request else ""
+    yield f"{one.source} → {one.name} ({one.address}) {one.protocol.name} {one.port}, {one.moment}{request}"
     place = f" ({one.rule.place})" if str(one.rule.place) else ""
     yield f"    expected  {one.expected.value}: the rule is {one.rule}{place}"
     yield f"    observed  {one.observed.value}: {one.evidence}"
@@ -133,6 +137,7 @@ def name_json(one: NameResult) -> Json:
         "evidence": one.evidence,
         "disagreement": one.disagrees,
         "rule": origin_json(one.rule),
+        **without_empty({"request": one.request}),
     }
 
 
