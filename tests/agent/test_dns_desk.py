@@ -14,8 +14,9 @@ from outgate.agent.names_commit import Committer
 from outgate.host.dns_origin import Server
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, Question, Record
+from outgate.proxy.glance import Asked
 from outgate.proxy.learned import Learned
-from outgate.proxy.orders import Asking, NameList, NameSet, Orders, PodOrder
+from outgate.proxy.orders import Asking, NameList, NameSet, Orders, Pod, PodOrder
 from tests.agent.test_names_commit import Door
 from tests.proxy.test_learned import Clock
 
@@ -29,21 +30,34 @@ ORDERS = Orders(
 )
 
 
+class Refused:
+    """The log, as a list."""
+
+    def __init__(self) -> None:
+        self.node = ""
+        self.noted: list[tuple[str, str, str, str, str, bool]] = []
+
+    def note(self, pod: Pod, source: str, server: Server, protocol: str, asked: Asked, *, refused: bool) -> None:
+        """As `Refusals.note`."""
+        self.noted.append((pod.key, source, server.address, protocol, asked.name, refused))
+
+
 class Office:
     """A desk with a kernel that the test holds in its hand."""
 
     def __init__(self, committer: Committer) -> None:
+        self.refused = Refused()
         self.clock = Clock()
         self.measures = Measures()
         self.committer = committer
-        self.desk = Desk(Learned(self.clock), committer, self.measures, self.clock, lambda: 0.1)
+        self.desk = Desk(Learned(self.clock), committer, self.measures, self.clock, lambda: 0.1, self.refused)
         self.desk.follow(ORDERS)
         self.sent: list[str] = []
 
     def answer(self, name: str, *addresses: str, pod: str = "web/1", code: int = 0) -> None:
         """An answer to a question of a pod; that it went is noted by its name."""
         query = dns.encode(Message(1, questions=(Question(name, 1),)))
-        granted = self.desk.question("10.1.0.2", DNS, query)
+        granted = self.desk.question("10.1.0.2", DNS, query, "UDP")
         assert isinstance(granted, Granted)
         records = tuple(Record(name, 1, ipaddress.IPv4Address(one)) for one in addresses)
         raw = dns.encode(Message(1, True, code=code, questions=(Question(name, 1),), answers=records))
@@ -74,7 +88,7 @@ def test_silence(source: str, server: Server | None, data: bytes, result: Result
     """To strangers, about servers that may not be asked, and to what would answer back."""
     with Committer(Door()) as committer:
         office = Office(committer)
-        assert office.desk.question(source, server, data) is None
+        assert office.desk.question(source, server, data, "UDP") is None
         assert office.measures.results == {result: 1}
 
 
@@ -83,10 +97,15 @@ def test_leave_and_refusal() -> None:
     with Committer(Door()) as committer:
         office = Office(committer)
         for source, name in (("10.1.0.1", "A.X.io"), ("10.1.0.1", "y.org"), ("10.1.0.2", "z.org")):
-            assert isinstance(office.desk.question(source, DNS, query(name)), Granted)
-        said = office.desk.question("10.1.0.1", DNS, query("z.org"))
+            assert isinstance(office.desk.question(source, DNS, query(name), "UDP"), Granted)
+        said = office.desk.question("10.1.0.1", DNS, query("z.org"), "UDP")
         assert isinstance(said, bytes)
         assert dns.decode(said).code == 5
+        assert office.desk.question("10.1.0.1", Server("8.8.8.8", 53), query("a.x.io"), "TCP") is None
+        assert office.refused.noted == [
+            ("web/1", "10.1.0.1", "10.96.0.10", "UDP", "z.org", True),
+            ("web/1", "10.1.0.1", "8.8.8.8", "TCP", "a.x.io", False),
+        ]
 
 
 def test_answers_that_teach_nothing_new_go_at_once() -> None:
@@ -123,7 +142,7 @@ def test_what_was_read_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch) -> N
                 ("z.org", 1),
             ):
                 raw = dns.encode(Message(9, questions=(Question(name, kind),)))
-                said = office.desk.question("10.1.0.2", DNS, raw)
+                said = office.desk.question("10.1.0.2", DNS, raw, "UDP")
                 assert isinstance(said, Granted)
                 assert (said.asked.name, said.asked.type) == (name.lower(), kind)
         for last in range(9):

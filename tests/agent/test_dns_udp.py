@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 
+import msgspec
 import pytest
 
 from outgate.agent.dns_udp import drawn_numbers
@@ -108,6 +109,11 @@ def test_names_that_may_not_be_asked_are_refused() -> None:
             client.sendto(b"\0\1\x28\0\0\1" + bytes(6) + b"\1a\0\0\1\0\1", (CLUSTER_IP[4], 53))
             assert dns.decode(client.recv(512)).code == 4, "an update; and what came before it got nothing"
             assert (proxied.count("no_server"), proxied.count("malformed"), proxied.count("refused")) == (1, 1, 1)
+            said = [msgspec.json.decode(one) for one in proxied.settings.refusals_file.read_bytes().splitlines()]
+            assert [(one["question"]["name"], one["destination"], one["protocol"]) for one in said] == [
+                ("secret.attacker.org", CLUSTER_IP[4], "UDP"),
+                ("a.example.com", RESOLVERS[4][1], "UDP"),
+            ]
             with proxied.client(neighbour=True) as stranger:
                 stranger.sendto(question("a.example.com"), (CLUSTER_IP[4], 53))
                 until(lambda: proxied.count("unknown_pod") == 1)

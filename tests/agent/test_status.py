@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from outgate.agent.events import Applied, Drifted, Listed, Refused
-from outgate.agent.status import Publisher, elements_of, rfc3339
+from outgate.agent.status import Publisher, elements_of
 from outgate.agent.step import NEEDED, State
 from outgate.cluster.events import Broken, Recovered, Replaced, Troubled, Upserted
 from outgate.errors import InputError
@@ -17,6 +17,7 @@ from outgate.nft.options import Options
 from outgate.packets import Address
 from outgate.policy import Mode
 from outgate.report.agent_status import AgentStatus, read_status
+from outgate.report.packet_log import rfc3339
 from outgate.testing import cluster_policy, namespace, pod, policy, snapshot_of
 from tests.agent.states import SHOP, agent, enforced, settings, tell, told
 from tests.report.schema import complaints

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from outgate.agent.packets_log import LogFile
+from outgate.agent.log_file import LogFile
 from outgate.cli.logs import _DIRECTIONS, _VERDICTS, follow
 from outgate.cli.main import main
-from outgate.report.packet_log import DIRECTIONS, VERDICTS, LogRecord, Party, PodName, RequestSaid
+from outgate.report.packet_log import DIRECTIONS, VERDICTS, LogRecord, Party, PodName, QuestionSaid, RequestSaid
+from tests.report.schema import complaints
 
 NAME = "packets.jsonl"
 WEB = LogRecord(
@@ -219,3 +220,26 @@ def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
 def test_the_choices_are_those_of_the_log() -> None:
     """Written out, so that help loads nothing."""
     assert (_VERDICTS, _DIRECTIONS) == (VERDICTS, DIRECTIONS)
+
+
+def test_what_was_said_about_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Questions of DNS, requests and clients of TLS; the port of a host and the case of a name do not matter."""
+    asked = msgspec.structs.replace(WEB, verdict="refused", question=QuestionSaid("api.example.com", "AAAA"))
+    other = msgspec.structs.replace(asked, question=QuestionSaid("x.example.com", "A"))
+    request = msgspec.structs.replace(CART, verdict="refused", request=RequestSaid("GET", "/", "API.example.com:8080"))
+    tls = msgspec.structs.replace(CART, verdict="refused", request=RequestSaid(server_name="api.example.com"))
+    write(tmp_path, asked, other, name="questions.jsonl")
+    write(tmp_path, request, tls, name="requests.jsonl")
+    write(tmp_path, WEB)
+    assert shown(tmp_path, capsys, "--name", "Api.Example.com.") == ["web", "cart", "cart"]
+    assert shown(tmp_path, capsys, "--verdict", "refused") == ["web", "web", "cart", "cart"]
+
+
+@pytest.mark.parametrize("record", [
+    WEB, CART, msgspec.structs.replace(WEB, pod=None, peer=None, port=None, icmp_type=8, verdict="unknown-pod"),
+    msgspec.structs.replace(WEB, request=RequestSaid("GET", "/", "x", rules=("shop/a egress[0]",))),
+    msgspec.structs.replace(WEB, question=QuestionSaid("x", "A")),
+])  # fmt: skip
+def test_every_line_keeps_to_its_schema(record: LogRecord) -> None:
+    """For whoever reads it with another program."""
+    assert complaints(msgspec.json.decode(msgspec.json.encode(record)), "LogLine") == []

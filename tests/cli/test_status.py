@@ -76,6 +76,10 @@ def test_the_proxies_beside_the_agent(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "requests" not in shown(tmp_path, capsys)
     (settings(tmp_path).envoy_dir / BOOTSTRAP).touch()
     assert "Envoy does not take connections" in shown(tmp_path, capsys)["requests"]
+    main(["status", "--run-dir", str(tmp_path), "-o", "json"])
+    document = json.loads(capsys.readouterr().out)
+    assert complaints(document) == []
+    assert [(one["topic"], one["up"]) for one in document["proxies"]] == [("names", False), ("requests", False)]
 
 
 @pytest.mark.parametrize("lock", ["free", "absent"])

@@ -28,9 +28,9 @@ def schema(kind: str) -> dict[str, Any]:
     return found
 
 
-def complaints(document: Any) -> list[str]:
-    """Everything in a document that the schema of its kind does not allow."""
-    root = schema(document["kind"])
+def complaints(document: Any, kind: str = "") -> list[str]:
+    """Everything in a document that the schema of its kind does not allow; `kind` is for those that do not say it."""
+    root = schema(kind or document["kind"])
     return _check(document, root, root, "")
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from outgate.agent.counters import policy_names
-from outgate.agent.status import rfc3339
 from outgate.agent.step import State
 from outgate.agent.world import PodKey, Record
 from outgate.analysis.spelling import spell_protocol
@@ -29,7 +28,7 @@ from outgate.nft.placement import Elements
 from outgate.packets import Address
 from outgate.packets.headers import Headers, read_headers
 from outgate.policy import Origin
-from outgate.report.packet_log import LogRecord, Party, PodName, Workload, rule_words
+from outgate.report.packet_log import LogRecord, Party, PodName, Workload, rfc3339, rule_words
 from outgate.report.terms import origin_json
 
 __all__ = ["Attribution", "View"]
@@ -156,7 +155,7 @@ class Attribution:
             protocol=None if headers.protocol is None else spell_protocol(headers.protocol),
             port=port,
             icmp_type=headers.icmp_type,
-            policy=_policy(origins),
+            policy=short_policies(origins),
             policies=() if decider else tuple(origin_json(one) or {} for one in origins),
             decided_by=origin_json(decider),
             rule=rule_words(verdict, decider),
@@ -225,7 +224,7 @@ def _ends_in(view: View, address: Address | None, direction: Direction, mirrored
     return False
 
 
-def _policy(origins: tuple[Origin, ...]) -> str | None:
+def short_policies(origins: tuple[Origin, ...]) -> str | None:
     """The policies behind a packet in short: of a namespace by their names, of the whole cluster by kind and name."""
     if not origins:
         return None

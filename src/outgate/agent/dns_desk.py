@@ -8,7 +8,7 @@ something or nothing. If all of it is in the kernel already, it is passed on at 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +27,15 @@ _Read = TypeVar("_Read")
 
 Send = Callable[[], None]
 """Passes an answer on."""
+
+
+class Refusing(Protocol):
+    """Who is told of questions that are not passed on (`outgate.agent.dns_refusals.Refusals`)."""
+
+    node: str
+
+    def note(self, pod: Pod, source: str, server: Server, protocol: str, asked: Asked, *, refused: bool) -> None:
+        """One more; must be quick and raise nothing."""
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -60,6 +69,7 @@ class Desk:
         measures: Measures,
         clock: Callable[[], float],
         waiting: Callable[[], float],
+        refusals: Refusing,
     ) -> None:
         self.plan = Plan(Orders())
         self.learned = learned
@@ -67,6 +77,7 @@ class Desk:
         self._committer = committer
         self._clock = clock
         self._waiting = waiting
+        self._refusals = refusals
         self._questions: dict[bytes, Asked | ResponseCode] = {}
         self._answers: dict[bytes, Taught] = {}
         self._held: dict[int, _Held] = {}
@@ -75,11 +86,12 @@ class Desk:
     def follow(self, orders: Orders) -> None:
         """New orders. What is known is put in where they want it."""
         self.plan = Plan(orders)
+        self._refusals.node = orders.node
         self.measures.orders += 1
         for lesson in self.learned.follow(self.plan):
             self._committer.submit(lesson)
 
-    def question(self, source: str, server: Server | None, data: bytes) -> Granted | bytes | None:
+    def question(self, source: str, server: Server | None, data: bytes, protocol: str) -> Granted | bytes | None:
         """A question of an address to a server: to be passed on, to be answered with this, or to be dropped."""
         results = self.measures.results
         pod = self.plan.pods.get(source)
@@ -94,11 +106,14 @@ class Desk:
         leave = pod.may_ask(server.address, asked.name)
         if leave is Leave.GRANTED:
             return Granted(pod, asked, pod.door(server.address, asked.name))
-        if leave is Leave.NO_SERVER:
-            results[Result.NO_SERVER] += 1
-            return None
-        results[Result.REFUSED] += 1
-        return glance.refusal(data, self.plan.refusal, asked)
+        listed = leave is Leave.REFUSED
+        self.refuse(pod, source, server, protocol, asked, listed=listed)
+        return glance.refusal(data, self.plan.refusal, asked) if listed else None
+
+    def refuse(self, pod: Pod, source: str, server: Server, protocol: str, asked: Asked, *, listed: bool) -> None:
+        """Counts and logs a question that is not passed on. `listed`: others may be asked of that server."""
+        self.measures.results[Result.REFUSED if listed else Result.NO_SERVER] += 1
+        self._refusals.note(pod, source, server, protocol, asked, refused=listed)
 
     def answer(self, key: str, asked: Asked, data: bytes, began: float, send: Send) -> None:
         """An answer to a pod's question. `send` is called when it may go: now, or later."""

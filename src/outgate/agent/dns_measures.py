@@ -82,6 +82,8 @@ class DnsStatus(msgspec.Struct, frozen=True):
     """From a question to its answer."""
     programming: Times
     """From an answer to its addresses being in the kernel."""
+    lost_lines: int = 0
+    """Refused questions that are not in the log."""
 
 
 @dataclass(slots=True)
@@ -97,7 +99,9 @@ class Measures:
     upstream: Times = field(default_factory=Times)
     programming: Times = field(default_factory=Times)
 
-    def status(self, *, written: float, process: int, open_questions: int, learned: int, evicted: int) -> bytes:
+    def status(
+        self, *, written: float, process: int, open_questions: int, learned: int, evicted: int, lost_lines: int = 0
+    ) -> bytes:
         """The file, as JSON."""
         status = DnsStatus(
             format=1,
@@ -114,5 +118,6 @@ class Measures:
             fault=self.fault,
             upstream=self.upstream,
             programming=self.programming,
+            lost_lines=lost_lines,
         )
         return msgspec.json.encode(status)

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
+from outgate.agent.attribution import short_policies
 from outgate.agent.desired import Desired
 from outgate.host.name_orders import OrderMaking
+from outgate.model import Direction, Pod
 from outgate.packets import AddressSet
-from outgate.proxy.orders import Orders
+from outgate.proxy.orders import Account, Orders
+from outgate.report.terms import origin_json
 
 __all__ = ["orders_of"]
 
@@ -21,15 +26,41 @@ def orders_of(desired: Desired, table: str, cluster: Iterable[str] = ()) -> Orde
     """The orders. `table` is another one where learned addresses are to be put in again; `cluster` are blocks."""
     nodes = desired.world.nodes.values()
     blocks = dict.fromkeys((*cluster, *(str(block) for node in nodes for block in node.pod_cidrs)))
-    made = OrderMaking(desired.classes)
+    made, accounts = OrderMaking(desired.classes), _Accounts(desired)
     pods = made.pods(desired.askers())
+    whose = {"/".join((pod.namespace, pod.name, pod.uid)): pod for pod, _ in desired.askers()}
+    pods = tuple(msgspec.structs.replace(one, account=accounts.of(whose[one.key])) for one in pods)
     return Orders(
         table=table,
         cluster=(*blocks, *(_strays(desired, blocks) if pods else ())),
         nodes=tuple(sorted({str(one) for node in nodes for one in node.addresses})),
         sets=made.sorted_sets(),
         pods=pods,
+        node=desired.world.node,
+        accounts=tuple(accounts.made),
     )
+
+
+class _Accounts:
+    """What the log says of pods; those of a workload have one account, nearly always."""
+
+    def __init__(self, desired: Desired) -> None:
+        self._policies = desired.classes.policies
+        self.made: list[Account] = []
+        self._places: dict[tuple[object, ...], int] = {}
+
+    def of(self, pod: Pod) -> int:
+        """Which account is a pod's."""
+        isolation = self._policies.isolation(pod, Direction.EGRESS)
+        listing = (rule for rule in isolation.rules if rule.conditions is not None and rule.conditions.dns)
+        rules = tuple(dict.fromkeys(str(rule.origin) for rule in listing))
+        workload = (pod.owner.kind, pod.owner.name) if pod.owner is not None else None
+        key = workload, isolation.origins, rules
+        if key not in self._places:
+            self._places[key] = len(self.made)
+            origins = tuple(origin_json(one) or {} for one in isolation.origins)
+            self.made.append(Account(workload, short_policies(isolation.origins) or "", origins, rules))
+        return self._places[key]
 
 
 def _strays(desired: Desired, blocks: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from outgate.agent.dns_desk import Desk
 from outgate.agent.dns_loop import Loop
 from outgate.agent.dns_measures import Measures
+from outgate.agent.dns_refusals import Refusals
 from outgate.agent.dns_settings import DnsSettings
 from outgate.agent.dns_tcp import TcpSide
 from outgate.agent.dns_udp import UdpSide, drawn_numbers
@@ -77,7 +78,10 @@ class DnsProxy(Closing):
             line = stack.enter_context(LearnedLine(settings.learned_socket))
             self._committer = stack.enter_context(Committer(self._door, line))
             self._learned = Learned(self._clock, limits)
-            self._desk = Desk(self._learned, self._committer, self.measures, self._clock, settings.waiting)
+            self._refusals = stack.enter_context(Refusals(settings.refusals_file))
+            self._desk = Desk(
+                self._learned, self._committer, self.measures, self._clock, settings.waiting, self._refusals
+            )
             self._recall()
             self._take_orders()
             # Only now may a question come: it is judged by what is known.
@@ -192,6 +196,7 @@ class DnsProxy(Closing):
             open_questions=len(self._udp.questions) + len(self._tcp.questions),
             learned=len(self._learned),
             evicted=self._learned.evicted,
+            lost_lines=self._refusals.lost,
         )
         self._put(self.settings.status_file, status)
 

@@ -38,6 +38,11 @@ class DnsSettings:
         return self.run_dir / "dns-status.json"
 
     @property
+    def refusals_file(self) -> Path:
+        """The log of questions that were not passed on, a line of JSON each."""
+        return self.run_dir / "questions.jsonl"
+
+    @property
     def lock_file(self) -> Path:
         """Held for as long as a proxy lives, by it alone."""
         return self.run_dir / "dns.lock"

@@ -113,12 +113,14 @@ class _Conversation:
             self._flush()
 
     def _question(self, data: bytes) -> None:
-        said = self.side.desk.question(self.source, self.server, data)
+        said = self.side.desk.question(self.source, self.server, data, "TCP")
         if said is None:
             self.end()
         elif isinstance(said, Granted) and said.door != self.door:
             # The connection was made under policies that say nothing of this name.
-            self.end(Result.NO_SERVER)
+            listed = said.pod.lists_names(self.server.address)
+            self.side.desk.refuse(said.pod, self.source, self.server, "TCP", said.asked, listed=listed)
+            self.end()
         elif isinstance(said, bytes):
             self._to_pod += dns.frame(said)
         else:

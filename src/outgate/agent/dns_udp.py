@@ -112,7 +112,7 @@ class UdpSide(Closing):
                 server = self._origins.find(here, source, address[1])
             except KernelError:
                 server = None
-        said = self._desk.question(source, server, data)
+        said = self._desk.question(source, server, data, "UDP")
         if said is None or server is None:
             return
         if isinstance(said, bytes):
@@ -142,7 +142,7 @@ class UdpSide(Closing):
             # But where names are listed, one that is not must not be waited for: resolvers try endings one by one.
             self.questions.close(channel.fileno(), number)
             listed = said.pod.lists_names(server.address)
-            self._results[Result.REFUSED if listed else Result.NO_SERVER] += 1
+            self._desk.refuse(said.pod, source, server, "UDP", said.asked, listed=listed)
             if listed:
                 _send(listener, glance.refusal(data, self._desk.plan.refusal, said.asked), address)
         except OSError:

@@ -34,8 +34,8 @@ import msgspec
 
 from outgate.agent.desired import Desired
 from outgate.agent.events import Event, Released
+from outgate.agent.log_file import LogFile
 from outgate.agent.loop import Observer
-from outgate.agent.packets_log import LogFile
 from outgate.agent.proxy_measures import RequestsSeen
 from outgate.agent.settings import SIDECAR, Settings
 from outgate.agent.step import Apply, State

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -33,9 +32,10 @@ from outgate.policy.cluster_rules import looks_at_nodes, stops_at_nodes
 from outgate.policy.established import strange_established
 from outgate.policy.mode import Mode, mode_of, strange_mode
 from outgate.report.agent_status import AgentStatus, BrokenObject, Lag, ObjectError, UnenforcedPod
+from outgate.report.packet_log import rfc3339
 from outgate.version import __version__
 
-__all__ = ["ELEMENT_FAMILIES", "POD_STATES", "POLICY_MODES", "Publisher", "elements_of", "rfc3339"]
+__all__ = ["ELEMENT_FAMILIES", "POD_STATES", "POLICY_MODES", "Publisher", "elements_of"]
 
 POD_STATES = ("enforced", "waiting", "contested", "unenforceable")
 POLICY_MODES = ("enforce", "audit", "broken")
@@ -52,11 +52,6 @@ _LIVE_WITHIN = 60.0
 """Seconds within which the loop turns. Programming a node anew takes a few; one that hangs is to be started again."""
 _FAMILY = {"p": "peers", "n": "ports", "t": "ports", "a": "blocks", "b": "blocks"}
 _FAMILY_OF = {one.name: "dispatch" for one in DISPATCHES} | dict.fromkeys(LINKS.values(), "links")
-
-
-def rfc3339(seconds: float) -> str:
-    """A moment, given in seconds since 1970, in UTC with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`outgate logs`: the packets that policies denied on this node, and what Envoy refused, and by which line."""
+"""`outgate logs`: what policies denied on this node (packets, requests, questions of DNS), and by which line."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Wanted:
     direction: str = ""
     policy: str = ""
     since: datetime | None = None
+    name: str = ""
 
     def __call__(self, one: LogRecord) -> bool:
         """Whether a line is among them."""
@@ -54,6 +55,7 @@ class Wanted:
             and (not self.verdicts or one.verdict in self.verdicts)
             and (not self.direction or one.direction == self.direction)
             and (not self.policy or self.policy in _policies(one))
+            and (not self.name or self.name.lower().removesuffix(".") in _names(one))
             and (self.since is None or _moment(one.time) >= self.since)
         )
 
@@ -62,6 +64,13 @@ def _policies(one: LogRecord) -> set[str]:
     """The policies of a line, with their namespace and without."""
     space, _, names = (one.policy or "").partition("/")
     return {text for name in names.split(",") for text in (name, f"{space}/{name}")}
+
+
+def _names(one: LogRecord) -> set[str]:
+    """The DNS names of a line: what was asked for, or of which server something was."""
+    if one.question is not None:
+        return {one.question.name}
+    return {one.request.host.partition(":")[0].lower(), one.request.server_name.lower()} if one.request else set()
 
 
 def _moment(text: str) -> datetime:
@@ -95,6 +104,7 @@ def _since(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option("--verdict", multiple=True, type=click.Choice(_VERDICTS), help="Only these. May be repeated.")
 @click.option("--direction", type=click.Choice(_DIRECTIONS), default=None, help="Only what was sent, or received.")
 @click.option("--policy", metavar="[NAMESPACE/]NAME", default="", help="Only what this policy decided.")
+@click.option("--name", metavar="NAME", default="", help="Only questions and requests for this DNS name.")
 @click.option("--since", metavar="TIME", callback=_since, help="Only since then: 10m, 2h, or a moment.")
 @run_dir_option
 @options.output_options("text", "json")
@@ -105,6 +115,7 @@ def logs(
     verdict: tuple[str, ...],
     direction: str | None,
     policy: str,
+    name: str,
     since: datetime | None,
     run_dir: Path,
     output: str,
@@ -114,7 +125,7 @@ def logs(
     """Show the packets that policies denied on this node, and by which line.
 
     Each packet is one line, with the pod, its peer and the policy; so is each request, or client of TLS, that Envoy
-    refused. Lines are limited to 50 a second for each set of
+    refused, and each question that the DNS proxy did. Lines are limited to 50 a second for each set of
     policies, and the file to a few megabytes; the metrics count every packet, and what the log has lost.
 
     \b
@@ -122,6 +133,7 @@ def logs(
       outgate logs --since 10m
       outgate logs --follow --pod shop/web
       outgate logs --verdict would-deny --policy shop/default-deny
+      outgate logs --verdict refused --name api.example.com
       outgate logs -o json | jq .peer
 
     \b
@@ -136,11 +148,11 @@ def logs(
     if pod and pod.count("/") != 1:
         raise UsageError(f"--pod {pod}: a pod is named as NAMESPACE/NAME")
     settings = Settings("", run_dir=run_dir)
-    files = settings.log_file, settings.request_log
+    files = settings.log_file, settings.request_log, settings.dns.refusals_file
     if not following and not any(one.exists() or _before(one).exists() for one in files):
         hint = "the agent writes it where it runs and logs; see --run-dir, and outgate status"
         raise KernelError(f"{files[0]} is not there", hint=hint)
-    wanted = Wanted(pod, namespace, verdict, direction or "", policy, since)
+    wanted = Wanted(pod, namespace, verdict, direction or "", policy, since, name)
     lines = follow(*files) if following else heapq.merge(*map(_all, files), key=_time)
     broken = _show(lines, wanted, output, flush=following)
     if broken:

@@ -63,16 +63,26 @@ def status(run_dir: Path, output: str, quiet: bool, verbose: int) -> int:  # noq
         words = f"{settings.status_file} is not there: no agent runs on this machine, or it has other files"
         raise KernelError(words, hint="on a node: see --run-dir; elsewhere: outgate doctor asks the cluster") from error
     found = read_status(text, str(settings.status_file))
-    proxies = tuple(_proxies(settings)) if output == "text" else ()
+    proxies = tuple(_proxies(settings))
     seen = Seen(found, _held(settings.lock_file), datetime.now(UTC), proxies)
     if output == "json":
-        click.echo(text.decode().rstrip())
+        click.echo(_document(text, proxies))
         if not seen.running:
             note("note: the agent is not running", quiet)
     else:
         for line in status_text(seen):
             click.echo(line)
     return 0 if well(seen) else 1
+
+
+def _document(text: bytes, proxies: tuple[ProxySeen, ...]) -> str:
+    """What the agent wrote, with what is found of the proxies now, where they are or were."""
+    if not proxies:
+        return text.decode().rstrip()
+    import json
+
+    seen = [{"topic": one.topic, "up": one.up, "words": one.words} for one in proxies]
+    return json.dumps({**json.loads(text), "proxies": seen}, ensure_ascii=False)
 
 
 def _proxies(settings: Settings) -> Iterator[ProxySeen]:

@@ -17,7 +17,7 @@ every name. The proxy speaks to servers in the node's name, where no policy of t
 the kernel asks them all the same: they are traffic classes under which it lets pass what the pod's policies allow, by
 the server as it is after translation. Without, what the policies forbid at port 53 must be missing here. A server that
 is missing gets no question and the pod no answer, as if the question had been dropped; a name that is missing is
-refused.
+refused. `accounts` are what the log says of that.
 
 In the kernel a set of names is two sets of the table `inet outgate`, of pairs (address of the pod, destination):
 
@@ -32,7 +32,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,7 +42,20 @@ from outgate.proxy.admission import Admission
 from outgate.proxy.dns import ResponseCode
 from outgate.records import dataclass
 
-__all__ = ["FORMAT", "Asking", "Element", "Leave", "NameList", "NameSet", "Orders", "Plan", "Pod", "PodOrder", "read"]
+__all__ = [
+    "FORMAT",
+    "Account",
+    "Asking",
+    "Element",
+    "Leave",
+    "NameList",
+    "NameSet",
+    "Orders",
+    "Plan",
+    "Pod",
+    "PodOrder",
+    "read",
+]
 
 FORMAT = 1
 _KEPT = 32768
@@ -79,6 +92,19 @@ class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Under which traffic class the proxy asks a server, of IPv4 and of IPv6; 0 is none (`outgate.nft.asking`)."""
 
 
+class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the log says of a pod whose question is refused (`report.packet_log`)."""
+
+    workload: tuple[str, str] | None = None
+    """Kind and name of what it belongs to."""
+    policy: str = ""
+    """The policies that isolate it, in short."""
+    policies: tuple[dict[str, Any], ...] = ()
+    """The Origin of each."""
+    rules: tuple[str, ...] = ()
+    """Those that list names."""
+
+
 class PodOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pod."""
 
@@ -86,6 +112,8 @@ class PodOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     addresses: tuple[str, ...]
     sets: tuple[str, ...] = ()
     asks: tuple[Asking, ...] | None = None
+    account: int | None = None
+    """Which of the accounts is its own."""
 
 
 class Orders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +130,9 @@ class Orders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domain: str = "cluster.local"
     sets: tuple[NameSet, ...] = ()
     pods: tuple[PodOrder, ...] = ()
+    node: str = ""
+    """What this node is called in the log."""
+    accounts: tuple[Account, ...] = ()
 
 
 class Element(NamedTuple):
@@ -130,12 +161,16 @@ class _Door:
     doors: tuple[int, int] = (0, 0)
 
 
+_NOBODY = Account()
+
+
 class Pod:
     """One pod as the proxy works with it."""
 
-    def __init__(self, order: PodOrder, doors: Sequence[_Door] | None) -> None:
+    def __init__(self, order: PodOrder, doors: Sequence[_Door] | None, account: Account = _NOBODY) -> None:
         packed = [ipaddress.ip_address(one).packed for one in order.addresses]
         self.key = order.key
+        self.account = account
         self.sets = order.sets
         self.sources: Mapping[int, tuple[bytes, ...]] = {
             size: tuple(one for one in packed if len(one) == size) for size in (4, 16)
@@ -198,7 +233,8 @@ class Plan:
             if order.asks is not None:
                 shared = doors.setdefault(order.asks, ()) or tuple(map(_door, order.asks))
                 doors[order.asks] = shared
-            pod = self.by_key[order.key] = Pod(order, shared)
+            account = _NOBODY if order.account is None else orders.accounts[order.account]
+            pod = self.by_key[order.key] = Pod(order, shared, account)
             self.pods.update((str(ipaddress.ip_address(one)), pod) for one in order.addresses)
         self._grants: dict[tuple[str, str, tuple[bytes, ...]], tuple[Element, ...]] = {}
 
@@ -276,6 +312,8 @@ def _faults(orders: Orders) -> Iterator[tuple[str, str]]:
         if pod.key in seen:
             yield f"{path}.key", f"{pod.key} stands here twice"
         seen.add(pod.key)
+        if pod.account is not None and not 0 <= pod.account < len(orders.accounts):
+            yield f"{path}.account", f"there are {len(orders.accounts)} accounts"
         yield from ((f"{path}.sets", f"there is no set {one}") for one in pod.sets if one not in known)
         for at, text in enumerate(pod.addresses):
             try:

@@ -1,15 +1,17 @@
-"""The lines of the log: one packet that a policy denied, would deny, or allowed, and who was to blame; or one request.
+"""The lines of the log: one packet that a policy denied, would deny, or allowed, and who was to blame.
 
     {"time": "...", "verdict": "denied", "direction": "egress", "pod": {...}, "peer": {...}, "policy": "shop/deny", ...}
 
-The agent writes them and `outgate logs` reads them. A rule is named as `outgate can-reach` names it: an Origin of
-policy and rule. Names in a line come from whoever made the objects, so as text they are shown on their line.
+A line may be about a request, too, or a question of DNS. The agent and the DNS proxy write them, and `outgate logs`
+reads them. A rule is named as `outgate can-reach` names it: an Origin of policy and rule. Names in a line come from
+whoever made the objects, so as text they are shown on their line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,9 +24,11 @@ __all__ = [
     "LogRecord",
     "Party",
     "PodName",
+    "QuestionSaid",
     "RequestSaid",
     "Workload",
     "record_text",
+    "rfc3339",
     "rule_words",
 ]
 
@@ -93,6 +97,19 @@ class RequestSaid(msgspec.Struct, frozen=True, rename="camel"):
         return f"{self.method} {self.host}{self.path}" if self.method else f"TLS for {self.server_name or 'no name'}"
 
 
+class QuestionSaid(msgspec.Struct, frozen=True, rename="camel"):
+    """A question of DNS that the proxy did not pass on."""
+
+    name: str
+    """In lower case, without the last dot; empty for the root."""
+    type: str
+    rules: tuple[str, ...] = ()
+    """Those that say which names the pod may ask for, none of which means this one."""
+
+    def __str__(self) -> str:
+        return f"DNS for {self.name or '.'} {self.type}"
+
+
 class LogRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One line. What is not known is null."""
 
@@ -127,6 +144,13 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The node's end of the pod's link, or what stood for it."""
     request: RequestSaid | None = None
     """Where Envoy refused it, what was asked."""
+    question: QuestionSaid | None = None
+    """Where the DNS proxy did, the question."""
+
+
+def rfc3339(seconds: float) -> str:
+    """A moment, given in seconds since 1970, in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def rule_words(verdict: str, decider: object = None) -> str:

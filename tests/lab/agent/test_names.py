@@ -12,11 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from outgate.lab.build import Box
 from outgate.proxy import dns
 from outgate.proxy.dns import Message
+from outgate.report.packet_log import LogRecord, QuestionSaid
 from outgate.testing import Manifest, cluster_policy
 from outgate.testing_cilium import cilium_policy
 from tests.lab.agent.cast import CLUSTER, allow
@@ -278,6 +280,10 @@ def test_names_that_may_be_asked_for() -> None:
         assert farm.passes("a/one", ADDRESSES[4], PORT)
         refused = world.asks("a/one", "other.example.net")
         assert (refused.code, refused.answers) == (dns.ResponseCode.REFUSED, ())
+        file = farm.settings("n1").dns.refusals_file
+        (line,) = (msgspec.json.decode(one, type=LogRecord) for one in file.read_bytes().splitlines())
+        assert (str(line.pod), line.policy, line.node) == ("a/one", "a/names", "n1")
+        assert line.question == QuestionSaid("other.example.net", "A", ("a/names egress[1]",))
         farm.server.put(listed("*"))
         farm.settle()
         farm.until(lambda: bool(world.asks("a/one", "other.example.net").answers))
