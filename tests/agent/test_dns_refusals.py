@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from outgate.agent.dns_refusals import A_SECOND, Refusals
+from outgate.agent.dns_refusals import Refusals
+from outgate.agent.log_file import A_SECOND
 from outgate.host.dns_origin import Server
 from outgate.proxy.glance import Asked
 from outgate.proxy.orders import Account, Pod, PodOrder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outgate.agent.log_file import LogFile
+from outgate.agent.log_file import Limit, LogFile
 
 
 def test_a_full_file_is_rotated_once(tmp_path: Path) -> None:
@@ -57,3 +57,12 @@ def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
     """A node where nothing is denied has no log."""
     assert LogFile(tmp_path / "log").add([]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_so_many_in_a_second() -> None:
+    """And as many in the next, whatever was left or refused."""
+    now = [5.9]
+    limit = Limit(lambda: now[0], 2)
+    assert [limit.lets() for _ in range(4)] == [True, True, False, False]
+    now[0] = 6.0
+    assert [limit.lets() for _ in range(3)] == [True, True, False]

@@ -60,10 +60,12 @@ def test_its_counts_are_metrics(tmp_path: Path) -> None:
 def test_what_is_known_of_envoy() -> None:
     """Also that there is none."""
     found = samples(
-        Measures(requests=lambda: RequestsSeen(up=True, starts=3, refused=Counter(request=4, connection=1)))
+        Measures(requests=lambda: RequestsSeen(True, 3, Counter(request=4, connection=1), Counter(request=9), 2))
     )
     assert (found["requests_up", ()], found["requests_starts_total", ()]) == (1, 3)
     assert [found["requests_refused_total", (("of", one),)] for one in ("request", "connection")] == [4, 1]
+    assert [found["requests_allowed_total", (("of", one),)] for one in ("request", "connection")] == [9, 0]
+    assert found["requests_log_lost_total", ()] == 2
     none = samples(Measures())
     assert (none["requests_up", ()], none["names_up", ()]) == (0, 0)
     assert none["requests_refused_total", (("of", "request"),)] == 0

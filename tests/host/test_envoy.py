@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from outgate.errors import KernelError
 from outgate.host import links
 from outgate.host.envoy import Envoy, Supervisor, binary
-from outgate.proxy.envoy import BOOTSTRAP, LOG, RULES, Proxying, Redirection, rule_files
+from outgate.proxy.envoy import ADMIN, BOOTSTRAP, LOG, RULES, Proxying, Redirection, rule_files
 from tests.lab.alone import alone
 from tests.lab.proxied import needs_envoy
 
@@ -87,3 +88,27 @@ def test_a_life(tmp_path: Path) -> None:
 
     assert alone(inside) == ([True, True, False], 1)
     assert not Envoy(Proxying(str(tmp_path))).is_ready()
+
+
+@pytest.mark.parametrize("said", ["", "server.state: 2\nserver.uptime: 0\n", "nonsense"])
+def test_who_does_not_answer_in_time_counts_nothing(tmp_path: Path, said: str) -> None:
+    """One that hangs, that only begins, or that is another: whoever asks goes on."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(tmp_path / ADMIN))
+        server.listen()
+
+        def answer() -> None:
+            with server.accept()[0] as client:
+                client.recv(4096)
+                if said:
+                    client.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(said)}\r\n\r\n{said}".encode())
+                ended.wait(20)
+
+        ended = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            assert Envoy(Proxying(str(tmp_path))).counts(0.2) is None
+        finally:
+            ended.set()
+            thread.join()

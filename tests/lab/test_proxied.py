@@ -278,6 +278,14 @@ def test_refusals_are_logged() -> None:
         asked_for(world, "evil.org")
         (one,) = refusals(world, 1)
         assert (one.server_name, one.destination, len(one.rules)) == ("evil.org", f"{OUT4}:443", 2)
+        # What is allowed is in no log, and counted.
+        counts = world.envoy.counts(5)
+        assert counts is not None
+        assert (counts.requests, counts.connections) == (0, 0)
+        assert world.ask(GET).status == 200
+        counts = world.envoy.counts(5)
+        assert counts is not None
+        assert (counts.requests, counts.connections) == (1, 0)
 
     run(check, redirect(READ, names=["*.example.com"]))
 

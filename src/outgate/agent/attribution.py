@@ -31,7 +31,7 @@ from outgate.policy import Origin
 from outgate.report.packet_log import LogRecord, Party, PodName, Workload, rfc3339, rule_words
 from outgate.report.terms import origin_json
 
-__all__ = ["Attribution", "View"]
+__all__ = ["Attribution", "View", "short_policies"]
 
 _MEMORY = 60.0
 """Seconds for which it is remembered who had an address."""

@@ -21,7 +21,7 @@ from outgate.proxy.glance import Asked, Taught
 from outgate.proxy.learned import Learned, Lesson
 from outgate.proxy.orders import Leave, Orders, Plan, Pod
 
-__all__ = ["Desk", "Granted"]
+__all__ = ["Desk", "Granted", "Refusing"]
 
 _Read = TypeVar("_Read")
 

@@ -14,22 +14,19 @@ from pathlib import Path
 
 import msgspec
 
-from outgate.agent.log_file import LogFile
+from outgate.agent.log_file import Limit, LogFile
 from outgate.host.closing import Closing
 from outgate.host.dns_origin import Server
 from outgate.proxy.glance import Asked
 from outgate.proxy.orders import Pod
 from outgate.report.packet_log import LogRecord, Party, PodName, QuestionSaid, Workload, rfc3339
 
-__all__ = ["A_SECOND", "Refusals"]
+__all__ = ["Refusals"]
 
 _TYPES = {
     1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 35: "NAPTR", 43: "DS",
     48: "DNSKEY", 64: "SVCB", 65: "HTTPS", 255: "ANY", 257: "CAA",
 }  # fmt: skip
-
-A_SECOND = 50
-"""Lines in one second at the most, as of each set of policies in the log of packets."""
 
 
 class Refusals(Closing):
@@ -44,8 +41,7 @@ class Refusals(Closing):
         limit: int | None = None,
     ) -> None:
         self._file = LogFile(file) if limit is None else LogFile(file, limit=limit)
-        self._clock, self._wall = clock, wall
-        self._second, self._left = 0, A_SECOND
+        self._limit, self._wall = Limit(clock), wall
         self.node = ""
         self.lost = 0
         """Lines that belonged in the log and are not in it."""
@@ -56,13 +52,9 @@ class Refusals(Closing):
 
     def note(self, pod: Pod, source: str, server: Server, protocol: str, asked: Asked, *, refused: bool) -> None:
         """A pod's question to a server was not passed on: for its name (`refused`), or because of the server."""
-        second = int(self._clock())
-        if second != self._second:
-            self._second, self._left = second, A_SECOND
-        if not self._left:
+        if not self._limit.lets():
             self.lost += 1
             return
-        self._left -= 1
         record = self._record(pod, source, server, protocol, asked, refused=refused)
         self.lost += self._file.add((msgspec.json.encode(record),))
 

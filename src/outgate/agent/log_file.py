@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-__all__ = ["LIMIT", "LogFile"]
+__all__ = ["A_SECOND", "LIMIT", "Limit", "LogFile"]
 
 LIMIT = 16 * 1024 * 1024
 """Bytes of the file; with the one before it is twice as much. /run is memory on most nodes."""
+
+
+A_SECOND = 50
+"""Lines in one second at the most, as the kernel's rules have it for each set of policies."""
+
+
+class Limit:
+    """Lets so many through in each second of a clock."""
+
+    def __init__(self, clock: Callable[[], float], a_second: int = A_SECOND) -> None:
+        self._clock, self._a_second = clock, a_second
+        self._second, self._left = -1, 0
+
+    def lets(self) -> bool:
+        """Whether there is room for one more now."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._left = second, self._a_second
+        self._left -= 1
+        return self._left >= 0
 
 
 class LogFile:

@@ -46,6 +46,10 @@ class RequestsSeen:
     up: bool = False
     starts: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    allowed: Counter[str] = field(default_factory=Counter)
+    """Since Envoy began."""
+    lost: int = 0
+    """Refusals that are not in the log."""
 
 
 def read_names(file: Path, wall: Callable[[], float] = time.time) -> NamesSeen | None:
@@ -115,7 +119,7 @@ def requests_metrics(seen: RequestsSeen) -> Iterator[Metric]:
 
     words = "1 where Envoy of this node takes connections."
     yield metrics_core.GaugeMetricFamily("outgate_requests_up", words, value=int(seen.up))
-    words = "How often the agent has started Envoy."
+    words = "How often Envoy has begun: started by the agent, or beside it as far as that was seen."
     yield metrics_core.CounterMetricFamily("outgate_requests_starts", words, value=seen.starts)
     refused = metrics_core.CounterMetricFamily(
         "outgate_requests_refused", "Requests and connections that Envoy refused.", labels=("of",)
@@ -123,3 +127,11 @@ def requests_metrics(seen: RequestsSeen) -> Iterator[Metric]:
     for of in REFUSED:
         refused.add_metric((of,), seen.refused[of])
     yield refused
+    allowed = metrics_core.CounterMetricFamily(
+        "outgate_requests_allowed", "Requests, and TLS connections by name, that rules allowed.", labels=("of",)
+    )
+    for of in REFUSED:
+        allowed.add_metric((of,), seen.allowed[of])
+    yield allowed
+    words = "Refusals of Envoy that are not in the log."
+    yield metrics_core.CounterMetricFamily("outgate_requests_log_lost", words, value=seen.lost)

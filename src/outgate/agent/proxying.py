@@ -34,7 +34,7 @@ import msgspec
 
 from outgate.agent.desired import Desired
 from outgate.agent.events import Event, Released
-from outgate.agent.log_file import LogFile
+from outgate.agent.log_file import Limit, LogFile
 from outgate.agent.loop import Observer
 from outgate.agent.proxy_measures import RequestsSeen
 from outgate.agent.settings import SIDECAR, Settings
@@ -59,6 +59,8 @@ __all__ = ["Copy", "RequestProxy", "copy_of", "envoy_of"]
 
 _TAKEN_WITHIN = 10.0
 """Seconds in which Envoy takes rules; it needs milliseconds."""
+_SEEN_WITHIN = 1.0
+"""Seconds for what Envoy counts: whoever reads metrics waits five, and must not miss them all for one."""
 _LISTENING = 0.5
 """Seconds between two looks at whether reading should end."""
 _AGAIN = 1.0
@@ -145,6 +147,11 @@ class RequestProxy(Observer):
         """The pods of addresses, for the log."""
         self._refused: Counter[str] = Counter()
         """How many requests and connections Envoy has refused."""
+        self._lost = 0
+        """Refusals that are not in the log."""
+        self._begun: float | None = None
+        """When the Envoy began that was seen last, by a clock that never goes back."""
+        self._begins = 0
         self._concerned: Mapping[str, tuple[str, ...]] = {}
         """The rules behind the digests in Envoy's log."""
 
@@ -190,8 +197,17 @@ class RequestProxy(Observer):
 
     def seen(self) -> RequestsSeen:
         """What is known of Envoy now."""
-        starts = self.supervisor.restarts + 1 if self.supervisor is not None else 0
-        return RequestsSeen(self.envoy.is_ready(), starts, self._refused)
+        counts = self.envoy.counts(_SEEN_WITHIN)
+        if counts is None:
+            starts = self.supervisor.restarts + 1 if self.supervisor is not None else self._begins
+            return RequestsSeen(False, starts, self._refused, Counter(), self._lost)
+        begun = time.monotonic() - counts.uptime
+        # In whole seconds: what began more than one later is another.
+        self._begins += self._begun is None or begun > self._begun + 2
+        self._begun = begun
+        starts = self.supervisor.restarts + 1 if self.supervisor is not None else self._begins
+        allowed = Counter(request=counts.requests, connection=counts.connections)
+        return RequestsSeen(True, starts, self._refused, allowed, self._lost)
 
     @property
     def pending(self) -> bool:
@@ -323,12 +339,14 @@ class RequestProxy(Observer):
 
     def _drain(self, refusals: IO[bytes]) -> None:
         """Read what Envoy says of refusals: it keeps in its memory what nobody reads (`Envoy.refusals`)."""
-        log, rest = LogFile(self._log), b""
+        log, limit, rest = LogFile(self._log), Limit(time.monotonic), b""
         with refusals:
             while not self._ending:
                 if select.select([refusals], [], [], _LISTENING)[0]:
                     *lines, rest = (rest + (refusals.read(65536) or b"")).split(b"\n")
-                    log.add(msgspec.json.encode(self._record(one)) for one in self._refusals(lines))
+                    some = list(self._refusals(lines))
+                    shown = [msgspec.json.encode(self._record(one)) for one in some if limit.lets()]
+                    self._lost += len(some) - len(shown) + log.add(shown)
         log.close()
 
     def _record(self, refusal: Refusal) -> LogRecord:

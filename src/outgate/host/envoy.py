@@ -32,10 +32,13 @@ from outgate.host import process
 from outgate.host.closing import Closing
 from outgate.proxy.envoy import ADMIN, BOOTSTRAP, LOG, RULES, Proxying, RuleFiles, bootstrap, rule_files
 
-__all__ = ["Answer", "Envoy", "Supervisor", "arguments", "binary"]
+__all__ = ["Answer", "Counts", "Envoy", "Supervisor", "arguments", "binary"]
 
 _LOOK_AGAIN = 0.005
 """Seconds between two questions: the interface cannot call back, and a file is read within milliseconds."""
+_ANSWERED = 10.0
+"""Seconds for an answer of the administration interface."""
+_COUNTED = r"^(http\.http|outgate_names)\.rbac\.allowed$|^server\.(state|uptime)$"
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
 """Seconds between the end of a process and the next: doubled with each that did not live longer than the longest."""
 _PREFIX = "extension_config_discovery."
@@ -72,6 +75,17 @@ class Answer:
 
     accepted: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What an Envoy that takes connections has counted since it began, `uptime` seconds ago."""
+
+    uptime: int
+    requests: int
+    """Those that rules allowed."""
+    connections: int
+    """Those that rules allowed by the name of their TLS server."""
 
 
 class Envoy:
@@ -149,12 +163,25 @@ class Envoy:
             raise KernelError(f"Envoy in {self.place} does not say how many connections it holds")
         return sum(map(int, found))
 
-    def is_ready(self) -> bool:
-        """Whether it takes connections."""
+    def is_ready(self, timeout: float = _ANSWERED) -> bool:
+        """Whether it takes connections, as far as it says so within so many seconds."""
         try:
-            return self.ask("/ready").startswith("LIVE")
+            return self.ask("/ready", timeout).startswith("LIVE")
         except KernelError:
             return False
+
+    def counts(self, timeout: float) -> Counts | None:
+        """What it counts, with one question; None where it does not answer within so many seconds, or takes nothing."""
+        try:
+            said = self.ask(f"/stats?filter={_COUNTED}", timeout)
+        except KernelError:
+            return None
+        found = {key: int(value) for key, value in re.findall(r"^(\S+): (\d+)$", said, re.MULTILINE)}
+        # enum server_state of admin.proto: LIVE is 0. What begins counts from 0 again, and is not seen for lived.
+        if found.get("server.state") != 0:
+            return None
+        requests, connections = (found.get(f"{of}.rbac.allowed", 0) for of in ("http.http", "outgate_names"))
+        return Counts(found.get("server.uptime", 0), requests, connections)
 
     def await_ready(self, timeout: float = 30.0, alive: Callable[[], bool] = lambda: True) -> None:
         """Waits until it takes connections.
@@ -168,13 +195,13 @@ class Envoy:
                 raise KernelError(f"Envoy in {self.place} is not ready after {timeout:g} s, or has ended")
             time.sleep(_LOOK_AGAIN)
 
-    def ask(self, path: str) -> str:
-        """What the administration interface answers.
+    def ask(self, path: str, timeout: float = _ANSWERED) -> str:
+        """What the administration interface answers. `timeout`: seconds for each step of it.
 
         Raises:
             KernelError: nobody answers.
         """
-        connection = _Local(self.place / ADMIN)
+        connection = _Local(self.place / ADMIN, timeout)
         try:
             connection.request("GET", path)
             return connection.getresponse().read().decode(errors="replace")
@@ -270,8 +297,8 @@ class Supervisor(Closing):
 class _Local(http.client.HTTPConnection):
     """HTTP over a socket of the file system."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("envoy", timeout=10)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("envoy", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
