@@ -232,6 +232,15 @@ def test_an_address_of_two_pods_is_nobodys() -> None:
     )
 
 
+def test_a_question_that_the_proxy_carried_says_so() -> None:
+    """It comes from the node, and the class of the pod that asked has denied it."""
+    state = enforced()
+    question = packet("192.168.1.1", OUTSIDE, dport=53, protocol=17)
+    found = record(seen(state), logged(ending(state, WEB), question, hook=3))
+    assert (found.pod, found.direction, found.verdict) == (None, "egress", "denied")
+    assert found.rule.endswith("which, is in questions.jsonl")
+
+
 @pytest.mark.parametrize(
     ("options", "interface", "hook", "ends", "direction"),
     [

@@ -33,11 +33,12 @@ from outgate.report.terms import origin_json
 
 __all__ = ["Attribution", "View", "short_policies"]
 
+_ASKED = "; a question of DNS that the proxy carried for a pod: which, is in questions.jsonl"
 _MEMORY = 60.0
 """Seconds for which it is remembered who had an address."""
 _CHAINS = 20_000
 """Chains whose origins are remembered; the oldest are forgotten first."""
-_INPUT = 1
+_INPUT, _OUTPUT = 1, 3
 """NF_INET_LOCAL_IN: what a pod sends to its own node."""
 _VERDICTS = {"d_": "denied", "w_": "would-deny", "r_": "allowed"}
 _DISPATCH = {(one.view.direction, one.view.family, one.view.mirrored): one.name for one in DISPATCHES}
@@ -141,6 +142,8 @@ class Attribution:
         # The rule that allows; or that denies, where it is one of a policy of the whole cluster.
         decider = origins[0] if origins and origins[0].rule is not None else None
         port = headers.source_port if reply else headers.destination_port
+        # What the DNS proxy carries comes from this node, and is judged by a pod's policies: by whose, the proxy says.
+        asked = logged.hook == _OUTPUT and direction is Direction.EGRESS and not reply and pod is None
         return LogRecord(
             time=rfc3339(logged.time),
             node=view.node,
@@ -158,7 +161,7 @@ class Attribution:
             policy=short_policies(origins),
             policies=() if decider else tuple(origin_json(one) or {} for one in origins),
             decided_by=origin_json(decider),
-            rule=rule_words(verdict, decider),
+            rule=rule_words(verdict, decider) + (_ASKED if asked else ""),
             generation=view.generation,
             interface=incoming if sends else outgoing,
         )
