@@ -66,3 +66,19 @@ def test_a_name_that_is_found_is_there(one: Pattern, other: Pattern) -> None:
     assert found or not tried
     if found and all(pattern.text.count(".") < 2 for pattern in (one, other)):
         assert tried
+
+
+@settings(max_examples=150)
+@given(PATTERNS, PATTERNS, PATTERNS)
+def test_three_of_them(one: Pattern, other: Pattern, third: Pattern) -> None:
+    """Each two may share a name, and all three none."""
+    tried = any(all(pattern.matches(name) for pattern in (one, other, third)) for name in NAMES)
+    assert have_a_name_in_common(one, other, third) or not tried
+
+
+def test_no_name_for_all() -> None:
+    """By pairs they share `a.b.c`, `a.b.d` and `a.x.d`, or the like."""
+    three = cilium("a.*.c"), cilium("a.b.*"), cilium("*.*.d")
+    assert not have_a_name_in_common(*three)
+    assert have_a_name_in_common(three[0], three[1])
+    assert have_a_name_in_common(three[1], three[2])

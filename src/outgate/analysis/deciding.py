@@ -74,11 +74,11 @@ def _speaks_of(grid: Grid, rule: Rule, subject: Group, peer: Party, families: It
         case External(addresses=addresses):
             met = not grid.outside_of(rule).isdisjoint(addresses)
             return grid.ports_outside(rule, subject.identity) if met else TransportSet()
-        case Named(pattern=pattern, addresses=addresses):
+        case Named(addresses=addresses):
             block = grid.outside_of(rule)
             # What is allowed by addresses is allowed to all of them only where it has them all.
             met = block >= addresses if rule.action is Action.ACCEPT else not block.isdisjoint(addresses)
-            return grid.ports_outside(rule, subject.identity) if met or opens(rule, pattern) else TransportSet()
+            return grid.ports_outside(rule, subject.identity) if met or opens(rule, peer.patterns) else TransportSet()
         case IngressController():
             # Whoever serves Ingress objects is a stranger: only what speaks of everybody speaks of it.
             return grid.ports_outside(rule, subject.identity) if for_everybody(rule) else TransportSet()

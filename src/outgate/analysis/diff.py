@@ -229,10 +229,9 @@ class _Compared:
     def _names(self, piece: Matched) -> Iterator[tuple[Named, Shift]]:
         """The names to whose addresses something else passes than before, told apart by these where need be."""
         old, new = _opened(self.before, piece.before), _opened(self.after, piece.after)
-        for pattern in dict.fromkeys((*old, *new)):
-            nothing = PacketSet.none()
-            for external, shift in _outside_changes(old.get(pattern, nothing), new.get(pattern, nothing)):
-                yield Named(pattern, external.addresses), shift
+        for patterns in dict.fromkeys((*old, *new)):
+            for external, shift in _outside_changes(_of_name(old, patterns), _of_name(new, patterns)):
+                yield Named(patterns[0], external.addresses, patterns[1:]), shift
 
     def _from_controller(self) -> Iterator[Change]:
         old, new = (
@@ -320,13 +319,20 @@ def _outside(found: Connections, group: Group | None, direction: Direction) -> P
     return PacketSet.none() if group is None else found.grid.outside(group.identity, direction)
 
 
-def _opened(found: Connections, group: Group | None) -> dict[Pattern, PacketSet]:
+def _opened(found: Connections, group: Group | None) -> dict[tuple[Pattern, ...], PacketSet]:
     """What passes to the addresses of each name that rules open for a group."""
-    opened: dict[Pattern, PacketSet] = {}
+    opened: dict[tuple[Pattern, ...], PacketSet] = {}
     for one in found.opened(group) if group is not None else ():
         more = PacketSet.cube(one.named.addresses, one.transports)
-        opened[one.named.pattern] = opened.get(one.named.pattern, PacketSet.none()) | more
+        opened[one.named.patterns] = opened.get(one.named.patterns, PacketSet.none()) | more
     return opened
+
+
+def _of_name(opened: dict[tuple[Pattern, ...], PacketSet], patterns: tuple[Pattern, ...]) -> PacketSet:
+    """What passes to the addresses of a name that some patterns mean: all lines that are about it."""
+    return PacketSet.union_of(
+        cube for some, packets in opened.items() if set(some) <= set(patterns) for cube in packets
+    )
 
 
 def _outside_changes(old: PacketSet, new: PacketSet) -> Iterator[tuple[External, Shift]]:

@@ -8,42 +8,64 @@ the same for every address; where a denial by addresses tells some of them apart
 A name that several patterns mean gets what all of these open. Under a name that is written without a star the others
 that mean it are counted, so that its line is the whole answer about it.
 
+It may get more than that. Policies of one priority have no order, and each is asked by its own first matching rule
+(`outgate.policy.tiers`): where two allow a pattern each and deny all else, only a name that both patterns mean passes.
+Such names have a line of their own, ``*.example.com & api.*.com``. So the lines whose patterns all mean a name are
+together the answer about it. An Accept never takes anything away, wherever it stands. It adds to what others open only
+in one place: before a denial (or a Pass) of its own policy, beside another policy of that priority. So a line needs one
+pattern for each such policy, and one more by which the packet passes in the end.
+
 What is within the cluster is opened by no name (Cilium: "IPs that belong to the cluster are not matched"), so such
 addresses make no difference here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
+from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.policy import Action, Rule
 from outgate.policy.grid import Grid
+from outgate.policy.name_overlap import have_a_name_in_common
 from outgate.policy.names import Pattern
 from outgate.policy.rules import NamesMatch
-from outgate.policy.tiers import Isolation, partition
+from outgate.policy.tiers import Isolation, Layer, partition
 from outgate.records import dataclass
 
 __all__ = ["Named", "Opening", "names_of", "openings", "opens"]
 
 _EVERYWHERE = AddressSet.any()
+_MOST = 2000
+"""Sets of patterns that are looked at for one workload: each takes about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The addresses that a pod is told for the names that a pattern means.
+    """The addresses that a pod is told for the names that a pattern means, and all of `also`.
 
     `addresses`: only those of them that are among these; every one, where policies tell none of them apart.
     """
 
     pattern: Pattern
     addresses: AddressSet = _EVERYWHERE
+    also: tuple[Pattern, ...] = ()
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """All that mean such a name."""
+        return self.pattern, *self.also
 
     @property
     def name(self) -> str:
-        """The pattern as it is written."""
-        return self.pattern.text
+        """The patterns as they are written."""
+        return " & ".join(one.text for one in self.patterns)
+
+    def means(self, name: str) -> bool:
+        """Whether a name is among these."""
+        return all(one.matches(name) for one in self.patterns)
 
     @property
     def limited(self) -> bool:
@@ -71,9 +93,27 @@ class Opening:
 
 
 def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
-    """What rules about names open for an identity, in the order in which the patterns are written."""
+    """What rules about names open for an identity, in the order in which the patterns are written.
+
+    Raises:
+        TooComplex: there are too many sets of patterns of which a name may have more than of each.
+    """
     standing = grid.standing(grid.keys[Direction.EGRESS][number], Direction.EGRESS)
-    return tuple(one for pattern in _patterns(standing) for one in _opened(grid, number, standing, pattern))
+    patterns = _patterns(standing)
+    found: dict[tuple[Pattern, ...], tuple[PacketSet, PacketSet]]
+    found = {(one,): _passing(grid, number, standing, (one,)) for one in patterns}
+    for together in _together(standing, patterns):
+        passing, asking = _passing(grid, number, standing, together)
+        less = [part for some, part in found.items() if set(some) < set(together)]
+        if passing - PacketSet.union_of(cube for one, _ in less for cube in one) or (
+            (passing - asking) - PacketSet.union_of(cube for one, only in less for cube in one - only)
+        ):
+            found[together] = passing, asking
+    return tuple(
+        one
+        for together, (passing, asking) in found.items()
+        for one in _opened(grid, number, standing, together, passing, asking)
+    )
 
 
 def _patterns(standing: Isolation) -> tuple[Pattern, ...]:
@@ -89,18 +129,58 @@ def names_of(rule: Rule) -> Iterator[Pattern]:
                 yield from peer.patterns
 
 
-def opens(rule: Rule, pattern: Pattern) -> bool:
-    """Whether a rule opens what a pattern means: it has the same, or the pattern is a name that it means."""
-    exact = "*" not in pattern.text
-    return any(one == pattern or (exact and one.matches(pattern.text)) for one in names_of(rule))
+def opens(rule: Rule, patterns: Sequence[Pattern]) -> bool:
+    """Whether a rule opens what all of some patterns mean: it has one of them, or one is a name that it means."""
+    exact = [one.text for one in patterns if "*" not in one.text]
+    return any(one in patterns or any(one.matches(name) for name in exact) for one in names_of(rule))
 
 
-def _opened(grid: Grid, number: int, standing: Isolation, pattern: Pattern) -> Iterator[Opening]:
+def _together(standing: Isolation, patterns: Sequence[Pattern]) -> Iterator[tuple[Pattern, ...]]:
+    """The sets of patterns of which a name may have more than of each, the smaller ones first; they share a name."""
+    order = {one: at for at, one in enumerate(patterns) if "*" in one.text}
+    turned = [names for layer in (*standing.admin, *standing.baseline) for names in _turned(layer)]
+    found: set[frozenset[Pattern]] = {frozenset()}
+    for names in (*turned, patterns) if turned else ():
+        # Under a name without a star all that mean it are counted already.
+        for one, added in itertools.product(tuple(found), [name for name in names if name in order]):
+            together = one | {added}
+            if together not in found and have_a_name_in_common(*together):
+                found.add(together)
+            if len(found) > _MOST:
+                raise TooComplex(
+                    f"{_policies_of(standing)}: there are too many sets of names that policies of one priority open",
+                    hint="give these policies priorities of their own",
+                )
+    chosen = [tuple(sorted(one, key=order.__getitem__)) for one in found if len(one) > 1]
+    yield from sorted(chosen, key=lambda one: (len(one), [order[name] for name in one]))
+
+
+def _turned(layer: Layer) -> Iterator[tuple[Pattern, ...]]:
+    """For each policy of a layer that is not alone: the names that it allows before it denies, or passes on."""
+    for rules in layer.policies if len(layer.policies) > 1 else ():
+        last = max((at for at, rule in enumerate(rules) if rule.action is not Action.ACCEPT), default=0)
+        names = tuple(dict.fromkeys(name for rule in rules[:last] for name in names_of(rule)))
+        if names:
+            yield names
+
+
+def _policies_of(standing: Isolation) -> str:
+    crowded = (layer for layer in (*standing.admin, *standing.baseline) if any(_turned(layer)))
+    return ", ".join(dict.fromkeys(f"{one.origin.kind} {one.origin.name}" for layer in crowded for one in layer.rules))
+
+
+def _extent(grid: Grid, number: int, rule: Rule, patterns: Sequence[Pattern]) -> PacketSet:
+    addresses = _EVERYWHERE if opens(rule, patterns) else grid.outside_of(rule)
+    return PacketSet.cube(addresses, grid.ports_outside(rule, number))
+
+
+def _passing(grid: Grid, number: int, standing: Isolation, patterns: Sequence[Pattern]) -> tuple[PacketSet, PacketSet]:
+    """Of what rules about these names speak of: what passes to their addresses, and what of it on a condition alone."""
+
     def extent(rule: Rule) -> PacketSet:
-        addresses = _EVERYWHERE if opens(rule, pattern) else grid.outside_of(rule)
-        return PacketSet.cube(addresses, grid.ports_outside(rule, number))
+        return _extent(grid, number, rule, patterns)
 
-    mine = [rule for rule in standing.every_rule() if opens(rule, pattern)]
+    mine = [rule for rule in standing.every_rule() if opens(rule, patterns)]
     asked_for = PacketSet.union_of(cube for rule in mine for cube in extent(rule))
     plain, asking = PacketSet.none(), PacketSet.none()
     for packets, verdict, rule in partition(standing, asked_for, extent):
@@ -110,11 +190,17 @@ def _opened(grid: Grid, number: int, standing: Isolation, pattern: Pattern) -> I
             asking |= packets
         else:
             plain |= packets
+    return plain | asking, asking
+
+
+def _opened(
+    grid: Grid, number: int, standing: Isolation, patterns: Sequence[Pattern], passing: PacketSet, asking: PacketSet
+) -> Iterator[Opening]:
     conditional = [rule for rule in standing.rules if rule.conditions is not None]
-    for addresses, transports, asked in _apart(grid, plain | asking, asking):
+    for addresses, transports, asked in _apart(grid, passing, asking):
         part = PacketSet.cube(addresses, asked)
-        rules = tuple(rule for rule in conditional if extent(rule) & part) if asked else ()
-        yield Opening(Named(pattern, addresses), transports, asked, rules)
+        rules = tuple(rule for rule in conditional if _extent(grid, number, rule, patterns) & part) if asked else ()
+        yield Opening(Named(patterns[0], addresses, tuple(patterns[1:])), transports, asked, rules)
 
 
 def _apart(

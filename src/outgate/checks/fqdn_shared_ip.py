@@ -143,7 +143,7 @@ def _transports(opened: tuple[Opening, ...], name: str, address: Address, told_f
     """What is opened by a name at an address; without what is let through for another name only by a condition."""
     found = TransportSet()
     for one in opened:
-        if not one.named.pattern.matches(name) or address not in one.named.addresses:
+        if not one.named.means(name) or address not in one.named.addresses:
             continue
         found |= one.transports
         if told_from and not any(_opens(rule.conditions or Conditions(), told_from) for rule in one.rules):

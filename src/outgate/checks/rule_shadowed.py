@@ -172,7 +172,7 @@ def _speaking(survey: Survey, standing: Isolation, group: Group, direction: Dire
             lambda rule: Cells.of(table, contributions(grid, rule, number, family)),  # noqa: B023 - used here
         )
     if direction is Direction.EGRESS and any(map(patterns, standing.every_rule())):
-        opened = {one.named.pattern for one in openings(grid, number)}
+        opened = {pattern for one in openings(grid, number) for pattern in one.named.patterns}
         yield from (rule for rule in standing.every_rule() if opened.intersection(patterns(rule)))
 
 

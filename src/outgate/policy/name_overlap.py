@@ -1,12 +1,13 @@
-"""Whether two patterns of names have a name in common, be they of one dialect or of two.
+"""Whether patterns of names have a name in common, be they of one dialect or of two.
 
-A pattern is a short automaton: letters, and runs of letters. Two of them are walked side by side, with a third that
-knows what a name is (labels between dots, none of them empty). There are few signs that matter: the letters of the two
-texts, one letter that neither has, one sign that only some runs take, and the dot.
+A pattern is a short automaton: letters, and runs of letters. All of them are walked side by side, with one more that
+knows what a name is (labels between dots, none of them empty). There are few signs that matter: the letters of the
+texts, one letter that none has, one sign that only some runs take, and the dot.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -36,26 +37,26 @@ class _Run:
 _Step = str | _Run
 
 
-def have_a_name_in_common(one: Pattern, other: Pattern) -> bool:
-    """Whether any name is meant by both."""
-    left, right = tuple(_steps(one)), tuple(_steps(other))
-    signs = {step for step in (*left, *right) if isinstance(step, str)} | {"a", ".", _ODD}
-    # The places in the two patterns, and whether a label has to begin here.
-    waiting = [(0, 0, True)]
+def have_a_name_in_common(*patterns: Pattern) -> bool:
+    """Whether any name is meant by all."""
+    walked = [tuple(_steps(one)) for one in patterns]
+    signs = {step for steps in walked for step in steps if isinstance(step, str)} | {"a", ".", _ODD}
+    # The places in the patterns, and whether a label has to begin here.
+    waiting = [((0,) * len(walked), True)]
     seen = set(waiting)
     while waiting:
-        here, there, fresh = waiting.pop()
-        if not fresh and _ends(left, here) and _ends(right, there):
+        places, fresh = waiting.pop()
+        if not fresh and all(map(_ends, walked, places)):
             return True
         for sign in signs:
             if sign == "." and fresh:
                 continue
-            for to in _moves(left, here, sign):
-                for too in _moves(right, there, sign):
-                    state = to, too, sign == "."
-                    if state not in seen:
-                        seen.add(state)
-                        waiting.append(state)
+            ways = [tuple(_moves(steps, at, sign)) for steps, at in zip(walked, places, strict=True)]
+            for to in itertools.product(*ways):
+                state = to, sign == "."
+                if state not in seen:
+                    seen.add(state)
+                    waiting.append(state)
     return False
 
 
