@@ -22,6 +22,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -213,7 +214,7 @@ class Proxied:
         self.envoy.prepare()
         self.refusals = self.envoy.refusals()
         self.noise = Path(self.envoy.place, "noise").open("wb")  # noqa: SIM115 -- `close` closes it
-        self.children = [self.serve(one) for one in (_talkative, _tls, _verbatim, _mirror)]
+        self.children = [self.serve(one, self.out.enter()) for one in (_talkative, _tls, _verbatim, _mirror)]
         self.supervisor = envoy.Supervisor(self.envoy, output=self.noise)
         self.supervisor.await_ready()
         self.tell(*redirects)
@@ -228,8 +229,8 @@ class Proxied:
         answer = self.envoy.tell(self.rules)
         assert answer.accepted, answer.reason
 
-    def serve(self, serving: Callable[[Callable[[], None]], None]) -> int:
-        """Starts a server in the world outside, a process that dies with this one, and waits until it listens."""
+    def serve(self, serving: Callable[[Callable[[], None]], None], place: AbstractContextManager[object]) -> int:
+        """Starts a server in a place, as a process that dies with this one, and waits until it listens."""
         reading, writing = os.pipe()
 
         def child() -> int:
@@ -237,12 +238,17 @@ class Proxied:
             serving(lambda: os.close(writing))
             return 0
 
-        with self.out.enter():
+        with place:
             pid = process.fork(child)
         os.close(writing)
         os.read(reading, 1)
         os.close(reading)
         return pid
+
+    def node_serves(self, *addresses: str) -> None:
+        """The node gets these addresses, and what the world has on ports 80 and 8080."""
+        links.batch([f"addr add {one} dev lo" for one in addresses])
+        self.children.append(self.serve(_talkative, contextlib.nullcontext()))
 
     def close(self) -> None:
         """Ends what was started."""

@@ -53,7 +53,7 @@ class Told:
             "shop/web", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": list(egress), **more}
         )
         town = (
-            {**node("n1", ["192.168.5.1"]), "spec": {"podCIDRs": ["10.1.0.0/24", "fd00:1::/64"]}},
+            {**node("n1", ["192.168.5.1", "fd00:5::1"]), "spec": {"podCIDRs": ["10.1.0.0/24", "fd00:1::/64"]}},
             pod("shop/web", [POD4, POD6], on="n1", app="web"),
             pod("shop/other", [OTHER4], on="n1", app="other"),
         )
@@ -86,9 +86,9 @@ def no_answer(world: Proxied, address: str = OUT4, port: int = 80) -> bool:
     return False
 
 
-def kept(world: Proxied, address: str = OUT4, port: int = 80) -> socket.socket:
+def kept(world: Proxied, address: str = OUT4, port: int = 80, source: int = 0) -> socket.socket:
     """A connection of the pod, which outlives our being in its namespace."""
-    with world.connection(address, port) as one:
+    with world.connection(address, port, source=source) as one:
         mine = one.dup()
     mine.settimeout(10)
     return mine
@@ -210,6 +210,59 @@ def test_connections_from_one_port() -> None:
                 assert one.recv(1) == b""
 
     run(check, *FIRST.redirects, rules=RULES)
+
+
+NODE = "192.168.5.1", "fd00:5::1"
+TO_NODE = {**READ, "toEntities": ["host"]}
+
+
+def test_the_own_node() -> None:
+    """What it answers comes to Envoy, also that nobody listens; and it sees the pod."""
+    told = Told.of(TO_NODE, {**TO_NODE, "toPorts": to_world("9999", rules={"http": [{}]})["toPorts"]})
+
+    def check(world: Proxied) -> None:
+        world.node_serves(f"{NODE[0]}/32", f"{NODE[1]}/128")
+        process.run(("nft", "-f", "-"), input=KUBE_PROXY.replace("203.0.113.10", NODE[0]))
+        for address, port, mine in ((NODE[0], 80, POD4), (NODE[1], 80, POD6), (VIP, 8000, POD4)):
+            assert world.ask(GET, address, port).body.split()[:2] == [mine, "80"]
+            assert world.ask(DELETE, address, port).status == 403
+        assert no_answer(world, NODE[0], 8080)
+        assert no_answer(world, OUT4, 80), "it is not the node"
+        assert world.ask(GET, NODE[0], 9999).status == 503
+
+    run(check, *told.redirects, rules=ruleset_text(compile_node(told.policies, "n1", OPTIONS).ruleset))
+
+
+def test_the_own_node_from_any_port() -> None:
+    """Envoy's connections to the node's servers do not stand in the way of the pod's, whichever port it takes.
+
+    A server's socket is not transparent: where the pod's next connection had the same port, TPROXY found that socket
+    and not the listener.
+    """
+    told = Told.of(TO_NODE)
+
+    def check(world: Proxied) -> None:
+        world.node_serves(f"{NODE[0]}/32", f"{NODE[1]}/128")
+        for address in NODE:
+            with kept(world, address, source=41000) as first:
+                first.sendall(GET)
+                assert int(read_reply(first).body.split()[3]) >= 61000
+                (taken,) = _ports_of(address)
+                assert taken < 61000, "the port that Envoy's own socket has"
+                with world.connection(address, source=taken) as one:
+                    info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+                    assert struct.unpack_from("I", info, 100) == (0,), "its first packet was sent again"
+                    one.sendall(DELETE)
+                    assert read_reply(one).status == 403
+
+    run(check, *told.redirects, rules=ruleset_text(compile_node(told.policies, "n1", OPTIONS).ruleset))
+
+
+def _ports_of(address: str) -> list[int]:
+    """The ports of Envoy's connections to an address of the node."""
+    there = f"[{address}]" if ":" in address else address
+    told = process.run(("ss", "-Htn", "state", "established", "dst", f"{there}:80")).stdout
+    return [int(line.split()[2].rpartition(":")[2]) for line in told.splitlines()]
 
 
 def test_what_was_direct_is_reset() -> None:

@@ -119,7 +119,6 @@ def test_several_conditions_of_one_rule() -> None:
         (policy(http({})), "none was found that it surely refuses"),
         (policy(http({"method": "GET"}), peers={"toFQDNs": [{"matchName": "a.example"}]}), "no flow"),
         (policy(http({"method": "GET"}), peers={"toEndpoints": [{"matchLabels": {"app": "no"}}]}), "no flow"),
-        (policy(http({"method": "GET"}), peers={"toEntities": ["host"]}), "the pod's own node"),
     ],
 )
 def test_what_is_not_asked_is_named(text: str, words: str) -> None:
@@ -127,6 +126,14 @@ def test_what_is_not_asked_is_named(text: str, words: str) -> None:
     plan = plan_of(text)
     assert plan.notes
     assert all(one.startswith("requests: shop/p egress[0]") and words in one for one in plan.notes)
+
+
+def test_the_own_node_is_asked_like_any_other() -> None:
+    """What only the pod's own node is opened for is tried there."""
+    found = plan_of(policy(http({"method": "GET"}), peers={"toEntities": ["host"]}))
+    assert not found.notes
+    assert {one.party.trace.flow.destination.node is not None for one in found.probes} == {True}
+    assert {one.verdict for one in found.probes} == {ALLOW, DENY}
 
 
 def test_what_cannot_be_asked_can_still_be_refused() -> None:

@@ -143,6 +143,10 @@ def _compares(draw: st.DrawFn, field: Field) -> Compare:
             return Compare(field, value, value, negated=negated)
         case Field.SADDR_TYPE | Field.DADDR_TYPE:
             return Compare(field, LOCAL, LOCAL, negated=negated)
+        case Field.ORIGINAL_ZONE:
+            # Whoever draws packets has them in the zone that all are in.
+            low, high = draw(_spans([0, 1, 7]))
+            return Compare(field, low, high, negated=negated)
     kind = FIELD_KIND[field]
     pool = next((_POOL[key] for key, of in KEY_KIND.items() if of is kind and key in _POOL), [0, 1, 64, 133, 136, 255])
     low, high = draw(_spans(pool))
@@ -155,7 +159,7 @@ def _matches(draw: st.DrawFn, sets: Sequence[NftSet]) -> list[Statement]:
     family = draw(st.sampled_from([None, None, 4, 6]))
     protocol = draw(st.sampled_from([None, None, None, 6, 17, 132]))
     fields = {Field.IIFNAME, Field.OIFNAME, Field.CT_STATE, Field.CT_DIRECTION, Field.CT_MARK}
-    fields |= {Field.SADDR_TYPE, Field.DADDR_TYPE}
+    fields |= {Field.SADDR_TYPE, Field.DADDR_TYPE, Field.ORIGINAL_ZONE}
     fields |= {4: _V4_FIELDS, 6: _V6_FIELDS}.get(family or 0, {Field.NFPROTO})
     # One port only: two exact ports side by side are merged into one 4-byte load that nft cannot name.
     port = draw(st.sampled_from(_PORT_FIELDS[protocol]))

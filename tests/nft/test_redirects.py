@@ -150,6 +150,31 @@ def test_connections_that_are_there() -> None:
     assert evaluator.run("input", other).fate is Fate.DROP
 
 
+def test_the_own_node() -> None:
+    """What the proxy sends there comes in by lo and is not caught again; what the node answers is for the proxy."""
+    evaluator = Evaluator(town(to("host", "80", rules={"http": READ})).ruleset)
+    header = first(80, destination="192.168.5.1")
+    assert evaluator.run("prerouting", header).proxied
+    sent = dataclasses.replace(header, packet_mark=0x200, iifname="lo")
+    arrived = evaluator.run("prerouting", sent)
+    assert (arrived.proxied, arrived.packet_mark) == (False, 0x200)
+    assert evaluator.run("input", sent).fate is Fate.ACCEPT
+    answer = dataclasses.replace(header.reply(), direction=CtDirection.REPLY, zone=OPTIONS.proxy_zone)
+    assert evaluator.run("output", answer).packet_mark == 0x100
+    # Answers to pods, and what the node asks itself.
+    for other in (dataclasses.replace(answer, zone=0), dataclasses.replace(answer, direction=CtDirection.ORIGINAL)):
+        assert evaluator.run("output", other).packet_mark == 0
+
+
+def test_a_mark_of_somebody_elses_opens_no_own_node() -> None:
+    """Where a rule of others marks what a pod sends, it is caught as before; and it passes for nothing in `input`."""
+    evaluator = Evaluator(town(to("host", "80", rules={"http": READ})).ruleset)
+    marked = dataclasses.replace(first(80, destination="192.168.5.1"), packet_mark=0x4200, iifname="cali1")
+    assert evaluator.run("prerouting", marked).proxied
+    judged = evaluator.run("input", marked)
+    assert (judged.fate, judged.packet_mark) == (Fate.DROP, 0x4000)
+
+
 def test_connections_from_before_the_rule() -> None:
     """What finds no socket of the proxy is answered by a reset, and its connection is not taken for judged."""
     evaluator = Evaluator(town(HTTP).ruleset)

@@ -74,10 +74,9 @@ _Key = tuple[Origin, Conditions]
 
 @dataclass(slots=True)
 class _Trials:
-    """The flow on which each rule is tried, by family; and why a rule is not tried, where a flow would have been."""
+    """The flow on which each rule is tried, by family."""
 
     flows: dict[tuple[_Key, int], tuple[Rule, Probe]] = field(default_factory=dict)
-    closed: dict[_Key, str] = field(default_factory=dict)
 
     def consider(self, probe: Probe, judge: Judge) -> None:
         """Takes the flow for each rule that would let it through on a condition and has none yet."""
@@ -85,19 +84,15 @@ class _Trials:
         if not trace.verdict.allows or trace.ingress.conditional:
             return
         for rule in filter(is_looked_into, trace.egress.conditional):
-            if why := _closed(probe):
-                self.closed.setdefault(_key(rule), why)
-            else:
-                self.flows.setdefault((_key(rule), probe.address.version), (rule, probe))
+            self.flows.setdefault((_key(rule), probe.address.version), (rule, probe))
 
     def missing(self, judge: Judge, elsewhere: Collection[Origin]) -> Iterator[str]:
-        """The rules about requests that are not tried, here or elsewhere, and why."""
+        """The rules about requests that are not tried, here or elsewhere."""
         tried = {key for key, _ in self.flows}
         for pod in judge.policies.snapshot.endpoints:
             for rule in judge.policies.isolation(pod, Direction.EGRESS).rules:
                 if is_looked_into(rule) and _key(rule) not in tried and rule.origin not in elsewhere:
-                    why = self.closed.get(_key(rule), "no flow of the plan passes on its condition")
-                    yield f"requests: {rule.origin}: {why}"
+                    yield f"requests: {rule.origin}: no flow of the plan passes on its condition"
 
 
 def plan_requests(probes: Sequence[Probe], judge: Judge, tried: Collection[Origin] = ()) -> RequestPlan:
@@ -119,14 +114,6 @@ def plan_requests(probes: Sequence[Probe], judge: Judge, tried: Collection[Origi
 
 def _key(rule: Rule) -> _Key:
     return rule.origin, rule.conditions or Conditions()
-
-
-def _closed(probe: Probe) -> str:
-    """Why the proxy lets nothing through on a flow, whatever is asked (docs/http.md); empty where it does."""
-    node, pod = probe.destination.node, probe.source.pod
-    if node is not None and pod is not None and node.name == pod.node:
-        return "it leads to the pod's own node, and there the proxy lets nothing through"
-    return ""
 
 
 def requests_of(rule: Rule, probe: Probe, judge: Judge) -> Iterator[RequestProbe]:

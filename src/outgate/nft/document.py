@@ -28,6 +28,7 @@ from outgate.nft.objects import (
     Ruleset,
     SetKey,
     SetZone,
+    SourcePorts,
     StampMark,
     Statement,
     Tproxy,
@@ -130,6 +131,8 @@ def _statement(statement: Statement) -> _Json:
         case Dnat(address, port):
             family = "ip" if address.version == 4 else "ip6"
             return {"dnat": {"family": family, "addr": str(address), "port": port}}
+        case SourcePorts(low, high):
+            return {"snat": {"port": {"range": [low, high]}}}
         case MarkPacket(mask, value):
             marked: _Json = {"&": [_field(Field.META_MARK), mask ^ _ALL]}
             return {"mangle": {"key": _field(Field.META_MARK), "value": {"|": [marked, value]} if value else marked}}
@@ -180,6 +183,8 @@ def _field(field: Field) -> _Json:
     if first == "fib":
         end, _, result = second.partition(" ")
         return {"fib": {"result": result, "flags": [end]}}
+    if field is Field.ORIGINAL_ZONE:
+        return {"ct": {"key": "zone", "dir": "original"}}
     if first in ("meta", "ct", "socket"):
         return {first: {"key": second}}
     return {"payload": {"protocol": first, "field": second}}

@@ -47,6 +47,7 @@ __all__ = ["CtDirection", "Evaluator", "Fate", "Header", "Outcome", "Step", "eva
 _NFPROTO = {4: 2, 6: 10}
 _UNICAST = 1
 _ALL = 0xFFFF_FFFF
+_OF_CONNECTIONS = (Field.CT_DIRECTION, Field.CT_MARK, Field.CT_STATUS, Field.ORIGINAL_ZONE)
 _DEEPEST = 16
 """NFT_JUMP_STACK_SIZE: the kernel refuses rulesets that jump deeper."""
 
@@ -98,6 +99,8 @@ class Header:
     """The link-layer address it is sent to: by default somebody's."""
     status: int = 0
     """What connection tracking knows of it (IPS_DST_NAT is 32)."""
+    zone: int = 0
+    """Of connection tracking, in which the first packet of its connection was."""
     priority: int = 0
     """The traffic class that its socket gave it (SO_PRIORITY)."""
 
@@ -332,7 +335,7 @@ class _Walk:
             raise _Break
         if IMPLIED_PROTOCOL.get(field, header.protocol) != header.protocol:
             raise _Break
-        if field in (Field.CT_DIRECTION, Field.CT_MARK, Field.CT_STATUS) and not header.tracked:
+        if field in _OF_CONNECTIONS and not header.tracked:
             raise _Break
         value = self._read(field)
         if value is None:
@@ -370,6 +373,8 @@ class _Walk:
                 return self.mark
             case Field.CT_STATUS:
                 return header.status
+            case Field.ORIGINAL_ZONE:
+                return header.zone
             case Field.PRIORITY:
                 return header.priority
             case Field.META_MARK:

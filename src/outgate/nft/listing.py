@@ -36,6 +36,7 @@ from outgate.nft.objects import (
     Ruleset,
     SetKey,
     SetZone,
+    SourcePorts,
     Statement,
     Tproxy,
     VerdictMap,
@@ -95,7 +96,7 @@ def _hook(body: Json) -> Hook | None:
     if "hook" not in body:
         return None
     kind = body.get("type")
-    if kind not in ("filter", "nat") or body.get("policy", "accept") != "accept" or "dev" in body:
+    if kind not in ("filter", "nat", "route") or body.get("policy", "accept") != "accept" or "dev" in body:
         return Hook(f"{kind} {body['hook']} policy {body.get('policy')}", int(body["prio"]))
     return Hook(body["hook"], int(body["prio"]), kind)
 
@@ -191,6 +192,8 @@ def _known_statement(kind: str, body: Json) -> Statement:
             return _reject(body or {"type": "icmpx", "expr": 1})
         case "dnat", {"family": "ip" | "ip6", "addr": str(address), "port": int(port)} if len(body) == 3:
             return Dnat(ipaddress.ip_address(address), port)
+        case "snat", {"port": {"range": [int(low), int(high)]}} if len(body) == 1:
+            return SourcePorts(low, high)
         case "mangle", {"key": {"ct": {"key": "mark"}}, "value": value}:
             return stamped(*_kept_and_written(value, {"ct": {"key": "mark"}}))
         case "mangle", {"key": {"meta": {"key": "mark"}}, "value": value}:
@@ -253,6 +256,8 @@ def _fields(key: Json) -> Iterator[Field]:
             words = (body["key"],)
         elif kind in ("meta", "ct", "socket") and body.keys() == {"key"}:
             words = (kind, body["key"])
+        elif kind == "ct" and body.keys() == {"key", "dir"}:
+            words = (kind, body["dir"], body["key"])
         elif kind == "fib":
             # One flag alone is listed by itself since nft 1.0.8, or so.
             flags = body["flags"] if isinstance(body["flags"], list) else [body["flags"]]

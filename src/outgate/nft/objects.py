@@ -48,6 +48,7 @@ __all__ = [
     "Ruleset",
     "SetKey",
     "SetZone",
+    "SourcePorts",
     "StampMark",
     "Statement",
     "Tproxy",
@@ -96,6 +97,7 @@ class Field(enum.Enum):
     META_MARK = "meta mark"
     TCP_FLAGS = "tcp flags"
     SOCKET_TRANSPARENT = "socket transparent"
+    ORIGINAL_ZONE = "ct original zone"
     SADDR_TYPE = "fib saddr type"
     DADDR_TYPE = "fib daddr type"
 
@@ -264,6 +266,14 @@ class Dnat:
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePorts:
+    """``snat to :LOW-HIGH``: the connection comes from one of these ports, of the same address. In type nat alone."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque:
     """What somebody else wrote into our table and this file has no word for.
 
@@ -291,6 +301,7 @@ Statement = (
     | SetZone
     | Tproxy
     | Dnat
+    | SourcePorts
     | Judgement
     | Opaque
 )
@@ -306,7 +317,9 @@ class ChainRule:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a base chain hangs. Its default verdict is accept, always. `type` is ``filter`` or ``nat``."""
+    """Where a base chain hangs. Its default verdict is accept, always. `type` is ``filter``, ``nat``, or ``route``,
+    behind which a packet that has got another mark is routed anew.
+    """
 
     hook: str
     priority: int

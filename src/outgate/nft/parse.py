@@ -192,7 +192,7 @@ def _hook(words: Sequence[str]) -> Hook:
         kind, hook = words[1], words[words.index("hook") + 1]
         level = "".join(words[words.index("priority") + 1 :])
         found = re.fullmatch(r"([a-z]*)([+-]?\d+)?", level)
-        if found is None or kind not in ("filter", "nat") or words[2:5:2] != ["hook", "priority"]:
+        if found is None or kind not in ("filter", "nat", "route") or words[2:5:2] != ["hook", "priority"]:
             raise ValueError(level)
         return Hook(hook, PRIORITIES[found[1]] + int(found[2] or 0) if found[1] else int(level), kind)
     except (ValueError, KeyError, IndexError):

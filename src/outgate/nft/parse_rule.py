@@ -22,6 +22,7 @@ from outgate.nft.objects import (
     MarkPacket,
     Reject,
     SetZone,
+    SourcePorts,
     StampMark,
     Statement,
     Tproxy,
@@ -174,6 +175,8 @@ class _Line:
             return self.tproxy()
         if self.take("dnat"):
             return self.dnat()
+        if self.take("snat"):
+            return self.source_ports()
         if self.peek() in ("jump", "goto"):
             return verdict_of([self.word(), self.word()])
         if self.peek() in ("accept", "drop", "return"):
@@ -243,6 +246,13 @@ class _Line:
         if not colon or address.startswith("[") != (family == "ip6"):
             raise ValueError("a destination without a port")
         return Dnat(ipaddress.ip_address(address.strip("[]")), int(port))
+
+    def source_ports(self) -> SourcePorts:
+        host, colon, ports = self.word().rpartition(":") if self.take("to") else ("", "", "")
+        low, dash, high = ports.partition("-")
+        if host or not colon or not dash:
+            raise ValueError("another source than some ports")
+        return SourcePorts(int(low), int(high))
 
     def match(self) -> Statement:
         fields = [self.field()]

@@ -8,6 +8,12 @@
     forward   the marks mean nothing: the rule about requests drops what nobody has looked into
     output    ``sent``: what the proxy sends in a pod's name is judged as the pod's, egress and ingress
 
+What the proxy sends to its own node does not leave it: it comes back by ``lo``, passes `input` by its mark, and what
+the node answers would go to the pod, whose address it is for. So it is marked for delivery (``answered``), as is what
+comes from outside. And two connections would be the same for TCP, the pod's (of which the proxy has the end that says
+to be the node) and the proxy's, if they had one port: behind the node's server stands a socket that is not transparent,
+and TPROXY finds it before the listener. So the proxy's come from `_OWN_PORTS`, which no system takes of itself.
+
 A rule about requests leads to a chain ``l_…``, which lets pass what has one of the two marks and denies what has none.
 The chain by which a class is caught is that of the class itself with other ends (`Catching`): whatever decides without
 looking leaves it, so what is caught is exactly what the class would give to the rule. A class without such a rule has
@@ -43,6 +49,7 @@ from outgate.nft.objects import (
     NftSet,
     Reject,
     SetZone,
+    SourcePorts,
     Statement,
     Tproxy,
     VerdictMap,
@@ -63,6 +70,9 @@ _LOOKED_INTO = "l"
 _GIVEN = "given"
 _LATER = Compare(Field.TCP_FLAGS, 0x02, 0x02, mask=0x12, negated=True)
 """Not the first packet of a connection: SYN without ACK."""
+_OWN_PORTS = SourcePorts(61000, 65535)
+"""Behind those that Linux gives to sockets (ip_local_port_range: 32768 to 60999)."""
+_BY_LO = Compare(Field.IIFNAME, text="lo")
 _TCP = Compare(Field.L4PROTO, int(Protocol.TCP), int(Protocol.TCP))
 
 
@@ -160,13 +170,17 @@ def with_proxy(chains: Iterable[Chain], options: Options) -> Iterator[Chain]:
     yield Chain(_GIVEN, tuple(_given()))
     yield Chain("orphans", tuple(_orphans(options)), Hook("input", 110))  # after srcnat (100) is done
     yield Chain(_DIVERT, tuple(_divert(options, took)))
-    yield Chain("catch", tuple(_catch(took)), Hook("prerouting", -95))  # after dstnat (-100) is done
+    yield Chain("catch", tuple(_catch(options, took)), Hook("prerouting", -95))  # after dstnat (-100) is done
     yield Chain("sent", tuple(_sent()))
     yield Chain("sent_egress", (*_by_source({4: "eg4", 6: "eg6"}), ChainRule((goto(UNKNOWN),))))
     yield Chain("outgoing", (ChainRule((_marked(options.upstream_mark), goto("sent"))),), Hook("output", -10))
     # The kernel draws the ports of the pod and of the proxy from one hash of the same addresses, so they often meet.
     apart = ChainRule((_marked(options.upstream_mark), SetZone(options.proxy_zone)))
     yield Chain("apart", (apart,), Hook("output", -300))
+    yield Chain("answered", (_answered(options),), Hook("output", -150, "route"))  # behind connection tracking (-200)
+    to_lo = Compare(Field.OIFNAME, text="lo")
+    ports = ChainRule((to_lo, _marked(options.upstream_mark), _TCP, _OWN_PORTS))
+    yield Chain("own_ports", (ports,), Hook("postrouting", 100, "nat"))
 
 
 def _marked(bits: int, *, any_of: bool = False) -> Compare:
@@ -179,6 +193,9 @@ def _marked(bits: int, *, any_of: bool = False) -> Compare:
 
 def _to_the_proxy(options: Options) -> Iterator[ChainRule]:
     """Packets that TPROXY delivers keep their port: what is really for the proxy's is nobody's business."""
+    # What the proxy sends comes in by lo, or not at all: whatever else has its mark has it from somebody else.
+    foreign = replace(_BY_LO, negated=True), _marked(options.upstream_mark)
+    yield ChainRule((*foreign, MarkPacket(options.upstream_mark, 0)))
     port = Compare(Field.TCP_DPORT, options.proxy_port, options.proxy_port)
     yield ChainRule((port, Counter(), DROP), "to the proxy itself")
     # Answers to the proxy are answers to the pod, and judged as such; of its own the node asks without the mark.
@@ -219,7 +236,15 @@ def _divert(options: Options, took: tuple[Statement, ...]) -> Iterator[ChainRule
         yield ChainRule((Compare(Field.NFPROTO, protocol, protocol), _TCP, Tproxy(family, options.proxy_port), *took))
 
 
-def _catch(took: tuple[Statement, ...]) -> Iterator[ChainRule]:
+def _answered(options: Options) -> ChainRule:
+    """The node's answer to the proxy, also one that says that nobody listens."""
+    zone = Compare(Field.ORIGINAL_ZONE, options.proxy_zone, options.proxy_zone)
+    mark = MarkPacket(options.deliver_mark, options.deliver_mark)
+    return ChainRule((zone, Compare(Field.CT_DIRECTION, 1, 1), mark))
+
+
+def _catch(options: Options, took: tuple[Statement, ...]) -> Iterator[ChainRule]:
+    yield ChainRule((_BY_LO, _marked(options.upstream_mark), ACCEPT), "from the proxy to this node")
     yield ChainRule((replace(_TCP, negated=True), ACCEPT))
     # A first one may find the rest of another connection from the same port (TIME_WAIT), which has no use for it.
     yield ChainRule((_LATER, Compare(Field.SOCKET_TRANSPARENT, 1, 1), *took))

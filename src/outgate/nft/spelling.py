@@ -105,6 +105,7 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.META_MARK: Kind.MARK,
     Field.TCP_FLAGS: Kind.FLAGS,
     Field.SOCKET_TRANSPARENT: Kind.TRUTH,
+    Field.ORIGINAL_ZONE: Kind.PORT,
     Field.SADDR_TYPE: Kind.ADDRESS_TYPE,
     Field.DADDR_TYPE: Kind.ADDRESS_TYPE,
 }

@@ -34,6 +34,7 @@ from outgate.nft.objects import (
     Ruleset,
     SetKey,
     SetZone,
+    SourcePorts,
     StampMark,
     Statement,
     Tproxy,
@@ -89,7 +90,7 @@ _INDENT = "    "
 _LINES = 256
 _WITH_PORTS = (6, 17, 132)
 _ALL = 0xFFFF_FFFF
-_CHAIN_TYPES = ("filter", "nat")
+_CHAIN_TYPES = ("filter", "nat", "route")
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _LOG_PREFIX = re.compile(r"[A-Za-z0-9 ._/:@=,()\[\]!<>+*~-]{0,120}")
 
@@ -246,6 +247,10 @@ def statement_text(statement: Statement) -> str:
             return _stamp(statement)
         case Dnat():
             return _dnat(statement)
+        case SourcePorts(low, high):
+            if not 0 < low < high < 0x10000:
+                raise ValueError(f"no ports to come from: {statement}")
+            return f"snat to :{low}-{high}"
         case MarkPacket() | SetZone() | Tproxy():
             return _towards_the_proxy(statement)
         case Judgement():
