@@ -72,6 +72,40 @@ def test_names_are_what_each_pod_has_learned() -> None:
     )
 
 
+def test_where_another_rule_looks_no_name_of_before_is_listed() -> None:
+    """What is new there is caught by that rule: it would pass as if it were asked of the name that has gone."""
+    web = {"matchLabels": {"app": "web"}}
+    plain = [{"ports": [{"port": "81", "protocol": "TCP"}]}]
+    both = [{"ports": [{"port": port, "protocol": "TCP"} for port in ("80", "443")], "rules": READ[0]["rules"]}]
+    named = [{"toFQDNs": [{"matchName": "a.example"}], "toPorts": [*both, *plain]}]
+    other = [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"path": "/b"}]}}]
+    block = {"toCIDR": ["203.0.113.0/29"], "toPorts": other}
+    policies = Policies(
+        snapshot_of([*TOWN, cilium_policy("shop/p", {"endpointSelector": web, "egress": [*named, block]})])
+    )
+    (pod, *_) = [one for one in policies.snapshot.pods if one.name.startswith("web")]
+    inside, outside = map(ipaddress.ip_address, ("203.0.113.7", "203.0.113.9"))
+
+    def had(_names: NamesMatch, _pod: Address) -> AddressSet:
+        return AddressSet.of([inside, outside])
+
+    def paths(made: tuple[Redirect, ...], address: Address, port: int) -> set[str]:
+        return {
+            http.path or "" if allowed.http else "any"
+            for one in made
+            for allowed in one.allowed
+            for http in allowed.http or (HttpMatch(),)
+            if any(address in block for block in one.destinations)
+            and any(low <= port <= high for low, high in one.ports)
+        }
+
+    gone, live = redirects_of(policies, [pod], lingering=had), redirects_of(policies, [pod], (), had)
+    assert paths(gone, inside, 80) == {"/b"}
+    assert paths(live, inside, 80) == {"/a", "/b"}
+    for address, port, what in ((inside, 443, "/a"), (outside, 80, "/a"), (inside, 81, "any"), (outside, 81, "any")):
+        assert paths(gone, address, port) == paths(live, address, port) == {what}
+
+
 def test_nothing_is_made_of_names_that_nobody_has_learned() -> None:
     """They have no addresses."""
     assert found({"toFQDNs": [{"matchName": "a.example"}], "toPorts": READ}) == ()

@@ -102,13 +102,16 @@ class Copy:
         """Whose each address is of those pods."""
         return {one: f"{pod} {pod.uid}" for pod in self.pods for one in pod.addresses}
 
-    def rules(self, learned: Callable[[str, Address], AddressSet] | None = None) -> RuleFiles:
-        """What Envoy is told. `learned` gives the addresses of a set for a pod."""
+    def rules(self, learned: LearnedNames | None = None) -> RuleFiles:
+        """What Envoy is told, where pods have learned these names."""
 
-        def named(peer: NamesMatch, pod: Address) -> AddressSet:
-            return learned(names_id(peer), pod) if learned is not None else AddressSet()
+        def live(peer: NamesMatch, pod: Address) -> AddressSet:
+            return learned.live(names_id(peer), pod) if learned is not None else AddressSet()
 
-        return rule_files(redirects_of(self.policies, self.pods, self.free, named, self.audited))
+        def lingering(peer: NamesMatch, pod: Address) -> AddressSet:
+            return learned.lingering(names_id(peer), pod) if learned is not None else AddressSet()
+
+        return rule_files(redirects_of(self.policies, self.pods, self.free, live, self.audited, lingering))
 
 
 class RequestProxy(Observer):

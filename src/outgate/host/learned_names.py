@@ -7,7 +7,9 @@ The kernel has decided by the same pairs, which the DNS proxy put there, who is 
                 is over (NPEP-133), for as long as Envoy keeps one that is idle
 
 What lingers for one set of names and is live for another of the same pod is the other's: it would let pass there what
-is asked of a name that has moved. A pair is its pod's alone: when the address becomes another's, it is forgotten.
+is asked of a name that has moved. (For the same reason `outgate.proxy.redirecting` leaves out what lingers where a rule
+looks that opens the address as one of a block.) A pair is its pod's alone: when the address becomes another's, it is
+forgotten.
 
 Times are seconds of a clock that never goes back.
 """
@@ -68,16 +70,19 @@ class LearnedNames:
                 self._seen.setdefault((name, pod), {})[address] = now
         return news
 
-    def of(self, name: str, pod: Address) -> AddressSet:
+    def live(self, name: str, pod: Address) -> AddressSet:
         """The addresses of a set for a pod, by its address."""
-        live = self._live.get((name, pod), set())
-        others = {one for other in self.ids - {name} for one in self._live.get((other, pod), ())}
-        return AddressSet.of(live | (self._seen.get((name, pod), {}).keys() - others))
+        return AddressSet.of(self._live.get((name, pod), ()))
 
-    def copied(self) -> Callable[[str, Address], AddressSet]:
-        """`of`, as it is now, for another thread."""
+    def lingering(self, name: str, pod: Address) -> AddressSet:
+        """Those that it had, for what is kept."""
+        others = {one for other in self.ids for one in self._live.get((other, pod), ())}
+        return AddressSet.of(self._seen.get((name, pod), {}).keys() - others)
+
+    def copied(self) -> LearnedNames:
+        """The same, as it is now, for another thread."""
         made = LearnedNames(self._clock)
         made.ids = self.ids
         made._live = {pair: set(some) for pair, some in self._live.items()}
         made._seen = {pair: dict(some) for pair, some in self._seen.items()}
-        return made.of
+        return made

@@ -6,7 +6,9 @@ is allowed without conditions is listed, too: no new connection comes here by it
 time when a rule about requests was about it, goes on and is not refused. What is denied before anything is asked the
 kernel drops, also between the pod and Envoy; it is left out here all the same, for the two do not change at one moment.
 
-A peer that is known by DNS names stands for what each pod has learned, so there a redirect is of one pod.
+A peer that is known by DNS names stands for what each pod has learned, so there a redirect is of one pod. What it has
+learned no more is listed as well, for connections that are kept, but not where another rule looks: what is new there is
+caught by that one, and would pass as if it were asked of the name that has gone.
 """
 
 from __future__ import annotations
@@ -49,11 +51,13 @@ def redirects_of(
     free: Collection[tuple[str, str]] = (),
     learned: Learned = _nothing,
     audited: Collection[tuple[str, str, str]] = (),
+    lingering: Learned = _nothing,
 ) -> tuple[Redirect, ...]:
     """The redirects for some pods; those that share their rules share their redirects.
 
     The pods are those whose connections are caught, or were: what is here of the others goes on as it is allowed now.
     `free` are the keys of those that nothing isolates. What names stand for each pod has `learned` for itself.
+    `lingering` is what was learned and is no more.
     `audited` are kind, namespace and name of policies that are only watched, so that they deny nothing.
     """
     together: dict[tuple[object, ...], tuple[Isolation, bool, list[Address]]] = {}
@@ -66,7 +70,7 @@ def redirects_of(
     for isolation, is_free, sources in together.values():
         by_name = any(isinstance(peer, NamesMatch) for rule in isolation.every_rule() for peer in rule.peers or ())
         for some in [(one,) for one in sources] if by_name else [tuple(sources)]:
-            look = _Looking(policies, learned, some, audited)
+            look = _Looking(policies, learned, some, audited, lingering)
             made += _of_class(look, isolation, is_free=is_free)
     return tuple(made)
 
@@ -79,20 +83,21 @@ class _Looking:
     learned: Learned
     sources: tuple[Address, ...]
     audited: Collection[tuple[str, str, str]]
+    lingering: Learned
 
 
 def _of_class(look: _Looking, isolation: Isolation, *, is_free: bool) -> Iterator[Redirect]:
-    denied, watched = _denied(look, isolation), PacketSet.none()
+    denied = _denied(look, isolation)
+    looking = [rule for rule in isolation.rules if is_looked_into(rule)]
+    watched = PacketSet.union_of(cube for rule in looking for flow in _flows(look, rule) for cube in _packets(*flow))
     for rule in isolation.rules:
-        conditions = rule.conditions or Conditions()
         if rule.conditions is not None and not is_looked_into(rule):
             continue
+        conditions = rule.conditions or Conditions()
         allowed = Allowance(rule_name(rule.origin), conditions.http, conditions.server_names)
-        for flow in _flows(look, rule):
-            yield from _redirects(look.sources, _packets(*flow) - denied, allowed)
-            if is_looked_into(rule):
-                watched |= _packets(*flow)
-    for allowed, packets in _besides(look, isolation, watched if is_free else None):
+        for packets in (*(_packets(*flow) for flow in _flows(look, rule)), _lingering(look, rule) - watched):
+            yield from _redirects(look.sources, packets - denied, allowed)
+    for allowed, packets in _besides(look, isolation, watched, is_free=is_free):
         yield from _redirects(look.sources, packets - denied, allowed)
 
 
@@ -106,7 +111,9 @@ def _denied(look: _Looking, isolation: Isolation) -> PacketSet:
     return PacketSet.union_of(cube for rule in rules for flow in _flows(look, rule) for cube in _packets(*flow))
 
 
-def _besides(look: _Looking, isolation: Isolation, watched: PacketSet | None) -> Iterator[tuple[Allowance, PacketSet]]:
+def _besides(
+    look: _Looking, isolation: Isolation, watched: PacketSet, *, is_free: bool
+) -> Iterator[tuple[Allowance, PacketSet]]:
     """What is allowed without a rule of the NetworkPolicy tier: by the Admin tier, and to whom nothing isolates.
 
     Of what the Admin tier accepts, whatever it also says otherwise is left out: which comes first is the kernel's to
@@ -118,7 +125,10 @@ def _besides(look: _Looking, isolation: Isolation, watched: PacketSet | None) ->
     for rule, packets in flows:
         if rule.action is Action.ACCEPT:
             yield Allowance(rule_name(rule.origin)), packets - others
-    if watched is not None:
+    for rule in rules:
+        if rule.action is Action.ACCEPT:
+            yield Allowance(rule_name(rule.origin)), _lingering(look, rule) - others - watched
+    if is_free:
         yield Allowance(_FREE), _packets(AddressSet.any(), _PORTS) - watched
 
 
@@ -147,6 +157,13 @@ def _flows(look: _Looking, rule: Rule) -> Iterator[tuple[AddressSet, IntervalSet
 def _learned(look: _Looking, rule: Rule) -> AddressSet:
     names = [one for one in rule.peers or () if isinstance(one, NamesMatch)]
     return AddressSet.union_of(look.learned(one, pod) for one in names for pod in look.sources)
+
+
+def _lingering(look: _Looking, rule: Rule) -> PacketSet:
+    """What a rule was about by names, to addresses that are not learned for them any more."""
+    names = [one for one in rule.peers or () if isinstance(one, NamesMatch)]
+    places = AddressSet.union_of(look.lingering(one, pod) for one in names for pod in look.sources)
+    return _packets(places, _PORTS if rule.ports is None else _tcp(rule.ports.numbers.items()) & _PORTS)
 
 
 def _tcp(items: Iterable[tuple[Protocol, IntervalSet]]) -> IntervalSet:
