@@ -57,7 +57,7 @@ def measure(rounds: int) -> dict[str, list[Row]]:
     figures = {name: _Figures() for name in ways}
     world = Proxied((redirect(asks("GET", "/v1/.*")),))
     try:
-        world.children.append(world.serve(_serve))
+        world.children.append(world.serve(_serve, world.out.enter()))
         for _ in range(rounds):
             for name, port in ways.items():
                 _round(world, port, figures[name])

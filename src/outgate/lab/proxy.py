@@ -101,7 +101,7 @@ class _Following:
 
     def tell(self) -> None:
         """What the policies say with what was learned."""
-        redirects = _redirects(self._policies, self._box, lambda peer, pod: self._names.of(names_id(peer), pod))
+        redirects = _redirects(self._policies, self._box, lambda peer, pod: self._names.live(names_id(peer), pod))
         answer = self._program.tell(rule_files(redirects))
         if not answer.accepted:
             raise KernelError(f"the proxy of the lab: {answer.reason}")
