@@ -365,10 +365,12 @@ def test_an_envoy_beside_the_agent_outlives_it() -> None:
                         return read_reply(kept).status
 
                     assert status(GET) == 200
+                    log = farm.settings("n1").request_log
+                    # Envoy writes of a refusal within a tenth of a second, and the agent after it.
+                    farm.until(log.exists)
                     farm.kill("n1")
                     assert (status(GET), status(DELETE)) == (200, 403)
                     assert (asked(farm, GET), asked(farm, DELETE)) == (200, 403), "a new connection likewise"
-                    log = farm.settings("n1").request_log
                     logged = len(log.read_bytes().splitlines())
                     farm.start("n1")
                     farm.settled()
