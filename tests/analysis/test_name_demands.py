@@ -110,6 +110,23 @@ def test_who_speaks_of_everything_speaks_of_names(above: bool) -> None:
     assert holds(town, {"port": 80, "only": []})
 
 
+def test_a_name_that_only_two_policies_together_open() -> None:
+    """Each opens one pattern and denies all else; the two have one priority, so only what both mean passes."""
+
+    def above(name: str, pattern: str) -> Manifest:
+        rules = [
+            {"action": "Accept", "to": [{"domainNames": [pattern]}]},
+            {"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}]},
+        ]
+        return cluster_policy(name, priority=5, subject={"namespaces": {}}, egress=rules)
+
+    town = [*SHOP, above("p", "*.example.com"), above("q", "*.api.example.com")]
+    outside = {"any": "anywhere", "except": ["every pod", "every node"]}
+    (one,) = outcomes(town, {"from": "shop/web", "deny": {"to": outside, "port": 443}})
+    assert one.failure is not None
+    assert one.failure.name in {"*.api.example.com", "*.example.com & *.api.example.com"}
+
+
 def test_what_fails_is_shown_by_its_name() -> None:
     """And not by the address that stood for all that it may have."""
     (one,) = outcomes([*SHOP, of_web(OPEN)], {"from": "shop/web", "only": [{"to": "*.cdn.net", "port": 443}]})

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from outgate.analysis.demand import Demand
 from outgate.analysis.ends import NameMeant, Reached
 from outgate.analysis.kinds import Kind
-from outgate.analysis.opened import names_of
+from outgate.analysis.opened import names_of, together_opened
 from outgate.analysis.ports import pair_ports
 from outgate.analysis.reach_name import Standing, parts
 from outgate.model import Direction, Learned, Pod
@@ -43,7 +43,7 @@ class NameDemands:
     ) -> Iterator[Demand]:
         """What pods send to a name; to what is no pod no rule opens any."""
         starts = list(_pods(sources))
-        told, standing = self._tell([pod for _, pod in starts], name)
+        told, standing = self._tell([pod for _, pod in starts], name.addresses, name.text)
         for source, _ in starts:
             for address, addresses in standing.items():
                 if address.version == source.family:
@@ -53,20 +53,24 @@ class NameDemands:
 
     def others(self, sources: Sequence[Kind], asked: TransportSet, listed: Sequence[Reached]) -> Iterator[Demand]:
         """What rules open by names that are not listed, where nothing else may be allowed."""
-        opening: dict[Pattern, list[tuple[Kind, Pod]]] = {}
+        opening: dict[tuple[Pattern, ...], list[tuple[Kind, Pod]]] = {}
         for source, pod in _pods(sources):
-            rules = self.judge.policies.isolation(pod, Direction.EGRESS).every_rule()
-            for pattern in dict.fromkeys(pattern for rule in rules for pattern in names_of(rule)):
-                opening.setdefault(pattern, []).append((source, pod))
-        for pattern, starts in opening.items():
-            covered = PacketSet.union_of(cube for one in listed for cube in _covered(one, pattern))
-            yield from self._unlisted(starts, pattern, asked, covered)
+            isolation = self.judge.policies.isolation(pod, Direction.EGRESS)
+            found = (pattern for rule in isolation.every_rule() for pattern in names_of(rule))
+            patterns = tuple(dict.fromkeys(found))
+            for some in (*((one,) for one in patterns), *together_opened(isolation, patterns)):
+                opening.setdefault(some, []).append((source, pod))
+        for some, starts in opening.items():
+            # A name that several patterns mean is in the list if one of them is.
+            cubes = (cube for one in listed for pattern in some for cube in _covered(one, pattern))
+            yield from self._unlisted(starts, some, asked, PacketSet.union_of(cubes))
 
     def _unlisted(
-        self, starts: list[tuple[Kind, Pod]], pattern: Pattern, asked: TransportSet, covered: PacketSet
+        self, starts: list[tuple[Kind, Pod]], patterns: Sequence[Pattern], asked: TransportSet, covered: PacketSet
     ) -> Iterator[Demand]:
-        name = NameMeant(_meant_by(pattern), self._given.get(pattern.text, ()))
-        told, standing = self._tell([pod for _, pod in starts], name)
+        given = self._given.get(patterns[0].text, ()) if len(patterns) == 1 else ()
+        told, standing = self._tell([pod for _, pod in starts], given, *map(_meant_by, patterns))
+        called = " & ".join(one.text for one in patterns)
         for source, _ in starts:
             for address, addresses in standing.items():
                 if address.version != source.family:
@@ -76,16 +80,16 @@ class NameDemands:
                 # What passes without the name is found by its address.
                 opened = asked & (pair.allowed - pair_ports(self.judge, source.first, end).allowed)
                 for some, transports in PacketSet.cube(addresses & self._outside, opened) - covered:
-                    yield Demand(source.first, end, transports, Verdict.DENY, pair, some, told=told, name=pattern.text)
+                    yield Demand(source.first, end, transports, Verdict.DENY, pair, some, told=told, name=called)
 
-    def _tell(self, pods: Sequence[Pod], name: NameMeant) -> tuple[Judge, Standing]:
-        """The judge of a cluster in which some pods have been told a name, and the addresses that they were told."""
-        if name.addresses:
-            standing: Standing = {one: AddressSet.of((one,)) for one in name.addresses}
-        else:
-            standing = parts(self.judge, pods, FAMILIES)
-        policies = self.judge.policies
-        told = (Learned(key, name.text, tuple(standing)) for key in dict.fromkeys(pod.key for pod in pods))
+    def _tell(self, pods: Sequence[Pod], given: tuple[Address, ...], *names: str) -> tuple[Judge, Standing]:
+        """The judge of a cluster in which some pods have been told names, and the addresses that they were told.
+
+        Several names have the same addresses then, as one has that several patterns mean.
+        """
+        standing: Standing = {one: AddressSet.of((one,)) for one in given} or parts(self.judge, pods, FAMILIES)
+        policies, keys = self.judge.policies, dict.fromkeys(pod.key for pod in pods)
+        told = (Learned(key, name, tuple(standing)) for key in keys for name in names)
         snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *told))
         return Judge(Policies(snapshot, policies.profile)), standing
 

@@ -35,7 +35,7 @@ from outgate.policy.rules import NamesMatch
 from outgate.policy.tiers import Isolation, Layer, partition
 from outgate.records import dataclass
 
-__all__ = ["Named", "Opening", "names_of", "openings", "opens"]
+__all__ = ["Named", "Opening", "names_of", "openings", "opens", "together_opened"]
 
 _EVERYWHERE = AddressSet.any()
 _MOST = 2000
@@ -102,7 +102,7 @@ def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
     patterns = _patterns(standing)
     found: dict[tuple[Pattern, ...], tuple[PacketSet, PacketSet]]
     found = {(one,): _passing(grid, number, standing, (one,)) for one in patterns}
-    for together in _together(standing, patterns):
+    for together in together_opened(standing, patterns):
         passing, asking = _passing(grid, number, standing, together)
         less = [part for some, part in found.items() if set(some) < set(together)]
         if passing - PacketSet.union_of(cube for one, _ in less for cube in one) or (
@@ -135,7 +135,7 @@ def opens(rule: Rule, patterns: Sequence[Pattern]) -> bool:
     return any(one in patterns or any(one.matches(name) for name in exact) for one in names_of(rule))
 
 
-def _together(standing: Isolation, patterns: Sequence[Pattern]) -> Iterator[tuple[Pattern, ...]]:
+def together_opened(standing: Isolation, patterns: Sequence[Pattern]) -> Iterator[tuple[Pattern, ...]]:
     """The sets of patterns of which a name may have more than of each, the smaller ones first; they share a name."""
     order = {one: at for at, one in enumerate(patterns) if "*" in one.text}
     turned = [names for layer in (*standing.admin, *standing.baseline) for names in _turned(layer)]
