@@ -50,6 +50,19 @@ def test_several_rules_are_alternatives() -> None:
     assert rules == 2
 
 
+def test_each_port_has_its_own() -> None:
+    """A name on one, requests on another, and on a third either: none is said of a port of which it is not asked."""
+    names = {"ports": [{"port": one, "protocol": "TCP"} for one in ("443", "444")], "serverNames": ["a.b"]}
+    both = {
+        "ports": [{"port": one, "protocol": "TCP"} for one in ("80", "444")],
+        "rules": {"http": [{"method": "PUT"}]},
+    }
+    parts = found(API | {"toPorts": [GET]}, API | {"toPorts": [names]}, API | {"toPorts": [both]})["shop/api"]
+    said = {(port, rules) for _, transports, rules in parts for port in (80, 443, 444) if transports.contains(6, port)}
+    assert said == {(80, 2), (443, 1), (444, 2)}
+    assert len(parts) == 3
+
+
 def test_a_plain_allowance_makes_it_void() -> None:
     """Whoever asks for nothing more lets every request through."""
     assert found(API | {"toPorts": [GET]}, API) == {"shop/api": []}

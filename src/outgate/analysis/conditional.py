@@ -6,7 +6,7 @@ allowance of the same peer and port that asks for nothing makes the conditions o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from outgate.analysis.connections import Connection, Connections
 from outgate.analysis.deciding import saying
@@ -58,13 +58,25 @@ def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
                 some.append((rule, transports))
         # Where nothing isolates, what no rule speaks of passes without a condition.
         left = (one.transports & asked) - plain
-        rules = tuple(rule for rule, transports in some if transports & left)
-        if rules:
-            yield Conditional(direction, left, rules)
+        for part, rules in _by_rules(left, some):
+            yield Conditional(direction, part, rules)
+
+
+def _by_rules(
+    transports: TransportSet, rules: Sequence[tuple[Rule, TransportSet]]
+) -> Iterator[tuple[TransportSet, tuple[Rule, ...]]]:
+    """The parts of some ports, each with the rules of which one must be met there: 443 for a name, 80 for a request."""
+    parts: list[tuple[TransportSet, tuple[Rule, ...]]] = [(transports, ())]
+    for rule, its in rules:
+        cut = ((part & its, (*mine, rule)) for part, mine in parts), ((part - its, mine) for part, mine in parts)
+        parts = [one for many in zip(*cut, strict=True) for one in many if one[0]]
+    return (one for one in parts if one[1])
 
 
 def _of_name(found: Connections, one: Connection, named: Named) -> Iterator[Conditional]:
     for opening in found.opened(one.source) if isinstance(one.source, Group) else ():
         asked = opening.asked & one.transports
         if opening.named == named and asked:
-            yield Conditional(Direction.EGRESS, asked, opening.rules)
+            mine = [(rule, TransportSet.any() if rule.ports is None else rule.ports.numbers) for rule in opening.rules]
+            for part, rules in _by_rules(asked, mine):
+                yield Conditional(Direction.EGRESS, part, rules)
