@@ -103,6 +103,12 @@ class Player:
     """What is on the node's disk: the world when the agent rested."""
     answered: set[int] = field(default_factory=set)
     changes: int = 0
+    damage: dict[tuple[str, str], Broken] = field(default_factory=dict)
+    """What the API server tells of objects that nobody can understand, by kind and name."""
+    heard: dict[str, str] = field(default_factory=dict)
+    """The kinds that are followed on demand and have been listed, and under which selector."""
+    waiting: list[Subscription] | None = None
+    """Lists that were asked for and do not come yet; None where all come at once."""
 
     def __post_init__(self) -> None:
         self.ledger = {kind: {} for kind in sorted(NEEDED | ON_DEMAND)}
@@ -114,16 +120,55 @@ class Player:
         """An agent begins: it lists, and looks at what the kernel has. It knows what the one before it saved."""
         self.state = State.of(self.node, self.options, self.memory)
         self.state.world.all_nodes = True
-        self.tell([Linked(dict(self.links)), *(self._listed(kind) for kind in sorted(NEEDED))])
+        self.heard = {}
+        self.waiting = [] if self.waiting is not None else None
+        self.tell([Linked(dict(self.links)), *(event for kind in sorted(NEEDED) for event in self._listed(kind))])
 
-    def _chosen(self, one: Subscription) -> tuple[Any, ...]:
-        """What there is of a kind, by the Services that a selector names."""
-        names = one.label_selector.partition("(")[2].rstrip(")").split(",")
-        many = self.ledger[one.kind].values()
-        return tuple(each for each in many if not one.label_selector or each.service in names)
+    def scratch(self) -> Ruleset:
+        """What packets can reach where an agent that was never told anything else is told what there is now."""
+        fresh = Player(self.options, node=self.node)
+        fresh.ledger = {kind: dict(many) for kind, many in self.ledger.items()}
+        fresh.links, fresh.damage = dict(self.links), dict(self.damage)
+        fresh.start()
+        return fresh.end()
 
-    def _listed(self, kind: str) -> Event:
-        return Replaced(kind, tuple(self.ledger[kind].values()))
+    def _listed(self, kind: str, selector: str = "") -> Iterator[Event]:
+        """A list, and what of it cannot be understood."""
+        yield Replaced(kind, tuple(self._chosen(kind, selector)), selector)
+        yield from (broken for (of, _), broken in self.damage.items() if of == kind)
+
+    def _chosen(self, kind: str, selector: str) -> Iterator[Any]:
+        """What there is of a kind under a selector of labels, and is understood or was before it was broken."""
+        return (one for one in self.ledger[kind].values() if _is_chosen(one, selector))
+
+    def _told_of(self, kind: str, before: Any, after: Any) -> list[Event]:
+        """What is told of an object that was and is: of kinds on demand to who has listed them, as he asked for it."""
+        selector = self.heard.get(kind, "")
+        if kind in ON_DEMAND and kind not in self.heard:
+            return []
+        if after is not None and _is_chosen(after, selector):
+            return [Upserted(kind, after, 0.0)]
+        return [Removed(kind, before)] if before is not None and _is_chosen(before, selector) else []
+
+    def _followed(self, subscriptions: Iterable[Subscription]) -> Iterator[Event]:
+        """Watch these; what is watched already goes on (`outgate.cluster.watches.Watches.follow`)."""
+        wanted = tuple(subscriptions)
+        for kind, selector in list(self.heard.items()):
+            if Subscription(kind, label_selector=selector) not in wanted:
+                del self.heard[kind]
+        for one in wanted:
+            if one.kind in self.heard:
+                continue
+            if self.waiting is not None:
+                self.waiting.append(one)
+            else:
+                yield from self._arrived(one)
+
+    def _arrived(self, one: Subscription) -> Iterator[Event]:
+        """A list that was asked for. One that nobody asks for any more may have been on its way."""
+        if one in self.state.followed:
+            self.heard[one.kind] = one.label_selector
+        yield from self._listed(one.kind, one.label_selector)
 
     def events(self, one: Happening) -> list[Event]:
         """What an agent is told when something happens. The world changes at once."""
@@ -131,14 +176,25 @@ class Player:
         space, _, name = one.name.partition("/")
         match one.act:
             case "put":
-                many[one.name] = one.body
-                return [Upserted(one.kind, one.body, 0.0)]
+                before, many[one.name] = many.get(one.name), one.body
+                self.damage.pop((one.kind, one.name), None)
+                return self._told_of(one.kind, before, one.body)
             case "gone":
-                return [Removed(one.kind, many.pop(one.name))] if one.name in many else []
+                self.damage.pop((one.kind, one.name), None)
+                return self._told_of(one.kind, many.pop(one.name), None) if one.name in many else []
             case "list":
-                for name in one.body:
-                    many.pop(name, None)
-                return [self._listed(one.kind)]
+                for gone in one.body:
+                    many.pop(gone, None)
+                    self.damage.pop((one.kind, gone), None)
+                if one.kind in ON_DEMAND and one.kind not in self.heard:
+                    return []
+                return list(self._listed(one.kind, self.heard.get(one.kind, "")))
+            case "wait":
+                self.waiting = self.waiting or []
+                return []
+            case "come":
+                late, self.waiting = self.waiting or [], None
+                return [event for each in late for event in self._arrived(each)]
             case "link":
                 self.links |= dict([one.body])
                 return [Linked(dict(self.links))]
@@ -153,7 +209,10 @@ class Player:
                 self._tamper(*one.body)
                 return [Drifted(one.text)]
             case "broken":
-                return [Broken("NetworkPolicy", space, name, (InputError("", 0, "", "what is this?"),))]
+                words = (InputError("", 0, "", "what is this?"),)
+                self.damage[one.kind, one.name] = Broken(one.kind, space if name else "", name or space, words)
+                told = one.kind not in ON_DEMAND or one.kind in self.heard
+                return [self.damage[one.kind, one.name]] if told else []
             case "trouble":
                 return [Troubled(one.kind, "no route to host")]
             case _:
@@ -209,8 +268,7 @@ class Player:
             case Look():
                 yield Listed(self.kernel)
             case Follow(subscriptions):
-                for one in subscriptions:
-                    yield Replaced(one.kind, self._chosen(one), one.label_selector)
+                yield from self._followed(subscriptions)
             case Answer(token):
                 assert token not in self.answered, "nobody is answered twice"
                 self.answered.add(token)
@@ -254,6 +312,11 @@ class Player:
         assert self.state.settled
         assert self.kernel is not None
         return reached(with_epoch(self.kernel, Epoch(self.options.mark_mask)))
+
+
+def _is_chosen(one: Any, selector: str) -> bool:
+    """Whether an object is meant by a selector of labels, which says of which Services slices are."""
+    return not selector or one.service in selector.partition("(")[2].rstrip(")").split(",")
 
 
 def late_intervals(before: Ruleset | None, after: Ruleset | None) -> list[str]:

@@ -10,10 +10,12 @@
     > born shop/web#1 10.1.0.10 token 7                     the network plugin; `died`, `forgotten 7`
     > link 10.1.0.10 og10
     > somebody deletes the table                            or: empties est, forgets 10.1.0.10, restores an old epoch
-    > trouble with Pod                                      and `recovered Pod`, `broken shop/bad`
+    > trouble with Pod                                      and `recovered Pod`, `broken [slice] shop/bad`
+    > lists wait                                            those of Services and their slices, until `lists come`
 
-A selector is `all`, `app=web`, or with namespaces `team=red/app=web`; a port is a number, a range or a name, with its
-protocol where that is not TCP: ``53/UDP``.
+A pod may be one `as robot`, which is a ServiceAccount; what stands around pods, and policies of other kinds, is in
+`tests.agent.words_around`. A selector is `all`, `app=web`, or with namespaces `team=red/app=web`; a port is a number, a
+range or a name, with its protocol where that is not TCP: ``53/UDP``.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from functools import cache
 from typing import Any
 
 from outgate.agent.world import Claim
-from outgate.model import Namespace, NetworkPolicy, Node, Pod
+from outgate.model import Namespace, NetworkPolicy, Pod
+from outgate.model.hints import Hints
 from outgate.packets import Address
-from outgate.policy.established import ESTABLISHED
-from outgate.policy.mode import ANNOTATION
 from outgate.testing import namespace, pod, policy, snapshot_of
+from tests.agent import words_around as around
+from tests.agent.words_around import annotations_in, labels_in, selector_in
 
 __all__ = ["HERE", "NODE_ADDRESS", "PREFIX", "Happening", "conflict", "interface_of", "read"]
 
@@ -69,21 +72,22 @@ def read(line: str) -> list[Happening]:
     """
     text = line.strip()
     match text.split():
-        case ["pods", "are", "told", "anew", *rest]:
-            return [Happening(text, "list", "Pod", _WIDE, tuple(rest[1:]))]
-        case ["policies", "are", "told", "anew", *rest]:
-            return [Happening(text, "list", "NetworkPolicy", _WIDE, tuple(rest[1:]))]
+        case [many, "are", "told", "anew", *rest]:
+            return [Happening(text, "list", _KINDS[_ONE_OF[many]], _WIDE, tuple(rest[1:]))]
+        case ["lists", "wait" | "come" as act]:
+            return [Happening(text, act, "list", _WIDE)]
         case [kind, name, "is", "gone"]:
-            return [Happening(text, "gone", _KINDS[kind], name.partition("#")[0])]
+            return [Happening(text, "gone", _kind(kind, name), name.partition("#")[0])]
         case ["pod", name, *rest]:
             return _pod(text, name, rest)
         case ["namespace", name, *rest]:
             return [Happening(text, "put", "Namespace", name, _namespace(name, tuple(rest)))]
         case ["policy", name, *rest]:
             return [Happening(text, "put", "NetworkPolicy", name, _policy(name, tuple(rest)))]
-        case ["node", *blocks]:
-            made = Node(HERE, pod_cidrs=tuple(map(ipaddress.ip_network, blocks)))
-            return [Happening(text, "put", "Node", HERE, made)]
+        case ["node", *rest] if not rest or "/" in rest[0] or _is_address(rest[0]):
+            return [Happening(text, "put", "Node", HERE, around.node(HERE, rest))]
+        case ["service" | "slice" | "node" | "group" | "cilium" | "tier" as kind, name, *rest]:
+            return [Happening(text, "put", _kind(kind, name), name, _MADE[kind](name, rest))]
         case ["born" | "died" as act, name, *rest]:
             return [_plugin(text, act, name, rest)]
         case ["forgotten", token]:
@@ -98,10 +102,36 @@ def read(line: str) -> list[Happening]:
             return [Happening(text, "recovered", kind, "the watch")]
         case ["broken", name]:
             return [Happening(text, "broken", "NetworkPolicy", name)]
+        case ["broken", kind, name]:
+            return [Happening(text, "broken", _kind(kind, name), name)]
     raise ValueError(f"nobody knows what this means: {text}")
 
 
-_KINDS = {"pod": "Pod", "policy": "NetworkPolicy", "namespace": "Namespace", "node": "Node"}
+_KINDS = {
+    "pod": "Pod",
+    "policy": "NetworkPolicy",
+    "namespace": "Namespace",
+    "node": "Node",
+    "service": "Service",
+    "slice": "EndpointSlice",
+    "group": "CiliumCIDRGroup",
+    "cilium": "CiliumNetworkPolicy",
+    "tier": "ClusterNetworkPolicy",
+}
+_ONE_OF = {**{f"{one}s": one for one in _KINDS}, "policies": "policy"}
+_MADE: dict[str, Any] = {
+    "service": around.service,
+    "slice": around.slice_of,
+    "node": around.node,
+    "group": around.group,
+    "cilium": around.cilium,
+    "tier": around.tier,
+}
+
+
+def _kind(word: str, name: str) -> str:
+    """What the API calls it; a policy of Cilium's without a namespace is of the whole cluster."""
+    return "CiliumClusterwideNetworkPolicy" if word == "cilium" and "/" not in name else _KINDS[word]
 
 
 # ---- objects ---------------------------------------------------------------------------------------------------------
@@ -118,10 +148,12 @@ def _pod(text: str, name: str, words: list[str]) -> list[Happening]:
 def _made_pod(path: str, uid: str, words: tuple[str, ...]) -> tuple[Pod, tuple[Address, ...]]:
     addresses = [word for word in words if _is_address(word)]
     rest = [word for word in words if word not in addresses]
-    ports, labels = [], {}
+    ports, labels, account = [], {}, "default"
     while rest:
         word = rest.pop(0)
-        if word == "port":
+        if word == "as":
+            account = rest.pop(0)
+        elif word == "port":
             port, _, number = rest.pop(0).partition("=")
             number, _, protocol = number.partition("/")
             ports.append({"name": port, "containerPort": int(number), "protocol": protocol or "TCP"})
@@ -143,7 +175,7 @@ def _made_pod(path: str, uid: str, words: tuple[str, ...]) -> tuple[Pod, tuple[A
     if not made.addressed:
         made = dataclasses.replace(made, addresses=(), addressed=True)
     linked = made.addresses if HERE in words and "host" not in words else ()
-    return dataclasses.replace(made, uid=f"{path}#{uid}"), linked
+    return dataclasses.replace(made, uid=f"{path}#{uid}", hints=Hints(account)), linked
 
 
 def _is_address(word: str) -> bool:
@@ -156,17 +188,8 @@ def _is_address(word: str) -> bool:
 
 @cache
 def _namespace(name: str, words: tuple[str, ...]) -> Namespace:
-    (made,) = snapshot_of([namespace(name, **_labels(word for word in words if "=" in word))]).namespaces.values()
-    return dataclasses.replace(made, annotations=_annotations(words))
-
-
-def _labels(words: Any) -> dict[str, str]:
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
-
-
-def _annotations(words: tuple[str, ...]) -> dict[str, str]:
-    said = {ANNOTATION: {"audit", "enforce", "strange"}, ESTABLISHED: {"keep", "cut", "kept"}}
-    return {key: word for key, known in said.items() for word in words if word in known}
+    (made,) = snapshot_of([namespace(name, **labels_in(word for word in words if "=" in word))]).namespaces.values()
+    return dataclasses.replace(made, annotations=annotations_in(words))
 
 
 def _plugin(text: str, act: str, name: str, words: list[str]) -> Happening:
@@ -187,12 +210,12 @@ def _policy(path: str, words: tuple[str, ...]) -> NetworkPolicy:
     """Sections begin with `egress` or `ingress` and the subject, rules with `to`, `from` or `anywhere`."""
     spec: dict[str, Any] = {"policyTypes": []}
     rule: dict[str, Any] = {}
-    section, waiting = "", [word for word in words if not _annotations((word,))]
+    section, waiting = "", [word for word in words if not annotations_in((word,))]
     while waiting:
         match waiting.pop(0):
             case "egress" | "ingress" as section:
                 spec["policyTypes"].append(section.capitalize())
-                spec["podSelector"] = _selector(waiting.pop(0))
+                spec["podSelector"] = selector_in(waiting.pop(0))
                 spec[section] = []
             case "to" | "from" as word:
                 rule = {word: [_peer(waiting)]}
@@ -209,11 +232,7 @@ def _policy(path: str, words: tuple[str, ...]) -> NetworkPolicy:
             case word:
                 raise ValueError(f"nobody knows what {word} means in a policy")
     (made,) = snapshot_of([policy(path, spec)]).policies
-    return dataclasses.replace(made, annotations=_annotations(words))
-
-
-def _selector(word: str) -> dict[str, Any]:
-    return {} if word == "all" else {"matchLabels": _labels(word.split(","))}
+    return dataclasses.replace(made, annotations=annotations_in(words))
 
 
 def _peer(waiting: list[str]) -> dict[str, Any]:
@@ -221,8 +240,8 @@ def _peer(waiting: list[str]) -> dict[str, Any]:
     if word == "block":
         return {"ipBlock": {"cidr": waiting.pop(0)}}
     spaces, _, pods = word.rpartition("/")
-    found: dict[str, Any] = {"podSelector": _selector(pods)}
-    return found | ({"namespaceSelector": _selector(spaces)} if spaces else {})
+    found: dict[str, Any] = {"podSelector": selector_in(pods)}
+    return found | ({"namespaceSelector": selector_in(spaces)} if spaces else {})
 
 
 def _port(word: str) -> dict[str, Any]:

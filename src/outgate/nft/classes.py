@@ -25,6 +25,7 @@ from outgate.nft.redirects import CATCHES, Catching
 from outgate.nft.tier_lines import TierLines
 from outgate.packets import TransportSet
 from outgate.policy import Mode, NamedPort, Origin, Policies, Rule
+from outgate.policy.cilium_rules import looks_outside
 from outgate.policy.established import keeps
 from outgate.policy.mode import mode_of
 from outgate.policy.rules import origin_of
@@ -128,10 +129,13 @@ class Classes:
         meanings = self.policies.class_of(pod, direction)[2]
         every: tuple[Policy, ...] = (*ruling, *above)
         enforced = tuple(self.mode(policy) is Mode.ENFORCE for policy in every)
-        # What some peers stand for changes though the policy is the same, as those of nodes do.
-        around = tuple(
+        # What some peers stand for changes though the policy is the same, as those of nodes do; and though its rules
+        # are the same, too, where they mean what is outside: nodes are not (`lines`).
+        around: tuple[object, ...] = tuple(
             selection.rules(one, direction, selection.standpoint(pod, one)) for one in every if looks_around(one)
         )
+        if any(isinstance(one, CiliumPolicy) and looks_outside(one) for one in every):
+            around = (*around, selection.places.every_node)
         key = (tuple(map(id, every)), enforced, meanings, around, view)
         found = self._parts.get(key)
         if found is None:
