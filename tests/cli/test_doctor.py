@@ -238,6 +238,32 @@ def test_signals_leave_nothing_behind(
     assert signal.getsignal(name) is before
 
 
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_is_ignored_stays_ignored(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: signal.Signals
+) -> None:
+    """As `nohup` asks for: the probe goes on to its end."""
+    clock = Clock()
+
+    def wait(seconds: float) -> None:
+        os.kill(os.getpid(), name)
+        clock.wait(seconds)
+
+    monkeypatch.setattr("time.sleep", wait)
+    monkeypatch.setattr("time.monotonic", clock)
+    before = signal.signal(name, signal.SIG_IGN)
+    try:
+        live.probed = Miniature(reachable=False)
+        code, text, notes = run(capsys, *PROBE)
+        assert signal.getsignal(name) is signal.SIG_IGN
+    finally:
+        signal.signal(name, before)
+    assert code != 130
+    assert text
+    assert "interrupted" not in notes
+    assert live.probed.objects == {}
+
+
 @pytest.mark.parametrize(
     ("filename", "kubeconfig", "asked"),
     [

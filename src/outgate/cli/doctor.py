@@ -165,12 +165,15 @@ def _probed(context: str, image: str | None, patience: float | None, quiet: bool
 
 @contextmanager
 def _ended_politely() -> Iterator[None]:
-    """Take the signals that would end us at once for an interrupt, so that what was made is removed."""
+    """Take the signals that would end us at once for an interrupt, so that what was made is removed.
+
+    Who is told to ignore one (nohup does that with SIGHUP) goes on.
+    """
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    names = [signal.SIGTERM, signal.SIGHUP]
+    names = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
     before = [signal.signal(name, interrupted) for name in names]
     try:
         yield
