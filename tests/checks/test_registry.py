@@ -25,6 +25,7 @@ NOT_CHECKS = {
     "__init__",
     "baseline",
     "check",
+    "clauses",
     "config",
     "coverage",
     "documentation",

@@ -2,7 +2,9 @@
 
 What it does:
     Finds egress rules for address blocks, or for nobody in particular, that let workloads reach the metadata service
-    of a cloud on the ports that it has. It names the addresses, and which clouds they are of.
+    of a cloud on the ports that it has. It names the addresses, and which clouds they are of. Of Cilium's policies that
+    is also `toEntities: [world]`, of those of the whole cluster a rule that accepts; what is denied before does not
+    count.
 
 Why it matters:
     Whoever may send a packet to 169.254.169.254 may ask for the credentials of the machine. A rule for "the internet"
@@ -60,15 +62,22 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 
-from outgate.analysis.exposure_metadata import CloudAddress, opened
+from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES, CloudAddress, opened
+from outgate.analysis.groups import Group
 from outgate.checks.check import Check
+from outgate.checks.clauses import Clause, clauses, opened_outside, whom
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Section, Survey, some, subject_of
-from outgate.model import BlockPeer, Direction, Place
+from outgate.model import BlockPeer, ClusterPolicy, Direction, Place
+from outgate.model.cilium import EntityPeer
 from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.policy import Action
+from outgate.policy.requests import Request, lets_request
+from outgate.policy.rules import Conditions
 
 __all__ = ["CHECK", "metadata_within"]
 
@@ -76,7 +85,20 @@ _NEEDED = ("EKS Pod Identity agent", "WireServer")
 """What workloads are meant to reach, and what has a check of its own (azure-wireserver)."""
 
 
+_PATHS = (
+    "/",
+    "/latest/meta-data/",
+    "/latest/api/token",
+    "/metadata/instance",
+    "/computeMetadata/v1/",
+    "/opc/v2/instance/",
+)
+"""What is asked for there: by AWS and its likes, Azure, Google and Oracle."""
+_EVERYWHERE = AddressSet.of(one.address for one in CLOUD_ADDRESSES)
+
+
 def _find(survey: Survey) -> Iterator[Finding]:
+    yield from _find_clauses(survey)
     for section in survey.sections(Direction.EGRESS):
         places = metadata_within(survey, section) if section.counts else ()
         if not places:
@@ -84,12 +106,11 @@ def _find(survey: Survey) -> Iterator[Finding]:
         first = places[0]
         groups = survey.selected_groups(section.policy)
         packets = PacketSet.cube(AddressSet.of((first.address,)), first.ports)
-        clouds = dict.fromkeys(cloud for place in places for cloud in place.providers)
         yield Finding(
             CHECK.name,
             CHECK.severity,
             f"{section} lets {survey.whom(section.policy)} reach the metadata service at "
-            f"{some([place.address for place in places], 2)} ({some(list(clouds))})",
+            f"{some([place.address for place in places], 2)} ({some(_clouds(places))})",
             subject_of(section.policy),
             _place(section, first),
             (),
@@ -98,18 +119,72 @@ def _find(survey: Survey) -> Iterator[Finding]:
         )
 
 
+def _find_clauses(survey: Survey) -> Iterator[Finding]:
+    for clause in clauses(survey, Direction.EGRESS):
+        if clause.action is not Action.ACCEPT:
+            continue
+        for rule in survey.grid.rules_of(clause.policy, Direction.EGRESS):
+            if rule.origin != clause.origin or not _may_ask(rule.conditions):
+                continue
+            packets, group = opened_outside(survey, clause, rule, _EVERYWHERE)
+            places = _metadata_of(packets)
+            if places:
+                yield _of_clause(survey, clause, places, group)
+                break
+
+
+def _of_clause(survey: Survey, clause: Clause, places: tuple[CloudAddress, ...], group: Group | None) -> Finding:
+    first = places[0]
+    packets = PacketSet.cube(AddressSet.of((first.address,)), first.ports)
+    blocks = some([f"{one.address}/{one.address.max_prefixlen}" for one in places], 9)
+    if isinstance(clause.policy, ClusterPolicy):
+        # ClusterNetworkPolicyEgressPeer.networks: a block has no exceptions there, and rules have an order.
+        advice = f"a rule before this one that denies {blocks}"
+    else:
+        # An entity has no exceptions, and a denial is before every allowance.
+        advice = f"egressDeny with toCIDR {blocks}, or except them in toCIDRSet"
+    return Finding(
+        CHECK.name,
+        CHECK.severity,
+        f"{clause} lets {whom(survey, clause.policy)} reach the metadata service at "
+        f"{some([place.address for place in places], 2)} ({some(_clouds(places))})",
+        subject_of(clause.policy),
+        _peer_place(clause.peers, first) or clause.place,
+        (),
+        beyond(survey, group, packets) if group is not None else None,
+        advice,
+    )
+
+
+def _may_ask(asked: Conditions | None) -> bool:
+    """Whether a request for credentials may meet what a rule asks for. No such service speaks TLS or answers for DNS.
+
+    Whom a request is for and its headers are the pod's own choice; its method and path are the service's.
+    """
+    if asked is None:
+        return True
+    entries = [dataclasses.replace(one, host="", headers=()) for one in asked.http]
+    wanted = (Request(method, path, "metadata") for method in ("GET", "PUT") for path in _PATHS)
+    return bool(entries) and any(lets_request(entries, one) is not False for one in wanted)
+
+
 def metadata_within(survey: Survey, section: Section) -> tuple[CloudAddress, ...]:
     """The metadata services that one rule opens, on ports that they have."""
     rule = survey.rule_of(section)
     ports = TransportSet.any() if rule.ports is None else rule.ports.numbers
     packets = PacketSet.cube(survey.grid.outside_of(rule), ports)
-    groups = survey.selected_groups(section.policy) if survey.snapshot.cluster_policies else ()
+    denying = survey.snapshot.cluster_policies or survey.snapshot.cilium_policies
+    groups = survey.selected_groups(section.policy) if denying else ()
     if groups:
-        # What a policy of the whole cluster denies all of them, this rule does not open.
+        # What policies of other kinds deny all of them, this rule does not open.
         passing = PacketSet.none()
         for group in groups:
             passing |= survey.grid.outside(group.identity, Direction.EGRESS)
         packets = packets & passing
+    return _metadata_of(packets)
+
+
+def _metadata_of(packets: PacketSet) -> tuple[CloudAddress, ...]:
     return tuple(
         one.place
         for one in opened(packets)
@@ -120,10 +195,20 @@ def metadata_within(survey: Survey, section: Section) -> tuple[CloudAddress, ...
 
 
 def _place(section: Section, where: CloudAddress) -> Place:
-    for peer in section.rule.peers:
+    return _peer_place(section.rule.peers, where) or section.place
+
+
+def _peer_place(peers: Iterable[object], where: CloudAddress) -> Place | None:
+    for peer in peers:
         if isinstance(peer, BlockPeer) and where.address in AddressSet.network(peer.cidr):
             return peer.place
-    return section.place
+        if isinstance(peer, EntityPeer) and peer.name in {"all", "world"}:
+            return peer.place
+    return None
+
+
+def _clouds(places: Iterable[CloudAddress]) -> list[str]:
+    return list(dict.fromkeys(cloud for place in places for cloud in place.providers))
 
 
 CHECK = Check("metadata-open", Severity.WARNING, _find, __doc__)

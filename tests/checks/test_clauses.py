@@ -1,0 +1,90 @@
+"""Rules of other kinds than NetworkPolicy, as written, and what each really opens outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from outgate.analysis.groups import Group
+from outgate.checks import Survey
+from outgate.checks.clauses import Clause, clauses, opened_outside, whom
+from outgate.model import Direction, PodPeer
+from outgate.packets import AddressSet, Packet, PacketSet
+from outgate.packets.addresses import FAMILIES
+from outgate.policy import Action, Endpoint, Flow, Rule, Tier
+from outgate.testing import cluster_policy, pod, random_cluster, random_cluster_policies, snapshot_of
+from outgate.testing_cilium import cilium_policy, random_cilium_policies
+
+EGRESS = Direction.EGRESS
+
+
+def test_what_a_clause_says() -> None:
+    """Of Cilium's and of the whole cluster's, in both directions, those of hosts left out."""
+    rule = {"toEntities": ["world"]}
+    made = cilium_policy("shop/p", {"endpointSelector": {}, "egress": [rule], "egressDeny": [rule]})
+    hosts = cilium_policy("h", {"nodeSelector": {}, "egress": [rule]})
+    tier = cluster_policy("a", ingress=[{"action": "Pass", "from": [{"namespaces": {}}]}])
+    found = clauses(Survey(snapshot_of([made, hosts, tier])))
+    assert [(str(one), one.action) for one in found] == [
+        ("shop/p egressDeny[0]", Action.DENY),
+        ("shop/p egress[0]", Action.ACCEPT),
+        ("ClusterNetworkPolicy a ingress[0]", Action.PASS),
+    ]
+    assert [len(one.peers) for one in found] == [1, 1, 1]
+    assert isinstance(found[2].peers[0], PodPeer)
+
+
+def test_whom_a_policy_is_about_in_words() -> None:
+    """The workloads, or the selector where there are none."""
+    about = {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": [{"toEntities": ["world"]}]}
+    alone = Survey(snapshot_of([cilium_policy("shop/p", about)]))
+    assert whom(alone, alone.snapshot.cilium_policies[0]) == "pods app=web of shop"
+    there = Survey(snapshot_of([cilium_policy("shop/p", about), pod("shop/web", ["10.0.0.1"], app="web")]))
+    assert whom(there, there.snapshot.cilium_policies[0]) == "shop/web"
+
+
+def says_the_judge(survey: Survey, clause: Clause, rule: Rule, group: Group, packet: Packet) -> bool:
+    """Whether a packet to an address outside passes, and by this rule: asked of the judge, who follows one packet."""
+    source = Endpoint.of_pod(group.pods[0], packet.destination.version)
+    standing = survey.grid.standing(survey.grid.keys[EGRESS][group.identity], EGRESS)
+    if source is None or not any(one is rule for one in standing.every_rule()):
+        return False
+    there = Endpoint.at(survey.snapshot, packet.destination)
+    side = survey.judge.judge(Flow(source, there, packet.protocol, packet.coordinate)).egress
+    if rule.tier is Tier.NETWORK_POLICY:
+        return side.verdict.allows and bool(standing.policies)
+    assert side.outcome is not None
+    return side.outcome.rule is rule and rule.origin == clause.origin
+
+
+def cases(survey: Survey) -> Iterator[tuple[Clause, Rule, Packet]]:
+    """Every rule that allows, with a packet of each family that it speaks of."""
+    for clause in clauses(survey, EGRESS):
+        for rule in survey.grid.rules_of(clause.policy, EGRESS):
+            if rule.origin != clause.origin or rule.action is not Action.ACCEPT:
+                continue
+            free = survey.grid.outside_of(rule) - survey.policies.selection.places.cluster
+            for family in FAMILIES:
+                meant = PacketSet.cube(free & AddressSet.whole(family), survey.grid.ports_outside(rule, 0))
+                found = meant.witness()
+                if found is not None:
+                    yield clause, rule, Packet(found[0], *found)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_opened_is_what_the_judge_lets_through(seed: int) -> None:
+    """For drawn clusters under policies of all kinds: what is found passes by this rule, and else nothing does."""
+    of_cilium = random_cilium_policies(seed, 4) if seed % 2 else []
+    of_all_kinds = [*of_cilium, *random_cluster_policies(seed, 4 if seed % 2 else 8)]
+    survey = Survey(snapshot_of([*random_cluster(seed), *of_all_kinds]))
+    for clause, rule, packet in cases(survey):
+        found, group = opened_outside(survey, clause, rule, AddressSet.of((packet.destination,)))
+        groups = survey.selected_groups(clause.policy)
+        if group is None:
+            assert not groups or not found
+            assert not any(says_the_judge(survey, clause, rule, one, packet) for one in groups)
+            continue
+        sample = found.witness()
+        assert sample is not None
+        assert says_the_judge(survey, clause, rule, group, Packet(sample[0], *sample))
