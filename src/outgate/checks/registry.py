@@ -76,8 +76,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Order, denials and conditions": (
             "rule-shadowed",
+            "priority-disputed",
             "cilium-denies-all",
             "l7-rule-void",
+            "l7-on-tls",
+            "l7-kinds-conflict",
         ),
     }
 )

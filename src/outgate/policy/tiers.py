@@ -41,6 +41,7 @@ __all__ = [
     "Outcome",
     "allowed",
     "blamed",
+    "disputes",
     "first",
     "isolates",
     "layers",
@@ -260,22 +261,63 @@ def _through(
     return rest if passed is None else rest | passed
 
 
+def disputes(
+    isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]
+) -> Iterator[tuple[Packets, Rule, Rule]]:
+    """Of `everything` what two policies of one priority say different things of, with the rule of each.
+
+    Only what comes to them: of what is decided before, nobody asks them. Parts of several pairs may have packets in
+    common.
+    """
+    rest = yield from _disputed(isolation.admin, everything, extent)
+    for rule in (*isolation.denials, *isolation.rules):
+        rest = rest - extent(rule)
+    if not isolation.policies:
+        yield from _disputed(isolation.baseline, rest, extent)
+
+
+def _disputed(
+    tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets]
+) -> Generator[tuple[Packets, Rule, Rule], None, Packets]:
+    """The disputes of a tier; what the tier leaves is returned."""
+    passed = rest - rest
+    for layer in tier:
+        each = [list(_first_matches(rules, rest, extent)) for rules in layer.policies]
+        for one, other in itertools.combinations(each, 2):
+            for (mine, rule), (theirs, against) in itertools.product(one, other):
+                both = mine & theirs
+                if rule.action is not against.action and both:
+                    yield both, rule, against
+        for hit, rule in _answers(layer, rest, extent):
+            rest = rest - hit
+            if rule.action is Action.PASS:
+                passed = passed | hit
+    return rest | passed
+
+
 def _answers(layer: Layer, rest: Packets, extent: Callable[[Rule], Packets]) -> Iterator[tuple[Packets, Rule]]:
     """What the policies of a layer say, each by its own first match, and the strictest first: disjoint parts."""
     said: dict[Action, list[tuple[Packets, Rule]]] = {action: [] for action in STRICTEST_FIRST}
     for rules in layer.policies:
-        mine = rest
-        for rule in rules:
-            hit = extent(rule) & mine
-            if hit:
-                said[rule.action].append((hit, rule))
-                mine = mine - hit
+        for hit, rule in _first_matches(rules, rest, extent):
+            said[rule.action].append((hit, rule))
     for action in STRICTEST_FIRST:
         for hit, rule in said[action]:
             left = hit & rest
             if left:
                 yield left, rule
                 rest = rest - left
+
+
+def _first_matches(
+    rules: tuple[Rule, ...], rest: Packets, extent: Callable[[Rule], Packets]
+) -> Iterator[tuple[Packets, Rule]]:
+    """What each rule of one policy is the first to speak of: disjoint parts."""
+    for rule in rules:
+        hit = extent(rule) & rest
+        if hit:
+            yield hit, rule
+            rest = rest - hit
 
 
 def first(isolation: Isolation, matches: Callable[[Rule], bool]) -> Outcome:

@@ -8,7 +8,7 @@ against each other.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from outgate.model import CiliumPolicy, Direction, Pod, Service
 from outgate.packets import Address, Protocol, TransportSet
@@ -21,7 +21,7 @@ from outgate.policy.selection import resolve
 from outgate.policy.tiers import Outcome, first
 from outgate.records import dataclass
 
-__all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "judge", "matched", "unstoppable"]
+__all__ = ["Flow", "Judge", "Side", "Trace", "as_seen", "disputed_words", "judge", "matched", "unstoppable"]
 
 _NETWORK_POLICY = "NetworkPolicy"
 _GOVERNED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.SCTP})
@@ -419,10 +419,14 @@ def _names(pod: Pod, wanted: NamedPort, protocol: int, number: int) -> bool:
 
 
 def _disputes(side: Side) -> Iterator[str]:
-    """ClusterNetworkPolicySpec.Priority: where policies of one priority overlap, "the behavior is undefined"."""
     if side.outcome is not None and side.outcome.disputed:
-        names = ", ".join(dict.fromkeys(str(rule.origin) for rule in side.outcome.disputed))
-        yield f"{names} have the same tier and priority and say different things; the API does not say which counts"
+        yield disputed_words(side.outcome.disputed)
+
+
+def disputed_words(rules: Iterable[Rule]) -> str:
+    """ClusterNetworkPolicySpec.Priority: where policies of one priority overlap, "the behavior is undefined"."""
+    names = ", ".join(dict.fromkeys(str(rule.origin) for rule in rules))
+    return f"{names} have the same tier and priority and say different things; the API does not say which counts"
 
 
 def _cite(origin: Origin) -> str:

@@ -1,0 +1,225 @@
+"""Two policies of one priority that say different things.
+
+What it does:
+    Finds rules of two policies of the whole cluster with the same tier and the same priority that speak of the same
+    connections of the same pods and do different things: one accepts, the other denies or passes. It shows such a
+    connection. What is decided before, by a policy of a lower number, is no dispute; nor is what both say alike.
+
+Why it matters:
+    Policies of one priority have no order; the API calls what happens undefined. One network plugin asks the policies
+    by name, another lets the denial win, a third does one thing today and another tomorrow. Outgate takes the
+    strictest: Deny before Pass before Accept.
+
+Example:
+    apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: monitoring}
+    spec:
+      tier: Admin
+      priority: 10
+      subject: {namespaces: {}}
+      egress:
+        - action: Accept
+          to:
+            - networks: ["192.0.2.0/24"]
+    ---
+    apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: no-partners}
+    spec:
+      tier: Admin
+      priority: 10
+      subject: {namespaces: {}}
+      egress:
+        - action: Deny
+          to:
+            - networks: ["192.0.2.128/25"]
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: web, namespace: shop, labels: {app: web}}
+    spec: {containers: [{name: main, image: app}]}
+
+Fixed example:
+    apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: monitoring}
+    spec:
+      tier: Admin
+      priority: 10
+      subject: {namespaces: {}}
+      egress:
+        - action: Accept
+          to:
+            - networks: ["192.0.2.0/24"]
+    ---
+    apiVersion: policy.networking.k8s.io/v1alpha2
+    kind: ClusterNetworkPolicy
+    metadata: {name: no-partners}
+    spec:
+      tier: Admin
+      priority: 9
+      subject: {namespaces: {}}
+      egress:
+        - action: Deny
+          to:
+            - networks: ["192.0.2.128/25"]
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: web, namespace: shop, labels: {app: web}}
+    spec: {containers: [{name: main, image: app}]}
+
+When to ignore:
+    Where the policies are for Outgate alone, and the strictest answer is what is meant.
+
+References:
+    - https://network-policy-api.sigs.k8s.io/api-overview/
+    - https://network-policy-api.sigs.k8s.io/reference/spec/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from outgate.analysis.groups import Group
+from outgate.checks.check import Check
+from outgate.checks.finding import Finding, Related, Severity, Witness
+from outgate.checks.overlaps import contributions, policy_of
+from outgate.checks.survey import Survey, some, subject_of
+from outgate.model import Direction
+from outgate.packets import AddressSet, IntervalSet, Packet, PacketSet, Protocol, TransportSet
+from outgate.packets.addresses import FAMILIES, Family
+from outgate.policy import Endpoint, Flow, Origin, Rule
+from outgate.policy.cells import Cells
+from outgate.policy.grid import Grid
+from outgate.policy.identity import Bits, members
+from outgate.policy.interned import EVERYTHING
+from outgate.policy.tiers import Isolation, disputes
+from outgate.policy.trace import disputed_words
+
+__all__ = ["CHECK"]
+
+_Pair = tuple[Origin, Origin]
+_WELL_KNOWN = TransportSet.ports(Protocol.TCP, IntervalSet.of((80, 80), (443, 443)))
+
+
+@dataclass(slots=True)
+class _Dispute:
+    """Two rules, and whose connections they say different things of."""
+
+    one: Rule
+    other: Rule
+    groups: list[Group] = field(default_factory=list)
+    witness: Witness | None = None
+
+
+def _find(survey: Survey) -> Iterator[Finding]:
+    for direction in Direction:
+        found: dict[_Pair, _Dispute] = {}
+        for group in survey.groups:
+            standing = survey.grid.standing(survey.grid.keys[direction][group.identity], direction)
+            if not any(len(one.policies) > 1 for one in (*standing.admin, *standing.baseline)):
+                continue
+            for ends, one, other in _disputed(survey, standing, group):
+                dispute = found.setdefault((one.origin, other.origin), _Dispute(one, other))
+                if group not in dispute.groups[-1:]:
+                    dispute.groups.append(group)
+                if dispute.witness is None:
+                    dispute.witness = _shown(survey, group, direction, ends)
+        for dispute in found.values():
+            yield _finding(survey, dispute)
+
+
+def _finding(survey: Survey, dispute: _Dispute) -> Finding:
+    one, other = dispute.one, dispute.other
+    alone = len(dispute.groups) == 1
+    verb = ("sends" if alone else "send") if one.direction is Direction.EGRESS else ("is sent" if alone else "are sent")
+    return Finding(
+        CHECK.name,
+        CHECK.severity,
+        f"{disputed_words((one, other))}, for what {some(dispute.groups)} {verb}",
+        subject_of(policy_of(survey, one.origin)),
+        one.origin.place,
+        (
+            Related(one.origin.place, f"{one.origin} says {one.action.value}"),
+            Related(other.origin.place, f"{other.origin} says {other.action.value}"),
+        ),
+        dispute.witness,
+        "give the one that is to count the lower priority; here the strictest counts",
+    )
+
+
+Ends = Iterator[tuple[Endpoint, int, int]]
+"""Other ends of connections, each with a protocol and a port."""
+
+
+def _disputed(survey: Survey, standing: Isolation, group: Group) -> Iterator[tuple[Ends, Rule, Rule]]:
+    """What is disputed of a group's connections, with addresses outside and then with pods, by each family."""
+    grid, number = survey.grid, group.identity
+    have = {one.version for one in group.pods[0].addresses}
+    families = AddressSet.union_of(AddressSet.whole(one) for one in have)
+    beyond = PacketSet.cube(families - survey.policies.selection.places.cluster, TransportSet.any())
+
+    def outside(rule: Rule) -> PacketSet:
+        return PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
+
+    for packets, one, other in disputes(standing, beyond, outside):
+        yield _outside(survey, packets), one, other
+    # What a pod sends to itself is nobody's business, so a pod that is alone of its kind is not its own peer.
+    itself = 1 << number if len(grid.identities.pods[number]) == 1 else 0
+    for family in FAMILIES:
+        peers = grid.identities.of_family[family] & ~itself if family in have else 0
+        for cells, one, other in _among_pods(grid, standing, number, family, peers):
+            yield _inside(survey, cells, family, group), one, other
+
+
+def _among_pods(
+    grid: Grid, standing: Isolation, number: int, family: Family, peers: Bits
+) -> Iterator[tuple[Cells, Rule, Rule]]:
+    # Where no block tells the families apart, the grid has one for both.
+    known = family if family in grid.families else grid.families[0]
+
+    def inside(rule: Rule) -> Cells:
+        return Cells.of(grid.transports, contributions(grid, rule, number, known))
+
+    return disputes(standing, Cells(grid.transports, ((EVERYTHING, peers),) if peers else ()), inside)
+
+
+def _outside(survey: Survey, packets: PacketSet) -> Ends:
+    known = PacketSet.cube(AddressSet.any(), _WELL_KNOWN)
+    found = (packets & known).witness() or packets.witness()
+    if found is not None:
+        yield Endpoint.at(survey.snapshot, found[0]), found[1], found[2]
+
+
+def _inside(survey: Survey, cells: Cells, family: Family, group: Group) -> Ends:
+    for transports, bits in cells.row:
+        ports = survey.grid.transports.sets[transports]
+        for number in members(bits):
+            pod = next((one for one in survey.grid.identities.pods[number] if one is not group.pods[0]), None)
+            end = Endpoint.of_pod(pod, family) if pod is not None else None
+            if end is not None:
+                cube = PacketSet.cube(AddressSet.of((end.address,)), ports & _WELL_KNOWN or ports)
+                found = cube.witness()
+                if found is not None:
+                    yield end, found[1], found[2]
+
+
+def _shown(survey: Survey, group: Group, direction: Direction, ends: Ends) -> Witness | None:
+    """The first of these connections of which the judge says as well that it is disputed, and how it fares."""
+    for end, protocol, coordinate in ends:
+        own = Endpoint.of_pod(group.pods[0], end.address.version)
+        if own is None:
+            continue
+        source, destination = (own, end) if direction is Direction.EGRESS else (end, own)
+        trace = survey.judge.judge(Flow(source, destination, protocol, coordinate))
+        side = trace.egress if direction is Direction.EGRESS else trace.ingress
+        if side.outcome is not None and side.outcome.disputed:
+            packet = Packet(source.address, destination.address, protocol, coordinate)
+            return Witness(packet, str(source), str(destination), trace.verdict.allows)
+    return None
+
+
+CHECK = Check("priority-disputed", Severity.WARNING, _find, __doc__)
