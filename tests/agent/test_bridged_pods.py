@@ -16,8 +16,8 @@ from outgate.agent.world import Claim
 from outgate.cluster.events import Removed, Replaced, Upserted
 from outgate.host.bridges import Behind
 from outgate.model import Node, Pod
-from outgate.nft.guard import FAMILY, PORTS, SPOOF
-from outgate.nft.objects import ACCEPT, DROP, Field, Ruleset, among
+from outgate.nft.guard import FAMILY, MACS, PORTS, SPOOF
+from outgate.nft.objects import ACCEPT, DROP, Field, Lookup, Ruleset, among
 from outgate.nft.options import Options
 from outgate.nft.transaction import apply
 from outgate.packets import Address
@@ -37,7 +37,9 @@ def pod(name: str, *addresses: Address, on: str = "n1") -> Pod:
 def linked(holders: Mapping[Address, tuple[str, ...]], *more: str, bridge: str = BRIDGE) -> Linked:
     """All addresses of the node are behind a bridge; `more` ports have none of them."""
     doors = frozenset(itertools.chain(more, *holders.values()))
-    return Linked(dict.fromkeys((ONE, TWO), bridge), Behind(frozenset({BRIDGE}), holders, doors, frozenset({"up0"})))
+    return Linked(
+        dict.fromkeys((ONE, TWO), bridge), Behind(frozenset({BRIDGE}), holders, {}, doors, frozenset({"up0"}))
+    )
 
 
 class Node1:
@@ -180,9 +182,9 @@ def test_blocks_are_closed_where_all_pods_are_behind_the_bridge() -> None:
     guard = node.tables[FAMILY]
     assert guard is not None
     assert guard.chains["unknown"].rules[0].statements[-1] == DROP
-    assert len(guard.chains["prerouting"].rules) == 3
+    assert len(guard.chains["prerouting"].rules) == 4
     assert guard.sets[PORTS].elements["up0",] == ACCEPT
-    behind = Behind(frozenset({BRIDGE}), {ONE: ("veth1",)}, frozenset({"veth1"}), frozenset({"up0"}))
+    behind = Behind(frozenset({BRIDGE}), {ONE: ("veth1",)}, {}, frozenset({"veth1"}), frozenset({"up0"}))
     node.tell(Linked({ONE: BRIDGE, TWO: "cali2"}, behind), Upserted("Pod", pod("two", TWO), 0.0))
     guard = node.tables[FAMILY]
     assert guard is not None
@@ -197,7 +199,8 @@ def test_what_is_kept_for_a_reboot_closes_every_address_that_has_a_port() -> Non
     assert kept is not None
     assert live is not None
     closed = {rule.statements[0] for rule in kept.chains["prerouting"].rules[1:]}
-    assert closed == {among(field, ipaddress.ip_network(ONE)) for field in (Field.IP_SADDR, Field.ARP_SADDR)}
+    sources = {among(field, ipaddress.ip_network(ONE)) for field in (Field.IP_SADDR, Field.ARP_SADDR)}
+    assert closed == {*sources, Lookup((Field.ETHER_SADDR,), MACS)}, "and the MAC of whom is known"
     assert kept.sets[PORTS].elements["up0",] == ACCEPT, "the node's own wires may carry anything"
     assert (kept.sets["if4"], kept.chains["guard"]) == (live.sets["if4"], live.chains["guard"])
     node.tell(Upserted("Node", Node("n1", pod_cidrs=(ipaddress.ip_network("10.1.0.0/24"),)), 0.0))

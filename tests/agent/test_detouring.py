@@ -31,7 +31,7 @@ class Ways(dict[Address, str]):
 def bridged() -> State:
     """A node whose pod web is behind a port of a bridge."""
     state = town()
-    behind = Behind(frozenset({"cni0"}), {ONE: ("door",)}, frozenset({"door"}))
+    behind = Behind(frozenset({"cni0"}), {ONE: ("door",)}, {}, frozenset({"door"}))
     state.world.link(Ways({ONE: "cni0"}), behind)
     state.world.put_pod(PODS[0, "web", True])
     state.desired.rebuild()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +24,14 @@ def look() -> Behind:
     """What there is now."""
     with NetlinkSocket(ROUTE, strict=True) as asking:
         return behind(asking, Interfaces.asked(asking))
+
+
+def mac_of(space: str) -> int:
+    """What the other end of a pod's port says itself."""
+    found = subprocess.run(
+        ("ip", "-n", space, "-j", "link", "show", "eth0"), check=True, capture_output=True, text=True
+    ).stdout
+    return int(json.loads(found)[0]["address"].replace(":", ""), 16)
 
 
 def on_a_bridge(check: Callable[[namespaces.NetworkNamespace], None]) -> None:
@@ -56,7 +66,8 @@ def test_each_address_is_behind_its_port() -> None:
     def check(_: namespaces.NetworkNamespace) -> None:
         six = ipaddress.ip_address("10.2.0.6")
         holders = {FOUR: ("veth1",), SIX: ("veth1",), six: ("veth2",)}
-        wanted = Behind(frozenset({"cni0"}), holders, frozenset({"veth1", "veth2"}), frozenset({"up0"}))
+        macs = {mac_of("one"): ("veth1",), mac_of("two"): ("veth2",)}
+        wanted = Behind(frozenset({"cni0"}), holders, macs, frozenset({"veth1", "veth2"}), frozenset({"up0"}))
         assert look() == wanted
 
     on_a_bridge(check)
@@ -68,6 +79,8 @@ def test_what_two_claim_is_told_of_both() -> None:
     def check(two: namespaces.NetworkNamespace) -> None:
         links.batch([f"addr add {FOUR}/32 dev eth0"], inside=two)
         assert look().holders[FOUR] == ("veth1", "veth2")
+        links.batch([f"link set eth0 address {mac_of('one').to_bytes(6, 'big').hex(':')}"], inside=two)
+        assert look().macs == {mac_of("one"): ("veth1", "veth2")}
 
     on_a_bridge(check)
 
@@ -77,7 +90,7 @@ def test_what_goes_is_behind_nothing() -> None:
 
     def check(_: namespaces.NetworkNamespace) -> None:
         links.batch(["link del veth1", "link set veth2 nomaster"])
-        assert look() == Behind(frozenset({"cni0"}), {}, frozenset(), frozenset({"up0"}))
+        assert look() == Behind(frozenset({"cni0"}), {}, {}, frozenset(), frozenset({"up0"}))
 
     on_a_bridge(check)
 
@@ -95,6 +108,7 @@ def test_no_namespace_is_asked_that_is_not_there() -> None:
             }
             found = behind(asking, Interfaces({**interfaces.links, **gone}, interfaces.routes))
         assert found.holders == {}
+        assert found.macs == {}
         assert found.doors == {"veth1", "veth2"}
 
     on_a_bridge(check)

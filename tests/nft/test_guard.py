@@ -38,25 +38,38 @@ ports = st.builds(
     owners=st.dictionaries(st.sampled_from([one for block in BLOCKS for one in block]), st.sampled_from(PODS)),
     pods=st.frozensets(st.sampled_from(PODS)),
     wires=st.frozensets(st.sampled_from(OTHERS[:2])),
+    macs=st.dictionaries(st.sampled_from([2, 3]), st.sampled_from(PODS + OTHERS[2:])),
     blocks=st.sampled_from([(), BLOCKS, BLOCKS[:1]]),
 )
 
 
-def permitted(one: Ports, port: str, source: Address) -> bool:
-    """What the guard is for."""
+def permitted(one: Ports, port: str, source: Address, mac: int, kind: int | None = None) -> bool:
+    """What the guard is for. `kind`: of ICMPv6."""
+    if one.macs.get(mac, port) != port and (one.blocks or port in {*one.pods, *one.owners.values()}):
+        return port in one.wires and port not in {*one.pods, *one.owners.values()}
+    if kind in {134, 137} and port in {*one.pods, *one.owners.values()}:
+        return False
     if port in {*one.pods, *one.owners.values()}:
         nobody = source.version == 6 and (source.is_link_local or int(source) == 0)
         return nobody or one.owners.get(source) == port
     return port in one.wires or not any(source in block for block in one.blocks)
 
 
-@given(ports, st.sampled_from(PODS + OTHERS), st.sampled_from(ADDRESSES))
-def test_a_port_passes_what_is_its_own(one: Ports, port: str, source: Address) -> None:
-    """Every port and source, in both families."""
+@given(
+    ports,
+    st.sampled_from(PODS + OTHERS),
+    st.sampled_from(ADDRESSES),
+    st.sampled_from([2, 3, 4]),
+    st.sampled_from([None, 134, 137, 133]),
+)
+def test_a_port_passes_what_is_its_own(one: Ports, port: str, source: Address, mac: int, kind: int | None) -> None:
+    """Every port and source, in both families, under each MAC, whether it is known or not."""
     family = source.version
-    header = Header(family, int(source), 1, 17, 1, 2, iifname=port)
+    header = Header(family, int(source), 1, 17, 1, 2, iifname=port, ether_saddr=mac)
+    if kind is not None and family == 6:
+        header = replace(header, protocol=58, icmp_type=kind)
     outcome = Evaluator(guard(one, passive=False)).run("prerouting", header)
-    assert (outcome.fate is Fate.ACCEPT) == permitted(one, port, source)
+    assert (outcome.fate is Fate.ACCEPT) == permitted(one, port, source, mac, kind if family == 6 else None)
     watched = Evaluator(guard(one, passive=True)).run("prerouting", header)
     assert watched.fate is Fate.ACCEPT
 
@@ -105,7 +118,7 @@ def test_from_any_to_any(before: Ports, after: Ports) -> None:
 def test_a_port_for_an_ipv4_address_takes_the_fast_door() -> None:
     """The birth of a pod is one netlink batch; what it advertises in IPv6 needs a rule, so the other door."""
     one = Ports({BLOCKS[0][1]: "veth1"}, {"veth1"})
-    two = replace(one, owners={**one.owners, BLOCKS[0][2]: "veth2"})
+    two = replace(one, owners={**one.owners, BLOCKS[0][2]: "veth2"}, macs={0x0A58_0A01_0002: "veth2"})
     six = replace(one, owners={**one.owners, BLOCKS[1][2]: "veth2"})
     (fast,) = delta(guard(two, passive=False), guard(one, passive=False)).transactions
     assert can_carry(fast)
@@ -140,8 +153,8 @@ def test_a_newer_nft_lists_the_target_by_its_name() -> None:
 @pytest.mark.kernel
 def test_the_kernel_holds_what_was_meant() -> None:
     """Loaded, listed and compared: nothing is left to do. And both doors lead to the same table."""
-    one = Ports({BLOCKS[0][1]: "veth1", BLOCKS[1][1]: "veth1"}, {"veth1", "veth2"}, {"up0"}, BLOCKS)
-    two = replace(one, owners={**one.owners, BLOCKS[0][2]: "veth2"})
+    one = Ports({BLOCKS[0][1]: "veth1", BLOCKS[1][1]: "veth1"}, {"veth1", "veth2"}, {"up0"}, {2: "veth1"}, BLOCKS)
+    two = replace(one, owners={**one.owners, BLOCKS[0][2]: "veth2"}, macs={2: "veth1", 0x0A58_0A01_0002: "veth2"})
 
     def inside() -> tuple[bool, bool, bool, Ruleset | None, Ruleset | None]:
         door = Nftables()

@@ -141,7 +141,10 @@ class Desired:
     def _guard_with(self, blocks: tuple[Network, ...]) -> Ruleset:
         world = self.world
         owners = {address: port for address, port in world.ports.items() if port}
-        return guard(Ports(owners, frozenset(world.doors), world.behind.wires, blocks), passive=self._watching)
+        # Who has the MAC address of another, for which it takes a right over his network, takes it from nobody.
+        macs = {mac: names[0] for mac, names in world.behind.macs.items() if len(names) == 1}
+        ports = Ports(owners, frozenset(world.doors), world.behind.wires, macs, blocks)
+        return guard(ports, passive=self._watching)
 
     def _blocks(self, blocks: tuple[Network, ...]) -> tuple[Network, ...]:
         """The node's blocks of pod addresses, where it is known that all of its pods are behind one bridge."""

@@ -197,7 +197,10 @@ class LinkWatch(Observer):
         if not odd:
             return found
         holders = {one: tuple(name for name in names if name not in odd) for one, names in found.holders.items()}
-        return replace(found, doors=found.doors - odd, holders=holders)
+        macs = {one: tuple(name for name in names if name not in odd) for one, names in found.macs.items()}
+        return replace(
+            found, doors=found.doors - odd, holders=holders, macs={one: to for one, to in macs.items() if to}
+        )
 
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - how pods hang on the node has no time
         """Look again where the pods of this node, or the ways to them, have changed."""

@@ -201,7 +201,7 @@ class World:
         self.behind = behind or Behind()
         gone = self.doors - self.behind.doors
         self.doors -= gone
-        self.rewired += bool(gone) or before.wires != self.behind.wires
+        self.rewired += bool(gone) or (before.wires, before.macs) != (self.behind.wires, self.behind.macs)
         return {address for key in self.local for address in self._relink(self.pods[key])}
 
     def _relink(self, record: Record) -> set[Address]:

@@ -83,6 +83,7 @@ _WIDTHS = {
     KeyType.INET_PROTO: 1,
     KeyType.INET_SERVICE: 2,
     KeyType.IFNAME: 16,
+    KeyType.ETHER_ADDR: 6,
     KeyType.CLASSID: 4,
 }
 

@@ -26,6 +26,7 @@ __all__ = [
     "filters",
     "is_of_bridge",
     "link",
+    "link_of",
     "links",
     "local_routes",
     "neighbours",
@@ -165,6 +166,13 @@ def links(asking: NetlinkSocket) -> list[Link]:
     """All interfaces of the namespace. Raises as `NetlinkSocket.dump`."""
     body = _LINK.pack(0, 0, 0, 0, 0) + attribute(29, struct.pack("=I", _FUNCTIONS | _SKIP_STATISTICS))
     return [link(one.body) for one in asking.dump(GETLINK, body, "list the interfaces") if one.kind == NEWLINK]
+
+
+def link_of(asking: NetlinkSocket, index: int, *, namespace: int | None = None) -> Link | None:
+    """One interface by its number, in another namespace where that is given. Raises as `NetlinkSocket.ask`."""
+    target = b"" if namespace is None else attribute(46, struct.pack("=i", namespace))
+    asked = asking.ask(GETLINK, _LINK.pack(0, 0, index, 0, 0) + target, "tell of an interface")
+    return next((link(one.body) for one in asked if one.kind == NEWLINK), None)
 
 
 def assigned(asking: NetlinkSocket, family: int, *, index: int = 0, namespace: int | None = None) -> list[Assigned]:

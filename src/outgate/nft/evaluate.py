@@ -96,6 +96,7 @@ class Header:
     transparent: bool = False
     """Whether a transparent socket of this node has the connection."""
     ether_daddr: int = 0x0200_0000_0001
+    ether_saddr: int = 0x0200_0000_0002
     """The link-layer address it is sent to: by default somebody's."""
     status: int = 0
     """What connection tracking knows of it (IPS_DST_NAT is 32)."""
@@ -387,6 +388,8 @@ class _Walk:
                 return LOCAL if self.local[field] else _UNICAST
             case Field.ETHER_DADDR:
                 return header.ether_daddr
+            case Field.ETHER_SADDR:
+                return header.ether_saddr
             case Field.ARP_SADDR | Field.ARP_DADDR | Field.ND_TARGET:
                 return None  # a header is one of IP, and of ICMPv6 it has the type alone
 

@@ -85,6 +85,7 @@ class Field(enum.Enum):
     IP6_HOPLIMIT = "ip6 hoplimit"
     ARP_SADDR = "arp saddr ip"
     ARP_DADDR = "arp daddr ip"
+    ETHER_SADDR = "ether saddr"
     ETHER_DADDR = "ether daddr"
     ND_TARGET = "@th,64,128"
     IIFNAME = "iifname"
@@ -110,6 +111,7 @@ class KeyType(enum.Enum):
     INET_PROTO = "inet_proto"
     INET_SERVICE = "inet_service"
     IFNAME = "ifname"
+    ETHER_ADDR = "ether_addr"
     CLASSID = "classid"
 
 

@@ -93,6 +93,7 @@ FIELD_KIND: dict[Field, Kind] = {
     Field.IP6_HOPLIMIT: Kind.NUMBER,
     Field.ARP_SADDR: Kind.IPV4,
     Field.ARP_DADDR: Kind.IPV4,
+    Field.ETHER_SADDR: Kind.MAC,
     Field.ETHER_DADDR: Kind.MAC,
     Field.ND_TARGET: Kind.BITS,
     Field.IIFNAME: Kind.INTERFACE,
@@ -116,6 +117,7 @@ KEY_KIND: dict[KeyType, Kind] = {
     KeyType.INET_PROTO: Kind.PROTOCOL,
     KeyType.INET_SERVICE: Kind.PORT,
     KeyType.IFNAME: Kind.INTERFACE,
+    KeyType.ETHER_ADDR: Kind.MAC,
     KeyType.CLASSID: Kind.CLASSID,
 }
 

@@ -74,6 +74,10 @@ def _meaning(policy: Policy | CidrGroup) -> Policy | CidrGroup:
     return replace(policy, annotations={key: one for key, one in policy.annotations.items() if "outgate.dev" in key})
 
 
+_ANEW = 1.0
+"""Seconds between two questions of ARP (net.ipv4.neigh.default.retrans_time_ms)."""
+
+
 class Teller(Observer):
     """Says through a pipe what the agent knows, whenever it is done and that is news."""
 
@@ -286,8 +290,10 @@ class Farm:
     ) -> bool:
         """Whether a datagram from a pod (a node, the world) reaches a pod, a node, or an address of the world.
 
-        One of two things happens, and both can be seen: it arrives, or a node counts it among what it dropped. What is
-        dialled is the target itself or, where given, the address and port that lead `through` a Service to it.
+        One of two things happens, and both can be seen: it arrives, or a node counts it among what it dropped. (A third
+        one is not seen: it waits for a link-layer address that was asked for while nobody could answer, and goes with
+        the last of these questions. So it is sent anew.) What is dialled is the target itself or, where given, the
+        address and port that lead `through` a Service to it.
         """
         af = socket.AF_INET if family == 4 else socket.AF_INET6
         at_home = "/" in target or target in self.stage.nodes
@@ -297,11 +303,14 @@ class Farm:
             client = socket.socket(af, socket.SOCK_DGRAM)
         with server, client:
             server.bind(("" if "/" in target else self.address(target, family), port))
-            before = self.dropped()
-            client.sendto(b"there", through or (self.address(target, family), port))
-            deadline = time.monotonic() + PATIENCE
+            before, word = self.dropped(), os.urandom(8)
+            deadline = anew = time.monotonic()
+            deadline += PATIENCE
             while time.monotonic() < deadline:
-                if select.select([server], [], [], 0.01)[0]:
+                if time.monotonic() >= anew:
+                    client.sendto(word, through or (self.address(target, family), port))
+                    anew += _ANEW
+                if select.select([server], [], [], 0.01)[0] and server.recv(16) == word:
                     return True
                 if self.dropped() > before:
                     return False

@@ -12,7 +12,20 @@ import pytest
 
 from outgate.policy import Mode
 from outgate.testing import pod
-from tests.lab.agent.bridged import MARKER, BridgedFarm, advert, arp, frame, grow_bridged, packet, probe, tagged
+from tests.lab.agent.bridged import (
+    BRIDGE,
+    EVERYBODY,
+    MARKER,
+    BridgedFarm,
+    advert,
+    arp,
+    frame,
+    grow_bridged,
+    packet,
+    probe,
+    routed,
+    tagged,
+)
 from tests.lab.agent.cast import deny
 
 pytestmark = pytest.mark.kernel
@@ -36,6 +49,9 @@ FORGED = {
     "ARP in VLAN 0": tagged(arp(TWO, "10.1.0.1"), 0),
     "advertisement in VLAN 0": tagged(advert(ONE6, TWO6), 0),
     "its own address, behind two tags": tagged(packet(ONE, TWO), 0, 0),
+    "advertisement of a router": routed("fe80::1234", "ff02::1", 134),
+    "redirect": routed("fe80::1234", TWO6, 137),
+    "advertisement of a router in VLAN 0": tagged(routed("fe80::1234", "ff02::1", 134), 0),
     "what has no source": frame(0x88B5, b"local experiment"),
     "no address at all": packet("0.0.0.0", "255.255.255.255"),
 }
@@ -98,17 +114,66 @@ def test_03_neighbours_of_a_bridge_talk_and_policies_hold() -> None:
     grow_bridged(check)
 
 
+@pytest.mark.parametrize("filtered", [True, False])
+def test_03_a_neighbours_address_and_mac_together_are_his_at_his_port_alone(filtered: bool) -> None:
+    """Pod one sends as pod two does, down to the last bit of the frame: nothing of what two may do is its own."""
+
+    def check(farm: BridgedFarm) -> None:
+        farm.server.put(deny())
+        farm.settle()
+        assert farm.passes("a/two", "b/three", 7000)
+        assert not farm.passes("a/one", "b/three", 7000)
+        gateway = farm.mac("n1", BRIDGE)
+        for source, target in ((TWO, THREE), (TWO6, "fd00:1:1::10")):
+            with farm.ear("b/three") as three:
+                before = farm.counted("n1")["spoof"]
+                farm.send(packet(source, target), "a/one", to=gateway, under=farm.mac("a/two"))
+                farm.until(lambda before=before: farm.counted("n1")["spoof"] > before)  # type: ignore[misc]  # bound
+                farm.send(packet(source, target), "a/two", to=gateway)
+                farm.until(lambda three=three: farm.hears(three))  # type: ignore[misc]  # bound now
+                assert not farm.hears(three), "the first one came as well"
+
+    grow_bridged(check, filtered=filtered)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_03_nobody_withholds_by_the_mac_of_a_neighbour(filtered: bool) -> None:
+    """Pod one sends as itself under the MAC of pod two, who says nothing: what is two's goes on to come to two.
+
+    Neither does a port that is no pod's take it, where the node's blocks are known.
+    """
+
+    def check(farm: BridgedFarm) -> None:
+        mac = farm.mac("a/two")
+        farm.until(lambda: mac in farm.macs())
+        with farm.ear("a/two") as two:
+            astray = farm.counted("n1")["astray"]
+            two.send(EVERYBODY + mac + arp("0.0.0.0", "10.1.0.254").removesuffix(MARKER))
+            for source, what in (("a/one", packet(ONE, TWO)), ("stranger", packet("172.31.0.9", TWO))):
+                for to in (EVERYBODY, farm.mac("n1", BRIDGE)):
+                    before = farm.dropped()
+                    farm.send(what, source, to=to, under=mac)
+                    farm.until(lambda before=before: farm.dropped() > before)  # type: ignore[misc]  # bound now
+                    farm.speak(TWO)
+                    farm.until(lambda: farm.hears(two))
+            assert farm.counted("n1")["astray"] == astray
+
+    grow_bridged(check, filtered=filtered)
+
+
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("filtered", [True, False])
 def test_03_who_claims_the_mac_of_a_neighbour_gets_nothing_of_his(filtered: bool, family: int) -> None:
-    """Pod one sends under its own address and the MAC of pod two, and the bridge believes it.
+    """Pod one sends under its own address and a MAC of pod two that nobody told of, and the bridge believes it.
 
     Without the guard it then reads what the node sends to pod two: so what fails here is an attack that works.
     """
 
     def check(farm: BridgedFarm) -> None:
-        with farm.ear("a/two") as two:
-            mac = two.getsockname()[4]
+        # The other end is asked once; what it is called later is not known, as that of a virtual machine is not.
+        farm.stage.run(farm.box("a/two"), ("ip", "link", "set", "eth0", "address", "02:00:00:00:00:77"))
+        mac = farm.mac("a/two")
+        assert mac not in farm.macs()
         source, target = (farm.address(path, family) for path in ("a/one", "a/two"))
 
         def attack() -> None:
