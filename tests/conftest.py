@@ -74,13 +74,14 @@ def namespaces_refused() -> str:
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start be interrupted.
+    """Let programs that tests start be interrupted, and hung up on.
 
-    A shell that starts something in the background has it ignore SIGINT, and what it starts does, too (signal(7): an
-    ignored signal "is inherited" through execve(2)). A program that tests of interruption wait for would never end.
+    A shell that starts something in the background has it ignore SIGINT, and nohup(1) SIGHUP; what it starts does, too
+    (signal(7): an ignored signal "is inherited" through execve(2)). What tests wait for would never come.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_finish() -> None:
