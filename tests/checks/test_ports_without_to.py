@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from outgate.checks import Severity
-from outgate.testing import pod
+from outgate.testing import Manifest, pod
+from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import DNS_PORTS, ask, egress, one, pods, to
 
 RULE = "ports-without-to"
@@ -41,3 +44,32 @@ def test_somebody_is_named_or_it_is_dns_or_everything() -> None:
     without = egress("shop/p", {"ports": [{"port": 443}]})
     without["spec"]["policyTypes"] = ["Ingress"]
     assert not ask(RULE, WEB, without)
+
+
+def of_cilium(*ports: dict[str, Any], section: str = "egress", **more: Any) -> Manifest:
+    """A rule for ports and nobody."""
+    return cilium_policy("shop/p", {"endpointSelector": {}, section: [{"toPorts": [{"ports": list(ports)} | more]}]})
+
+
+def test_rules_of_cilium() -> None:
+    """As with NetworkPolicies, with what denials leave; without the pod as well."""
+    web, other = {"port": "443", "protocol": "TCP"}, {"port": "5432", "protocol": "TCP"}
+    found = one(RULE, WEB, of_cilium(web))
+    assert found.message == "shop/p egress[0] names ports and nobody: shop/web may reach every address on TCP 443"
+    assert found.severity is Severity.ERROR
+    assert found.place.path == "spec.egress[0].toPorts"
+    assert str(found.witness).endswith(":443/TCP passes")
+    assert one(RULE, WEB, of_cilium(other)).severity is Severity.WARNING
+    assert "ANY every port" in one(RULE, of_cilium({"port": "0"})).message
+    deny = cilium_policy("shop/q", {"endpointSelector": {}, "egressDeny": [{"toEntities": ["world"]}]})
+    for pods_ in ([WEB], []):
+        assert not ask(RULE, *pods_, of_cilium(web), deny)
+
+
+def test_rules_of_cilium_that_are_for_somebody() -> None:
+    """By names or requests, for DNS, and denials."""
+    web = {"port": "443", "protocol": "TCP"}
+    assert not ask(RULE, WEB, of_cilium(web, serverNames=["a.example"]))
+    assert not ask(RULE, WEB, of_cilium({"port": "80", "protocol": "TCP"}, rules={"http": [{"host": "a.example"}]}))
+    assert not ask(RULE, WEB, of_cilium({"port": "53", "protocol": "ANY"}))
+    assert not ask(RULE, WEB, of_cilium(web, section="egressDeny"))

@@ -33,7 +33,19 @@ STRANGE: st.SearchStrategy[Any] = st.sampled_from(
         *("0.0.0.0/0", "::/0", "10.0.0.0/33", "kubernetes.io/metadata.name"),
     ]
 )
-GOOD = "apiVersion: v1\nkind: Pod\nmetadata: {name: good, namespace: good}\nspec: {containers: [{name: a, image: b}]}\n"
+GOOD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: good, namespace: good}
+spec: {containers: [{name: a, image: b}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: good, namespace: good}
+spec: {podSelector: {matchLabels: {app: nobody}}}
+"""
+"""A policy that selects no pod is found whatever else there is; that nothing isolates the pod is not, where an example
+is about all pods of the cluster."""
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

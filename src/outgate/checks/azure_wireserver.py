@@ -2,7 +2,7 @@
 
 What it does:
     Finds, in clusters on Azure, egress rules that let workloads reach TCP ports 80 and 32526 of 168.63.129.16. It
-    knows Azure by the labels of nodes.
+    knows Azure by the labels of nodes. Policies of Cilium's and of the whole cluster are read too, with what they deny.
 
 Why it matters:
     At that address Azure hands machines their configuration, secrets of extensions among it. It is a public address,
@@ -67,11 +67,13 @@ import ipaddress
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.clauses import clauses, opened_outside, whom
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Survey, subject_of
-from outgate.model import Direction
+from outgate.model import CiliumPolicy, Direction
 from outgate.packets import AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
+from outgate.policy import Action
 
 __all__ = ["CHECK"]
 
@@ -82,6 +84,7 @@ _PORTS = TransportSet.ports(Protocol.TCP, IntervalSet.of((80, 80), (32526, 32526
 def _find(survey: Survey) -> Iterator[Finding]:
     if not any(key.startswith("kubernetes.azure.com/") for one in survey.snapshot.nodes.values() for key in one.labels):
         return
+    yield from _find_clauses(survey)
     for section in survey.sections(Direction.EGRESS):
         if not section.counts:
             continue
@@ -99,6 +102,33 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 beyond(survey, groups[0], PacketSet.cube(_SERVER, ports)) if groups else None,
                 "except 168.63.129.16/32, and allow its port 53 where it is the resolver",
             )
+
+
+def _find_clauses(survey: Survey) -> Iterator[Finding]:
+    """The same of Cilium's policies and of those of the whole cluster. It speaks plain HTTP, at paths of its own."""
+    for clause in clauses(survey, Direction.EGRESS):
+        for rule in survey.grid.rules_of(clause.policy, Direction.EGRESS):
+            asked = rule.conditions
+            if rule.origin != clause.origin or clause.action is not Action.ACCEPT:
+                continue
+            if asked is not None and all(one.path for one in asked.http):
+                continue
+            packets, group = opened_outside(survey, clause, rule, _SERVER)
+            packets &= PacketSet.cube(_SERVER, _PORTS)
+            if packets:
+                of_cilium = isinstance(clause.policy, CiliumPolicy)
+                way = "egressDeny" if of_cilium else "a rule before this one that denies"
+                yield Finding(
+                    CHECK.name,
+                    CHECK.severity,
+                    f"{clause} lets {whom(survey, clause.policy)} reach Azure's WireServer at 168.63.129.16",
+                    subject_of(clause.policy),
+                    clause.place,
+                    (),
+                    beyond(survey, group, packets) if group is not None else None,
+                    f"{way} 168.63.129.16/32 on TCP 80 and 32526, not on port 53 where it is the resolver",
+                )
+                break
 
 
 CHECK = Check("azure-wireserver", Severity.WARNING, _find, __doc__)

@@ -55,36 +55,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.clauses import Clause, clauses
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.survey import Survey, some, subject_of
-from outgate.model import BlockPeer, Direction
+from outgate.checks.survey import Section, Survey, some, subject_of
+from outgate.model import BlockPeer, CiliumPolicy, ClusterPolicy, Direction
 from outgate.packets import AddressSet
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
+from outgate.policy import Action
 
 __all__ = ["CHECK"]
 
 _INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
 
 
+_NAMES = "a policy that knows names (ClusterNetworkPolicy domainNames, or that of a network plugin)"
+
+
 def _find(survey: Survey) -> Iterator[Finding]:
-    for section in survey.sections(Direction.EGRESS):
+    counting = (one for one in survey.sections(Direction.EGRESS) if one.counts)
+    # What is denied by its address is a list of its own, and no name that changed.
+    allowing = (one for one in clauses(survey, Direction.EGRESS) if one.action is Action.ACCEPT)
+    both: list[Section | Clause] = [*counting, *allowing]
+    for one in both:
+        peers = one.rule.peers if isinstance(one, Section) else one.peers
         single = [
             peer
-            for peer in section.rule.peers
+            for peer in peers
             if isinstance(peer, BlockPeer)
             and peer.cidr.num_addresses == 1
             and AddressSet.network(peer.cidr) <= _INTERNET
         ]
-        if single and section.counts:
+        if single:
+            names = "toFQDNs" if isinstance(one.policy, CiliumPolicy) else _NAMES
+            names = "domainNames" if isinstance(one.policy, ClusterPolicy) else names
             yield Finding(
                 CHECK.name,
                 CHECK.severity,
-                f"{section} names {some([peer.cidr.network_address for peer in single])}, "
+                f"{one} names {some([peer.cidr.network_address for peer in single])}, "
                 f"{'a public address' if len(single) == 1 else 'public addresses'} of somebody else",
-                subject_of(section.policy),
+                subject_of(one.policy),
                 single[0].place,
-                help="a policy that knows names (ClusterNetworkPolicy domainNames, or that of a network plugin) and "
-                "the published ranges of the provider outlive a change",
+                help=f"{names} and the published ranges of the provider outlive a change",
             )
 
 

@@ -101,6 +101,8 @@ _TCP = TransportSet.ports(Protocol.TCP, PORTS)
 
 def _find(survey: Survey) -> Iterator[Finding]:
     grid = survey.grid
+    if not any(rule.conditions is not None and rule.conditions.dns for rule in grid.all_rules()):
+        return
     found: dict[tuple[Origin, Origin], tuple[Rule, Rule, list[Group]]] = {}
     for group in survey.groups:
         number = group.identity

@@ -60,10 +60,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.clauses import clauses, opened_outside, whom
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.proof import sample_outside
-from outgate.checks.survey import Section, Survey, subject_of
+from outgate.checks.proof import beyond, sample_outside
+from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.model import Direction
+from outgate.model.cilium import CiliumRule, PortEntry
+from outgate.packets.special import INTERNET_V4, INTERNET_V6
 
 __all__ = ["CHECK"]
 
@@ -72,7 +75,11 @@ _OF_THE_WEB = (80, 443, 6443, 8443, "http", "https")
 """Ports at which something listens nearly everywhere: what is opened there, is found there."""
 
 
+_INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
+
+
 def _find(survey: Survey) -> Iterator[Finding]:
+    yield from _find_clauses(survey)
     for section in survey.sections(Direction.EGRESS):
         ports = section.rule.ports
         if not section.counts or section.rule.peers or not ports or all(one.port in _DNS for one in ports):
@@ -89,6 +96,39 @@ def _find(survey: Survey) -> Iterator[Finding]:
             sample_outside(survey, section),
             "name the destination in `to`; for the API server, the endpoints of Service default/kubernetes",
         )
+
+
+def _find_clauses(survey: Survey) -> Iterator[Finding]:
+    """The same of Cilium's rules without peers; those that ask for requests or names are for whom they name."""
+    for clause in clauses(survey, Direction.EGRESS):
+        written = clause.rule
+        if not isinstance(written, CiliumRule) or written.deny or written.peers is not None:
+            continue
+        for rule in survey.grid.rules_of(clause.policy, Direction.EGRESS):
+            if rule.origin != clause.origin or rule.conditions is not None or rule.ports is None:
+                continue
+            packets, group = opened_outside(survey, clause, rule, _INTERNET)
+            ports = [port for entry in written.ports if not _asks(entry) for port in entry.ports]
+            if not packets or all(one.port in _DNS and one.end is None for one in ports):
+                continue
+            wide = any(one.port in {0, *_OF_THE_WEB} or one.end is not None for one in ports)
+            spans = [f"{one.protocol} {one.port or 'every port'}{f'-{one.end}' if one.end else ''}" for one in ports]
+            yield Finding(
+                CHECK.name,
+                CHECK.severity if wide else Severity.WARNING,
+                f"{clause} names ports and nobody: {whom(survey, clause.policy)} may reach every address on "
+                f"{some(spans, 4)}",
+                subject_of(clause.policy),
+                clause.place / "toPorts",
+                (),
+                beyond(survey, group, packets) if group is not None else None,
+                "name the destination; for the API server, toEntities: [kube-apiserver]",
+            )
+            break
+
+
+def _asks(entry: PortEntry) -> bool:
+    return bool(entry.http or entry.dns or entry.server_names)
 
 
 def _words(section: Section) -> str:

@@ -116,7 +116,7 @@ class _Dispute:
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    for direction in Direction:
+    for direction in Direction if len(survey.snapshot.cluster_policies) > 1 else ():
         found: dict[_Pair, _Dispute] = {}
         for group in survey.groups:
             standing = survey.grid.standing(survey.grid.keys[direction][group.identity], direction)
