@@ -116,18 +116,23 @@ class _Dispute:
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
+    known: dict[object, list[_Part]] = {}
     for direction in Direction if len(survey.snapshot.cluster_policies) > 1 else ():
         found: dict[_Pair, _Dispute] = {}
         for group in survey.groups:
             standing = survey.grid.standing(survey.grid.keys[direction][group.identity], direction)
             if not any(len(one.policies) > 1 for one in (*standing.admin, *standing.baseline)):
                 continue
-            for ends, one, other in _disputed(survey, standing, group):
-                dispute = found.setdefault((one.origin, other.origin), _Dispute(one, other))
-                if group not in dispute.groups[-1:]:
-                    dispute.groups.append(group)
-                if dispute.witness is None:
-                    dispute.witness = _shown(survey, group, direction, ends)
+            key = _key(survey, standing, group, direction)
+            if key not in known:
+                known[key] = list(_parts(survey, standing, group))
+            for part in known[key]:
+                if part.concerns(survey, group):
+                    dispute = found.setdefault((part.one.origin, part.other.origin), _Dispute(part.one, part.other))
+                    if group not in dispute.groups[-1:]:
+                        dispute.groups.append(group)
+                    if dispute.witness is None:
+                        dispute.witness = _shown(survey, group, direction, part.ends(survey, group))
         for dispute in found.values():
             yield _finding(survey, dispute)
 
@@ -155,8 +160,63 @@ Ends = Iterator[tuple[Endpoint, int, int]]
 """Other ends of connections, each with a protocol and a port."""
 
 
-def _disputed(survey: Survey, standing: Isolation, group: Group) -> Iterator[tuple[Ends, Rule, Rule]]:
-    """What is disputed of a group's connections, with addresses outside and then with pods, by each family."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Connections that two rules say different things of: with addresses outside, or by one family with pods."""
+
+    one: Rule
+    other: Rule
+    outside: PacketSet | None = None
+    inside: Cells | None = None
+    family: Family = 4
+
+    def concerns(self, survey: Survey, group: Group) -> bool:
+        """Whether any of them may be of this group."""
+        if self.inside is None:
+            return True
+        identities, number = survey.grid.identities, group.identity
+        # What a pod sends to itself is nobody's business, so a pod that is alone of its kind is not its own peer.
+        itself = 1 << number if len(identities.pods[number]) == 1 else 0
+        return any(bits & ~itself for _, bits in self.inside.row)
+
+    def ends(self, survey: Survey, group: Group) -> Ends:
+        """The other ends, for the first pod of the group."""
+        if self.outside is not None:
+            known = PacketSet.cube(AddressSet.any(), _WELL_KNOWN)
+            found = (self.outside & known).witness() or self.outside.witness()
+            if found is not None:
+                yield Endpoint.at(survey.snapshot, found[0]), found[1], found[2]
+        for transports, bits in self.inside.row if self.inside is not None else ():
+            ports = survey.grid.transports.sets[transports]
+            for number in members(bits):
+                pod = next((one for one in survey.grid.identities.pods[number] if one is not group.pods[0]), None)
+                end = Endpoint.of_pod(pod, self.family) if pod is not None else None
+                if end is not None:
+                    cube = PacketSet.cube(AddressSet.of((end.address,)), ports & _WELL_KNOWN or ports)
+                    found = cube.witness()
+                    if found is not None:
+                        yield end, found[1], found[2]
+
+
+def _key(survey: Survey, standing: Isolation, group: Group, direction: Direction) -> object:
+    """What the disputes of a group hang on: the policies, its families, and on ingress the names of its ports.
+
+    To the Admin tier everything comes; what comes to the Baseline tier hangs on all that is between.
+    """
+    asked = [rules for layer in (*standing.admin, *standing.baseline) for rules in layer.policies]
+    between = any(len(layer.policies) > 1 for layer in standing.baseline)
+    named = direction is Direction.INGRESS and any(one.ports and one.ports.names for rules in asked for one in rules)
+    return (
+        direction,
+        tuple(map(id, asked)),
+        survey.grid.keys[direction][group.identity] if between else None,
+        frozenset(one.version for one in group.pods[0].addresses),
+        group.identity if named else None,
+    )
+
+
+def _parts(survey: Survey, standing: Isolation, group: Group) -> Iterator[_Part]:
+    """What is disputed of the connections of a group and of all that are like it."""
     grid, number = survey.grid, group.identity
     have = {one.version for one in group.pods[0].addresses}
     families = AddressSet.union_of(AddressSet.whole(one) for one in have)
@@ -166,13 +226,11 @@ def _disputed(survey: Survey, standing: Isolation, group: Group) -> Iterator[tup
         return PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
 
     for packets, one, other in disputes(standing, beyond, outside):
-        yield _outside(survey, packets), one, other
-    # What a pod sends to itself is nobody's business, so a pod that is alone of its kind is not its own peer.
-    itself = 1 << number if len(grid.identities.pods[number]) == 1 else 0
+        yield _Part(one, other, outside=packets)
     for family in FAMILIES:
-        peers = grid.identities.of_family[family] & ~itself if family in have else 0
+        peers = grid.identities.of_family[family] if family in have else 0
         for cells, one, other in _among_pods(grid, standing, number, family, peers):
-            yield _inside(survey, cells, family, group), one, other
+            yield _Part(one, other, inside=cells, family=family)
 
 
 def _among_pods(
@@ -185,26 +243,6 @@ def _among_pods(
         return Cells.of(grid.transports, contributions(grid, rule, number, known))
 
     return disputes(standing, Cells(grid.transports, ((EVERYTHING, peers),) if peers else ()), inside)
-
-
-def _outside(survey: Survey, packets: PacketSet) -> Ends:
-    known = PacketSet.cube(AddressSet.any(), _WELL_KNOWN)
-    found = (packets & known).witness() or packets.witness()
-    if found is not None:
-        yield Endpoint.at(survey.snapshot, found[0]), found[1], found[2]
-
-
-def _inside(survey: Survey, cells: Cells, family: Family, group: Group) -> Ends:
-    for transports, bits in cells.row:
-        ports = survey.grid.transports.sets[transports]
-        for number in members(bits):
-            pod = next((one for one in survey.grid.identities.pods[number] if one is not group.pods[0]), None)
-            end = Endpoint.of_pod(pod, family) if pod is not None else None
-            if end is not None:
-                cube = PacketSet.cube(AddressSet.of((end.address,)), ports & _WELL_KNOWN or ports)
-                found = cube.witness()
-                if found is not None:
-                    yield end, found[1], found[2]
 
 
 def _shown(survey: Survey, group: Group, direction: Direction, ends: Ends) -> Witness | None:
