@@ -52,6 +52,7 @@ POOL: dict[KeyType, list[KeyPart]] = {
     KeyType.INET_PROTO: [(one, one) for one in (1, 6, 17, 255)],
     KeyType.INET_SERVICE: [(one, one) for one in (0, 53, 0x3500, 65535)],
     KeyType.CLASSID: [(one, one) for one in (1, 0x8001_0000, 0xD012_3450, 0xFFFF_FFFE)],
+    KeyType.ETHER_ADDR: [(one, one) for one in (1, 0x0200_0000_0001, 0x0100_0000_0002, 0xFFFF_FFFF_FFFE)],
     KeyType.IFNAME: ["a", "eth0", "abcdefghijklmno", "veth-1.2_3"],
 }
 TYPES: list[tuple[KeyType, ...]] = [

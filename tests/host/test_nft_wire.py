@@ -47,6 +47,7 @@ BITS = {
     KeyType.INET_PROTO: 8,
     KeyType.INET_SERVICE: 16,
     KeyType.CLASSID: 32,
+    KeyType.ETHER_ADDR: 48,
 }
 NAMES = st.from_regex(r"[A-Za-z0-9_.-]{1,15}", fullmatch=True)
 

@@ -168,7 +168,7 @@ def test_a_map_leads_to_verdicts() -> None:
         {"flags": ["interval", "timeout"]},
         {"timeout": 60},
         {"size": 100},
-        {"type": "ether_addr"},
+        {"type": "mark"},
         {"type": {"typeof": DADDR}},
         {"kind": "map", "map": "mark"},
         {"elem": [{"elem": {"val": "10.0.0.1", "timeout": 5}}]},

@@ -126,7 +126,7 @@ def test_a_rule_that_is_not_ours_is_opaque(line: str) -> None:
         "type ipv4_addr\nsize 65535",
         "type ipv4_addr\nflags dynamic",
         "type ipv4_addr\nflags interval,timeout",
-        "type ether_addr",
+        "type mark",
         "typeof ip saddr",
         "type ipv4_addr\nelements = { 10.0.0.1 timeout 3s expires 2s }",
         "type ipv4_addr\nelements = { fd00::1 }",
