@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.around import around
 from benchmarks.cluster import Shape
 from benchmarks.manifests import manifests
 from benchmarks.measured_agent import NODE, processor
@@ -46,13 +47,13 @@ class _Run:
     It is a program that begins anew: a fork would have the whole cluster of this process in its memory.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *words: str) -> None:
         reading, writing = os.pipe()
 
         def body() -> int:
             os.set_inheritable(writing, True)
-            words = (sys.executable, "-m", "benchmarks.measured_agent", url, str(writing))
-            os.execv(sys.executable, words)  # noqa: S606 -- a program and no shell is what is wanted
+            argv = (sys.executable, "-m", "benchmarks.measured_agent", url, str(writing), *words)
+            os.execv(sys.executable, argv)  # noqa: S606 -- a program and no shell is what is wanted
 
         self.pid = process.fork(body)
         os.close(writing)
@@ -107,7 +108,7 @@ def serving(objects: list[Manifest]) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _cost(server: WatchServer) -> dict[str, object]:
-    many = [{"sent": one.bytes, "events": one.events} for one in server.traffic.values()]
+    many = [{"client": name, "sent": one.bytes, "events": one.events} for name, one in server.traffic.items()]
     return {"traffic": many, "processor": processor()}
 
 
@@ -206,4 +207,30 @@ def scale() -> dict[str, list[Row]]:
                 "resident, MB": round(first["resident"]),
             }
         )
-    return {"the agent against the cluster": rows}
+    return {"the agent against the cluster": rows, "the agent with what stands around pods": list(_surrounded())}
+
+
+def _surrounded() -> Iterator[Row]:
+    """The agent of the design's size without and with Services, Nodes and policies of all kinds."""
+    shape = Shape()
+    cases: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+        ("pods and NetworkPolicies", -1, ()),
+        ("all kinds, its own Node", 0, ()),
+        ("all kinds, all Nodes", 0, ("all",)),
+        ("all kinds, 5 000 Nodes", 5000, ("all",)),
+    )
+    for name, nodes, words in cases:
+        objects = _wanted(shape) if nodes < 0 else list(around(shape, nodes=nodes))
+        with serving(objects) as (url, orders, answers):
+            run = _Run(url, *words)
+            first = run.next()
+            traffic = told(orders, answers, cost=True)["traffic"]
+            run.end()
+        yield {
+            "cluster": name,
+            "objects": len(objects),
+            "lists, MB": round(sum(one["sent"] for one in traffic) / 1e6, 1),
+            "start to programmed, s": round(first["since start"], 1),
+            "processor, s": round(first["processor"], 1),
+            "resident, MB": round(first["resident"]),
+        }

@@ -1,7 +1,8 @@
-"""``python -m benchmarks.fleet starts|following|relabel [-o markdown]``: what thousands of agents cost, as tables.
+"""``python -m benchmarks.fleet starts|following|kinds|relabel [-o markdown]``: what thousands of agents cost.
 
     starts      real pacing in virtual time: 5 000 agents begin, or begin again (`benchmarks.fleet_starts`)
     following   real watch clients against the test server: the law of bytes and events (`benchmarks.fleet_following`)
+    kinds       the same for each kind that is followed: its list, its events (`benchmarks.fleet_kinds`)
     relabel     one real agent's step when a big namespace changes (`benchmarks.fleet_relabel`)
 
 `docs/scale.md` has the figures and says what follows from them. Each part takes some minutes at most; `--quick` takes
@@ -18,6 +19,7 @@ from dataclasses import replace
 
 from benchmarks.cluster import Shape
 from benchmarks.fleet_following import Load, following
+from benchmarks.fleet_kinds import kinds
 from benchmarks.fleet_relabel import relabel
 from benchmarks.fleet_server import Terms
 from benchmarks.fleet_starts import Fleet, Together, away, rollout
@@ -75,6 +77,12 @@ def _following(quick: bool) -> Iterator[Row]:
         yield following(load)
 
 
+def _kinds(quick: bool) -> Iterator[Row]:
+    if quick:
+        return kinds(Shape(100, 20, 4, 16), nodes=5, clients=2, writes=4)
+    return kinds(Shape(1000, 100, 8, 320), nodes=100, clients=25, writes=40)
+
+
 def _relabel(quick: bool) -> Iterator[Row]:
     shapes = [Shape(1000, 100, 4, 40)]
     if not quick:
@@ -86,11 +94,14 @@ def _relabel(quick: bool) -> Iterator[Row]:
         ]
     for shape in shapes:
         yield relabel(shape)
+    # The same with Services, policies of all kinds, and so many Nodes as a large cluster has.
+    yield relabel(shapes[0], nodes=20 if quick else 5000)
 
 
 _PARTS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "starts": _starts,
     "following": _following,
+    "kinds": _kinds,
     "relabel": _relabel,
 }
 

@@ -13,13 +13,16 @@ from dataclasses import replace
 
 import msgspec
 
+from benchmarks.around import around
 from benchmarks.cluster import Shape
 from benchmarks.manifests import manifests
 from benchmarks.measured_agent import resident
 from benchmarks.tables import Row
+from outgate.agent.around import ON_DEMAND
 from outgate.agent.events import Applied, Event, Listed
-from outgate.agent.step import NEEDED, Apply, Do, State, plan
+from outgate.agent.step import NEEDED, Apply, Do, Follow, State, plan
 from outgate.cluster.events import Replaced, Upserted, Watched
+from outgate.cluster.watch import Subscription
 from outgate.cluster.watch_decode import Reader
 from outgate.model import Namespace, Pod
 from outgate.nft.options import Options
@@ -28,22 +31,26 @@ from outgate.nft.transaction import AddElements, DeleteElements
 __all__ = ["Agent", "relabel"]
 
 NODE = "node-0"
+_POLICIES = NEEDED - {"Namespace", "Node", "Pod", "CiliumCIDRGroup"}
 
 
 class Agent:
     """One agent's state, its clock being the processor's."""
 
-    def __init__(self, shape: Shape) -> None:
-        readers = {kind: Reader(kind, "cluster:bench") for kind in NEEDED}
-        self.objects: dict[str, list[Watched]] = {kind: [] for kind in NEEDED}
-        for one in manifests(shape):
-            if one["kind"] in NEEDED:
+    def __init__(self, shape: Shape, nodes: int = 0) -> None:
+        kinds = NEEDED | ON_DEMAND
+        readers = {kind: Reader(kind, "cluster:bench") for kind in kinds}
+        self.objects: dict[str, list[Watched]] = {kind: [] for kind in kinds}
+        for one in around(shape, nodes=nodes) if nodes else manifests(shape):
+            if one["kind"] in kinds:
                 value = readers[one["kind"]].read(msgspec.json.encode(one)).value
                 assert value is not None
                 self.objects[one["kind"]].append(value)
-        self.objects["Node"] = [one for one in self.objects["Node"] if getattr(one, "name", "") == NODE]
+        if not nodes:
+            self.objects["Node"] = [one for one in self.objects["Node"] if getattr(one, "name", "") == NODE]
         self.state = State.of(NODE, Options(interface_prefix="veth"))
-        lists: list[Event] = [Replaced(kind, tuple(many)) for kind, many in self.objects.items()]
+        self.state.world.all_nodes = bool(nodes)
+        lists: list[Event] = [Replaced(kind, tuple(self.objects[kind])) for kind in sorted(NEEDED)]
         self.first, _ = self.turn([*lists, Listed(None)])
         assert self.state.ready
 
@@ -51,19 +58,31 @@ class Agent:
         """Seconds of processor for what follows from some events, and the elements that the kernel is given."""
         begun = time.process_time()
         self.state, commands = plan(self.state, events)
+        while asked := [one for command in commands if isinstance(command, Follow) for one in command.subscriptions]:
+            told = [Replaced(one.kind, self._chosen(one), one.label_selector) for one in asked]
+            self.state, commands = plan(self.state, told)
         seconds = time.process_time() - begun
         if any(isinstance(one, Apply) for one in commands):
             self.state, _ = plan(self.state, [Applied()])
         return seconds, _elements(commands)
+
+    def _chosen(self, one: Subscription) -> tuple[Watched, ...]:
+        """What there is of a kind, by the Services that a selector names."""
+        names = one.label_selector.partition("(")[2].rstrip(")").split(",")
+        many = self.objects[one.kind]
+        return tuple(each for each in many if not one.label_selector or getattr(each, "service", "") in names)
 
     def pods_of(self, namespace: str) -> list[Pod]:
         """As they were in the beginning."""
         return [one for one in self.objects["Pod"] if isinstance(one, Pod) and one.namespace == namespace]
 
 
-def relabel(shape: Shape) -> Row:
-    """One row: the first namespace is relabelled, then a part of its pods one after the other, then all at once."""
-    agent = Agent(shape)
+def relabel(shape: Shape, nodes: int = 0) -> Row:
+    """One row: the first namespace is relabelled, then a part of its pods one after the other, then all at once.
+
+    With `nodes`, the cluster has so many, and what `benchmarks.around` puts around its pods.
+    """
+    agent = Agent(shape, nodes)
     namespace = next(one for one in agent.objects["Namespace"] if isinstance(one, Namespace))
     pods = agent.pods_of(namespace.name)
     labels = {**namespace.labels, "team": "t5"}
@@ -73,7 +92,9 @@ def relabel(shape: Shape) -> Row:
     together, moved = agent.turn([_moved(one, "second") for one in pods])
     return {
         "pods": len(agent.objects["Pod"]),
-        "policies": shape.policies,
+        "policies": sum(len(agent.objects[kind]) for kind in _POLICIES),
+        "Services": len(agent.objects["Service"]),
+        "Nodes": len(agent.objects["Node"]),
         "pods of the namespace": len(pods),
         "first plan, s": round(agent.first, 2),
         "namespace relabelled, s": round(whole, 2),

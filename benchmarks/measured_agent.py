@@ -1,8 +1,9 @@
 """The measured agent: put together as `outgate agent run` does it, in a process that has done nothing else.
 
-    python -m benchmarks.measured_agent URL DESCRIPTOR
+    python -m benchmarks.measured_agent URL DESCRIPTOR [all]
 
-It follows the API server at the URL, and tells whoever began it, one line of JSON for each change that is in force.
+It follows the API server at the URL, all Nodes where that is said and else its own, and tells whoever began it, one
+line of JSON for each change that is in force.
 """
 
 from __future__ import annotations
@@ -72,17 +73,17 @@ class _Meter(Observer):
         self._pipe.write(json.dumps({"refused": words}) + "\n")
 
 
-def main(url: str, pipe: int) -> None:
+def main(url: str, pipe: int, *, all_nodes: bool = False) -> None:
     """Be the agent of `NODE` until somebody ends this process."""
     begun = time.monotonic()
     die_with_parent()
     folder = Path("/run/outgate")
     folder.mkdir(exist_ok=True)
-    choices: dict[str, Any] = {"interface_prefix": "veth", "listen": "", "write_events": False}
+    choices: dict[str, Any] = {"interface_prefix": "veth", "listen": "", "write_events": False, "all_nodes": all_nodes}
     settings = Settings(NODE, run_dir=folder, state_dir=folder, **choices)
     access = Access("cluster:bench", urlsplit(url), Credentials)
     Agent(settings, access, (_Meter(pipe, begun),), pace=_QUICK).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), all_nodes="all" in sys.argv[3:])

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from outgate.host import links
-from outgate.testing import Manifest, pod
+from outgate.testing import Manifest, node, pod
 from outgate.testing_cilium import cidr_group, cilium_policy
 from tests.lab.agent.cast import CLUSTER, allow, exchange, relabelled
 from tests.lab.agent.farm import Farm, grow
@@ -152,6 +152,34 @@ def test_05_services_mean_their_pods_or_their_endpoints() -> None:
 
     world = [pods, outside, served("pods", "b/pods"), served("outside", "b/outside")]
     grow([*CLUSTER, *world], check, all_nodes=True)
+
+
+def test_05_a_service_that_means_others_cuts_what_lives() -> None:
+    """The policy stays as it is, and so does the pod at the other end."""
+
+    def check(farm: Farm) -> None:
+        with farm.connection("a/one", "b/three", PORT) as (client, server):
+            exchange(client, server)
+            farm.server.put(service("b/pods", selector={"app": "other"}))
+            becomes(farm, "a/one", "b/three", passing=False)
+            assert is_cut(farm, client, server)
+
+    grow([*CLUSTER, service("b/pods", selector={"app": "three"}), served("pods", "b/pods")], check, all_nodes=True)
+
+
+@pytest.mark.parametrize("peer", [{"toCIDR": ["198.51.100.0/24"]}, {"toEntities": ["world"]}], ids=["block", "world"])
+def test_05_a_node_that_appears_is_no_place_outside(peer: Manifest) -> None:
+    """The policy and its rules are the same objects before and after; who is inside of the cluster is not."""
+
+    def check(farm: Farm) -> None:
+        assert farm.passes("a/one", "198.51.100.1", PORT)
+        farm.server.put(node("n3", ["198.51.100.1"]))
+        becomes(farm, "a/one", "198.51.100.1", passing=False)
+        assert farm.passes("a/one", "198.51.100.2", PORT)
+        farm.server.delete("Node", "", "n3")
+        becomes(farm, "a/one", "198.51.100.1", passing=True)
+
+    grow([*CLUSTER, of_a("out", egress=[peer])], check, all_nodes=True)
 
 
 @pytest.mark.parametrize("entity", ["host", "cluster"])

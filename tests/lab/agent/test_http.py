@@ -125,7 +125,7 @@ def test_requests_are_judged_and_others_are_left_alone() -> None:
     grow([*CLUSTER, rule("GET")], check, envoy=program())
 
 
-def test_without_envoy_it_is_closed_until_it_is_back() -> None:
+def test_29_without_envoy_it_is_closed_until_it_is_back() -> None:
     """The supervisor starts another, which begins with the rules."""
 
     def check(farm: Farm) -> None:

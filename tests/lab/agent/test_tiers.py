@@ -86,6 +86,19 @@ def test_05_a_peer_that_becomes_denied_cuts_what_lives() -> None:
     grow([*CLUSTER, above("c", rule("Deny", bad))], check)
 
 
+def test_05_another_order_of_tiers_cuts_what_lives() -> None:
+    """No rule is another, and no policy: the one that denies comes first now."""
+
+    def check(farm: Farm) -> None:
+        with farm.connection("a/one", "b/three", PORT) as (client, server):
+            exchange(client, server)
+            farm.server.put(above("strict", rule("Deny", BLUE), priority=1))
+            farm.settle()
+            assert is_cut(farm, client, server)
+
+    grow([*CLUSTER, above("strict", rule("Deny", BLUE), priority=20), above("mild", rule("Accept", BLUE))], check)
+
+
 def test_13_a_policy_of_the_cluster_that_is_broken_closes_its_subject_alone() -> None:
     """Its Deny is read as far as it goes; pods that are not its subject do not notice."""
     broken = above("c", {"action": "Refuse", "to": [BLUE]})

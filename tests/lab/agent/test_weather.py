@@ -51,6 +51,51 @@ def test_30_an_absence_in_which_much_changes() -> None:
     grow([*CLUSTER, allow("a/p", BLUE, 7001)], check)
 
 
+OTHERS = {
+    "inet outgates": """table inet outgates {
+        set est { type ipv4_addr; flags interval; elements = { 10.1.0.0/24 }; }
+        chain egress { type filter hook forward priority -10; policy accept; ip saddr @est counter accept; }
+    }""",
+    "ip outgate": "table ip outgate { chain spoof { meta nftrace set 0; tcp option maxseg size set 1200; counter; }; }",
+    "netdev odd": "table netdev odd { counter c { packets 7 bytes 7 }; chain x { counter name c; }; }",
+}
+"""Some with our names, some with what no rule of ours has."""
+
+
+def test_30_tables_of_others_are_neither_touched_nor_read() -> None:
+    """A peer has crashed on a rule that somebody else wrote; others flush what they find."""
+
+    def check(farm: Farm) -> None:
+        node = farm.stage.nodes["n1"]
+
+        def found() -> dict[str, str]:
+            argv = ("nft", "--handle", "--stateless", "list", "table")
+            return {name: farm.stage.run(node, (*argv, *name.split())).stdout for name in OTHERS}
+
+        for text in OTHERS.values():
+            farm.stage.run(node, ("nft", text))
+        before = found()
+        farm.server.put(allow("a/p", BLUE, 7000))
+        farm.settle()
+        farm.kill("n1")
+        farm.start("n1")
+        farm.server.put(allow("a/p", BLUE, 7001))
+        farm.settle()
+        drift = farm.agents["n1"].told["drift"]
+        farm.stage.run(node, ("nft", "delete", "table", "inet", "outgate"))
+        farm.settle(["n1"], until=lambda told: told["drift"] > drift)
+        assert not farm.passes("a/one", "b/three", 7000)
+        assert found() == before
+        drift = farm.agents["n1"].told["drift"]
+        farm.stage.run(node, ("nft", "flush", "table", "ip", "outgate"))
+        farm.stage.run(node, ("nft", "delete", "table", "netdev", "odd"))
+        farm.server.put(allow("a/p", BLUE, 7002))
+        farm.settle()
+        assert farm.agents["n1"].told["drift"] == drift, "what others do to their own is nothing to us"
+
+    grow([*CLUSTER, allow("a/p", BLUE, 7001)], check)
+
+
 def test_30_a_cluster_that_is_restored_from_a_backup() -> None:
     """Its versions are behind those that agents know: a watch that went on from these would say nothing for hours."""
 
