@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from outgate.agent.desired import Desired
 from outgate.agent.events import Drifted
 from outgate.model import Pod, Snapshot
+from outgate.model.cilium import CiliumObject
+from outgate.model.cilium_kinds import CILIUM_POLICIES
 from outgate.nft.epoch import Epoch
 from outgate.nft.evaluate import Evaluator, Fate, Header
 from outgate.nft.objects import Ruleset
@@ -56,7 +58,11 @@ class Now:
             pods=[record.pod for record in world.pods.values()],
             policies=world.policies.values(),
             cluster_policies=world.cluster_policies.values(),
+            cilium_policies=world.cilium_policies(),
+            cidr_groups=world.groups.values(),
             nodes=world.nodes.values(),
+            services=world.around.meant.values(),
+            slices=world.around.slices.values(),
         )
         self.policies = Policies(self.snapshot)
         self.judge = Judge(self.policies)
@@ -100,6 +106,9 @@ class Now:
 class Walk:
     """An agent on its way through clusters, connections that live, and what is wrong with them."""
 
+    nodes_go = False
+    """Whether nodes go that a cluster does not have."""
+
     def __init__(self, seed: int, *, faults: bool) -> None:
         self.chance = random.Random(seed)
         self.flows: list[Live] = []
@@ -135,14 +144,19 @@ class Walk:
             "NetworkPolicy": {f"{one}": one for one in snapshot.policies},
             "Node": dict(snapshot.nodes),
             "ClusterNetworkPolicy": {one.name: one for one in snapshot.cluster_policies},
+            "CiliumCIDRGroup": {one.name: one for one in snapshot.cidr_groups},
+            "Service": {f"{one.namespace}/{one.name}": one for one in snapshot.services},
+            "EndpointSlice": {f"{one.namespace}/{one.name}": one for one in snapshot.slices},
+            **_objects(snapshot),
         }
         for kind, objects in wanted.items():
             for name, body in objects.items():
                 links = body.addresses if kind == "Pod" and body.node == NODE and not body.host_network else ()
                 put = Happening(name, "put", kind, name, body)
                 yield [put, *(Happening(name, "link", "link", "", (one, interface_of(one))) for one in links)]
-            for name in self.player.ledger[kind].keys() - objects.keys() if kind != "Node" else ():
-                yield [Happening(name, "gone", kind, name)]
+            for name in self.player.ledger[kind].keys() - objects.keys():
+                if kind != "Node" or (name != NODE and self.nodes_go):
+                    yield [Happening(name, "gone", kind, name)]
 
     def _fault(self) -> None:
         match self.chance.random():
@@ -205,6 +219,16 @@ class Walk:
 def _told(pod: Pod) -> Pod:
     """A pod as the API server tells of it: without the stand-ins of a snapshot."""
     return pod if pod.addressed else dataclasses.replace(pod, addresses=(), addressed=True)
+
+
+def _objects(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Policies of Cilium's by the objects that they stand in."""
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in CILIUM_POLICIES}
+    for one in snapshot.cilium_policies:
+        before = found[one.kind].get(f"{one.namespace}/{one.name}")
+        some = (*before.policies, one) if before is not None else (one,)
+        found[one.kind][f"{one.namespace}/{one.name}"] = CiliumObject(one.kind, one.namespace, one.name, some)
+    return found
 
 
 def cluster(seed: int) -> list[Manifest]:

@@ -93,8 +93,11 @@ class Teller(Observer):
         self._doors["netlink"] += len(timing.netlink)
 
     def turned(self, state: State, now: float) -> None:  # noqa: ARG002 - what is told has no time
-        """The turn is done."""
-        if not (state.settled and state.ready):
+        """The turn is done. Before the first programming, what it waits for is told."""
+        if not state.ready:
+            self._say({"unheard": sorted(state.unheard)})
+            return
+        if not state.settled:
             return
         world = state.world
         policies: tuple[Policy | CidrGroup, ...] = (
@@ -107,6 +110,9 @@ class Teller(Observer):
         told |= {"epoch": state.epoch, "generation": state.generation, "drift": state.drift, "refused": state.refused}
         told |= self._doors | {"hindrances": self.links.hindrances if self.links else ()}
         told["broken"] = sorted("/".join(key) for key in state.broken)
+        self._say(told)
+
+    def _say(self, told: Mapping[str, Any]) -> None:
         said = json.dumps(told)
         if said != self._said:
             self._said = said

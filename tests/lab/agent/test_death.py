@@ -116,6 +116,29 @@ def test_30_nothing_is_written_before_everything_is_known() -> None:
     grow([*CLUSTER, POLICY], check)
 
 
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "Namespace", "Pod", "ClusterNetworkPolicy"])
+def test_30_nothing_is_written_while_one_kind_is_not_known(kind: str) -> None:
+    """Of everything else the agent has been told: by half of it, somebody would be let pass, or cut off."""
+
+    def check(farm: Farm) -> None:
+        before = table(farm, "n1")
+        farm.kill("n1")
+        farm.server.forbidden = {("list", kind), ("watch", kind)}
+        farm.start("n1")
+        agent = farm.agents["n1"]
+        while agent.told.get("unheard") != [kind]:
+            assert "epoch" not in agent.told, "it has programmed"
+            agent.read()
+        assert table(farm, "n1") == before
+        assert farm.passes("a/one", "b/three", OPEN)
+        assert not farm.passes("a/one", "b/three", SHUT)
+        farm.server.forbidden = set()
+        farm.settle()
+        assert table(farm, "n1") == before
+
+    grow([*CLUSTER, POLICY], check)
+
+
 def test_08_drift_is_noticed_and_repaired() -> None:
     """Somebody empties a chain of ours: it is heard, and mended, and counted; another's table is left alone."""
 

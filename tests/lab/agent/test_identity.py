@@ -24,6 +24,8 @@ def test_01_a_pod_that_nobody_knows_may_not_talk() -> None:
         farm.server.delete("Pod", "a", "two")
         farm.settle()
         assert not farm.passes("a/two", "b/three", 7000)
+        # Its node finds it by ARP, which no table of ours sees, so nothing but its being unknown stops this one.
+        assert not farm.passes("b/three", "a/two", 7000)
         assert not farm.passes("b/three", "a/two", 7000, family=6)
         farm.server.put(next(one for one in CLUSTER if one["metadata"]["name"] == "two"))
         farm.settle()
@@ -127,6 +129,7 @@ def test_22_a_finished_pod_has_no_address() -> None:
         farm.server.put(again("heir", "10.1.0.11", app="heir"))
         farm.settle()
         assert not farm.passes("a/two", "b/three", 7000)
+        assert farm.passes("a/two", "a/one", 7000), "it is the heir's alone, and not an address of two"
 
     grow(CLUSTER, check)
 
