@@ -7,6 +7,7 @@ and the address of the API server. What a rule of a policy means changes with al
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import random
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outgate.model import Snapshot
 from outgate.packets import Packet, Protocol
 from outgate.testing import Manifest, random_cluster, random_cluster_policies
 from outgate.testing_cilium import cidr_group, random_cilium_policies
@@ -23,7 +25,7 @@ from tests.agent.test_walks import NODE, Now, Walk
 
 OUTSIDE = ("203.0.113.20", "203.0.113.130", "2001:db8:1::20", "10.1.0.200")
 BLOCKS = ("203.0.113.0/24", "203.0.113.128/25", "10.1.0.0/24", "2001:db8::/32")
-MOST = 60
+MOST = 30
 _CONDITIONS = ("rules", "serverNames", "toFQDNs")
 """What needs somebody who looks into packets, or names: there is nobody here."""
 
@@ -84,6 +86,15 @@ class Surrounded(Walk):
 
     nodes_go = True
 
+    def _at_rest(self, snapshot: Snapshot) -> None:
+        super()._at_rest(snapshot)
+        now = Now(self.player)
+        for pod in now.snapshot.endpoints:
+            for source in pod.addresses if pod.node == NODE else ():
+                for target in map(ipaddress.ip_address, OUTSIDE):
+                    if source.version == target.version:
+                        self._begins(now, Packet(source, target, Protocol.TCP, 80))
+
     def _begins(self, now: Now, packet: Packet) -> None:
         # Nobody answers an ICMP of the other family, and rules about its types are of one.
         if packet.protocol != (Protocol.ICMP if packet.source.version == 6 else Protocol.ICMPV6):
@@ -98,14 +109,14 @@ def walk(seed: int, *, faults: bool) -> None:
     one.to(surrounded(seed + 2, policies=seed + 1))
 
 
-@settings(max_examples=40)
+@settings(max_examples=8)
 @given(st.integers(0, 1 << 32))
 def test_a_walk_without_faults(seed: int) -> None:
     """What a rule means is asked anew whenever something else may be meant."""
     walk(seed, faults=False)
 
 
-@settings(max_examples=30)
+@settings(max_examples=8)
 @given(st.integers(0, 1 << 32))
 def test_a_walk_with_refusals_deaths_and_strangers(seed: int) -> None:
     """The kernel refuses, the agent dies, somebody changes the table."""
