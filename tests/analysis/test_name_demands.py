@@ -133,6 +133,14 @@ def test_what_fails_is_shown_by_its_name() -> None:
     assert one.failure is not None
     assert one.failure.name == "api.example.com"
     assert str(one.failure.trace.egress.decided_by) == "shop/p egress[0]"
+    assert one.failure.more == ()
+
+
+def test_other_ends_are_called_by_their_names_too() -> None:
+    """One that is wrong by both families is no news; of another name the name is told."""
+    (one,) = outcomes([*SHOP, of_web(OPEN)], {"from": "shop/web", "only": []})
+    assert one.failure is not None
+    assert [*map(str, one.failure.more)] == ["shop/web → *.cdn.net"]
 
 
 def test_requests_are_asked_about_one_by_one() -> None:

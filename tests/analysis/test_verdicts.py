@@ -93,7 +93,7 @@ def test_a_failure_says_who_decided_and_all_that_is_wrong() -> None:
     assert str(found.trace.ingress.decided_by) == "data/db-in ingress[0]"
     ((_, transports),) = found.packets
     assert [low for low, _ in transports.tcp] == [5432, 8050]
-    assert [f"{a} → {b}" for a, b in found.more] == ["shop/web-1 → data/lone", "shop/web-1 → 203.0.113.1"]
+    assert [*map(str, found.more)] == ["shop/web-1 → data/lone", "shop/web-1 → 203.0.113.1"]
 
 
 def test_mistakes_of_all_files_are_said_at_once() -> None:

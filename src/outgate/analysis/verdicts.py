@@ -33,7 +33,7 @@ from outgate.packets.addresses import address_of
 from outgate.policy import BlockMatch, Endpoint, Flow, Judge, Trace, Verdict, decide, matched
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 
-__all__ = ["Failure", "Outcome", "allowed", "evaluate", "witness", "wrong"]
+__all__ = ["Failure", "Outcome", "Pair", "allowed", "evaluate", "witness", "wrong"]
 
 _PORT_ZERO = TransportSet(tcp=IntervalSet.single(0), udp=IntervalSet.single(0), sctp=IntervalSet.single(0))
 _WELL_KNOWN = tuple((int(Protocol.TCP), port) for port in (443, 80))
@@ -41,6 +41,18 @@ _OUTSIDE: tuple[Address, ...] = tuple(map(ipaddress.ip_address, ("198.51.100.10"
 """RFC 5737 and RFC 3849: addresses for documents."""
 _THIS_NETWORK = AddressSet.network("0.0.0.0/8") | AddressSet.network("::/127")
 """RFC 1122, 3.2.1.3, and RFC 4291, 2.5: nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two ends between which something is wrong. `name`: the DNS name, or the pattern, that leads to the second."""
+
+    source: Endpoint
+    destination: Endpoint
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.name or self.destination}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class Failure:
     """All that is wrong between the two ends of the witness; addresses are those of the far side."""
     name: str = ""
     """The DNS name at whose address the destination is, or the pattern that opens it."""
-    more: tuple[tuple[Endpoint, Endpoint], ...] = ()
+    more: tuple[Pair, ...] = ()
     """Further pairs of ends that are wrong, each standing for its kind."""
 
 
@@ -165,21 +177,18 @@ def _failure(judge: Judge, failing: list[tuple[Demand, PacketSet]]) -> Failure:
     demand, packets = min(failing, key=lambda one: _plainness(one[0]))
     assert demand.wanted is not None, "of what is not demanded nothing is wrong"
     trace = witness(judge, demand, packets)
-    shown = {_names(trace.flow): None}
-    more: dict[tuple[str, str], tuple[Endpoint, Endpoint]] = {}
+    shown = str(Pair(trace.flow.source, trace.flow.destination, demand.name))
+    # Two ends are told apart as they are called: those of another family are no news.
+    more: dict[str, Pair] = {}
     for one, its in failing:
         # Of a block the one address that stands for it need not be among the wrong ones.
         flow = trace.flow if one is demand else Flow(one.source, one.destination, 0)
         if one.addresses is not None and one is not demand:
             flow = _flow(one, its)
-        if _names(flow) not in shown:
-            more.setdefault(_names(flow), (flow.source, flow.destination))
+        pair = Pair(flow.source, flow.destination, one.name)
+        if str(pair) != shown:
+            more.setdefault(str(pair), pair)
     return Failure(demand.wanted, trace, packets, demand.name, tuple(more.values()))
-
-
-def _names(flow: Flow) -> tuple[str, str]:
-    """Two ends as they are called: those of another family are no news."""
-    return str(flow.source), str(flow.destination)
 
 
 def _plainness(demand: Demand) -> tuple[int, int]:

@@ -75,8 +75,12 @@ def _failure(failure: Failure) -> Json:
                 "name": failure.name,
                 "request": "" if flow.about is None else str(flow.about),
                 "more": [
-                    {"source": end_json(source), "destination": end_json(destination)}
-                    for source, destination in failure.more[:MOST_PAIRS_SHOWN]
+                    {
+                        "source": end_json(one.source),
+                        "destination": end_json(one.destination),
+                        **without_empty({"name": one.name}),
+                    }
+                    for one in failure.more[:MOST_PAIRS_SHOWN]
                 ],
                 "moreLeftOut": max(0, len(failure.more) - MOST_PAIRS_SHOWN) or None,
             }

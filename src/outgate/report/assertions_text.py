@@ -79,7 +79,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     yield line_text("ingress", side_text(trace.ingress), place_text(trace.ingress.decided_by))
     yield from _extent(failure)
     if failure.more:
-        shown = ", ".join(f"{source} → {destination}" for source, destination in failure.more[:MOST_LINES])
+        shown = ", ".join(map(str, failure.more[:MOST_LINES]))
         rest = len(failure.more) - MOST_LINES
         yield line_text("also", shown + (f" and {rest} more" if rest > 0 else ""))
     for point in trace.open_points:
