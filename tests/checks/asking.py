@@ -7,6 +7,7 @@ from typing import Any
 from outgate.checks import Finding, Survey, load
 from outgate.policy.profile import OUTGATE, Profile
 from outgate.testing import Manifest, namespace, pod, policy, service, snapshot_of
+from outgate.testing_cilium import cilium_policy
 
 __all__ = [
     "COREDNS",
@@ -15,8 +16,11 @@ __all__ = [
     "TO_DNS",
     "ask",
     "block",
+    "cilium",
     "deny",
     "egress",
+    "entry",
+    "net",
     "one",
     "pods",
     "spaces",
@@ -90,6 +94,25 @@ def within(name: str, **labels: str) -> dict[str, Any]:
     """A peer by the name of its namespace, and labels."""
     found: dict[str, Any] = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
     return found | (pods(**labels) if labels else {})
+
+
+def cilium(
+    path: str, *rules: dict[str, Any], denied: tuple[dict[str, Any], ...] = (), side: str = "egress", **labels: str
+) -> Manifest:
+    """A policy of Cilium's with these rules for pods with these labels (all, where none are given)."""
+    spec: dict[str, Any] = {"endpointSelector": {"matchLabels": labels} if labels else {}}
+    spec |= {key: list(many) for key, many in ((side, rules), (f"{side}Deny", denied)) if many}
+    return cilium_policy(path, spec)
+
+
+def entry(port: int | str, protocol: str = "TCP", **more: object) -> dict[str, Any]:
+    """``toPorts`` with one port, and perhaps ``rules`` or ``serverNames``."""
+    return {"toPorts": [{"ports": [{"port": str(port), "protocol": protocol}], **more}]}
+
+
+def net(action: str, *cidrs: str, **more: object) -> dict[str, Any]:
+    """An egress rule of a policy of the whole cluster, for blocks."""
+    return {"action": action, "to": [{"networks": list(cidrs)}], **more}
 
 
 def spaces(*names: str) -> list[Manifest]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from outgate.testing import pod, policy
-from tests.checks.asking import ask, block, deny, egress, one, to
+from typing import Any
+
+from outgate.testing import cluster_policy, pod, policy
+from tests.checks.asking import ask, block, cilium, deny, egress, entry, net, one, to
 
 RULE = "allow-all-egress-rule"
 WEB = pod("shop/web", ["10.1.0.1"], app="web")
@@ -30,3 +32,31 @@ def test_anything_less_is_less() -> None:
     """Ports, peers, or the other direction."""
     assert not ask(RULE, WEB, egress("shop/p", {"ports": [{"port": 1}]}, to(block("0.0.0.0/0"))))
     assert not ask(RULE, WEB, policy("shop/p", {"podSelector": {}, "ingress": [{}]}))
+
+
+def test_everything_in_policies_of_ciliums() -> None:
+    """An entity; beside a denial it is how all but something is said, and an empty rule is the very opposite."""
+    everything = {"toEntities": ["all"]}
+    found = one(RULE, WEB, cilium("shop/p", everything))
+    assert (found.place.path, found.witness is not None) == ("spec.egress[0]", True)
+    assert not ask(RULE, WEB, cilium("shop/p", everything, denied=({"toCIDR": ["203.0.113.0/24"]},)))
+    assert not ask(RULE, WEB, cilium("shop/p", denied=(everything,)))
+    smaller: list[dict[str, Any]] = [{}, everything | entry(80), {"toEndpoints": [{}]}, {"toEntities": ["world"]}]
+    for less in smaller:
+        assert not ask(RULE, WEB, cilium("shop/p", less))
+    assert not ask(RULE, WEB, cilium("shop/p", everything | {"icmps": [{"fields": [{"type": 8}]}]}))
+
+
+def test_everything_in_a_tier() -> None:
+    """Above NetworkPolicies, and of both families; below them it is so without the rule."""
+    both = ("0.0.0.0/0", "::/0")
+    found = one(RULE, WEB, deny(), cluster_policy("p", egress=[net("Accept", *both)]))
+    assert (
+        found.message
+        == "ClusterNetworkPolicy p egress[0] lets shop/web reach everything, and no NetworkPolicy is asked"
+    )
+    assert found.help.startswith("let it Pass")
+    assert not ask(RULE, WEB, cluster_policy("p", tier="Baseline", egress=[net("Accept", *both)]))
+    assert not ask(RULE, WEB, cluster_policy("p", egress=[net("Accept", "0.0.0.0/0")]))
+    for action in ("Deny", "Pass"):
+        assert not ask(RULE, WEB, cluster_policy("p", egress=[net(action, *both)]))

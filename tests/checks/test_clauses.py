@@ -8,13 +8,15 @@ import pytest
 
 from outgate.analysis.groups import Group
 from outgate.checks import Survey
-from outgate.checks.clauses import Clause, clauses, opened_outside, whom
+from outgate.checks.clauses import clauses, opened_outside, way_out
+from outgate.checks.written import Written, written_rules
 from outgate.model import Direction, PodPeer
 from outgate.packets import AddressSet, Packet, PacketSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Action, Endpoint, Flow, Rule, Tier
 from outgate.testing import cluster_policy, pod, random_cluster, random_cluster_policies, snapshot_of
 from outgate.testing_cilium import cilium_policy, random_cilium_policies
+from tests.checks.asking import block, cilium, egress, to
 
 EGRESS = Direction.EGRESS
 
@@ -39,12 +41,12 @@ def test_whom_a_policy_is_about_in_words() -> None:
     """The workloads, or the selector where there are none."""
     about = {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": [{"toEntities": ["world"]}]}
     alone = Survey(snapshot_of([cilium_policy("shop/p", about)]))
-    assert whom(alone, alone.snapshot.cilium_policies[0]) == "pods app=web of shop"
+    assert alone.whom(alone.snapshot.cilium_policies[0]) == "pods app=web of shop"
     there = Survey(snapshot_of([cilium_policy("shop/p", about), pod("shop/web", ["10.0.0.1"], app="web")]))
-    assert whom(there, there.snapshot.cilium_policies[0]) == "shop/web"
+    assert there.whom(there.snapshot.cilium_policies[0]) == "shop/web"
 
 
-def says_the_judge(survey: Survey, clause: Clause, rule: Rule, group: Group, packet: Packet) -> bool:
+def says_the_judge(survey: Survey, clause: Written, rule: Rule, group: Group, packet: Packet) -> bool:
     """Whether a packet to an address outside passes, and by this rule: asked of the judge, who follows one packet."""
     source = Endpoint.of_pod(group.pods[0], packet.destination.version)
     standing = survey.grid.standing(survey.grid.keys[EGRESS][group.identity], EGRESS)
@@ -58,7 +60,7 @@ def says_the_judge(survey: Survey, clause: Clause, rule: Rule, group: Group, pac
     return side.outcome.rule is rule and rule.origin == clause.origin
 
 
-def cases(survey: Survey) -> Iterator[tuple[Clause, Rule, Packet]]:
+def cases(survey: Survey) -> Iterator[tuple[Written, Rule, Packet]]:
     """Every rule that allows, with a packet of each family that it speaks of."""
     for clause in clauses(survey, EGRESS):
         for rule in survey.grid.rules_of(clause.policy, EGRESS):
@@ -88,3 +90,22 @@ def test_what_is_opened_is_what_the_judge_lets_through(seed: int) -> None:
         sample = found.witness()
         assert sample is not None
         assert says_the_judge(survey, clause, rule, group, Packet(sample[0], *sample))
+
+
+def test_a_way_out_is_shown_by_whoever_has_it() -> None:
+    """For a rule of any kind; none where it leads nowhere there, selects nobody, or denies."""
+    web, api = pod("shop/web", ["10.1.0.1"], app="web"), pod("shop/api", ["10.1.0.9"], app="api")
+    world = {"toEntities": ["world"]}
+    made = [
+        egress("shop/a", {"ports": [{"port": 8443}]}, to(block("10.0.0.0/8"))),
+        egress("shop/b", {}, app="x"),
+        cilium("shop/p", world, denied=({"toCIDR": ["203.0.113.0/24"]},)),
+        cilium("shop/q", denied=(world,), app="api"),
+    ]
+    survey = Survey(snapshot_of([web, api, *made]))
+    found = {str(one): str(way_out(survey, one)) for one in written_rules(survey, EGRESS)}
+    assert found.pop("shop/p egress[0]").startswith("shop/web -> ")
+    assert set(found.values()) == {"None"}
+    alone = Survey(snapshot_of([web, api, *made[:2]]))
+    shown = [str(way_out(alone, one)) for one in written_rules(alone, EGRESS)]
+    assert [one.endswith(":8443/TCP passes") for one in shown] == [True, False, False]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from outgate.policy.profile import AWS_VPC_CNI
-from outgate.testing import node, pod, service
-from tests.checks.asking import COREDNS, KUBE_DNS, ask, block, egress, one, to
+from outgate.testing import cluster_policy, node, pod, service
+from tests.checks.asking import COREDNS, KUBE_DNS, ask, block, cilium, egress, net, one, to
 
 RULE = "clusterip-in-ipblock"
 DB = pod("shop/db", ["10.1.0.2"], app="db")
@@ -38,3 +38,13 @@ def test_the_cache_of_dns_has_the_address_itself() -> None:
 def test_a_plugin_that_sees_the_address() -> None:
     """There the rule works."""
     assert not ask(RULE, egress("shop/p", to(block("10.96.0.9/32"))), DB, SERVICE, profile=AWS_VPC_CNI)
+
+
+def test_rules_of_other_kinds() -> None:
+    """None of them sees the address, to allow it or to deny it."""
+    rule = {"toCIDR": ["10.96.0.9/32"]}
+    for made in (cilium("shop/p", rule), cilium("shop/p", denied=(rule,))):
+        assert "which no policy sees" in one(RULE, made, DB, SERVICE).message
+    for action in ("Accept", "Deny"):
+        assert ask(RULE, cluster_policy("p", egress=[net(action, "10.96.0.9/32")]), DB, SERVICE)
+    assert not ask(RULE, cilium("shop/p", {"toEntities": ["world"]}, {"toCIDR": ["0.0.0.0/0"]}), DB, SERVICE)

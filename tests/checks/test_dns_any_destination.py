@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from outgate.testing import pod
-from tests.checks.asking import DNS_PORTS, TO_DNS, ask, block, egress, one, to
+from outgate.testing import cluster_policy, pod
+from tests.checks.asking import DNS_PORTS, TO_DNS, ask, block, cilium, egress, entry, net, one, to
 
 WEB = pod("shop/web", ["10.244.1.1"], app="web")
 RULE = "dns-any-destination"
@@ -34,3 +34,18 @@ def test_rules_that_do_not_count_open_nothing() -> None:
     made = egress("shop/dns", {"ports": DNS_PORTS})
     made["spec"]["policyTypes"] = ["Ingress"]
     assert not ask(RULE, WEB, made)
+
+
+def test_rules_of_other_kinds() -> None:
+    """Nobody in particular, an entity, a block; names that may be asked for bound what a question carries."""
+    for whom in ({}, {"toEntities": ["world"]}, {"toCIDR": ["0.0.0.0/0"]}):
+        found = one(RULE, WEB, cilium("shop/p", whom | entry(53, "ANY")))
+        assert found.place.path == "spec.egress[0].toPorts[0].ports[0]"
+    for name, count in (("*", 1), ("*.example.com", 0)):
+        asked = entry(53, "UDP", rules={"dns": [{"matchPattern": name}]})
+        assert len(ask(RULE, WEB, cilium("shop/p", asked))) == count
+    assert not ask(RULE, WEB, cilium("shop/p", {"toEntities": ["cluster"]} | entry(53)))
+    assert not ask(RULE, WEB, cilium("shop/p", denied=(entry(53),)))
+    ports = [{"udp": {"destinationPort": {"number": 53}}}]
+    assert ask(RULE, WEB, cluster_policy("p", egress=[net("Accept", "0.0.0.0/0", protocols=ports)]))
+    assert not ask(RULE, WEB, cluster_policy("p", egress=[net("Deny", "0.0.0.0/0", protocols=ports)]))

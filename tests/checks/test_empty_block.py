@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.checks.asking import ask, block, egress, one, to
+from tests.checks.asking import ask, block, cilium, egress, one, to
 
 RULE = "empty-block"
 
@@ -17,3 +17,10 @@ def test_one_address_is_something() -> None:
     """Exact to the last."""
     assert not ask(RULE, egress("shop/p", to(block("10.0.0.0/30", "10.0.0.0/31", "10.0.0.2/32"))))
     assert not ask(RULE, egress("shop/p", to(block("10.0.0.0/30"))))
+
+
+def test_blocks_of_ciliums() -> None:
+    """Their exceptions may be as wide as the block itself."""
+    found = one(RULE, cilium("shop/p", {"toCIDRSet": [{"cidr": "10.0.0.0/30", "except": ["10.0.0.0/30"]}]}))
+    assert found.place.path == "spec.egress[0].toCIDRSet[0].except"
+    assert not ask(RULE, cilium("shop/p", {"toCIDRSet": [{"cidr": "10.0.0.0/30", "except": ["10.0.0.0/31"]}]}))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from outgate.policy.profile import PROFILES
-from outgate.testing import pod
-from tests.checks.asking import ask, egress, one, pods, to, within
+from outgate.testing import cluster_policy, pod
+from tests.checks.asking import ask, cilium, egress, one, pods, to, within
 
 RULE = "hostnetwork-peer"
 EXPORTER = pod("monitoring/exporter", ["192.168.50.11"], host_network=True, app="exporter")
@@ -32,3 +32,18 @@ def test_plugins_that_tell_them_apart() -> None:
     """Where selectors match such pods, all is well."""
     for profile in PROFILES.values():
         assert bool(ask(RULE, SELECTED, EXPORTER, profile=profile)) is not profile.host_network_selected
+
+
+def test_policies_of_other_kinds_never_match_them() -> None:
+    """Under whichever profile; each has another way to name the node."""
+    labels = {"k8s:io.kubernetes.pod.namespace": "monitoring", "app": "exporter"}
+    selected = cilium("shop/p", {"toEndpoints": [{"matchLabels": labels}]})
+    peer = {"pods": {"podSelector": {"matchLabels": {"app": "exporter"}}}}
+    tier = cluster_policy("p", egress=[{"action": "Accept", "to": [peer]}])
+    for profile in PROFILES.values():
+        found = one(RULE, selected, EXPORTER, profile=profile)
+        assert "toEntities (host, remote-node)" in found.help
+        assert found.place.path == "spec.egress[0].toEndpoints[0]"
+        assert "name the nodes in `nodes`" in one(RULE, tier, EXPORTER, profile=profile).help
+    assert not ask(RULE, selected, tier, EXPORTER, pod("monitoring/other", ["10.1.0.9"], app="exporter"))
+    assert not ask(RULE, cilium("shop/p", {"toEndpoints": [{}]}), EXPORTER)

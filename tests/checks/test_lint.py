@@ -11,7 +11,7 @@ from outgate.cluster.reading import Unreadable
 from outgate.model import NOWHERE
 from outgate.model.parse import parse
 from outgate.testing import Manifest, pod, snapshot_of
-from tests.checks.asking import block, deny, egress, to
+from tests.checks.asking import block, cilium, deny, egress, entry, to
 
 WEB = pod("shop/web", ["10.1.0.1"], app="web")
 EMPTY = to(block("10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9"))
@@ -50,6 +50,17 @@ def test_without_a_reason_it_does_not() -> None:
     assert [one.message for one in report.warnings] == [
         "no reason is given, so nothing is ignored: write why as the value",
         "there is no check nothing: nothing is ignored",
+    ]
+
+
+def test_annotations_of_policies_of_other_kinds() -> None:
+    """Of one of Cilium's with several specs they are the object's, and are said once."""
+    many = cilium("shop/p", entry(443))
+    many["specs"] = [many.pop("spec"), cilium("shop/p", entry(443), app="web")["spec"]]
+    report = ask(WEB, annotated(many, ports_without_to="a crawler", nothing="why"), rules=("ports-without-to",))
+    assert [one.finding.rule for one, _ in report.annotated] == ["ports-without-to"] * 2
+    assert [(one.message, one.path) for one in report.warnings] == [
+        ("there is no check nothing: nothing is ignored", "metadata.annotations.ignore.outgate.dev/nothing")
     ]
 
 

@@ -74,7 +74,7 @@ def test_rules_of_cilium(rule: dict[str, Any], place: str | None) -> None:
     if place is not None:
         assert found.place.path in {place, place.removesuffix(".cidr")}
     alone = one(RULE, of_cilium(rule))
-    assert "lets pods of shop reach" in alone.message
+    assert "lets every pod of shop reach" in alone.message
     assert alone.witness is None
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from outgate.testing import namespace, pod, policy
-from tests.checks.asking import ask, egress, one, to, within
+from typing import Any
+
+import pytest
+
+from outgate.testing import Manifest, cluster_policy, namespace, pod, policy
+from tests.checks.asking import ask, cilium, egress, one, to, within
+from tests.checks.needs import mended
 
 RULE = "namespace-label-missing"
 
@@ -51,3 +56,43 @@ def test_ingress_rules_are_looked_at_too() -> None:
     """Both directions select namespaces."""
     made = policy("shop/p", {"podSelector": {}, "ingress": [{"from": [by(name="data")]}]})
     assert one(RULE, made, namespace("data")).place.path.startswith("spec.ingress[0].from[0]")
+
+
+SPACE: dict[str, Any] = {"matchLabels": {"name": "data"}}
+PODS: dict[str, Any] = {"pods": {"namespaceSelector": SPACE, "podSelector": {}}}
+
+
+def tier(peer: dict[str, Any], action: str = "Accept") -> Manifest:
+    """A policy of the cluster with this peer."""
+    return cluster_policy("p", egress=[{"action": action, "to": [peer]}])
+
+
+@pytest.mark.parametrize(
+    ("peer", "path"),
+    [({"namespaces": SPACE}, "namespaces"), (PODS, "pods.namespaceSelector")],
+    ids=["namespaces", "pods"],
+)
+def test_policies_of_the_cluster(peer: dict[str, Any], path: str) -> None:
+    """Both forms of a peer; a denial is not mended, for that closes something."""
+    found = one(RULE, tier(peer), namespace("data"))
+    assert found.place.path == f"spec.egress[0].to[0].{path}.matchLabels.name"
+    assert mended(RULE, tier(peer), namespace("data"))[0] == []
+    assert one(RULE, tier(peer, "Deny"), namespace("data")).fix == ()
+
+
+def test_subjects_of_policies_of_the_cluster() -> None:
+    """A policy for no namespace is for nobody; whom it is to be for is not for a machine to say."""
+    rule = {"action": "Deny", "to": [{"namespaces": {}}]}
+    found = one(RULE, cluster_policy("p", subject={"namespaces": SPACE}, egress=[rule]), namespace("data"))
+    assert found.message == "ClusterNetworkPolicy p selects namespaces by the label name, which no namespace has"
+    assert (found.place.path, found.fix) == ("spec.subject.namespaces.matchLabels.name", ())
+
+
+def test_selectors_of_ciliums_say_it_in_their_own_words() -> None:
+    """There the name has a label of its own, which is right; one of the namespace's labels is missing as ever."""
+    right = {"k8s:io.kubernetes.pod.namespace": "data"}
+    wrong = {"k8s:io.cilium.k8s.namespace.labels.name": "data"}
+    assert not ask(RULE, cilium("shop/p", {"toEndpoints": [{"matchLabels": right}]}), namespace("data"))
+    found = one(RULE, cilium("shop/p", {"toEndpoints": [{"matchLabels": wrong}]}), namespace("data"))
+    assert (found.place.path, found.fix) == ("spec.egress[0].toEndpoints[0]", ())
+    assert "k8s:io.kubernetes.pod.namespace" in found.help

@@ -42,6 +42,9 @@ NOT_CHECKS = {
     "registry",
     "resolvers",
     "survey",
+    "written",
+    "written_ports",
+    "written_selectors",
 }
 
 

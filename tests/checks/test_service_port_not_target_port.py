@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from outgate.testing import pod, policy, service
-from tests.checks.asking import ask, egress, one, pods, to
+from typing import Any
+
+import pytest
+
+from outgate.testing import Manifest, cluster_policy, pod, policy, service
+from tests.checks.asking import ask, cilium, egress, entry, one, pods, to
+from tests.checks.needs import mended
 
 RULE = "service-port-not-target-port"
 DB = pod("shop/db", ["10.1.0.2"], ports=[{"containerPort": 8080, "name": "web"}], app="db")
@@ -54,3 +59,53 @@ def test_other_services_and_headless_ones() -> None:
     headless = service("shop/db", "None", [{"port": 80, "targetPort": 8080}], app="db")
     assert not ask(RULE, egress("shop/p", rule(80)), DB, far)
     assert not ask(RULE, egress("shop/p", rule(80)), DB, headless)
+
+
+TO_DB = {"toEndpoints": [{"matchLabels": {"app": "db"}}]}
+BEHIND = {"toServices": [{"k8sService": {"serviceName": "db", "namespace": "shop"}}]}
+
+
+def tier(action: str = "Accept") -> Manifest:
+    """A policy of the cluster for the port of the Service."""
+    peer = {"pods": {"podSelector": {"matchLabels": {"app": "db"}}}}
+    ports = [{"tcp": {"destinationPort": {"number": 80}}}]
+    return cluster_policy("p", egress=[{"action": action, "to": [peer], "protocols": ports}])
+
+
+@pytest.mark.parametrize(
+    ("made", "path", "written"),
+    [
+        (cilium("shop/p", TO_DB | entry(80)), ("spec", "egress", 0, "toPorts", 0, "ports", 0, "port"), "8080"),
+        (cilium("shop/p", BEHIND | entry(80, "ANY")), ("spec", "egress", 0, "toPorts", 0, "ports", 0, "port"), "8080"),
+        (tier(), ("spec", "egress", 0, "protocols", 0, "tcp", "destinationPort", "number"), 8080),
+    ],
+    ids=["by labels", "by Service", "of the cluster"],
+)
+def test_rules_of_other_kinds_are_mended(made: Manifest, path: tuple[str | int, ...], written: object) -> None:
+    """In the text: Cilium's ports stay texts, those of the cluster numbers; nothing is found any more."""
+    assert "TCP 80, the port of Service shop/db" in one(RULE, made, DB, SERVICE).message
+    left, after = mended(RULE, made, DB, SERVICE)
+    assert left == []
+    value: Any = after[0]
+    for step in path:
+        value = value[step]
+    assert value == written
+
+
+def test_what_denies_is_found_and_left_to_people() -> None:
+    """It denies nothing, and whoever mends it closes something."""
+    for made, verb in (
+        (cilium("shop/p", denied=(TO_DB | entry(80),)), "denies"),
+        (tier("Deny"), "denies"),
+        (tier("Pass"), "passes on"),
+    ):
+        found = one(RULE, made, DB, SERVICE)
+        assert f" {verb} TCP 80, the port of Service shop/db" in found.message
+        assert found.fix == ()
+
+
+def test_a_name_has_no_place_where_numbers_stand() -> None:
+    """Of the cluster's policies a name is another form of port."""
+    named = service("shop/db", "10.96.0.9", [{"port": 80, "targetPort": "web"}], app="db")
+    assert one(RULE, tier(), DB, named).fix == ()
+    assert [edit.value for edit in one(RULE, cilium("shop/p", TO_DB | entry(80)), DB, named).fix] == ["web"]

@@ -1,7 +1,8 @@
 """A rule that lets everything out.
 
 What it does:
-    Finds egress rules with neither `to` nor `ports`.
+    Finds egress rules with neither `to` nor `ports`; of Cilium's such for `toEntities: [all]`, where the policy denies
+    nothing beside; and in the Admin tier such as accept `0.0.0.0/0` and `::/0`, beside which no NetworkPolicy is asked.
 
 Why it matters:
     Policies add up. One empty rule lets the workloads reach everything, whatever the default deny and the careful
@@ -72,10 +73,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.clauses import way_out
 from outgate.checks.finding import Finding, Related, Severity
-from outgate.checks.proof import sample_outside
 from outgate.checks.survey import Survey, subject_of
-from outgate.model import Direction
+from outgate.checks.written import Written, title_of, written_rules
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction
 
 __all__ = ["CHECK"]
 
@@ -84,24 +86,41 @@ def _find(survey: Survey) -> Iterator[Finding]:
     undone: dict[str, dict[str, Related]] = {}
     for whom in survey.united(Direction.EGRESS):
         for policy in whom.own:
-            mine = undone.setdefault(str(policy), {})
+            mine = undone.setdefault(title_of(policy), {})
             for other in whom.own:
                 if other is not policy:
                     mine[str(other)] = Related(
                         other.place, f"{other} isolates the same pods, and limits nothing beside it"
                     )
-    for section in survey.sections(Direction.EGRESS):
-        if section.counts and not section.rule.peers and not section.rule.ports:
+    for written in written_rules(survey, Direction.EGRESS):
+        if _lets_all_out(written):
+            above = isinstance(written.policy, ClusterPolicy)
             yield Finding(
                 CHECK.name,
                 CHECK.severity,
-                f"{section} lets {survey.whom(section.policy)} reach everything",
-                subject_of(section.policy),
-                section.place,
-                tuple(undone.get(str(section.policy), {}).values())[:3],
-                sample_outside(survey, section),
-                "take the rule away, or name whom it is for",
+                f"{written} lets {survey.whom(written.policy)} reach everything"
+                + (", and no NetworkPolicy is asked" if above else ""),
+                subject_of(written.policy),
+                written.place,
+                tuple(undone.get(title_of(written.policy), {}).values())[:3],
+                way_out(survey, written),
+                "let it Pass, or name whom it is for" if above else "take the rule away, or name whom it is for",
             )
+
+
+def _lets_all_out(written: Written) -> bool:
+    """Whether nothing is left closed that other rules have not closed before."""
+    if not written.accepts or written.narrowed:
+        return False
+    match written.policy:
+        case CiliumPolicy() as policy:
+            # What denies isolates as well: beside it such a rule is the way to say "all but that".
+            return written.anybody and not policy.egress_deny
+        case ClusterPolicy() as policy:
+            # In the Baseline tier it says what is so without it.
+            whole = {peer.cidr.version for peer in written.blocks if peer.cidr.prefixlen == 0}
+            return policy.tier == "Admin" and whole == {4, 6}
+    return written.anybody
 
 
 CHECK = Check("allow-all-egress-rule", Severity.WARNING, _find, __doc__)

@@ -67,7 +67,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
-from outgate.checks.clauses import clauses, opened_outside, whom
+from outgate.checks.clauses import clauses, opened_outside
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Survey, subject_of
@@ -121,7 +121,7 @@ def _find_clauses(survey: Survey) -> Iterator[Finding]:
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,
-                    f"{clause} lets {whom(survey, clause.policy)} reach Azure's WireServer at 168.63.129.16",
+                    f"{clause} lets {survey.whom(clause.policy)} reach Azure's WireServer at 168.63.129.16",
                     subject_of(clause.policy),
                     clause.place,
                     (),

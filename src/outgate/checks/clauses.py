@@ -1,89 +1,47 @@
-"""Not a check: rules of Cilium's policies and of policies of the whole cluster, as they are written.
+"""Not a check: the rules of Cilium's policies and of policies of the whole cluster, and what each opens outside.
 
-`Section` is one rule of a NetworkPolicy, where a rule is an allowance and nothing else. A `Clause` is one rule of the
-other kinds: it may deny or pass, its peers are of more kinds, and what it opens hangs on what comes before it. Policies
-of hosts (`nodeSelector`) are left out: no pod is concerned.
+What a rule of a NetworkPolicy allows it opens, for there is nothing but allowances. One of the other kinds (`Written`)
+may deny or pass, and what it opens hangs on what comes before it. Policies of hosts (`nodeSelector`) are left out: no
+pod is concerned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from outgate.analysis.groups import Group
-from outgate.checks.survey import Survey, some
-from outgate.model import CiliumPolicy, ClusterPolicy, ClusterRule, Direction, Place, UnknownPeer
-from outgate.model.cilium import CiliumPeer, CiliumRule, EndpointPeer
-from outgate.model.cluster_policy import ClusterPeer
+from outgate.checks.finding import Witness
+from outgate.checks.proof import beyond
+from outgate.checks.survey import Survey
+from outgate.checks.written import Written, written_rules
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, UnknownPeer
+from outgate.model.cilium import EndpointPeer
 from outgate.model.labels import Labels
 from outgate.packets import AddressSet, PacketSet
-from outgate.policy import Origin, Rule
-from outgate.policy.rules import Action, Tier, origin_of
+from outgate.packets.special import INTERNET_V4, INTERNET_V6
+from outgate.policy import Rule
+from outgate.policy.rules import Tier
 from outgate.policy.tiers import Isolation, allowed, isolates, layers, partition
-from outgate.records import dataclass
 
-__all__ = ["Clause", "clauses", "opened_outside", "whom"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clause:
-    """One rule of a policy of Cilium's, or of the whole cluster."""
-
-    policy: CiliumPolicy | ClusterPolicy
-    direction: Direction
-    index: int
-    rule: CiliumRule | ClusterRule
-
-    @property
-    def action(self) -> Action:
-        """What it says."""
-        if isinstance(self.rule, CiliumRule):
-            return Action.DENY if self.rule.deny else Action.ACCEPT
-        return Action(self.rule.action)
-
-    @property
-    def peers(self) -> Sequence[CiliumPeer | ClusterPeer]:
-        """Whom it names; none where it names nobody in particular."""
-        return self.rule.peers or ()
-
-    @property
-    def origin(self) -> Origin:
-        """What verdicts call it."""
-        return origin_of(self.policy, self.direction, self.index)
-
-    @property
-    def place(self) -> Place:
-        """Where it stands."""
-        return self.rule.place
-
-    @property
-    def understood(self) -> bool:
-        """Whether nothing in it, or in its policy, is beyond us: such a rule closes here, and elsewhere does not."""
-        return not isinstance(self.rule, CiliumRule) or not self.rule.unenforced
-
-    def __str__(self) -> str:
-        return str(self.origin)
+__all__ = ["clauses", "opened_outside", "way_out"]
 
 
-def clauses(survey: Survey, direction: Direction | None = None) -> Sequence[Clause]:
-    """Every such rule of pods, of one direction where that is given."""
-    every = survey.once(_every)
-    return every if direction is None else [one for one in every if one.direction is direction]
+_INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
 
 
-def _every(survey: Survey) -> tuple[Clause, ...]:
-    policies: Iterable[CiliumPolicy | ClusterPolicy] = (
-        *(one for one in survey.snapshot.cilium_policies if one.nodes is None and not one.unenforced),
-        *survey.snapshot.cluster_policies,
-    )
-    found: list[Clause] = []
-    for policy in policies:
-        for direction in Direction:
-            rules: Sequence[CiliumRule | ClusterRule] = policy.rules(direction)
-            found.extend(Clause(policy, direction, index, rule) for index, rule in enumerate(rules))
-    return tuple(found)
+def clauses(survey: Survey, direction: Direction | None = None) -> Sequence[Written]:
+    """Every such rule of pods, of one direction where that is given, whether or not we do what it asks for."""
+    return [
+        one
+        for one in written_rules(survey, direction, void=True)
+        if not isinstance(one.policy, NetworkPolicy)
+        and not (isinstance(one.policy, CiliumPolicy) and (one.policy.nodes is not None or one.policy.unenforced))
+    ]
 
 
-def opened_outside(survey: Survey, clause: Clause, rule: Rule, addresses: AddressSet) -> tuple[PacketSet, Group | None]:
+def opened_outside(
+    survey: Survey, clause: Written, rule: Rule, addresses: AddressSet
+) -> tuple[PacketSet, Group | None]:
     """What of some addresses outside one of the rules that a clause of egress has become really opens, and for whom.
 
     For a workload that it is about, all that has a say in it counts: what is denied before, this rule does not open,
@@ -116,7 +74,7 @@ def _opens(survey: Survey, standing: Isolation, rule: Rule, written: PacketSet) 
     return next((packets for packets, _, by in parts if by is rule), PacketSet.none())
 
 
-def _supposed(survey: Survey, clause: Clause) -> Isolation:
+def _supposed(survey: Survey, clause: Written) -> Isolation:
     """How a pod would stand that the policy of a clause selects, and else those that select every pod beside it."""
     direction, policy = clause.direction, clause.policy
     snapshot = survey.snapshot
@@ -145,12 +103,16 @@ def _selects_all(policy: CiliumPolicy | ClusterPolicy, labels: Labels | None) ->
     return not subject.namespaces or (labels is not None and subject.namespaces.matches(labels))
 
 
-def whom(survey: Survey, policy: CiliumPolicy | ClusterPolicy) -> str:
-    """The workloads that a policy selects, in words; the selector where the input has none of them."""
-    groups = survey.selected_groups(policy)
-    if groups:
-        return some(groups)
-    selector = None if isinstance(policy.subject, UnknownPeer) else policy.subject.pods
-    pods = f"pods {selector}" if selector else "pods"
-    where = f" of {policy.namespace}" if policy.namespace else ""
-    return f"{pods}{where}"
+def way_out(survey: Survey, written: Written) -> Witness | None:
+    """A packet to the internet that an egress rule lets out; None where it selects nobody or lets nothing there."""
+    if isinstance(written.policy, NetworkPolicy):
+        groups = survey.selected_groups(written.policy)
+        (rule,) = written.made(survey)
+        packets = survey.policies.packets_of(rule).restrict(_INTERNET)
+        return beyond(survey, groups[0], packets) if groups else None
+    for rule in written.made(survey) if written.accepts else ():
+        found, group = opened_outside(survey, written, rule, _INTERNET)
+        shown = beyond(survey, group, found) if group is not None else None
+        if shown is not None:
+            return shown
+    return None

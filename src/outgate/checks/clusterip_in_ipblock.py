@@ -2,7 +2,7 @@
 
 What it does:
     Finds address blocks that contain addresses of Services and none of a pod or a node: they can only have been
-    written for the Services.
+    written for the Services. Rules of every kind of policy are looked at, also such as deny.
 
 Why it matters:
     Policies are judged after the Service's address has been translated: no packet to a pod carries it any more. The
@@ -93,7 +93,8 @@ from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.resolvers import Resolvers
 from outgate.checks.survey import Survey, some, subject_of
-from outgate.model import BlockPeer, Service
+from outgate.checks.written import written_rules
+from outgate.model import Service
 from outgate.packets import AddressSet
 
 __all__ = ["CHECK"]
@@ -107,9 +108,9 @@ def _find(survey: Survey) -> Iterator[Finding]:
     local = resolvers.service_addresses if resolvers.caches else frozenset()
     services = [one for one in survey.snapshot.services if one.cluster_ips]
     every = AddressSet.of(address for one in services for address in one.cluster_ips)
-    for section in survey.sections():
-        for peer in section.rule.peers if section.counts else ():
-            if not isinstance(peer, BlockPeer) or peer.cidr.prefixlen == 0:
+    for written in written_rules(survey):
+        for peer in written.blocks:
+            if peer.cidr.prefixlen == 0:
                 continue
             block = AddressSet.network(peer.cidr)
             if block.isdisjoint(every) or not block.isdisjoint(survey.taken):
@@ -119,9 +120,9 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,
-                    f"{section} names {peer.cidr}, where {some([f'Service {one}' for one in within])} "
+                    f"{written} names {peer.cidr}, where {some([f'Service {one}' for one in within])} "
                     f"{'has its' if len(within) == 1 else 'have their'} address, which no policy sees",
-                    subject_of(section.policy),
+                    subject_of(written.policy),
                     peer.place,
                     (Related(within[0].place, f"Service {within[0]} leads to {_led(survey, within[0])}"),),
                     help="select the pods behind the Service",

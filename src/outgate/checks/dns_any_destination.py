@@ -1,7 +1,8 @@
 """DNS to any resolver.
 
 What it does:
-    Finds egress rules that open port 53 (or 853, DNS over TLS) and name nobody: every address may be asked.
+    Finds egress rules, of every kind of policy, that open port 53 (or 853, DNS over TLS) and name nobody: every address
+    may be asked. A rule of Cilium's that says which names may be asked for is left out.
 
 Why it matters:
     Whoever may ask any resolver may ask one of their own, and a question carries data: DNS is the tunnel that is tried
@@ -47,10 +48,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.clauses import way_out
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.proof import sample_outside
-from outgate.checks.survey import Section, Survey, subject_of
-from outgate.model import BlockPeer, Direction
+from outgate.checks.survey import Survey, subject_of
+from outgate.checks.written import Written, written_rules
+from outgate.checks.written_ports import PortSaid, ports_of
+from outgate.model import Direction
+from outgate.policy.rules import Conditions
 
 __all__ = ["CHECK"]
 
@@ -58,30 +62,32 @@ _DNS = (53, 853)
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    for section in survey.sections(Direction.EGRESS):
-        ports = _dns_ports(section)
-        if not (section.counts and ports and _anywhere(section)):
-            continue
-        yield Finding(
-            CHECK.name,
-            CHECK.severity,
-            f"{section} lets {survey.whom(section.policy)} ask any resolver on the internet",
-            subject_of(section.policy),
-            section.rule.ports[ports[0]].place,
-            (),
-            sample_outside(survey, section),
-            "name the cluster's resolvers in `to`",
-        )
+    for written in written_rules(survey, Direction.EGRESS):
+        ports = _dns_ports(written) if written.accepts and written.world else []
+        if ports:
+            yield Finding(
+                CHECK.name,
+                CHECK.severity,
+                f"{written} lets {survey.whom(written.policy)} ask any resolver on the internet",
+                subject_of(written.policy),
+                ports[0].entry,
+                (),
+                way_out(survey, written),
+                "name the cluster's resolvers in " + ("toEndpoints" if written.is_ciliums else "`to`"),
+            )
 
 
-def _dns_ports(section: Section) -> list[int]:
-    """Where in the list of ports those of DNS stand; none where others stand among them as ranges."""
-    return [number for number, entry in enumerate(section.rule.ports) if entry.port in _DNS and entry.end_port is None]
+def _dns_ports(written: Written) -> list[PortSaid]:
+    """The ports of DNS that a rule names; not those of ranges, nor where it is said which names may be asked for."""
+    return [
+        one
+        for one in ports_of(written)
+        if one.port in _DNS and one.end is None and not one.conditions.http and _any_name(one.conditions)
+    ]
 
 
-def _anywhere(section: Section) -> bool:
-    blocks = [peer for peer in section.rule.peers if isinstance(peer, BlockPeer)]
-    return not section.rule.peers or any(block.cidr.prefixlen == 0 for block in blocks)
+def _any_name(conditions: Conditions) -> bool:
+    return not conditions.dns or any(set(text) == {"*"} for one in conditions.dns for text in one.texts)
 
 
 CHECK = Check("dns-any-destination", Severity.WARNING, _find, __doc__)

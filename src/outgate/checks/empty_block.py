@@ -1,7 +1,7 @@
 """An address block of which nothing is left.
 
 What it does:
-    Finds address blocks whose exceptions together cover all of them.
+    Finds address blocks whose exceptions together cover all of them, in NetworkPolicies and in Cilium's `toCIDRSet`.
 
 Why it matters:
     The API takes each exception that is smaller than its block, and does not add them up. A block with nothing left
@@ -57,24 +57,22 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, subject_of
-from outgate.model import BlockPeer
+from outgate.checks.written import written_rules
 from outgate.packets import AddressSet
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    for section in survey.sections():
-        for peer in section.rule.peers:
-            if isinstance(peer, BlockPeer) and AddressSet.network(peer.cidr) <= AddressSet.union_of(
-                AddressSet.network(one) for one in peer.excepts
-            ):
+    for written in written_rules(survey, void=True):
+        for peer in written.blocks:
+            if AddressSet.network(peer.cidr) <= AddressSet.union_of(AddressSet.network(one) for one in peer.excepts):
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,
-                    f"{section} names {peer.cidr} and excepts all of it",
-                    subject_of(section.policy),
-                    peer.place / "ipBlock" / "except",
+                    f"{written} names {peer.cidr} and excepts all of it",
+                    subject_of(written.policy),
+                    (peer.place if written.is_ciliums else peer.place / "ipBlock") / "except",
                     help="take the block away, or the exception that is too wide",
                 )
 

@@ -55,9 +55,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
-from outgate.checks.clauses import Clause, clauses
+from outgate.checks.clauses import clauses
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Section, Survey, some, subject_of
+from outgate.checks.written import Written
 from outgate.model import BlockPeer, CiliumPolicy, ClusterPolicy, Direction
 from outgate.packets import AddressSet
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
@@ -75,7 +76,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
     counting = (one for one in survey.sections(Direction.EGRESS) if one.counts)
     # What is denied by its address is a list of its own, and no name that changed.
     allowing = (one for one in clauses(survey, Direction.EGRESS) if one.action is Action.ACCEPT)
-    both: list[Section | Clause] = [*counting, *allowing]
+    both: list[Section | Written] = [*counting, *allowing]
     for one in both:
         peers = one.rule.peers if isinstance(one, Section) else one.peers
         single = [

@@ -1,7 +1,8 @@
 """A selector of pods on the host network.
 
 What it does:
-    Finds peers that select pods by label where every pod with those labels is on the host network.
+    Finds peers, in policies of every kind, that select pods by label where every pod with those labels is on the host
+    network.
 
 Why it matters:
     A pod on the host network has the address of its node, and network plugins cannot tell it from the node: a
@@ -56,31 +57,45 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, some, subject_of
-from outgate.model import PodPeer
+from outgate.checks.written import Written, written_rules
+from outgate.checks.written_selectors import peer_selectors
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    if survey.policies.profile.host_network_selected:
-        return
     hosts = [pod for pod in survey.snapshot.endpoints if pod.host_network]
-    for section in survey.sections() if hosts else ():
-        for peer in section.rule.peers if section.counts else ():
-            if not isinstance(peer, PodPeer) or not peer.pods:
+    for written in written_rules(survey) if hosts else ():
+        # What becomes of them in a NetworkPolicy is up to the plugin; in the others it is said.
+        if isinstance(written.policy, NetworkPolicy) and survey.policies.profile.host_network_selected:
+            continue
+        for peer in peer_selectors(written):
+            if peer.match is None or not peer.match.pods:
                 continue
-            meant = [pod for pod in hosts if survey.is_meant(section, peer, pod)]
-            if meant and not survey.peer_pods(section, peer):
+            meant = [pod for pod in hosts if peer.names(survey, pod)]
+            if meant and not peer.pods(survey):
                 addresses = sorted({str(address) for pod in meant for address in pod.addresses if pod.addressed})
                 where = f"their nodes have {some(addresses, 4)}" if addresses else "the input has no address of theirs"
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,
-                    f"{section} selects {some(meant)}, on the host network, which no selector matches",
-                    subject_of(section.policy),
+                    f"{written} selects {some(meant)}, on the host network, which no selector matches",
+                    subject_of(written.policy),
                     peer.place,
-                    help=f"name the addresses of the nodes in an ipBlock ({where})",
+                    help=f"{_advice(written)} ({where})",
                 )
+
+
+def _advice(written: Written) -> str:
+    egress = written.direction is Direction.EGRESS
+    match written.policy:
+        case CiliumPolicy():
+            side = "to" if egress else "from"
+            return f"name the nodes in {side}Entities (host, remote-node) or {side}Nodes"
+        case ClusterPolicy():
+            return "name the nodes in `nodes`" if egress else "no peer of an ingress rule means nodes"
+    return "name the addresses of the nodes in an ipBlock"
 
 
 CHECK = Check("hostnetwork-peer", Severity.ERROR, _find, __doc__)

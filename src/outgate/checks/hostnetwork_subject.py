@@ -1,7 +1,8 @@
 """A policy for pods on the host network.
 
 What it does:
-    Finds policies whose selector has the labels of pods on the host network.
+    Finds policies, of every kind, whose selector has the labels of pods on the host network. One that is for every pod
+    of the cluster is left out.
 
 Why it matters:
     Such pods have the address of their node, and nearly every network plugin leaves them out: what the policy says
@@ -49,23 +50,30 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, some, subject_of
+from outgate.checks.written import title_of
+from outgate.checks.written_selectors import subject_selector
+from outgate.model import NetworkPolicy
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    if survey.policies.profile.host_network_isolated:
-        return
-    for policy in survey.snapshot.policies:
-        pods = survey.snapshot.pods_by_namespace.get(policy.namespace, ())
-        meant = [pod for pod in pods if pod.host_network and policy.pods.matches(pod.labels)]
+    hosts = [pod for pod in survey.snapshot.endpoints if pod.host_network]
+    for policy in survey.snapshot.every_policy if hosts else ():
+        if isinstance(policy, NetworkPolicy) and survey.policies.profile.host_network_isolated:
+            continue
+        chosen = subject_selector(policy)
+        # Who says "every pod of the cluster" has not these in mind.
+        if chosen is None or not (policy.namespace or chosen.chooses):
+            continue
+        meant = [pod for pod in hosts if chosen.names(survey, pod)]
         if meant:
             yield Finding(
                 CHECK.name,
                 CHECK.severity,
-                f"{policy} does not hold for {some(meant)}, on the host network",
+                f"{title_of(policy)} does not hold for {some(meant)}, on the host network",
                 subject_of(policy),
-                policy.place / "spec" / "podSelector",
+                chosen.place,
                 help="what leaves the network of a node is for the firewall of the node",
             )
 

@@ -82,7 +82,6 @@ from collections.abc import Iterable, Iterator
 
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.clauses import whom
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.overlaps import overlap, policy_of
 from outgate.checks.survey import Survey, some, subject_of
@@ -124,7 +123,7 @@ def _by_itself(survey: Survey, policy: CiliumPolicy) -> Iterator[Finding]:
     for one, other in _pairs(survey.grid.rules_of(policy, _EGRESS)):
         if _name_one(one, other) and (one.origin, other.origin) not in said:
             said.add((one.origin, other.origin))
-            yield _finding(survey, one, other, whom(survey, policy))
+            yield _finding(survey, one, other, survey.whom(policy))
 
 
 def _pairs(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:

@@ -63,9 +63,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from outgate.checks.check import Check
-from outgate.checks.clauses import Clause, clauses
+from outgate.checks.clauses import clauses
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, some, subject_of
+from outgate.checks.written import Written
 from outgate.model import Direction, Pod
 from outgate.model.cilium import CiliumPort, CiliumRule, PortEntry
 from outgate.policy import PodMatch
@@ -88,7 +89,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
                     yield _finding(clause, entry, ports)
 
 
-def _finding(clause: Clause, entry: PortEntry, ports: Sequence[CiliumPort]) -> Finding:
+def _finding(clause: Written, entry: PortEntry, ports: Sequence[CiliumPort]) -> Finding:
     hosts = [one.host.replace("\\.", ".") for one in entry.http if _NAME.fullmatch(one.host)]
     names = f": [{', '.join(dict.fromkeys(hosts))}]" if hosts and len(hosts) == len(entry.http) else ""
     return Finding(
@@ -103,12 +104,12 @@ def _finding(clause: Clause, entry: PortEntry, ports: Sequence[CiliumPort]) -> F
     )
 
 
-def _is_opened(clause: Clause, entry: PortEntry) -> bool:
+def _is_opened(clause: Written, entry: PortEntry) -> bool:
     unenforced = clause.rule.unenforced if isinstance(clause.rule, CiliumRule) else ()
     return any(one.feature == "terminatingTLS" and one.place.at[:-1] == entry.place.at for one in unenforced)
 
 
-def _servers(survey: Survey, clause: Clause) -> Sequence[Pod]:
+def _servers(survey: Survey, clause: Written) -> Sequence[Pod]:
     """The pods that listen on the ports of a rule."""
     if clause.direction is Direction.INGRESS:
         return [pod for group in survey.selected_groups(clause.policy) for pod in group.pods]

@@ -19,7 +19,7 @@ from outgate.checks.finding import Finding, Severity
 from outgate.checks.registry import NAMES, run
 from outgate.checks.survey import Survey
 from outgate.errors import InputError
-from outgate.model import Document
+from outgate.model import CiliumPolicy, Document, Place
 from outgate.model.place import complaint
 from outgate.records import dataclass
 
@@ -139,11 +139,15 @@ def _weighed(finding: Finding, asked: Selection) -> Finding:
 
 def _complaints(survey: Survey) -> Iterator[InputError]:
     """Annotations of policies that were meant to put something away, and do not."""
-    for policy in survey.snapshot.policies:
+    for policy in survey.snapshot.every_policy:
+        whole = policy.place
+        if isinstance(policy, CiliumPolicy) and policy.index is not None:
+            # One of the `specs` of an object, whose annotations are those of the object.
+            whole = Place(whole.document, whole.at[:-2])
         for key, reason in policy.annotations.items():
             if not key.startswith(ANNOTATION):
                 continue
-            place = policy.place / "metadata" / "annotations" / key
+            place = whole / "metadata" / "annotations" / key
             name = key.removeprefix(ANNOTATION)
             if name not in NAMES:
                 words = f"there is no check {name}: nothing is ignored"

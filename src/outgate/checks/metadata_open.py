@@ -68,10 +68,11 @@ from collections.abc import Iterable, Iterator
 from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES, CloudAddress, opened
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.clauses import Clause, clauses, opened_outside, whom
+from outgate.checks.clauses import clauses, opened_outside
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Section, Survey, some, subject_of
+from outgate.checks.written import Written
 from outgate.model import BlockPeer, ClusterPolicy, Direction, Place
 from outgate.model.cilium import EntityPeer
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -133,7 +134,7 @@ def _find_clauses(survey: Survey) -> Iterator[Finding]:
                 break
 
 
-def _of_clause(survey: Survey, clause: Clause, places: tuple[CloudAddress, ...], group: Group | None) -> Finding:
+def _of_clause(survey: Survey, clause: Written, places: tuple[CloudAddress, ...], group: Group | None) -> Finding:
     first = places[0]
     packets = PacketSet.cube(AddressSet.of((first.address,)), first.ports)
     blocks = some([f"{one.address}/{one.address.max_prefixlen}" for one in places], 9)
@@ -146,7 +147,7 @@ def _of_clause(survey: Survey, clause: Clause, places: tuple[CloudAddress, ...],
     return Finding(
         CHECK.name,
         CHECK.severity,
-        f"{clause} lets {whom(survey, clause.policy)} reach the metadata service at "
+        f"{clause} lets {survey.whom(clause.policy)} reach the metadata service at "
         f"{some([place.address for place in places], 2)} ({some(_clouds(places))})",
         subject_of(clause.policy),
         _peer_place(clause.peers, first) or clause.place,

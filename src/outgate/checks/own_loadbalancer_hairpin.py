@@ -1,7 +1,8 @@
 """The address of one's own load balancer in an address block.
 
 What it does:
-    Finds egress rules whose address block is the external address of a Service of the same cluster.
+    Finds egress rules, of every kind of policy, whose address block is the external address of a Service of the same
+    cluster.
 
 Why it matters:
     A packet from a pod to the load balancer's address seldom leaves the cluster: the node knows the Service, and
@@ -92,16 +93,17 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.survey import Survey, some, subject_of
-from outgate.model import BlockPeer, Direction
+from outgate.checks.written import written_rules
+from outgate.model import Direction
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
     outside = {address: service for service in survey.snapshot.services for address in service.external_ips}
-    for section in survey.sections(Direction.EGRESS):
-        for peer in section.rule.peers if section.counts else ():
-            if not isinstance(peer, BlockPeer) or peer.cidr.num_addresses > 1:
+    for written in written_rules(survey, Direction.EGRESS):
+        for peer in written.blocks:
+            if peer.cidr.num_addresses > 1:
                 continue
             service = outside.get(peer.cidr.network_address)
             if service is not None:
@@ -109,9 +111,9 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 yield Finding(
                     CHECK.name,
                     CHECK.severity,
-                    f"{section} names {peer.cidr.network_address}, the external address of Service {service}: nodes "
+                    f"{written} names {peer.cidr.network_address}, the external address of Service {service}: nodes "
                     "send such packets to its pods directly",
-                    subject_of(section.policy),
+                    subject_of(written.policy),
                     peer.place,
                     (
                         Related(

@@ -73,9 +73,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
-from outgate.checks.clauses import Clause, clauses
+from outgate.checks.clauses import clauses
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, some, subject_of
+from outgate.checks.written import Written
 from outgate.model import BlockPeer, CiliumPolicy, Direction, Place, Pod
 from outgate.model.cilium import GroupPeer
 from outgate.model.objects import Network
@@ -99,7 +100,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 yield _of_clause(clause, cidr, place, pods)
 
 
-def _blocks(survey: Survey, clause: Clause) -> Iterator[tuple[Network, Place]]:
+def _blocks(survey: Survey, clause: Written) -> Iterator[tuple[Network, Place]]:
     """The blocks that a rule names, those of groups among them, each with the place where the rule names it."""
     for peer in clause.peers:
         if isinstance(peer, BlockPeer):
@@ -110,7 +111,7 @@ def _blocks(survey: Survey, clause: Clause) -> Iterator[tuple[Network, Place]]:
                     yield from ((cidr, peer.place) for cidr in group.blocks)
 
 
-def _of_clause(clause: Clause, cidr: Network, place: Place, pods: list[Pod]) -> Finding:
+def _of_clause(clause: Written, cidr: Network, place: Place, pods: list[Pod]) -> Finding:
     what = f"the address of {some(pods)}" if pods else "within a network of pods"
     if isinstance(clause.policy, CiliumPolicy):
         side = "to" if clause.direction is Direction.EGRESS else "from"

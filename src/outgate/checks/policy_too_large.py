@@ -1,8 +1,8 @@
 """A policy that is too large.
 
 What it does:
-    Finds policies with more than a thousand peers and ports, or whose rules make more than ten thousand pairs of
-    them.
+    Finds policies, of every kind, with more than a thousand peers and ports, or whose rules make more than ten thousand
+    pairs of them.
 
 Why it matters:
     Every pair of a peer and a port becomes an entry in the tables of every node that has one of the pods. Network
@@ -77,7 +77,9 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.survey import Survey, subject_of
-from outgate.model import Direction
+from outgate.checks.written import title_of, written_rules
+from outgate.checks.written_ports import ports_of
+from outgate.model import CiliumPolicy, Policy
 
 __all__ = ["CHECK", "MOST_ENTRIES", "MOST_PAIRS"]
 
@@ -86,17 +88,20 @@ MOST_PAIRS = 10_000
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    for policy in survey.snapshot.policies:
-        rules = [rule for direction in Direction for rule in policy.rules(direction)]
-        entries = sum(len(rule.peers) + len(rule.ports) for rule in rules)
-        pairs = sum(max(len(rule.peers), 1) * max(len(rule.ports), 1) for rule in rules)
+    sizes: dict[int, tuple[Policy, list[tuple[int, int]]]] = {}
+    for written in written_rules(survey, void=True):
+        size = len(written.rule.peers or ()), sum(1 for _ in ports_of(written))
+        sizes.setdefault(id(written.policy), (written.policy, []))[1].append(size)
+    for policy, rules in sizes.values():
+        entries = sum(peers + ports for peers, ports in rules)
+        pairs = sum(max(peers, 1) * max(ports, 1) for peers, ports in rules)
         if entries > MOST_ENTRIES or pairs > MOST_PAIRS:
             yield Finding(
                 CHECK.name,
                 CHECK.severity,
-                f"{policy} has {entries} peers and ports, which make {pairs} pairs",
+                f"{title_of(policy)} has {entries} peers and ports, which make {pairs} pairs",
                 subject_of(policy),
-                policy.place / "spec",
+                policy.place / "spec" if not isinstance(policy, CiliumPolicy) or policy.index is None else policy.place,
                 help="name wider blocks and ranges of ports, or select by labels",
             )
 

@@ -2,7 +2,8 @@
 
 What it does:
     Finds rules with the name of a port that none of the pods concerned gives to a port of that protocol, and names of
-    ports beside nothing but address blocks.
+    ports beside nothing but address blocks. Policies of every kind are looked at; of Cilium's, whose names beside
+    blocks are looked up on every pod, only the names beside pods.
 
 Why it matters:
     A name is looked up on each destination pod: its container ports, by name and protocol. Where no pod has it, the
@@ -75,47 +76,59 @@ from collections.abc import Iterator
 
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.survey import Section, Survey, some, subject_of
-from outgate.model import BlockPeer, Direction, Pod, PodPeer, PolicyPort
+from outgate.checks.survey import Survey, some, subject_of
+from outgate.checks.written import Written, written_rules
+from outgate.checks.written_ports import PortSaid, ports_of
+from outgate.checks.written_selectors import pods_meant
+from outgate.model import Direction, Pod
+from outgate.model.cilium import EntityPeer
 
 __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    for section in survey.sections():
-        named = [entry for entry in section.rule.ports if isinstance(entry.port, str)]
-        if not named or not section.counts:
+    for written in written_rules(survey):
+        named = [one for one in ports_of(written) if isinstance(one.port, str) and one.protocols]
+        if not named:
             continue
-        if _only_blocks(section):
+        if _only_blocks(written):
             for entry in named:
-                yield _beside_blocks(section, entry)
+                yield _beside_blocks(written, entry)
             continue
-        pods = list(_asked(survey, section))
+        pods = list(_asked(survey, written))
         for entry in named if pods else ():
-            if not any((one.name, one.protocol) == (entry.port, entry.protocol) for pod in pods for one in pod.ports):
-                yield _unknown(section, entry, pods)
+            if not any(one.name == entry.port and one.protocol in entry.protocols for pod in pods for one in pod.ports):
+                yield _unknown(written, entry, pods)
 
 
-def _only_blocks(section: Section) -> bool:
-    """On ingress the pods that are asked are the policy's own subjects, whoever the peers are."""
-    peers = section.rule.peers
-    return section.direction is Direction.EGRESS and bool(peers) and all(isinstance(one, BlockPeer) for one in peers)
+def _only_blocks(written: Written) -> bool:
+    """On ingress the pods that are asked are the policy's own subjects, whoever the peers are.
+
+    Beside a block of Cilium's a name is looked up on every pod there is, which is nothing to rely on, and something.
+    """
+    peers = written.rule.peers
+    return (
+        written.direction is Direction.EGRESS
+        and not written.is_ciliums
+        and bool(peers)
+        and len(written.blocks) == len(peers or ())
+    )
 
 
-def _asked(survey: Survey, section: Section) -> Iterator[Pod]:
+def _asked(survey: Survey, written: Written) -> Iterator[Pod]:
     """The pods on which a name is looked up."""
-    if section.direction is Direction.INGRESS:
-        for group in survey.selected_groups(section.policy):
+    if written.direction is Direction.INGRESS:
+        for group in survey.selected_groups(written.policy):
             yield from group.pods
-    elif not section.rule.peers:
+    elif written.anybody or (
+        written.is_ciliums and any(isinstance(one, EntityPeer) for one in written.rule.peers or ())
+    ):
         yield from survey.snapshot.endpoints
     else:
-        for peer in section.rule.peers:
-            if isinstance(peer, PodPeer):
-                yield from survey.peer_pods(section, peer)
+        yield from pods_meant(survey, written)
 
 
-def _unknown(section: Section, entry: PolicyPort, pods: list[Pod]) -> Finding:
+def _unknown(written: Written, entry: PortSaid, pods: list[Pod]) -> Finding:
     from difflib import get_close_matches  # noqa: PLC0415 - only a finding pays for it
 
     names = sorted({one.name for pod in pods for one in pod.ports if one.name})
@@ -125,23 +138,24 @@ def _unknown(section: Section, entry: PolicyPort, pods: list[Pod]) -> Finding:
         advice = f"the pods have it for {some(other)}"
     else:
         advice = f"they have {some(near, 4)}" if near else "none of them names a port: write the number"
+    what = f"{entry.port} ({entry.protocols[0]})" if len(entry.protocols) == 1 else f"{entry.port}"
     return Finding(
         CHECK.name,
         CHECK.severity,
-        f"{section} names port {entry.port} ({entry.protocol}), and no such port is on {some(pods)}",
-        subject_of(section.policy),
-        entry.place / "port",
+        f"{written} names port {what}, and no such port is on {some(pods)}",
+        subject_of(written.policy),
+        entry.value,
         help=advice,
     )
 
 
-def _beside_blocks(section: Section, entry: PolicyPort) -> Finding:
+def _beside_blocks(written: Written, entry: PortSaid) -> Finding:
     return Finding(
         CHECK.name,
         CHECK.severity,
-        f"{section} names port {entry.port} beside address blocks alone, where no pod says what it means",
-        subject_of(section.policy),
-        entry.place / "port",
+        f"{written} names port {entry.port} beside address blocks alone, where no pod says what it means",
+        subject_of(written.policy),
+        entry.value,
         help="write the number",
     )
 

@@ -60,7 +60,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
-from outgate.checks.clauses import clauses, opened_outside, whom
+from outgate.checks.clauses import clauses, opened_outside
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond, sample_outside
 from outgate.checks.survey import Section, Survey, some, subject_of
@@ -116,7 +116,7 @@ def _find_clauses(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 CHECK.name,
                 CHECK.severity if wide else Severity.WARNING,
-                f"{clause} names ports and nobody: {whom(survey, clause.policy)} may reach every address on "
+                f"{clause} names ports and nobody: {survey.whom(clause.policy)} may reach every address on "
                 f"{some(spans, 4)}",
                 subject_of(clause.policy),
                 clause.place / "toPorts",

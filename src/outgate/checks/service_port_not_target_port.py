@@ -2,8 +2,8 @@
 
 What it does:
     Finds rules with the number of a port that a Service of the selected pods has, and that the Service sends on to
-    another port of theirs. It looks at egress rules (the pods are the peers) and at ingress rules (the pods are the
-    subjects).
+    another port of theirs. It looks at egress rules (the pods are the peers, or behind a Service of `toServices`) and
+    at ingress rules (the pods are the subjects), in policies of every kind. What denies is found, and not mended.
 
 Why it matters:
     The Service's address and port are translated before the policies see the packet: it goes to the pod's own port. A
@@ -96,12 +96,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
-from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Related, Severity
-from outgate.checks.survey import Section, Survey, subject_of
-from outgate.model import Direction, Pod, PodPeer, PolicyPort, Service, ServicePort
+from outgate.checks.survey import Survey, subject_of
+from outgate.checks.written import Written, written_rules
+from outgate.checks.written_ports import PortSaid, ports_of
+from outgate.checks.written_selectors import pods_meant
+from outgate.model import Direction, Pod, Service, ServicePort
+from outgate.policy import Action
 
 __all__ = ["CHECK"]
+
+_VERBS = {Action.ACCEPT: "allows", Action.DENY: "denies", Action.PASS: "passes on"}
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
@@ -112,23 +117,25 @@ def _find(survey: Survey) -> Iterator[Finding]:
         for port in service.ports
         if not service.headless and not _target_is(port, port.port)
     }
-    for section in survey.sections():
-        doubtful = [one for one in section.rule.ports if (one.protocol, one.port) in translated and not one.end_port]
-        pods = _one_of_each_kind(survey, _judged(survey, section)) if doubtful and section.counts else []
+    for written in written_rules(survey):
+        doubtful = [
+            one
+            for one in ports_of(written)
+            if not one.end and any((protocol, one.port) in translated for protocol in one.protocols)
+        ]
+        pods = _one_of_each_kind(survey, _judged(survey, written)) if doubtful else []
         for entry in doubtful if pods else ():
             if isinstance(entry.port, int):
-                yield from _of_entry(survey, section, entry, entry.port, pods)
+                yield from _of_entry(survey, written, entry, entry.port, pods)
 
 
-def _judged(survey: Survey, section: Section) -> Iterator[Pod]:
+def _judged(survey: Survey, written: Written) -> Iterator[Pod]:
     """The pods whose ports a rule speaks of."""
-    if section.direction is Direction.INGRESS:
-        for group in survey.selected_groups(section.policy):
+    if written.direction is Direction.INGRESS:
+        for group in survey.selected_groups(written.policy):
             yield from group.pods
         return
-    for peer in section.rule.peers:
-        if isinstance(peer, PodPeer):
-            yield from survey.peer_pods(section, peer)
+    yield from pods_meant(survey, written)
 
 
 def _one_of_each_kind(survey: Survey, pods: Iterator[Pod]) -> list[Pod]:
@@ -137,38 +144,38 @@ def _one_of_each_kind(survey: Survey, pods: Iterator[Pod]) -> list[Pod]:
     return list(found.values())
 
 
-def _of_entry(survey: Survey, section: Section, entry: PolicyPort, number: int, pods: list[Pod]) -> Iterator[Finding]:
+def _of_entry(survey: Survey, written: Written, entry: PortSaid, number: int, pods: list[Pod]) -> Iterator[Finding]:
     behind = list(_translated(survey, entry, number, pods))
     # Where any of the pods listens there, the rule has its use.
-    if not behind or any(number in _listening(pod, entry.protocol) for pod in pods):
+    if not behind or any(number in _listening(pod, entry.protocols) for pod in pods):
         return
     if any(_target_is(port, number) for _, port in _services(survey, entry, pods)):
         return
     service, port = behind[0]
     targets = {port.target for _, port in behind}
+    # Nothing is closed by a machine: another port of a denial is for somebody to write who knows what was meant.
+    fix = entry.rewritten(port.target) if len(targets) == 1 and written.accepts else ()
     yield Finding(
         CHECK.name,
         CHECK.severity,
-        f"{section} allows {entry.protocol} {number}, the port of Service {service}; its pods are reached on "
-        f"{port.target}",
-        subject_of(section.policy),
-        entry.place / "port",
+        f"{written} {_VERBS[written.action]} {port.protocol} {number}, the port of Service {service}; its pods are "
+        f"reached on {port.target}",
+        subject_of(written.policy),
+        entry.value,
         (Related(service.place, f"Service {service} sends {port.port} to {port.target}"),),
         help=f"write {port.target}: policies see the pod's port",
-        fix=(Edit.replace(entry.place / "port", port.target),) if len(targets) == 1 else (),
+        fix=fix,
     )
 
 
-def _services(survey: Survey, entry: PolicyPort, pods: list[Pod]) -> Iterator[tuple[Service, ServicePort]]:
-    """The ports of that protocol of all Services that select any of the pods."""
+def _services(survey: Survey, entry: PortSaid, pods: list[Pod]) -> Iterator[tuple[Service, ServicePort]]:
+    """The ports of those protocols of all Services that select any of the pods."""
     services = {(one.namespace, one.name): one for pod in pods for one in survey.services_of(pod)}
     for service in services.values():
-        yield from ((service, port) for port in service.ports if port.protocol == entry.protocol)
+        yield from ((service, port) for port in service.ports if port.protocol in entry.protocols)
 
 
-def _translated(
-    survey: Survey, entry: PolicyPort, number: int, pods: list[Pod]
-) -> Iterator[tuple[Service, ServicePort]]:
+def _translated(survey: Survey, entry: PortSaid, number: int, pods: list[Pod]) -> Iterator[tuple[Service, ServicePort]]:
     for service, port in _services(survey, entry, pods):
         if port.port == number and not service.headless and not _target_is(port, number):
             yield service, port
@@ -178,8 +185,8 @@ def _target_is(port: ServicePort, number: int) -> bool:
     return port.target == number
 
 
-def _listening(pod: Pod, protocol: str) -> set[int]:
-    return {one.port for one in pod.ports if one.protocol == protocol}
+def _listening(pod: Pod, protocols: tuple[str, ...]) -> set[int]:
+    return {one.port for one in pod.ports if one.protocol in protocols}
 
 
 CHECK = Check("service-port-not-target-port", Severity.ERROR, _find, __doc__, fixable=True)

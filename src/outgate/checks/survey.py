@@ -17,6 +17,7 @@ from outgate.checks.finding import Subject
 from outgate.model import (
     CiliumPolicy,
     Direction,
+    LabelSelector,
     NetworkPolicy,
     Place,
     Pod,
@@ -25,6 +26,7 @@ from outgate.model import (
     PolicyRule,
     Service,
     Snapshot,
+    UnknownPeer,
 )
 from outgate.packets import Address, AddressSet, Protocol, TransportSet
 from outgate.policy import Judge, Origin, Policies, Profile, Rule
@@ -215,12 +217,14 @@ class Survey:
             found.setdefault(group.namespace, []).append(group)
         return found
 
-    def whom(self, policy: NetworkPolicy) -> str:
+    def whom(self, policy: Policy) -> str:
         """The workloads that a policy selects, in words; the selector where the input has none of them."""
         groups = self.selected_groups(policy)
         if groups:
             return some(groups)
-        return f"pods {policy.pods} of {policy.namespace}" if policy.pods else f"every pod of {policy.namespace}"
+        pods = _pods_of(policy)
+        of = f" of {policy.namespace}" if policy.namespace else ""
+        return f"pods {pods}{of}" if pods else f"every pod{of}"
 
     @cached_property
     def taken(self) -> AddressSet:
@@ -233,15 +237,6 @@ class Survey:
     def web(self) -> TransportSet:
         """TCP 443: what a packet that shows the way to the internet is shown with."""
         return TransportSet.ports(Protocol.TCP, 443)
-
-    def is_meant(self, section: Section, peer: PodPeer, pod: Pod) -> bool:
-        """Whether a pod has the labels that a peer selects, on whatever network it is."""
-        if peer.namespaces is None:
-            if pod.namespace != section.policy.namespace:
-                return False
-        elif not peer.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
-            return False
-        return peer.pods is None or peer.pods.matches(pod.labels)
 
     def peer_pods(self, section: Section, peer: PodPeer) -> tuple[Pod, ...]:
         """The pods that a peer selects."""
@@ -288,6 +283,13 @@ class Survey:
     @cached_property
     def _policies(self) -> dict[tuple[str, str], NetworkPolicy]:
         return {(one.namespace, one.name): one for one in self.snapshot.policies}
+
+
+def _pods_of(policy: Policy) -> LabelSelector | None:
+    """What a policy says of the labels of its pods; None where that is nothing, or nothing known."""
+    if isinstance(policy, NetworkPolicy):
+        return policy.pods
+    return None if isinstance(policy.subject, UnknownPeer) else policy.subject.pods
 
 
 def isolation_place(policy: NetworkPolicy | CiliumPolicy, direction: Direction) -> Place:
