@@ -282,6 +282,15 @@ AROUND = {
         < connection b is cut
         < shop/web -> 192.168.50.12:443 passes
         """,
+    "5 a port name means no pod where a block of Cilium's does": """
+        > pod shop/web 10.1.0.10 here app=web
+        > pod shop/one 10.2.0.11 there port http=8080
+        > cilium shop/p egress app=web to block 10.2.0.0/24 port http
+        < shop/web -> shop/one:8080 is dropped by shop/p
+        > pod shop/two 10.2.0.12 there port http=8080
+        < shop/web -> shop/two:8080 is dropped by shop/p
+        < shop/web -> shop/one:8080 is dropped by shop/p
+        """,
     "5 the world ends at the nodes": """
         > node 192.168.50.11
         > pod shop/web 10.1.0.10 here app=web

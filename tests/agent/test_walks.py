@@ -79,6 +79,8 @@ class Now:
         unclear = packet.source in self.snapshot.contested or packet.destination in self.snapshot.contested
         if unclear or any(pod is not None and not pod.addressed for pod in (source, target)):
             return None
+        if self.snapshot.cilium_policies and any(map(self.of_gone_node, (packet.source, packet.destination))):
+            return None
         if source is not None and (source == target or packet.destination.is_loopback):
             return None
         if target is not None and packet.source in selection.node_addresses(target.node):
@@ -90,6 +92,11 @@ class Now:
         egress, ingress = self.judge.verdicts(Flow(sender, receiver, packet.protocol, packet.coordinate))
         own = mine[0] and packet.destination in selection.node_addresses(NODE)
         return "input" if own else "forward", (egress or not mine[0]) and (ingress or not mine[1])
+
+    def of_gone_node(self, address: Address) -> bool:
+        """Whether only a host-network pod says that a node has an address. The agent goes by Nodes (docs/cilium.md)."""
+        known = {one for node in self.snapshot.nodes.values() for one in node.addresses}
+        return address not in known and any(pod.host_network for pod in self.snapshot.owners_of(address))
 
     def header(self, packet: Packet, mark: int = 0) -> Header:
         """The packet as it comes in and goes out at this node."""

@@ -256,8 +256,8 @@ def _selector_lines(
         for name in rule.ports.names:
             among: tuple[PeerMatch | None, ...] = (None,) if rule.peers is None else rule.peers
             for one in among:
-                if isinstance(one, NamesMatch):
-                    continue  # ports are named by pods, and a name is never a pod's
+                if isinstance(one, NamesMatch) or (isinstance(one, BlockMatch) and one.outside):
+                    continue  # ports are named by pods: neither a DNS name nor what is outside of the cluster is one's
                 fields = (view.peer, Field.L4PROTO, view.port)
                 named_set = _named_port_set(policies, one, name, view.family, registry, perhaps=perhaps)
                 yield (Lookup(fields, named_set),)
