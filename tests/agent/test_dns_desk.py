@@ -89,7 +89,7 @@ def test_silence(source: str, server: Server | None, data: bytes, result: Result
     with Committer(Door()) as committer:
         office = Office(committer)
         assert office.desk.question(source, server, data, "UDP") is None
-        assert office.measures.results == {result: 1}
+        assert {one: count for one, count in office.measures.results.items() if count} == {result: 1}
 
 
 def test_leave_and_refusal() -> None:
@@ -147,7 +147,7 @@ def test_what_was_read_is_kept_and_bounded(monkeypatch: pytest.MonkeyPatch) -> N
                 assert (said.asked.name, said.asked.type) == (name.lower(), kind)
         for last in range(9):
             office.answer("a.x.io", f"203.0.113.{last}")
-        assert len(office.desk._questions) <= 4
+        assert len(office.desk._granted) <= 4
         assert len(office.desk._answers) <= 4
 
 

@@ -16,13 +16,13 @@ from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.names_commit import Committer, Done
 from outgate.host.dns_origin import Server
 from outgate.proxy import glance
-from outgate.proxy.dns import ResponseCode
 from outgate.proxy.glance import Asked, Taught
 from outgate.proxy.learned import Learned, Lesson
 from outgate.proxy.orders import Leave, Orders, Plan, Pod
 
 __all__ = ["Desk", "Granted", "Refusing"]
 
+_Key = TypeVar("_Key")
 _Read = TypeVar("_Read")
 
 Send = Callable[[], None]
@@ -78,7 +78,7 @@ class Desk:
         self._clock = clock
         self._waiting = waiting
         self._refusals = refusals
-        self._questions: dict[bytes, Asked | ResponseCode] = {}
+        self._granted: dict[tuple[str, Server, bytes], Granted] = {}
         self._answers: dict[bytes, Taught] = {}
         self._held: dict[int, _Held] = {}
         """Answers that wait for a lesson, by its number: in the order of their deadlines, while all wait equally."""
@@ -86,6 +86,7 @@ class Desk:
     def follow(self, orders: Orders) -> None:
         """New orders. What is known is put in where they want it."""
         self.plan = Plan(orders)
+        self._granted.clear()
         self._refusals.node = orders.node
         self.measures.orders += 1
         for lesson in self.learned.follow(self.plan):
@@ -93,12 +94,23 @@ class Desk:
 
     def question(self, source: str, server: Server | None, data: bytes, protocol: str) -> Granted | bytes | None:
         """A question of an address to a server: to be passed on, to be answered with this, or to be dropped."""
+        if server is not None:
+            # Programs ask the same again and again: but for its number, it is the same message.
+            known = self._granted.get((source, server, data[2:]))
+            if known is not None:
+                return known
+        said = self._judged(source, server, data, protocol)
+        if isinstance(said, Granted) and server is not None and len(data) <= _SHORT:
+            _keep(self._granted, (source, server, data[2:]), said)
+        return said
+
+    def _judged(self, source: str, server: Server | None, data: bytes, protocol: str) -> Granted | bytes | None:
         results = self.measures.results
         pod = self.plan.pods.get(source)
         if pod is None or server is None:
             results[Result.UNKNOWN_POD] += 1
             return None
-        asked = self._asked(data)
+        asked = glance.glance_question(data)
         if not isinstance(asked, Asked):
             results[Result.MALFORMED] += 1
             # Answering an answer would make two proxies talk to each other for ever.
@@ -148,18 +160,8 @@ class Desk:
         lesson = self.learned.learn(pod, asked.name, elements, taught.ttl)
         return lesson if lesson.new or lesson.gone else None
 
-    def _asked(self, data: bytes) -> Asked | ResponseCode:
-        """Programs ask the same again and again: but for its number, it is the same message."""
-        key = data[2:]
-        found = self._questions.get(key)
-        if found is None:
-            found = glance.glance_question(data)
-            if len(data) <= _SHORT:
-                _keep(self._questions, key, found)
-        return found
-
     def _taught(self, data: bytes, asked: Asked) -> Taught | None:
-        """And caches give the same answer for a second. Its question is a part of it, and the key."""
+        """Caches give the same answer for a second. Its question is a part of it, and the key."""
         key = data[2:]
         found = self._answers.get(key)
         if found is None:
@@ -207,7 +209,7 @@ class Desk:
         return next(iter(self._held.values())).deadline
 
 
-def _keep(kept: dict[bytes, _Read], key: bytes, found: _Read) -> None:
+def _keep(kept: dict[_Key, _Read], key: _Key, found: _Read) -> None:
     if len(kept) >= _KEPT:
         kept.clear()
     kept[key] = found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import enum
-from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
@@ -90,7 +89,7 @@ class DnsStatus(msgspec.Struct, frozen=True):
 class Measures:
     """The counts of one proxy, since it began."""
 
-    results: Counter[Result] = field(default_factory=Counter)
+    results: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
     kept_out: int = 0
     elements: int = 0
     refused_elements: int = 0

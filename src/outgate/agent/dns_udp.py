@@ -127,9 +127,9 @@ class UdpSide(Closing):
             self._unanswered(question, Result.UNREACHABLE)
             return
         if new:
-            self._by_number[channel.fileno()] = channel
+            self._by_number[channel.number] = channel
             self._loop.watch(channel, partial(self._answers_on, channel))
-        number = self.questions.add(channel.fileno(), question)
+        number = self.questions.add(channel.number, question)
         if number is None:
             self._results[Result.NO_ROOM] += 1
             return
@@ -140,7 +140,7 @@ class UdpSide(Closing):
         except PermissionError:
             # The kernel has judged it by the pod's policies, and dropped it: as the pod's own it would be gone, too.
             # But where names are listed, one that is not must not be waited for: resolvers try endings one by one.
-            self.questions.close(channel.fileno(), number)
+            self.questions.close(channel.number, number)
             listed = said.pod.lists_names(server.address)
             self._desk.refuse(said.pod, source, server, "UDP", said.asked, listed=listed)
             if listed:
@@ -158,21 +158,20 @@ class UdpSide(Closing):
             # The server's machine says that nobody listens there, or a router that there is no way.
             self._refused(channel, self._clock())
             return
-        number_of_channel = channel.fileno()
         number = data[0] << 8 | data[1] if len(data) > 1 else -1
-        question = self.questions.find(number_of_channel, number)
+        question = self.questions.find(channel.number, number)
         if question is None:
             self._results[Result.STRAY] += 1
         elif not glance.answers(data, question.asked):
             self._results[Result.FORGED] += 1
         else:
-            self.questions.close(number_of_channel, number)
+            self.questions.close(channel.number, number)
             client = question.client
             send = partial(_send, client.listener, glance.with_number(data, question.number), client.address)
             self._desk.answer(question.pod, question.asked, data, question.began, send)
 
     def _refused(self, channel: Channel, now: float) -> None:
-        for question in self.questions.close_channel(channel.fileno()):
+        for question in self.questions.close_channel(channel.number):
             self._unanswered(question, Result.UNREACHABLE)
         self._channels.retire(channel, now)
 
@@ -184,8 +183,8 @@ class UdpSide(Closing):
         _send(client.listener, refusal, client.address)
 
     def _end(self, channel: Channel) -> None:
-        self.questions.close_channel(channel.fileno())
-        del self._by_number[channel.fileno()]
+        self.questions.close_channel(channel.number)
+        del self._by_number[channel.number]
         self._loop.forget(channel)
         channel.socket.close()
 

@@ -121,7 +121,7 @@ def through(made: socket.socket, door: int) -> None:
 class Channel:
     """A socket that speaks with one server from a port of its own."""
 
-    __slots__ = ("born", "door", "server", "socket", "uses")
+    __slots__ = ("born", "door", "number", "server", "socket", "uses")
 
     def __init__(self, server: Server, now: float, door: int = 0) -> None:
         self.server, self.door = server, door
@@ -136,10 +136,22 @@ class Channel:
             raise
         self.born = now
         self.uses = 0
+        self.number = self.socket.fileno()
+        """The descriptor, by which it is known as long as it is open."""
 
     def fileno(self) -> int:
         """For `select` and its like."""
-        return self.socket.fileno()
+        return self.number
+
+
+class _Rota:
+    """The channels to one server under one door, and whose turn it was."""
+
+    __slots__ = ("channels", "turn")
+
+    def __init__(self, first: Channel) -> None:
+        self.channels = [first]
+        self.turn = 0
 
 
 class Channels(Closing):
@@ -150,13 +162,12 @@ class Channels(Closing):
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._servers: dict[tuple[Server, int], list[Channel]] = {}
-        self._turns: dict[tuple[Server, int], int] = {}
+        self._servers: dict[tuple[Server, int], _Rota] = {}
         self._old: dict[Channel, float] = {}
 
     def close(self) -> None:
         """Closes all."""
-        for channel in (*self._old, *(one for many in self._servers.values() for one in many)):
+        for channel in (*self._old, *(one for rota in self._servers.values() for one in rota.channels)):
             channel.socket.close()
 
     def next(self, server: Server, now: float, door: int = 0) -> tuple[Channel, bool]:
@@ -165,15 +176,19 @@ class Channels(Closing):
         `door` is the traffic class of its packets (`outgate.nft.asking`).
         """
         place = server, door
-        channels = self._servers.get(place)
-        if channels is None:
+        rota = self._servers.get(place)
+        if rota is None:
+            # Before there is a place for it: of servers to which there is no way nothing is kept.
+            first = Channel(server, now, door)
             if len(self._servers) >= _SERVERS:
                 oldest = next(iter(self._servers))
-                for channel in tuple(self._servers[oldest]):
+                for channel in tuple(self._servers[oldest].channels):
                     self.retire(channel, now)
-            channels = self._servers[place] = []
-            self._turns[place] = -1
-        self._turns[place] = turn = (self._turns[place] + 1) % _A_SERVER
+            self._servers[place] = _Rota(first)
+            first.uses = 1
+            return first, True
+        channels = rota.channels
+        rota.turn = turn = (rota.turn + 1) % _A_SERVER
         new = False
         if turn >= len(channels):
             channels.append(Channel(server, now, door))
@@ -190,17 +205,17 @@ class Channels(Closing):
     def retire(self, channel: Channel, now: float) -> None:
         """Asks nobody over a channel any more."""
         place = channel.server, channel.door
-        channels = self._servers.get(place, [])
-        if channel in channels:
-            channels.remove(channel)
-            self._old[channel] = now + self._patience
-        if not channels:
-            self._servers.pop(place, None)
-            self._turns.pop(place, None)
+        rota = self._servers.get(place)
+        if rota is None or channel not in rota.channels:
+            return
+        rota.channels.remove(channel)
+        self._old[channel] = now + self._patience
+        if not rota.channels:
+            del self._servers[place]
 
     def over(self, now: float) -> Iterator[Channel]:
         """Channels on which nobody waits any more; they are to be closed."""
-        idle = [one for many in self._servers.values() for one in many if now - one.born > _LIFE]
+        idle = [one for rota in self._servers.values() for one in rota.channels if now - one.born > _LIFE]
         for channel in idle:
             self.retire(channel, now)
         for channel in [one for one, until in self._old.items() if until <= now]:

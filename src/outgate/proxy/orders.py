@@ -60,6 +60,8 @@ __all__ = [
 FORMAT = 1
 _KEPT = 32768
 _SERVERS_KEPT = 256
+_NAMES_KEPT = 512
+"""Of each pod."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -176,6 +178,8 @@ class Pod:
             size: tuple(one for one in packed if len(one) == size) for size in (4, 16)
         }
         """Its addresses by their length."""
+        self.used: dict[str, bool] = {}
+        """What `Plan.uses` has found out about names."""
         self._doors = doors
         self._servers: dict[str, tuple[_Door, ...]] = {}
 
@@ -240,7 +244,12 @@ class Plan:
 
     def uses(self, pod: Pod, name: str) -> bool:
         """Whether a rule of the pod uses a canonical name: if none does, its addresses teach nothing."""
-        return not self._matcher.sets_of(name).isdisjoint(pod.sets)
+        found = pod.used.get(name)
+        if found is None:
+            if len(pod.used) >= _NAMES_KEPT:
+                pod.used.clear()
+            found = pod.used[name] = not self._matcher.sets_of(name).isdisjoint(pod.sets)
+        return found
 
     def grants(self, pod: Pod, name: str, addresses: tuple[bytes, ...]) -> tuple[Element, ...]:
         """What a pod may reach because a canonical name has these addresses."""

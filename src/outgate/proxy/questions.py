@@ -42,8 +42,8 @@ class OpenQuestions(Generic[Client]):
         self._draw = draw
         self._limit = limit
         self._of_a_pod = of_a_pod
-        self._open: dict[tuple[int, int], Question[Client]] = {}
-        """By channel and number; all wait equally long, so the first stands first."""
+        self._open: dict[int, Question[Client]] = {}
+        """By channel and number, in one integer; all wait equally long, so the first stands first."""
         self._pods: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -55,23 +55,23 @@ class OpenQuestions(Generic[Client]):
         if len(self._open) >= self._limit or mine >= self._of_a_pod:
             return None
         # A channel never has so many open that no number is free: the limit is an eighth of all.
-        while (channel, number := self._draw()) in self._open:
+        while (key := channel << 16 | (number := self._draw())) in self._open:
             pass
-        self._open[channel, number] = question
+        self._open[key] = question
         self._pods[question.pod] = mine + 1
         return number
 
     def find(self, channel: int, number: int) -> Question[Client] | None:
         """The question of that number, which stays open: what came may be forged."""
-        return self._open.get((channel, number))
+        return self._open.get(channel << 16 | number)
 
     def close(self, channel: int, number: int) -> None:
         """It has been answered."""
-        self._forget((channel, number))
+        self._forget(channel << 16 | number)
 
     def close_channel(self, channel: int) -> list[Question[Client]]:
         """Ends a channel, and says which questions are now without an answer."""
-        keys = [key for key in self._open if key[0] == channel]
+        keys = [key for key in self._open if key >> 16 == channel]
         return [self._forget(key) for key in keys]
 
     def expired(self, now: float) -> Iterator[tuple[int, Question[Client]]]:
@@ -80,9 +80,9 @@ class OpenQuestions(Generic[Client]):
             key = next(iter(self._open))
             if self._open[key].deadline > now:
                 return
-            yield key[0], self._forget(key)
+            yield key >> 16, self._forget(key)
 
-    def _forget(self, key: tuple[int, int]) -> Question[Client]:
+    def _forget(self, key: int) -> Question[Client]:
         question = self._open.pop(key)
         left = self._pods[question.pod] - 1
         if left:
