@@ -108,6 +108,41 @@ def test_leave_and_refusal() -> None:
         ]
 
 
+def test_what_was_granted_once_is_asked_anew_under_other_orders() -> None:
+    """A name is no longer listed, an address is another pod's now, or nobody's."""
+    with Committer(Door()) as committer:
+        office = Office(committer)
+
+        def ask(source: str, name: str) -> Granted | bytes | None:
+            return office.desk.question(source, DNS, query(name), "UDP")
+
+        assert isinstance(ask("10.1.0.1", "y.org"), Granted)
+        first = ask("10.1.0.2", "z.org")
+        assert isinstance(first, Granted)
+        assert first.pod.key == "free/1"
+        heir = PodOrder("heir/1", ("10.1.0.2",))
+        less = PodOrder("web/1", ("10.1.0.1",), ("a",), (Asking(("10.96.0.10",), NameList(("*.x.io",))),))
+        office.desk.follow(Orders(sets=ORDERS.sets, pods=(less, heir)))
+        assert isinstance(ask("10.1.0.1", "y.org"), bytes)
+        second = ask("10.1.0.2", "z.org")
+        assert isinstance(second, Granted)
+        assert second.pod.key == "heir/1"
+        office.desk.follow(Orders())
+        assert ask("10.1.0.2", "z.org") is None
+
+
+def test_a_granted_question_is_granted_to_nobody_else() -> None:
+    """Neither to another pod, nor for another server."""
+    with Committer(Door()) as committer:
+        office = Office(committer)
+        assert isinstance(office.desk.question("10.1.0.2", DNS, query("z.org"), "UDP"), Granted)
+        assert isinstance(office.desk.question("10.1.0.1", DNS, query("z.org"), "UDP"), bytes)
+        assert isinstance(office.desk.question("10.1.0.2", Server("8.8.8.8", 53), query("a.x.io"), "UDP"), Granted)
+        assert office.desk.question("10.1.0.1", Server("8.8.8.8", 53), query("a.x.io"), "UDP") is None
+        assert isinstance(office.desk.question("10.1.0.1", DNS, query("y.org"), "UDP"), Granted)
+        assert office.desk.question("10.1.0.1", None, query("y.org"), "UDP") is None
+
+
 def test_answers_that_teach_nothing_new_go_at_once() -> None:
     """Names that no rule uses, errors, pods that have gone, and what is in the kernel already."""
     door = Door()
