@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from outgate.agent.dns_loop import Loop
@@ -60,3 +61,30 @@ def test_a_broken_connection_is_told_though_nobody_reads() -> None:
             far.close()
             loop.wait(5)
     assert called == ["broken"]
+
+
+def test_one_that_has_the_descriptor_of_another_is_not_called_for_it() -> None:
+    """What was ready has ended in the same turn, and what was opened then is not ready, nor broken."""
+    called: list[str] = []
+    pairs = [socket.socketpair() for _ in range(2)]
+    fresh = socket.socketpair()
+    with Loop() as loop:
+
+        def ready(name: str, own: socket.socket, other: socket.socket) -> None:
+            called.append(name)
+            loop.forget(own)
+            loop.forget(other)
+            os.dup2(fresh[0].fileno(), other.fileno())
+            loop.watch(other, lambda: called.append("fresh"))
+
+        loop.watch(pairs[0][0], lambda: ready("first", pairs[0][0], pairs[1][0]))
+        loop.watch(pairs[1][0], lambda: ready("second", pairs[1][0], pairs[0][0]))
+        for _, far in pairs:
+            far.send(b"x")
+        loop.wait(5)
+        assert called in (["first"], ["second"])
+        fresh[1].send(b"x")
+        loop.wait(5)
+    assert called[1:] == ["fresh"]
+    for one in (*pairs[0], *pairs[1], *fresh):
+        one.close()

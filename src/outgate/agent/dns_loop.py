@@ -52,10 +52,11 @@ class Loop(Closing):
 
     def wait(self, seconds: float) -> None:
         """Waits until something is ready, at most so long, and calls."""
-        for fd, mask in self._poll.poll(max(0.0, seconds)):
-            # One that was called before it may have ended this one.
-            if fd in self._ready:
-                ready, broken = self._ready[fd]
+        due = [(fd, mask, self._ready.get(fd)) for fd, mask in self._poll.poll(max(0.0, seconds))]
+        for fd, mask, called in due:
+            # One that was called before it may have ended this one, and opened another that has its descriptor now.
+            if called is not None and self._ready.get(fd) is called:
+                ready, broken = called
                 if broken is not None and mask & (select.EPOLLERR | select.EPOLLHUP):
                     broken()
                 else:
