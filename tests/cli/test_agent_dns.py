@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import threading
 from pathlib import Path
@@ -34,10 +35,12 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.kernel
 def test_it_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
-    """With a lock of its own or one that it was given; what it counted is on the disk."""
+    """With a lock of its own or one that it was given; what it counted is on the disk. It may open what it needs."""
 
     def play() -> list[int]:
         links.batch(["link set lo up"])
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         words = ["agent", "dns", "--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")]
         codes = []
         for more in (0, 1):
@@ -50,6 +53,7 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
             codes.append(main(words + options))
             timer.join()
             (tmp_path / "run" / "dns-status.json").unlink()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
         return codes
 
     assert alone(play) == [0, 0]

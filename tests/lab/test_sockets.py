@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import resource
 import select
 import socket
 
@@ -66,17 +65,6 @@ def test_a_socket_that_is_closed_by_an_earlier_callback_is_left_alone() -> None:
     loop.close()
     for _, theirs in pairs:
         theirs.close()
-
-
-def test_the_limit_of_descriptors_is_raised_as_far_as_allowed() -> None:
-    """The usual soft limit of 1024 is a twentieth of a middling run."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
-        assert sockets.raise_descriptor_limit() == before[1]
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.kernel

@@ -75,6 +75,7 @@ def dns(
     """
     from outgate.agent.dns_proxy import DnsProxy
     from outgate.agent.dns_settings import DnsSettings
+    from outgate.host.descriptors import raise_descriptor_limit
 
     settings = DnsSettings(run_dir=run_dir, state_dir=state_dir, leased=while_down == "forward")
     if deadline is not None:
@@ -85,6 +86,8 @@ def dns(
         except _EndedError:
             return 0
         stack.callback(os.close, lock)
+        # Of connections alone there may be two thousand: those of pods, and some for each of them to its server.
+        raise_descriptor_limit()
         proxy = stack.enter_context(DnsProxy(settings, say=lambda words: click.echo(words, err=True)))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: proxy.stop())

@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from outgate.lab import sctp, sockets, wire
+from outgate.host.descriptors import raise_descriptor_limit
+from outgate.lab import sctp, wire
 from outgate.lab.answers import Answers
 from outgate.lab.attempt import Attempt, Observation, Outcome
 from outgate.lab.plan import Probe
@@ -55,7 +56,7 @@ class Engine:
     def __init__(self, answers: Answers, *, patience: float = PATIENCE, room: int | None = None) -> None:
         self.answers = answers
         self.patience = patience
-        self.room = capacity(sockets.raise_descriptor_limit(), _descriptors()) if room is None else room
+        self.room = capacity(raise_descriptor_limit(), _descriptors()) if room is None else room
         """How many probes may be open at once."""
         self._nonce = (secrets.randbits(32) | 1).to_bytes(4, "big")
         self._count = itertools.count(1)

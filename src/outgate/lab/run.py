@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outgate.analysis.names import having_asked_for, shared_addresses
+from outgate.host.descriptors import raise_descriptor_limit
 from outgate.lab import assertion_probes, proxy
 from outgate.lab import flows as flow_files
 from outgate.lab.addressing import address
@@ -29,7 +30,7 @@ from outgate.lab.probe import PATIENCE, Engine
 from outgate.lab.representatives import MAX_PODS, choose
 from outgate.lab.requests import RequestPlan, plan_requests
 from outgate.lab.rounds import go_through
-from outgate.lab.sockets import Loop, raise_descriptor_limit
+from outgate.lab.sockets import Loop
 from outgate.lab.topology import Topology
 from outgate.model import Direction, Snapshot
 from outgate.model.objects import Address

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import ipaddress
-import resource
 import select
 import socket
 import struct
@@ -33,7 +32,6 @@ __all__ = [
     "datagram",
     "echo_socket",
     "listener",
-    "raise_descriptor_limit",
     "receive",
     "reply_from",
     "sctp_socket",
@@ -108,14 +106,6 @@ class Loop:
     def close(self) -> None:
         """Let go of the epoll descriptor; sockets stay as they are."""
         self._poll.close()
-
-
-def raise_descriptor_limit() -> int:
-    """Allow this process as many open files as it may have, and say how many that is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1 << 20
 
 
 def listener(protocol: Protocol, port: int) -> socket.socket:
