@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 import msgspec
 from hypothesis import given
@@ -40,6 +41,8 @@ def test_a_pod_that_asks() -> None:
     for family, door in zip((4, 6), asking.doors, strict=True):
         assert ((door, door),) in state.desired.ruleset.sets[DOORS[family]].elements
     assert orders.nodes == ("192.168.0.1", "192.168.0.2")
+    assert not orders.resets
+    assert orders_of(enforced([*SHOP, POLICY], replace(NAMES, reject=True)).desired, "t").resets
 
 
 def test_what_is_the_clusters_own_is_said() -> None:
@@ -79,4 +82,5 @@ def test_whose_questions_come_is_known_and_nobody_else(seed: int) -> None:
     plan = Plan(orders)
     assert {int(ipaddress.ip_address(one)) for one in plan.pods} == led
     for address, one in plan.pods.items():
-        assert ((one.door(address),) * 2,) in state.desired.ruleset.sets[DOORS[6 if ":" in address else 4]].elements
+        doors = state.desired.ruleset.sets[DOORS[6 if ":" in address else 4]].elements
+        assert ((one.door(address, "a.example.com"),) * 2,) in doors

@@ -6,12 +6,14 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
 
 from outgate.agent import dns_tcp
+from outgate.agent.dns_stream import Stream
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, Record
 from outgate.proxy.orders import Asking, NameList, PodOrder
@@ -166,7 +168,7 @@ def test_a_server_that_closes_behind_its_answer() -> None:
             proxied.connection() as connection,
         ):
             connection.sendall(dns.frame(question("a.example.com")))
-            until(lambda: any(one._server_is_done for one in proxied.proxy._tcp._conversations.values()))
+            until(lambda: any(one._closing for one in proxied.proxy._tcp._conversations))
             door.free.set()
             message, rest = dns.unframe(connection.recv(1000))
             assert message is not None
@@ -191,3 +193,82 @@ def test_of_too_many_connections_the_most_silent_goes(monkeypatch: pytest.Monkey
             assert len(proxied.proxy._tcp._conversations) == 4
 
     in_town(play)
+
+
+def test_a_pod_that_does_not_read_what_it_is_answered_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the proxy answers itself is bounded as all else: the pod gets all of it when it reads, and not before.
+
+    One that does not read at all is ended when it has been silent long enough.
+    """
+    asks = (Asking((CLUSTER_IP[4],), NameList(("*.example.com",))),)
+    long = ".".join("x" * 60 for _ in range(4))
+    most = 0
+
+    def play(town: Town) -> None:
+        nonlocal most
+        put = Stream.put
+
+        def measured(stream: Stream, message: bytes) -> None:
+            nonlocal most
+            put(stream, message)
+            most = max(most, len(stream.unsent))
+
+        monkeypatch.setattr(Stream, "put", measured)
+        Resolver(town, RESOLVERS[4][0], addresses(WORLD[4][0]))
+        told = orders(pods=(PodOrder("pod/1", tuple(POD.values()), ("test",), asks),))
+        asked = [question(long, number=n) for n in range(20000)]
+        with Proxied(town, told) as proxied:
+            with flooding(town, asked):
+                until(lambda: bool(proxied.proxy._tcp._conversations))
+                until(lambda: not proxied.proxy._tcp._conversations)
+            assert 0 < proxied.count("refused") < len(asked)
+            with flooding(town, asked) as connection:
+                until_still(lambda: proxied.count("refused"))
+                assert heard(connection, len(asked)) == [(number, 5) for number in range(len(asked))]
+                (again,) = ask_tcp(connection, question("a.example.com"))
+                assert again.addresses
+            assert most < dns_tcp._ENOUGH + 1024
+            assert (proxied.count("timeout"), proxied.count("no_room")) == (0, 0)
+
+    in_town(play)
+
+
+@contextlib.contextmanager
+def flooding(town: Town, asked: list[bytes]) -> Iterator[socket.socket]:
+    """A connection with little room for answers, over which all is being asked."""
+
+    def send() -> None:
+        connection.settimeout(30)
+        with contextlib.suppress(OSError):
+            connection.sendall(b"".join(map(dns.frame, asked)))
+
+    with town.socket(town.pod, 4, socket.SOCK_STREAM) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((CLUSTER_IP[4], 53))
+        sending = threading.Thread(target=send)
+        sending.start()
+        yield connection
+        sending.join(30)
+        assert not sending.is_alive()
+
+
+def until_still(count: Callable[[], int]) -> None:
+    """Waits until a count does not rise any more, for the most part."""
+    seen: list[int] = []
+
+    def still() -> bool:
+        seen.append(count())
+        return len(seen) > 20 and seen[-20] == seen[-1]
+
+    until(still)
+
+
+def heard(connection: socket.socket, count: int) -> list[tuple[int, int]]:
+    """Number and code of so many messages, which are read in small pieces."""
+    rest, found = bytearray(), list[tuple[int, int]]()
+    while len(found) < count:
+        rest += connection.recv(4000)
+        while len(rest) > 2 and len(rest) >= 2 + (size := int.from_bytes(rest[:2], "big")):
+            found.append((int.from_bytes(rest[2:4], "big"), rest[5] & 15))
+            del rest[: 2 + size]
+    return found

@@ -153,7 +153,7 @@ def test_each_round_is_what_can_reach_says(egress: tuple[dict[str, object], ...]
 
 
 def test_what_may_be_asked_for() -> None:
-    """One name of the lists and one of none; over TCP too where there is one list."""
+    """One name of the lists and one of none, over both transports."""
     text = DNS + pods("web") + rules("web", asking("*.example.com")) + pods("free") + rules("free", ASKING)
     found = {(str(one.source), one.name, one.protocol, one.expected) for one in plan_of(text).questions}
     stranger = "outgate-asks.nobody.invalid"
@@ -161,10 +161,10 @@ def test_what_may_be_asked_for() -> None:
         ("shop/web", "a.example.com", Protocol.UDP, Expected.ANSWERED),
         ("shop/web", "a.example.com", Protocol.TCP, Expected.ANSWERED),
         ("shop/web", stranger, Protocol.UDP, Expected.REFUSED),
-        ("shop/web", stranger, Protocol.TCP, Expected.CLOSED),
+        ("shop/web", stranger, Protocol.TCP, Expected.REFUSED),
     }
     text = DNS + pods("web") + rules("web", asking("*.example.com"), asking("*.example.net"))
-    assert {one.protocol for one in plan_of(text).questions} == {Protocol.UDP}
+    assert {one.protocol for one in plan_of(text).questions} == {Protocol.UDP, Protocol.TCP}
     given = NameWishes({"tracker.example.org": (FIRST,)}, families=(4,))
     assert {one.name for one in plan_of(text, given).questions} == {"a.example.com", "tracker.example.org"}
     assert plan_of(DNS + pods("web") + rules("web", asking("*"))).questions != ()

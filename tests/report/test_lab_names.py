@@ -22,7 +22,8 @@ UNASKED = NameResult(
 ASKED = dataclasses.replace(UNASKED, moment="asked", asked=True, expected=ALLOW, observed=ALLOW)
 SIXTH = dataclasses.replace(ASKED, source=pod("a", 1, version=6), address=world("2001:db8::1").address)
 REFUSED = QuestionResult(A, THERE.address, "b.c", Protocol.UDP, "REFUSED", "REFUSED", "the response code REFUSED")
-CLOSED = dataclasses.replace(REFUSED, protocol=Protocol.TCP, expected="closed", observed="closed")
+BY_TCP = dataclasses.replace(REFUSED, protocol=Protocol.TCP)
+CLOSED = dataclasses.replace(BY_TCP, observed="closed", evidence="no answer came")
 ANSWERED = dataclasses.replace(REFUSED, name="d.e", expected="answered", observed="answered")
 
 
@@ -31,12 +32,12 @@ def test_a_line_for_a_name_and_one_for_the_questions() -> None:
     whole = dataclasses.replace(
         report(),
         names=(UNASKED, ASKED, SIXTH),
-        questions=(REFUSED, CLOSED, ANSWERED, dataclasses.replace(ANSWERED, protocol=Protocol.TCP)),
+        questions=(REFUSED, BY_TCP, ANSWERED, dataclasses.replace(ANSWERED, protocol=Protocol.TCP)),
         moved=("api.example.com",),
     )
     text = lab_text(whole)
     assert "  shop/a → api.example.com TCP 443: unasked denied, asked passed   shop/p egress[0]" in text
-    assert "  shop/a asks for b.c: REFUSED, over TCP closed; for d.e: answered\n" in text
+    assert "  shop/a asks for b.c: REFUSED; for d.e: answered\n" in text
     assert "  6 questions asked, 1 name moved" in text
     assert "3 probes: 2 allowed, 1 denied, 0 disagreements" in text
     assert whole.agrees
@@ -48,10 +49,10 @@ def test_one_that_disagrees() -> None:
     told = dataclasses.replace(REFUSED, observed="answered", evidence="203.0.113.9")
     found = dataclasses.replace(report(), names=(leak, ASKED), questions=(told, CLOSED))
     assert not found.agrees
-    assert found.misnamed == (leak, told)
+    assert found.misnamed == (leak, told, CLOSED)
     text = lab_text(found)
     assert "!unasked passed, asked passed" in text
-    assert "for b.c: !answered, over TCP closed" in text
+    assert "for b.c: !answered, over TCP !closed" in text
     assert (
         "shop/a → api.example.com (203.0.113.10) TCP 443, unasked\n"
         "    expected  Deny: the rule is shop/p egress[0]\n"
@@ -60,8 +61,8 @@ def test_one_that_disagrees() -> None:
     assert (
         "shop/a asks 203.0.113.10 for b.c over UDP\n    expected  REFUSED\n    observed  answered: 203.0.113.9" in text
     )
-    assert "2 disagreements in" in text
-    assert lab_json(found)["disagreements"] == 2
+    assert "3 disagreements in" in text
+    assert lab_json(found)["disagreements"] == 3
 
 
 def test_a_request_to_a_name() -> None:

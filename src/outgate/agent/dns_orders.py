@@ -38,6 +38,7 @@ def orders_of(desired: Desired, table: str, cluster: Iterable[str] = ()) -> Orde
         pods=pods,
         node=desired.world.node,
         accounts=tuple(accounts.made),
+        resets=desired.options.reject,
     )
 
 

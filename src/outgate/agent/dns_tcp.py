@@ -1,15 +1,20 @@
 """Questions and answers over TCP: a conversation is a pod's connection, and ours to the server that it asked.
 
-Each question is judged by itself, also the second of a connection. A pod may send many without waiting (RFC 7766,
-6.2.1.1) and gets the answers in any order; how many, and how long they may wait, is bounded, and a pod that reads
-nothing loses its connection. Of conversations there are so many, and so many of each pod; when another comes, the one
-that has been silent longest has to go.
+    pod ═══ conversation ═╦═ door of one list of names ════ server
+                          ╠═ door of another list ═════════ the same server
+                          ╚═ door of all other names: refused by the kernel, and the pod is told so
+
+Each question is judged by itself, also the second of a connection: it goes over the connection of its own door, made
+when the first question needs it, so that the kernel judges it by the rules that are about its name. One that may not be
+asked is answered at once, also while others wait. A pod may send many without waiting, and gets answers in any order
+(RFC 7766, 6.2.1.1); how many, and how long they may wait, is bounded. A pod that does not read what it is answered is
+not read, either, and loses its connection in the end. Of conversations there are so many, and so many of each pod; when
+another comes, the one that has been silent longest has to go.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -18,211 +23,263 @@ from outgate.agent.dns_desk import Desk, Granted
 from outgate.agent.dns_loop import Loop
 from outgate.agent.dns_measures import Result
 from outgate.agent.dns_settings import DnsSettings
+from outgate.agent.dns_stream import Stream
 from outgate.host.closing import Closing
 from outgate.host.dns_origin import Server, tcp_origin
-from outgate.host.dns_sockets import through
-from outgate.proxy import dns, glance
+from outgate.host.dns_sockets import connecting
+from outgate.proxy import glance
 from outgate.proxy.questions import OpenQuestions, Question
 
 __all__ = ["TcpSide"]
 
 _MOST = 256
 _OF_A_POD = 32
+_DOORS = 8
+"""Connections of a conversation to its server."""
 _IN_FLIGHT = 64
 """Open questions of a conversation: then no more is read from the pod."""
-_CHUNK = 65536
+_AT_ONCE = 16
+"""Questions that are taken from one pod before the others have their turn: each may cost a connection."""
+_ENOUGH = 64 * 1024
+"""Bytes that a side has not taken: then no question is taken until it has."""
 _UNREAD = 256 * 1024
-"""Bytes that a side has not taken: then the conversation ends."""
+"""Bytes that a pod has not taken, of answers that come nevertheless: then the conversation ends."""
+
+
+class _Upstream(Stream):
+    """A connection to the server, for the names of one door. `channel` is its number among the open questions."""
+
+    def __init__(self, made: socket.socket, door: int, channel: int) -> None:
+        super().__init__(made)
+        self.door, self.channel = door, channel
+        self.connected = False
+        self.open = 0
+        """Questions that the server has not answered."""
 
 
 class _Conversation:
-    """One connection of a pod, and the connection to its server."""
+    """One connection of a pod, and those to its server."""
 
-    def __init__(self, side: TcpSide, pod: socket.socket, source: str, server: Server, number: int) -> None:
-        self.side, self.pod, self.source, self.server, self.number = side, pod, source, server, number
-        family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
-        self.upstream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self.door = side.desk.plan.pods[source].door(server.address)
-        through(self.upstream, self.door)
-        self.connected = False
-        self.open = 0
+    def __init__(self, side: TcpSide, pod: socket.socket, source: str, server: Server) -> None:
+        self.side, self.source, self.server = side, source, server
         self.last = side.clock()
         self.ended = False
-        self._from_pod, self._from_server = b"", b""
-        self._to_pod, self._to_server = bytearray(), bytearray()
-        self._pod_is_done = self._server_is_done = False
-        self._held = 0
-        """Answers that have come and wait for the kernel."""
+        self._pod = Stream(pod)
+        self._upstreams: dict[int, _Upstream] = {}
+        """By their doors."""
+        self._open = 0
+        """Questions that the pod has no answer to: the server's, and those whose answers wait for the kernel."""
+        self._pod_is_done = False
+        self._closing = False
+        """No more questions are taken; what is open is answered, and then it ends."""
+        self._crowded = False
+        """The next question has to wait until there is room for another connection."""
+        self._hearing = False
+        """Answers are being read: what is to be done for each is done for all of them, afterwards."""
         side.loop.watch(pod, self._pod_ready, self.end)
-        error = self.upstream.connect_ex((server.address, server.port))
-        if error not in (0, errno.EINPROGRESS):
-            self.end(Result.UNREACHABLE)
-            return
-        side.loop.watch(self.upstream, self._server_ready, self._server_broken)
-        self._interests()
 
     def end(self, result: Result | None = None) -> None:
-        """Closes both connections."""
+        """Closes all connections."""
         if self.ended:
             return
         self.ended = True
         if result is not None:
             self.side.results[result] += 1
-        for one in (self.pod, self.upstream):
-            self.side.loop.forget(one)
-            one.close()
+        for one in list(self._upstreams.values()):
+            self._let_go(one)
+        self.side.loop.forget(self._pod.socket)
+        self._pod.socket.close()
         self.side.over(self)
-
-    def answer(self, data: bytes) -> None:
-        """Sends a message to the pod."""
-        if not self.ended:
-            self._to_pod += dns.frame(data)
-            self._flush()
 
     # ---- the pod's side --------------------------------------------------------------------------------------------
 
     def _pod_ready(self) -> None:
-        self._flush()
-        if self.ended or self._pod_is_done or self._server_is_done or self.open >= _IN_FLIGHT:
-            return
-        try:
-            data = self.pod.recv(_CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.end()
-            return
-        self.last = self.side.clock()
-        if not data:
-            self._pod_is_done = True
-            if not self.open and not self._to_pod:
+        if self._hears():
+            try:
+                came = self._pod.read()
+            except OSError:
                 self.end()
                 return
-            self._interests()
-            return
-        self._from_pod += data
-        self._take_questions()
+            if came is not None:
+                self.last = self.side.clock()
+                self._pod_is_done = not came
+        self._go_on()
+
+    def _hears(self) -> bool:
+        """Whether more is read from the pod: what has come is taken first."""
+        return not (self._pod_is_done or self._closing or self._pod.whole) and self._has_room()
+
+    def _may_take(self) -> bool:
+        return self._pod.whole and not (self._closing or self._crowded) and self._has_room()
+
+    def _has_room(self) -> bool:
+        unsent = (self._pod, *self._upstreams.values())
+        return self._open < _IN_FLIGHT and all(len(one.unsent) < _ENOUGH for one in unsent)
 
     def _take_questions(self) -> None:
-        while not (self.ended or self._server_is_done) and self.open < _IN_FLIGHT:
-            message, self._from_pod = dns.unframe(self._from_pod)
-            if message is None:
-                break
-            self._question(message)
-        if not self.ended:
-            self._flush()
+        for _ in range(_AT_ONCE):
+            if not self._may_take():
+                return
+            self._question(self._pod.first)
+            if not self._crowded:
+                self._pod.drop()
 
     def _question(self, data: bytes) -> None:
         said = self.side.desk.question(self.source, self.server, data, "TCP")
         if said is None:
-            self.end()
-        elif isinstance(said, Granted) and said.door != self.door:
-            # The connection was made under policies that say nothing of this name.
-            listed = said.pod.lists_names(self.server.address)
-            self.side.desk.refuse(said.pod, self.source, self.server, "TCP", said.asked, listed=listed)
-            self.end()
+            self._close()
         elif isinstance(said, bytes):
-            self._to_pod += dns.frame(said)
+            self._pod.put(said)
         else:
-            now = self.side.clock()
-            question = Question(said.pod.key, data[0] << 8 | data[1], said.asked, self, now, now + self.side.patience)
-            number = self.side.questions.add(self.number, question)
-            if number is None:
-                self.end(Result.NO_ROOM)
-                return
-            self.open += 1
-            self._to_server += dns.frame(glance.with_number(data, number))
+            try:
+                upstream = self._upstreams.get(said.door) or self._opened(said.door)
+            except PermissionError:
+                self._denied(said, data)
+            except OSError:
+                self._close(Result.UNREACHABLE)
+            else:
+                if upstream is not None:
+                    self._pass_on(upstream, said, data)
+
+    def _denied(self, said: Granted, data: bytes) -> None:
+        """The kernel has dropped the first packet of the connection: to the question it is what it is over UDP."""
+        desk, listed = self.side.desk, said.pod.lists_names(self.server.address)
+        desk.refuse(said.pod, self.source, self.server, "TCP", said.asked, listed=listed)
+        if listed:
+            self._pod.put(glance.refusal(data, desk.plan.refusal, said.asked))
+        else:
+            self._close()
+
+    def _pass_on(self, upstream: _Upstream, said: Granted, data: bytes) -> None:
+        now = self.side.clock()
+        question = Question(said.pod.key, data[0] << 8 | data[1], said.asked, self, now, now + self.side.patience)
+        number = self.side.questions.add(upstream.channel, question)
+        if number is None:
+            self._close(Result.NO_ROOM)
+            return
+        self._open += 1
+        upstream.open += 1
+        upstream.put(glance.with_number(data, number))
+
+    def _close(self, result: Result | None = None) -> None:
+        """Takes no more questions. A pod that has none open hears the end at once, and what it was answered before."""
+        if result is not None:
+            self.side.results[result] += 1
+        self._closing = True
 
     # ---- the server's side -----------------------------------------------------------------------------------------
 
-    def _server_broken(self) -> None:
-        self._server_gone(None if self.connected else Result.UNREACHABLE)
+    def _opened(self, door: int) -> _Upstream | None:
+        """A connection for a door. None where there are too many, and questions wait on each.
 
-    def _server_gone(self, result: Result | None = None) -> None:
+        Raises:
+            PermissionError: the pod's policies do not allow it.
+            OSError: none can be had.
+        """
+        idle = next((one for one in self._upstreams.values() if not one.open), None)
+        full = len(self._upstreams) >= _DOORS
+        if full and idle is None:
+            self._crowded = True
+            return None
+        side = self.side
+        made = _Upstream(connecting(self.server, door, resets=side.desk.plan.orders.resets), door, side.next_channel())
+        if full and idle is not None:
+            self._let_go(idle)
+        self._upstreams[door] = made
+        side.loop.watch(made.socket, partial(self._server_ready, made), partial(self._server_broken, made))
+        return made
+
+    def _let_go(self, upstream: _Upstream) -> None:
+        """Closes a connection. What it was asked is open no more."""
+        del self._upstreams[upstream.door]
+        self._open -= upstream.open
+        self._crowded = False
+        self.side.questions.close_channel(upstream.channel)
+        self.side.loop.forget(upstream.socket)
+        upstream.socket.close()
+
+    def _server_broken(self, upstream: _Upstream) -> None:
+        self._gone(upstream)
+        self._go_on()
+
+    def _gone(self, upstream: _Upstream) -> None:
         """Nothing more comes from there. RFC 7766, 6.2.3: a server may close when it likes; what it has answered goes.
 
-        Then the conversation ends, and the pod asks anew what is left.
+        Then the conversation ends as the server's would, and the pod asks anew what is left; but not if nothing was
+        asked there, and others are.
         """
-        if not self._held:
-            self.end(result)
-            return
-        self._server_is_done = True
-        self.side.loop.forget(self.upstream)
-        self._interests()
+        self._let_go(upstream)
+        if upstream.open or not self._upstreams:
+            self._close(None if upstream.connected else Result.UNREACHABLE)
 
-    def _server_ready(self) -> None:
-        self.connected = True
-        self._flush()
-        if self.ended:
-            return
+    def _server_ready(self, upstream: _Upstream) -> None:
+        upstream.connected = True
         try:
-            data = self.upstream.recv(_CHUNK)
-        except BlockingIOError:
-            return
+            came = upstream.read()
         except OSError:
-            self._server_gone()
-            return
-        if not data:
-            self._server_gone()
-            return
-        self._from_server += data
-        while not self.ended:
-            message, self._from_server = dns.unframe(self._from_server)
-            if message is None:
-                break
-            self._answer(message)
+            came = 0
+        self._hearing = True
+        while upstream.whole:
+            message = upstream.first
+            upstream.drop()
+            self._answer(upstream, message)
+        self._hearing = False
+        if came == 0:
+            self._gone(upstream)
+        self._go_on()
 
-    def _answer(self, data: bytes) -> None:
+    def _answer(self, upstream: _Upstream, data: bytes) -> None:
         results = self.side.results
         number = data[0] << 8 | data[1] if len(data) > 1 else -1
-        question = self.side.questions.find(self.number, number)
+        question = self.side.questions.find(upstream.channel, number)
         if question is None:
             results[Result.STRAY] += 1
             return
         if not glance.answers(data, question.asked):
             results[Result.FORGED] += 1
             return
-        self.side.questions.close(self.number, number)
+        self.side.questions.close(upstream.channel, number)
+        upstream.open -= 1
         send = partial(self._answered, glance.with_number(data, question.number))
-        self._held += 1
         self.side.desk.answer(question.pod, question.asked, data, question.began, send)
 
     def _answered(self, data: bytes) -> None:
-        self.open -= 1
-        self._held -= 1
-        self.answer(data)
-        if not self.ended:
-            self._take_questions()
+        """An answer may go: now, or after it has waited for the kernel."""
+        if self.ended:
+            return
+        self._open -= 1
+        self._crowded = False
+        self._pod.put(data)
+        if not self._hearing:
+            self._go_on()
 
     # ---- both ------------------------------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        listens = self.connected and not self._server_is_done
-        for one, waiting, may in ((self.pod, self._to_pod, True), (self.upstream, self._to_server, listens)):
-            if waiting and may:
-                try:
-                    del waiting[: one.send(waiting)]
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    self.end()
-                    return
-            if len(waiting) > _UNREAD:
-                self.end()
-                return
-        over = (self._pod_is_done and not self.open) or (self._server_is_done and not self._held)
-        if over and not self._to_pod:
+    def _go_on(self) -> None:
+        """Takes questions, sends what there is to send, and says for what it waits; or ends, if that was all."""
+        self._take_questions()
+        try:
+            if self._pod.flush():
+                self.last = self.side.clock()
+        except OSError:
             self.end()
             return
-        self._interests()
-
-    def _interests(self) -> None:
-        loop = self.side.loop
-        # A connection that its peer has closed is readable for ever; nobody looks at it until the answers are out.
-        reading = not (self._pod_is_done or self._server_is_done) and self.open < _IN_FLIGHT
-        loop.want_write(self.pod, bool(self._to_pod), reading=reading)
-        if not self._server_is_done:
-            loop.want_write(self.upstream, bool(self._to_server) or not self.connected)
+        for one in list(self._upstreams.values()):
+            try:
+                if one.connected:
+                    one.flush()
+            except OSError:
+                self._gone(one)
+        done = self._closing or self._pod_is_done
+        if len(self._pod.unsent) > _UNREAD or (done and not self._open and not self._pod.unsent):
+            self.end()
+            return
+        # A connection that its peer has closed is readable for ever; nobody looks at it until the answers are out. And
+        # one that can be written is called in the next turn: so come questions that have been read and not taken.
+        loop, writing = self.side.loop, bool(self._pod.unsent) or self._may_take()
+        self._pod.want(loop, writing=writing, reading=self._hears())
+        for one in self._upstreams.values():
+            one.want(loop, writing=bool(one.unsent) or not one.connected, reading=True)
 
 
 class TcpSide(Closing):
@@ -243,28 +300,31 @@ class TcpSide(Closing):
         self.questions: OpenQuestions[_Conversation] = OpenQuestions(
             draw, limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
         )
-        self._conversations: dict[int, _Conversation] = {}
-        self._numbers = 0
+        self._conversations: dict[_Conversation, None] = {}
+        self._channels = 0
         for one in listeners:
             loop.watch(one, partial(self._accept, one))
 
     def close(self) -> None:
         """Ends all conversations."""
-        for one in list(self._conversations.values()):
+        for one in list(self._conversations):
             one.end()
 
     def over(self, conversation: _Conversation) -> None:
         """A conversation has ended."""
-        self._conversations.pop(conversation.number, None)
-        self.questions.close_channel(conversation.number)
+        self._conversations.pop(conversation, None)
+
+    def next_channel(self) -> int:
+        """A number for a connection to a server."""
+        self._channels += 1
+        return self._channels
 
     def tick(self, now: float) -> None:
         """Ends what has been silent too long."""
-        for number, _ in self.questions.expired(now):
+        for _, question in self.questions.expired(now):
             self.results[Result.TIMEOUT] += 1
-            if (one := self._conversations.get(number)) is not None:
-                one.end()
-        for one in [one for one in self._conversations.values() if one.last + self.patience <= now]:
+            question.client.end()
+        for one in [one for one in self._conversations if one.last + self.patience <= now]:
             one.end()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -280,11 +340,8 @@ class TcpSide(Closing):
             self.results[Result.UNKNOWN_POD] += 1
             made.close()
             return
-        mine = [one for one in self._conversations.values() if one.source == source]
-        crowd = mine if len(mine) >= _OF_A_POD else list(self._conversations.values())
+        mine = [one for one in self._conversations if one.source == source]
+        crowd = mine if len(mine) >= _OF_A_POD else list(self._conversations)
         if len(mine) >= _OF_A_POD or len(crowd) >= _MOST:
             min(crowd, key=lambda one: one.last).end(Result.NO_ROOM)
-        self._numbers += 1
-        conversation = _Conversation(self, made, source, server, self._numbers)
-        if not conversation.ended:
-            self._conversations[self._numbers] = conversation
+        self._conversations[_Conversation(self, made, source, server)] = None

@@ -9,10 +9,13 @@ port in which the proxy sees the pod is then not the pod's own), so each has one
 What was found is kept for a few seconds: a resolver asks for A and AAAA from one port. It stays true that long, because
 the entry that was asked lives on for nf_conntrack_udp_timeout after each packet, and while it lives nobody else has its
 reply tuple.
+
+It also tells what a connection of our own does not: whether its first packet has left the node (`departed`).
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -24,7 +27,7 @@ from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
 from outgate.host.netlink_format import ERROR, NESTED, REQUEST, attribute, attributes, message, messages
 
-__all__ = ["Server", "UdpOrigins", "tcp_origin"]
+__all__ = ["Server", "UdpOrigins", "departed", "tcp_origin"]
 
 _GET, _NEW = 1 << 8 | 1, 1 << 8
 """NFNL_SUBSYS_CTNETLINK is 1; IPCTNL_MSG_CT_GET is answered with IPCTNL_MSG_CT_NEW."""
@@ -56,14 +59,35 @@ class Server(NamedTuple):
 def tcp_origin(connection: socket.socket) -> Server | None:
     """Where a connection that was led here was going; None where it came of itself."""
     try:
-        if connection.family == socket.AF_INET:
-            port, packed = _IN4.unpack(connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, _IN4.size))
-        else:
-            port, packed = _IN6.unpack(connection.getsockopt(_SOL_IPV6, _SO_ORIGINAL_DST, _IN6.size))
+        port, packed = _original(connection)
         found = Server(socket.inet_ntop(connection.family, packed), port)
         return found if found != Server(*connection.getsockname()[:2]) else None
     except OSError:
         return None
+
+
+def departed(connection: socket.socket) -> bool:
+    """Whether the first packet of a TCP connection that is being made has left the node, as far as can be told.
+
+    connect(2) does not say: of what becomes of a SYN, `tcp_connect` (net/ipv4/tcp_output.c) hands on ECONNREFUSED
+    alone, and what a rule drops is sent again later. But connection tracking has a connection in its table as soon as
+    its first packet has passed the last hook (`nf_conntrack_confirm`), which is before connect(2) returns. What a rule
+    has dropped is not in there; nor is what a reset came back for at once, which takes the entry away.
+    """
+    try:
+        _original(connection)
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    return True
+
+
+def _original(connection: socket.socket) -> tuple[int, bytes]:
+    """The port and the address that the first packet of a connection was sent to. Raises OSError: it is not tracked."""
+    if connection.family == socket.AF_INET:
+        port, packed = _IN4.unpack(connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, _IN4.size))
+    else:
+        port, packed = _IN6.unpack(connection.getsockopt(_SOL_IPV6, _SO_ORIGINAL_DST, _IN6.size))
+    return port, packed
 
 
 class UdpOrigins(Closing):

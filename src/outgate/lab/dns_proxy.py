@@ -143,6 +143,7 @@ def orders_of(policies: Policies, box: NodeBox, options: Options) -> Orders:
         nodes=tuple(str(address) for one in snapshot.nodes.values() for address in one.addresses),
         sets=made.sorted_sets(),
         pods=pods,
+        resets=options.reject,
     )
 
 

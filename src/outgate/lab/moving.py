@@ -83,8 +83,6 @@ class Expected(enum.Enum):
 
     ANSWERED = "answered"
     REFUSED = "REFUSED"
-    CLOSED = "closed"
-    """Over TCP: a connection is made under one list of names, and ends when another name is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,11 +413,7 @@ class _Planning:
             lookup = self.empty.lookup(asker, _STRANGER)
             for expected, name in self._answers(lookup, wanted).items():
                 question = NameQuestion(self.empty.box_of(asker), asker, lookup.server, name, Protocol.UDP, expected)
-                yield question
-                # Of several lists, a connection is under the narrowest for the server (docs/names.md).
-                if len(lists) == 1:
-                    over_tcp = Expected.CLOSED if expected is Expected.REFUSED else expected
-                    yield replace(question, protocol=Protocol.TCP, expected=over_tcp)
+                yield from (question, replace(question, protocol=Protocol.TCP))
 
     def _answers(self, lookup: Lookup, names: Iterable[str]) -> Mapping[Expected, str]:
         """For each answer a name that gets it. None where the servers may not be asked at all, or not all of them."""

@@ -135,6 +135,8 @@ class Orders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: str = ""
     """What this node is called in the log."""
     accounts: tuple[Account, ...] = ()
+    resets: bool = False
+    """What policies deny is answered with a TCP reset."""
 
 
 class Element(NamedTuple):
@@ -197,10 +199,10 @@ class Pod:
         """Whether a server may be asked for some names and not for others: then the others are refused aloud."""
         return any(one.names is not None for one in self._leading_to(server))
 
-    def door(self, server: str, name: str | None = None) -> int:
-        """The traffic class for asking a server for a canonical name, or for whichever; 0 where it has none."""
+    def door(self, server: str, name: str) -> int:
+        """The traffic class for asking a server for a canonical name; 0 where it has none."""
         for one in self._leading_to(server):
-            if name is None or one.names is None or one.names.sets_of(name):
+            if one.names is None or one.names.sets_of(name):
                 return one.doors[":" in server]
         return 0
 

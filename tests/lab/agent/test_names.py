@@ -23,7 +23,7 @@ from outgate.testing import Manifest, cluster_policy
 from outgate.testing_cilium import cilium_policy
 from tests.lab.agent.cast import CLUSTER, allow
 from tests.lab.agent.farm import Farm, grow
-from tests.lab.dns.resolver import Resolver, ask, question
+from tests.lab.dns.resolver import Resolver, ask, ask_tcp, question
 from tests.lab.dns.town import Town
 
 pytestmark = pytest.mark.kernel
@@ -280,10 +280,17 @@ def test_names_that_may_be_asked_for() -> None:
         assert farm.passes("a/one", ADDRESSES[4], PORT)
         refused = world.asks("a/one", "other.example.net")
         assert (refused.code, refused.answers) == (dns.ResponseCode.REFUSED, ())
+        with world.socket(farm.box("a/one"), 4, socket.SOCK_STREAM) as client:
+            client.settimeout(10)
+            client.connect((DNS[4], 53))
+            names = ("other.example.net", NAME, "tracker.example.net")
+            said = {one.questions[0].name: one.code for one in ask_tcp(client, *map(question, names))}
+            assert said == dict(zip(names, (dns.ResponseCode.REFUSED, 0, dns.ResponseCode.REFUSED), strict=True))
         file = farm.settings("n1").dns.refusals_file
-        (line,) = (msgspec.json.decode(one, type=LogRecord) for one in file.read_bytes().splitlines())
+        (line, *others) = (msgspec.json.decode(one, type=LogRecord) for one in file.read_bytes().splitlines())
         assert (str(line.pod), line.policy, line.node) == ("a/one", "a/names", "n1")
         assert line.question == QuestionSaid("other.example.net", "A", ("a/names egress[1]",))
+        assert [(one.protocol, one.rule == line.rule) for one in others] == [("TCP", True), ("TCP", False)]
         farm.server.put(listed("*"))
         farm.settle()
         farm.until(lambda: bool(world.asks("a/one", "other.example.net").answers))
