@@ -47,6 +47,14 @@ def test_the_cluster_is_pods_and_nodes() -> None:
     assert ipaddress.ip_address("192.168.50.12") not in places.pods
 
 
+def test_what_is_taken_was_made_up_by_nobody() -> None:
+    """A pod without an address has one that stands in for it, which is of the cluster and yet nobody's."""
+    places = Places(snapshot_of([*TOWN, pod("a/new", [])]))
+    assert places.taken == Places(SNAPSHOT).cluster
+    assert places.taken != places.cluster
+    assert places.taken <= places.cluster
+
+
 def test_the_api_server() -> None:
     """Where its Service leads; without one, the nodes of a control plane; without them, nowhere."""
     assert not Places(SNAPSHOT).api_server

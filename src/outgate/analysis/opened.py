@@ -207,7 +207,7 @@ def _apart(
     grid: Grid, passing: PacketSet, asking: PacketSet
 ) -> Iterator[tuple[AddressSet, TransportSet, TransportSet]]:
     """The parts in which the same passes, and the same of it on a condition."""
-    inside = _inside(grid)
+    inside = grid.policies.selection.places.taken
     parts = []
     for addresses, transports in passing:
         if not transports & TransportSet.governed():
@@ -224,10 +224,3 @@ def _apart(
             continue
         whole = (_EVERYWHERE - addresses) <= inside
         yield (_EVERYWHERE if whole else addresses), transports, asked
-
-
-def _inside(grid: Grid) -> AddressSet:
-    snapshot = grid.policies.snapshot
-    pods = (address for pod in snapshot.endpoints if pod.addressed for address in pod.addresses)
-    nodes = (address for node in snapshot.nodes.values() for address in node.addresses)
-    return AddressSet.of((*pods, *nodes))

@@ -26,7 +26,9 @@ PolicyName = tuple[str, str, str, int | None]
 
 def overlap(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
     """Whether anything that an identity sends, or is sent, is spoken of by both."""
-    if outside(grid, one, number) & outside(grid, other, number):
+    if not grid.outside_of(one).isdisjoint(grid.outside_of(other)) and (
+        grid.ports_outside(one, number) & grid.ports_outside(other, number)
+    ):
         return True
     for family in grid.families:
         theirs = contributions(grid, other, number, family)
@@ -37,9 +39,9 @@ def overlap(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
 
 
 def _names_meet(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
-    if not grid.ports_outside(one, number) & grid.ports_outside(other, number):
-        return False
     mine, theirs = patterns(one), patterns(other)
+    if not (mine or theirs) or not grid.ports_outside(one, number) & grid.ports_outside(other, number):
+        return False
     if any(have_a_name_in_common(this, that) for this in mine for that in theirs):
         return True
     return bool(mine and grid.outside_of(other)) or bool(theirs and grid.outside_of(one))

@@ -66,18 +66,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from outgate.analysis.groups import Group
-from outgate.analysis.opened import openings
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-from outgate.checks.overlaps import contributions, outside, overlap, patterns, policy_of
+from outgate.checks.hearing import Audience, Hearing
+from outgate.checks.overlaps import overlap, policy_of
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import Direction
-from outgate.packets import PacketSet
 from outgate.policy import Origin, Rule
-from outgate.policy.cells import Cells
-from outgate.policy.interned import EVERYTHING
 from outgate.policy.rules import Tier
-from outgate.policy.tiers import Isolation, speaking
 
 __all__ = ["CHECK"]
 
@@ -86,10 +82,10 @@ __all__ = ["CHECK"]
 class _Heard:
     """What is known of one written rule: whether it speaks for anybody, and what is before it."""
 
-    rules: list[Rule] = field(default_factory=list)
-    matters: bool = False
+    rule: Rule
     speaks: bool = False
-    groups: list[Group] = field(default_factory=list)
+    groups: dict[int, Group] = field(default_factory=dict)
+    """Those for whom it is about anything, by their place among all."""
     before: dict[Origin, Rule] = field(default_factory=dict)
 
 
@@ -99,19 +95,19 @@ def _find(survey: Survey) -> Iterator[Finding]:
         return
     for direction in Direction:
         for origin, heard in _heard(survey, direction).items():
-            if heard.matters and not heard.speaks and heard.before:
+            if not heard.speaks and heard.before:
                 yield _finding(survey, origin, heard)
 
 
 def _finding(survey: Survey, origin: Origin, heard: _Heard) -> Finding:
     before = list(heard.before.values())
-    action = heard.rules[0].action
-    alike = all(one.action is action for one in before)
+    alike = all(one.action is heard.rule.action for one in before)
     who = some([one.origin for one in before])
+    groups = [heard.groups[place] for place in sorted(heard.groups)]
     return Finding(
         CHECK.name,
         Severity.INFO if alike else CHECK.severity,
-        f"{origin} never has a say for {some(heard.groups)}: all that it speaks of is decided before, by {who}",
+        f"{origin} never has a say for {some(groups)}: all that it speaks of is decided before, by {who}",
         subject_of(policy_of(survey, origin)),
         origin.place,
         tuple(Related(one.origin.place, f"{one.origin} says {one.action.value} before") for one in before[:3]),
@@ -120,35 +116,42 @@ def _finding(survey: Survey, origin: Origin, heard: _Heard) -> Finding:
 
 
 def _heard(survey: Survey, direction: Direction) -> dict[Origin, _Heard]:
-    grid = survey.grid
+    """Of each written rule, whether anything comes to it; and of those to which nothing does, what is before them."""
+    hearing = Hearing(survey, direction)
     found: dict[Origin, _Heard] = {}
-    for group in survey.groups:
-        standing = grid.standing(grid.keys[direction][group.identity], direction)
-        if group.pods[0].host_network:
-            continue
-        if not standing.tiered:
-            # Nothing is before anything: each rule has its say for this workload.
-            for rule in standing.rules:
-                found.setdefault(rule.origin, _Heard()).speaks = True
-            continue
-        alive = {id(rule) for rule in _speaking(survey, standing, group, direction)}
-        ordered = list(standing.every_rule())
-        for place, rule in enumerate(ordered):
-            heard = found.setdefault(rule.origin, _Heard())
-            heard.rules.append(rule)
-            if not _has_extent(survey, rule, group):
-                continue
-            heard.matters = True
-            if id(rule) in alive:
-                heard.speaks = True
-            if heard.speaks:
-                continue
-            if group not in heard.groups[-1:]:
-                heard.groups.append(group)
-            for other in ordered[:place]:
-                if _is_before(other, rule) and overlap(grid, other, rule, group.identity):
-                    heard.before.setdefault(other.origin, other)
+    for one in hearing.audiences:
+        for rule in one.rules:
+            found.setdefault(rule.origin, _Heard(rule))
+        # Where nothing is before anything, each rule has its say.
+        for rule in hearing.speaking(one) if one.standing.tiered else one.rules:
+            found[rule.origin].speaks = True
+    for one in hearing.audiences:
+        if one.standing.tiered and any(not found[rule.origin].speaks for rule in hearing.naming(one)):
+            for rule in hearing.opening(one):
+                found[rule.origin].speaks = True
+    asked: set[tuple[int, int]] = set()
+    for one in hearing.audiences:
+        _look_before(survey, hearing, one, found, asked)
     return found
+
+
+def _look_before(
+    survey: Survey, hearing: Hearing, audience: Audience, found: dict[Origin, _Heard], asked: set[tuple[int, int]]
+) -> None:
+    """What is before the rules that speak to nobody. `asked`: pairs of rules that were looked at."""
+    for place, (rule, meaning) in enumerate(zip(audience.rules, audience.meanings, strict=True)):
+        heard = found[rule.origin]
+        if heard.speaks or not hearing.has_extent(rule, meaning, audience):
+            continue
+        heard.groups |= audience.groups
+        for other, before in zip(audience.rules[:place], audience.meanings[:place], strict=True):
+            if (before, meaning) in asked:
+                continue
+            asked.add((before, meaning))
+            if other.origin in heard.before or not _is_before(other, rule):
+                continue
+            if overlap(survey.grid, other, rule, audience.number):
+                heard.before[other.origin] = other
 
 
 def _is_before(other: Rule, rule: Rule) -> bool:
@@ -157,29 +160,6 @@ def _is_before(other: Rule, rule: Rule) -> bool:
     # What allows beside a rule of the same tier is not before it, and neither are two denials of Cilium's.
     together = other.tier is rule.tier and other.tier is Tier.NETWORK_POLICY
     return not (together and other.action is rule.action)
-
-
-def _speaking(survey: Survey, standing: Isolation, group: Group, direction: Direction) -> Iterator[Rule]:
-    """The rules to which anything comes, within the cluster, outside of it, or of what names open."""
-    grid, number = survey.grid, group.identity
-    yield from speaking(standing, PacketSet.any(), lambda rule: outside(grid, rule, number))
-    for family in grid.families:
-        table = grid.transports
-        everybody = Cells(table, ((EVERYTHING, grid.identities.everybody),))
-        yield from speaking(
-            standing,
-            everybody,
-            lambda rule: Cells.of(table, contributions(grid, rule, number, family)),  # noqa: B023 - used here
-        )
-    if direction is Direction.EGRESS and any(map(patterns, standing.every_rule())):
-        opened = {pattern for one in openings(grid, number) for pattern in one.named.patterns}
-        yield from (rule for rule in standing.every_rule() if opened.intersection(patterns(rule)))
-
-
-def _has_extent(survey: Survey, rule: Rule, group: Group) -> bool:
-    grid, number = survey.grid, group.identity
-    inside = any(bits for family in grid.families for _, bits in contributions(grid, rule, number, family))
-    return inside or bool(outside(grid, rule, number)) or bool(patterns(rule))
 
 
 CHECK = Check("rule-shadowed", Severity.WARNING, _find, __doc__)

@@ -226,12 +226,10 @@ class Survey:
         of = f" of {policy.namespace}" if policy.namespace else ""
         return f"pods {pods}{of}" if pods else f"every pod{of}"
 
-    @cached_property
+    @property
     def taken(self) -> AddressSet:
         """The addresses that pods and nodes of the input have."""
-        pods = (pod.addresses for pod in self.snapshot.endpoints if pod.addressed)
-        nodes = (node.addresses for node in self.snapshot.nodes.values())
-        return AddressSet.of(address for many in (*pods, *nodes) for address in many)
+        return self.policies.selection.places.taken
 
     @property
     def web(self) -> TransportSet:

@@ -87,6 +87,13 @@ class Places:
         return self.pods | self.every_node
 
     @cached_property
+    def taken(self) -> AddressSet:
+        """The addresses that pods and nodes of the input have; none that was made up for a pod without one."""
+        pods = (pod.addresses for pod in self.snapshot.endpoints if pod.addressed)
+        nodes = (node.addresses for node in self.snapshot.nodes.values())
+        return AddressSet.of(address for many in (*pods, *nodes) for address in many)
+
+    @cached_property
     def api_server(self) -> AddressSet:
         """Where the API server itself listens: the endpoints of the Service ``default/kubernetes``.
 

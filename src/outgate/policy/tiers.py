@@ -46,7 +46,7 @@ __all__ = [
     "isolates",
     "layers",
     "partition",
-    "speaking",
+    "said_by",
 ]
 
 STRICTEST_FIRST = (Action.DENY, Action.PASS, Action.ACCEPT)
@@ -205,36 +205,19 @@ def partition(
         yield rest, Verdict.ALLOW, None
 
 
-def speaking(isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]) -> Iterator[Rule]:
-    """The rules to which any of `everything` comes, and of which they speak; a rule may come several times.
-
-    In the NetworkPolicy tier all that deny are among them, and all that allow what is not denied: there is no order.
-    """
-    rest = yield from _said_by(isolation.admin, everything, extent)
-    for rules in (isolation.denials, isolation.rules):
-        left = rest
-        for rule in rules:
-            hit = extent(rule) & rest
-            if hit:
-                yield rule
-                left = left - hit
-        rest = left
-    if not isolation.policies:
-        yield from _said_by(isolation.baseline, rest, extent)
-
-
-def _said_by(
+def said_by(
     tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets]
-) -> Generator[Rule, None, Packets]:
-    """The rules of a tier that are the first for anything; what the tier leaves is returned."""
+) -> tuple[tuple[Rule, ...], Packets]:
+    """The rules of a tier that are the first for any of `rest`, and what the tier leaves of it."""
     passed = rest - rest
+    said: dict[int, Rule] = {}
     for layer in tier:
         for hit, rule in _answers(layer, rest, extent):
-            yield rule
+            said[id(rule)] = rule
             rest = rest - hit
             if rule.action is Action.PASS:
                 passed = passed | hit
-    return rest | passed
+    return tuple(said.values()), rest | passed
 
 
 def allowed(isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]) -> Packets:
