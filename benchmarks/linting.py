@@ -2,6 +2,7 @@
 
     python -m benchmarks.linting                    2000 workloads, 520 policies
     python -m benchmarks.linting --only rule-shadowed --profile
+    python -m benchmarks.linting --only priority-disputed --disputed 60
 
 The applications and their NetworkPolicies are those of `benchmarks.manifests`. Around them stands what the people of a
 platform write: an Admin tier that denies blocks, accepts names and passes on, with two policies of each priority;
@@ -38,8 +39,11 @@ _ADMIN, _BASELINE, _DENIALS, _ALLOWANCES = 16, 4, 10, 60
 _OUTSIDE = int(ipaddress.IPv4Address("198.51.100.0"))
 
 
-def governed(shape: Shape) -> Iterator[Manifest]:
-    """The whole cluster; of `shape.policies`, so many are NetworkPolicies as the others leave."""
+def governed(shape: Shape, disputed: int = 0) -> Iterator[Manifest]:
+    """The whole cluster; of `shape.policies`, so many are NetworkPolicies as the others leave.
+
+    So many of `disputed` as well: policies of one priority, each of which accepts a name and denies a block.
+    """
     around = list(_around(shape))
     kept = Shape(shape.pods, shape.policies - len(around), shape.namespaces, shape.kinds, shape.local, shape.seed)
     for one in manifests(kept):
@@ -47,6 +51,10 @@ def governed(shape: Shape) -> Iterator[Manifest]:
             one["metadata"]["labels"]["kubernetes.azure.com/cluster"] = "bench"
         yield one
     yield from around
+    for number in range(disputed):
+        name = {"action": "Accept", "to": [{"domainNames": [f"partner-{number}.example.com"]}]}
+        block = {"action": "Deny", "to": [{"networks": [f"100.64.{number}.0/24"]}]}
+        yield cluster_policy(f"partner-{number}", priority=900, egress=[name, block])
 
 
 def _around(shape: Shape) -> Iterator[Manifest]:
@@ -112,9 +120,9 @@ def _allowance(space: str, kind: int, number: int) -> Manifest:
     return cilium_policy(f"{space}/allow-{number}", spec)
 
 
-def measured(shape: Shape, only: str | None = None, *, profile: bool = False) -> Iterator[Row]:
+def measured(shape: Shape, only: str | None = None, *, disputed: int = 0, profile: bool = False) -> Iterator[Row]:
     """A row for each check, in the order of `outgate lint`: what is worked out for one, those after it have."""
-    read = parse(Document("bench", one) for one in governed(shape))
+    read = parse(Document("bench", one) for one in governed(shape, disputed))
     if read.errors:
         raise RuntimeError(str(read.errors[0]))
     survey = Survey(read.snapshot)
@@ -137,11 +145,12 @@ def main() -> int:
     parser.add_argument("--workloads", type=int, default=2_000)
     parser.add_argument("--policies", type=int, default=520, help="of all kinds together")
     parser.add_argument("--namespaces", type=int, default=50)
+    parser.add_argument("--disputed", type=int, default=0, help="policies of one priority beside them")
     parser.add_argument("--only", choices=NAMES, metavar="CHECK", help="one check, and not all")
     parser.add_argument("--profile", action="store_true", help="where the time goes")
     chosen = parser.parse_args()
     shape = Shape(chosen.pods, chosen.policies, chosen.namespaces, chosen.workloads)
-    print_table(list(measured(shape, chosen.only, profile=chosen.profile)))
+    print_table(list(measured(shape, chosen.only, disputed=chosen.disputed, profile=chosen.profile)))
     return 0
 
 

@@ -33,5 +33,7 @@ def test_every_check_has_its_row() -> None:
 
 
 def test_one_check_alone() -> None:
-    """By its name."""
-    assert [row["check"] for row in measured(SMALL, "rule-shadowed")][1:] == ["rule-shadowed"]
+    """By its name; of the policies of one priority every two contradict each other, both ways."""
+    (_, alone), (_, more) = (list(measured(SMALL, "priority-disputed", disputed=count)) for count in (0, 5))
+    assert more["check"] == "priority-disputed"
+    assert int(str(more["findings"])) == int(str(alone["findings"])) + 5 * 4

@@ -3,7 +3,8 @@
 What it does:
     Finds rules of two policies of the whole cluster with the same tier and the same priority that speak of the same
     connections of the same pods and do different things: one accepts, the other denies or passes. It shows such a
-    connection. What is decided before, by a policy of a lower number, is no dispute; nor is what both say alike.
+    connection. What is decided before, by a policy of a lower number, is no dispute; nor is what both say alike. Names
+    of `domainNames` are taken to lead anywhere outside of the cluster, for nobody knows; then no connection is shown.
 
 Why it matters:
     Policies of one priority have no order; the API calls what happens undefined. One network plugin asks the policies
@@ -80,12 +81,15 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity, Witness
+from outgate.checks.name_kinds import name_kinds
 from outgate.checks.overlaps import contributions, policy_of
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import Direction
@@ -93,7 +97,8 @@ from outgate.packets import AddressSet, IntervalSet, Packet, PacketSet, Protocol
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint, Flow, Origin, Rule
 from outgate.policy.cells import Cells
-from outgate.policy.grid import Grid
+from outgate.policy.endpoints import LOOPBACK
+from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits, members
 from outgate.policy.interned import EVERYTHING
 from outgate.policy.tiers import Isolation, disputes
@@ -111,40 +116,50 @@ class _Dispute:
 
     one: Rule
     other: Rule
-    groups: list[Group] = field(default_factory=list)
+    groups: dict[int, Group] = field(default_factory=dict)
+    """By their place among all."""
+    names: dict[str, None] | None = field(default_factory=dict)
+    """Of connections to which names; None where there are some that need no name."""
     witness: Witness | None = None
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    known: dict[object, list[_Part]] = {}
     for direction in Direction if len(survey.snapshot.cluster_policies) > 1 else ():
         found: dict[_Pair, _Dispute] = {}
-        for group in survey.groups:
-            standing = survey.grid.standing(survey.grid.keys[direction][group.identity], direction)
-            if not any(len(one.policies) > 1 for one in (*standing.admin, *standing.baseline)):
-                continue
-            key = _key(survey, standing, group, direction)
-            if key not in known:
-                known[key] = list(_parts(survey, standing, group))
-            for part in known[key]:
-                if part.concerns(survey, group):
-                    dispute = found.setdefault((part.one.origin, part.other.origin), _Dispute(part.one, part.other))
-                    if group not in dispute.groups[-1:]:
-                        dispute.groups.append(group)
-                    if dispute.witness is None:
-                        dispute.witness = _shown(survey, group, direction, part.ends(survey, group))
+        for groups in _alike(survey, direction):
+            first = next(iter(groups.values()))
+            for part in _parts(survey, first, direction):
+                concerned = part.concerned(survey, groups)
+                if concerned:
+                    _add(survey, found, part, concerned)
         for dispute in found.values():
             yield _finding(survey, dispute)
 
 
+def _add(survey: Survey, found: dict[_Pair, _Dispute], part: _Part, groups: dict[int, Group]) -> None:
+    dispute = found.setdefault((part.one.origin, part.other.origin), _Dispute(part.one, part.other))
+    dispute.groups |= groups
+    if part.names:
+        # Nobody knows where they lead, so there is no connection to show.
+        if dispute.names is not None:
+            dispute.names |= dict.fromkeys(part.names)
+        return
+    dispute.names = None
+    if dispute.witness is None:
+        shown = (_shown(survey, group, part.one.direction, part.ends(survey, group)) for group in groups.values())
+        dispute.witness = next(filter(None, shown), None)
+
+
 def _finding(survey: Survey, dispute: _Dispute) -> Finding:
     one, other = dispute.one, dispute.other
-    alone = len(dispute.groups) == 1
+    groups = [dispute.groups[place] for place in sorted(dispute.groups)]
+    alone = len(groups) == 1
     verb = ("sends" if alone else "send") if one.direction is Direction.EGRESS else ("is sent" if alone else "are sent")
+    where = f" to {some(list(dispute.names))}" if dispute.names else ""
     return Finding(
         CHECK.name,
         CHECK.severity,
-        f"{disputed_words((one, other))}, for what {some(dispute.groups)} {verb}",
+        f"{disputed_words((one, other))}, for what {some(groups)} {verb}{where}",
         subject_of(policy_of(survey, one.origin)),
         one.origin.place,
         (
@@ -169,15 +184,17 @@ class _Part:
     outside: PacketSet | None = None
     inside: Cells | None = None
     family: Family = 4
+    names: tuple[str, ...] = ()
+    """If these lead there."""
 
-    def concerns(self, survey: Survey, group: Group) -> bool:
-        """Whether any of them may be of this group."""
+    def concerned(self, survey: Survey, groups: dict[int, Group]) -> dict[int, Group]:
+        """Those of some workloads that may have any of them."""
         if self.inside is None:
-            return True
-        identities, number = survey.grid.identities, group.identity
+            return groups
+        peers = functools.reduce(operator.or_, (bits for _, bits in self.inside.row), 0)
         # What a pod sends to itself is nobody's business, so a pod that is alone of its kind is not its own peer.
-        itself = 1 << number if len(identities.pods[number]) == 1 else 0
-        return any(bits & ~itself for _, bits in self.inside.row)
+        alone = {one.identity for one in groups.values() if len(survey.grid.identities.pods[one.identity]) == 1}
+        return {at: one for at, one in groups.items() if peers != 1 << one.identity or one.identity not in alone}
 
     def ends(self, survey: Survey, group: Group) -> Ends:
         """The other ends, for the first pod of the group."""
@@ -198,39 +215,73 @@ class _Part:
                         yield end, found[1], found[2]
 
 
-def _key(survey: Survey, standing: Isolation, group: Group, direction: Direction) -> object:
-    """What the disputes of a group hang on: the policies, its families, and on ingress the names of its ports.
+def _alike(survey: Survey, direction: Direction) -> Iterable[dict[int, Group]]:
+    """The workloads that policies of one priority select, by place; those together that have the same disputes."""
+    keys: dict[PolicyKey, tuple[object, bool] | None] = {}
+    found: dict[object, dict[int, Group]] = {}
+    for place, group in enumerate(survey.groups):
+        key = survey.grid.keys[direction][group.identity]
+        if key not in keys:
+            keys[key] = _key(survey.grid.standing(key, direction), key)
+        known = keys[key]
+        if known is not None:
+            versions = frozenset(one.version for one in group.pods[0].addresses)
+            named = direction is Direction.INGRESS and known[1]
+            found.setdefault((known[0], versions, group.identity if named else None), {})[place] = group
+    return found.values()
+
+
+def _key(standing: Isolation, key: PolicyKey) -> tuple[object, bool] | None:
+    """What disputes hang on, and whether also on the names of ports; None where no two policies share a priority.
 
     To the Admin tier everything comes; what comes to the Baseline tier hangs on all that is between.
     """
-    asked = [rules for layer in (*standing.admin, *standing.baseline) for rules in layer.policies]
+    tiers = (*standing.admin, *standing.baseline)
+    if all(len(layer.policies) < 2 for layer in tiers):
+        return None
     between = any(len(layer.policies) > 1 for layer in standing.baseline)
-    named = direction is Direction.INGRESS and any(one.ports and one.ports.names for rules in asked for one in rules)
-    return (
-        direction,
-        tuple(map(id, asked)),
-        survey.grid.keys[direction][group.identity] if between else None,
-        frozenset(one.version for one in group.pods[0].addresses),
-        group.identity if named else None,
-    )
+    named = any(rule.ports is not None and rule.ports.names for layer in tiers for rule in layer.rules)
+    # The rules of a snapshot are made once, and kept by the grid.
+    return (tuple(map(id, (rules for layer in tiers for rules in layer.policies))), key if between else None), named
 
 
-def _parts(survey: Survey, standing: Isolation, group: Group) -> Iterator[_Part]:
+def _parts(survey: Survey, group: Group, direction: Direction) -> Iterator[_Part]:
     """What is disputed of the connections of a group and of all that are like it."""
     grid, number = survey.grid, group.identity
+    standing = grid.standing(grid.keys[direction][number], direction)
     have = {one.version for one in group.pods[0].addresses}
     families = AddressSet.union_of(AddressSet.whole(one) for one in have)
-    beyond = PacketSet.cube(families - survey.policies.selection.places.cluster, TransportSet.any())
+    beyond = PacketSet.cube(families - survey.policies.selection.places.cluster - LOOPBACK, TransportSet.any())
+    extents: dict[int, PacketSet] = {}
 
     def outside(rule: Rule) -> PacketSet:
-        return PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
+        if id(rule) not in extents:
+            extents[id(rule)] = PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
+        return extents[id(rule)]
 
     for packets, one, other in disputes(standing, beyond, outside):
         yield _Part(one, other, outside=packets)
+    yield from _by_names(grid, standing, number, beyond, outside)
     for family in FAMILIES:
         peers = grid.identities.of_family[family] if family in have else 0
         for cells, one, other in _among_pods(grid, standing, number, family, peers):
             yield _Part(one, other, inside=cells, family=family)
+
+
+def _by_names(
+    grid: Grid, standing: Isolation, number: int, beyond: PacketSet, known: Callable[[Rule], PacketSet]
+) -> Iterator[_Part]:
+    """What is disputed if the names that a rule accepts lead to whatever another speaks of: anywhere outside."""
+    shared = (layer for layer in (*standing.admin, *standing.baseline) if len(layer.policies) > 1)
+    for kind in name_kinds((rule for layer in shared for rule in layer.rules), standing.every_rule()):
+
+        def extent(rule: Rule) -> PacketSet:
+            if not kind.of(rule):  # noqa: B023 - used here
+                return known(rule)
+            return PacketSet.cube(AddressSet.any(), grid.ports_outside(rule, number))
+
+        for packets, one, other in disputes(standing, beyond, extent, kind.of):
+            yield _Part(one, other, outside=packets, names=kind.patterns)
 
 
 def _among_pods(

@@ -245,37 +245,61 @@ def _through(
 
 
 def disputes(
-    isolation: Isolation, everything: Packets, extent: Callable[[Rule], Packets]
+    isolation: Isolation,
+    everything: Packets,
+    extent: Callable[[Rule], Packets],
+    concerned: Callable[[Rule], bool] = lambda _: True,
 ) -> Iterator[tuple[Packets, Rule, Rule]]:
     """Of `everything` what two policies of one priority say different things of, with the rule of each.
 
     Only what comes to them: of what is decided before, nobody asks them. Parts of several pairs may have packets in
-    common.
+    common. With `concerned` only pairs of which that is true of one.
     """
-    rest = yield from _disputed(isolation.admin, everything, extent)
+    rest = yield from _disputed(isolation.admin, everything, extent, concerned)
+    if isolation.policies or all(len(layer.policies) < 2 for layer in isolation.baseline):
+        return
     for rule in (*isolation.denials, *isolation.rules):
         rest = rest - extent(rule)
-    if not isolation.policies:
-        yield from _disputed(isolation.baseline, rest, extent)
+    yield from _disputed(isolation.baseline, rest, extent, concerned)
 
 
 def _disputed(
-    tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets]
+    tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets], concerned: Callable[[Rule], bool]
 ) -> Generator[tuple[Packets, Rule, Rule], None, Packets]:
     """The disputes of a tier; what the tier leaves is returned."""
     passed = rest - rest
     for layer in tier:
-        each = [list(_first_matches(rules, rest, extent)) for rules in layer.policies]
-        for one, other in itertools.combinations(each, 2):
-            for (mine, rule), (theirs, against) in itertools.product(one, other):
-                both = mine & theirs
-                if rule.action is not against.action and both:
-                    yield both, rule, against
+        if len(layer.policies) > 1:
+            yield from _contested(layer, rest, extent, concerned)
         for hit, rule in _answers(layer, rest, extent):
             rest = rest - hit
             if rule.action is Action.PASS:
                 passed = passed | hit
     return rest | passed
+
+
+def _contested(
+    layer: Layer, rest: Packets, extent: Callable[[Rule], Packets], concerned: Callable[[Rule], bool]
+) -> Iterator[tuple[Packets, Rule, Rule]]:
+    """The disputes of a layer."""
+    each = [list(_first_matches(rules, rest, extent)) for rules in layer.policies]
+    nothing = rest - rest
+    said = dict.fromkeys(STRICTEST_FIRST, nothing)
+    for hit, rule in itertools.chain.from_iterable(each):
+        said[rule.action] = said[rule.action] | hit
+    doubtful = nothing
+    for one, other in itertools.combinations(STRICTEST_FIRST, 2):
+        doubtful = doubtful | (said[one] & said[other])
+    if not doubtful:
+        # So it is nearly always, and then no pair of rules is looked at.
+        return
+    left = [[(both, rule) for hit, rule in mine if (both := hit & doubtful)] for mine in each]
+    for mine, theirs in itertools.combinations(filter(None, left), 2):
+        for (hit, rule), (its, against) in itertools.product(mine, theirs):
+            if rule.action is not against.action and (concerned(rule) or concerned(against)):
+                both = hit & its
+                if both:
+                    yield both, rule, against
 
 
 def _answers(layer: Layer, rest: Packets, extent: Callable[[Rule], Packets]) -> Iterator[tuple[Packets, Rule]]:
