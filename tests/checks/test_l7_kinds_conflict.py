@@ -1,4 +1,4 @@
-"""Requests and questions of DNS that are asked for on one port."""
+"""Requests, TLS names and questions of DNS that are asked for on one port."""
 
 from __future__ import annotations
 
@@ -92,3 +92,67 @@ def test_ports_by_name() -> None:
     """Of one name there is one port."""
     assert len(find(API | on("web", HTTP), API | on("web", DNS))) == 1
     assert find(API | on("web", HTTP), API | on("dns", DNS)) == []
+
+
+def names(port: str, *texts: str, **more: object) -> dict[str, Any]:
+    """The ports of an entry, for TLS that asks for one of these names."""
+    ports = [{"port": port, "protocol": "TCP"}]
+    return {"toPorts": [{"ports": ports, "serverNames": list(texts or ("a.example.com",)), **more}]}
+
+
+def test_tls_names_and_questions() -> None:
+    """One parser reads a connection, and none reads both."""
+    (found,) = find(API | on("53", DNS, "ANY"), API | names("53"))
+    assert found.severity is Severity.ERROR
+    assert found.message == (
+        "shop/p egress[1] asks for TLS names and shop/p egress[0] for questions of DNS, on the same port of TCP and "
+        "for the same peers: Cilium does not apply the policy of shop/web for the conflict"
+    )
+    assert found.help == "give each its own port or protocol"
+    assert find(API | on("53", DNS, "UDP"), API | names("53")) == []
+    (found,) = find({"toEndpoints": [{}]} | on("53", DNS, "TCP"), API | names("53"))
+    assert found.severity is Severity.WARNING
+
+
+def test_tls_names_and_requests() -> None:
+    """Of the same peers: Cilium's "ServerNames are not allowed with L7 rules without TLS termination"."""
+    (found,) = find(API | on("443", HTTP), API | names("443"))
+    assert found.severity is Severity.ERROR
+    assert "shop/p egress[0] asks for requests and shop/p egress[1] for TLS names, on the same port" in found.message
+    assert found.help == "give each its own port, or peers of its own"
+    assert [one.words for one in found.related] == ["shop/p egress[1] asks for TLS names"]
+    # "Different peers keep their own".
+    assert find(API | on("443", HTTP), DB | names("443")) == []
+    assert find({"toEndpoints": [{}]} | on("443", HTTP), API | names("443")) == []
+    assert find(API | on("443", HTTP), API | names("8443")) == []
+    assert find(API | names("443"), API | names("443", "b.example.com")) == []
+
+
+def test_one_dns_name_of_several() -> None:
+    """Each is a peer by itself."""
+    both = {"toFQDNs": [{"matchName": "a.example.com"}, {"matchName": "b.example.com"}]}
+    one = {"toFQDNs": [{"matchName": "b.example.com"}]}
+    other = {"toFQDNs": [{"matchName": "c.example.com"}]}
+    assert len(find(both | names("443"), one | on("443", HTTP))) == 1
+    assert find(both | names("443"), other | on("443", HTTP)) == []
+
+
+def test_nothing_is_said_where_tls_is_decrypted() -> None:
+    """Requests can then be read behind the names; what of it is merged with what is not known."""
+    secret = {"terminatingTLS": {"secret": {"namespace": "shop", "name": "tls"}}}
+    decrypting = DB | names("443", **secret)
+    assert find(API | on("443", HTTP), API | names("443"), decrypting) == []
+    assert len(find(API | on("53", HTTP), API | on("53", DNS), decrypting)) == 1
+
+
+def test_what_pods_are_sent() -> None:
+    """Requests and TLS names, not questions, which are asked on the way out alone."""
+    peer = {"fromEndpoints": [{"matchLabels": {"app": "api"}}]}
+    spec = {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "ingress": [peer | on("443", HTTP), peer | names("443")],
+    }
+    (found,) = ask(RULE, *SHOP, cilium_policy("shop/p", spec))
+    assert "shop/p ingress[0] asks for requests and shop/p ingress[1] for TLS names" in found.message
+    (found,) = ask(RULE, cilium_policy("shop/p", spec))
+    assert "the policy of pods app=web of shop" in found.message

@@ -34,6 +34,8 @@ NOT_CHECKS = {
     "finding",
     "fingerprint",
     "lint",
+    "hearing",
+    "name_kinds",
     "named_peers",
     "overlaps",
     "nearest",

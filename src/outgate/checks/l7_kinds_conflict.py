@@ -1,13 +1,15 @@
-"""Requests and questions of DNS that are asked for on one port.
+"""Conditions of two kinds that are asked for on one port.
 
 What it does:
-    Finds two rules of Cilium's of which one asks for requests (`rules.http`) and the other for questions of DNS
-    (`rules.dns`), on the same port and protocol, for the same pods and the same peers. It is an error where a peer of
-    both is written alike, and a warning where different peers have pods or addresses in common.
+    Finds two rules of Cilium's that ask for different kinds of things on the same port of TCP, for the same pods and
+    peers: requests (`rules.http`), questions of DNS (`rules.dns`), TLS names (`serverNames`). It is an error where a
+    peer of both is written alike. Where different peers have pods or addresses in common, it is a warning if one asks
+    for questions of DNS; requests and TLS names of peers that are written otherwise are kept apart by Cilium.
 
 Why it matters:
     A connection is read by one parser. Where rules name two for it, Cilium reports a conflict and does not apply the
-    policy, so that nothing else that the pods' policies say comes into force either.
+    policy, so that nothing else that the pods' policies say comes into force either. Names of TLS can be checked
+    beside requests only where the connection is decrypted (`terminatingTLS`); rules with that are not looked at.
 
 Example:
     apiVersion: cilium.io/v2
@@ -78,6 +80,7 @@ References:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from outgate.analysis.groups import Group
@@ -92,47 +95,83 @@ from outgate.policy import Action, Origin, Rule
 
 __all__ = ["CHECK"]
 
-_EGRESS = Direction.EGRESS
-"""Cilium: "DNS rules are not allowed on ingress"."""
+_REQUESTS, _NAMES, _QUESTIONS = "requests", "TLS names", "questions of DNS"
+_KINDS = (_REQUESTS, _NAMES, _QUESTIONS)
 _TCP = TransportSet.ports(Protocol.TCP, PORTS)
-"""Cilium: "L7 rules can only apply to TCP [...] except for DNS rules"."""
+"""Cilium: "L7 rules can only apply to TCP [...] except for DNS rules"; and there is no TLS on anything else."""
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    grid = survey.grid
-    if not any(rule.conditions is not None and rule.conditions.dns for rule in grid.all_rules()):
+    if len({_kind(rule) for rule in survey.grid.all_rules()} - {None}) < 2:
         return
+    for direction in Direction:
+        yield from _among_groups(survey, direction)
+        for policy in survey.snapshot.cilium_policies:
+            if policy.nodes is None and not survey.selected_groups(policy):
+                yield from _by_itself(survey, policy, direction)
+
+
+def _among_groups(survey: Survey, direction: Direction) -> Iterator[Finding]:
+    grid = survey.grid
     found: dict[tuple[Origin, Origin], tuple[Rule, Rule, list[Group]]] = {}
     for group in survey.groups:
         number = group.identity
-        for one, other in _pairs(grid.standing(grid.keys[_EGRESS][number], _EGRESS).rules):
-            if _name_one(one, other) or overlap(grid, one, other, number):
+        for one, other in _pairs(survey, grid.standing(grid.keys[direction][number], direction).rules):
+            if _name_one(one, other) or (_of_questions(one, other) and overlap(grid, one, other, number)):
                 _, _, groups = found.setdefault((one.origin, other.origin), (one, other, []))
                 if group not in groups[-1:]:
                     groups.append(group)
     for one, other, groups in found.values():
         yield _finding(survey, one, other, some(groups))
-    for policy in survey.snapshot.cilium_policies:
-        if policy.nodes is None and not survey.selected_groups(policy):
-            yield from _by_itself(survey, policy)
 
 
-def _by_itself(survey: Survey, policy: CiliumPolicy) -> Iterator[Finding]:
+def _by_itself(survey: Survey, policy: CiliumPolicy, direction: Direction) -> Iterator[Finding]:
     """What a policy shows alone, where the input has none of its pods."""
     said: set[tuple[Origin, Origin]] = set()
-    for one, other in _pairs(survey.grid.rules_of(policy, _EGRESS)):
+    for one, other in _pairs(survey, survey.grid.rules_of(policy, direction)):
         if _name_one(one, other) and (one.origin, other.origin) not in said:
             said.add((one.origin, other.origin))
             yield _finding(survey, one, other, survey.whom(policy))
 
 
-def _pairs(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
-    """Rules for requests, each with those for questions that have a port of TCP in common with it."""
-    asking = [one for one in rules if one.conditions is not None and one.action is Action.ACCEPT]
-    questions = [one for one in asking if one.conditions and one.conditions.dns]
-    for one in asking if questions else ():
-        if one.conditions and one.conditions.http:
-            yield from ((one, other) for other in questions if _ports_meet(one, other))
+def _kind(rule: Rule) -> str | None:
+    """What a rule asks for; None for one without conditions."""
+    if rule.conditions is None or rule.action is not Action.ACCEPT:
+        return None
+    asked = rule.conditions
+    return _REQUESTS if asked.http else _NAMES if asked.server_names else _QUESTIONS if asked.dns else None
+
+
+def _pairs(survey: Survey, rules: tuple[Rule, ...]) -> Iterator[tuple[Rule, Rule]]:
+    """Rules that ask for different kinds of things and have a port of TCP in common."""
+    asking: dict[str, list[Rule]] = {}
+    for rule in rules:
+        kind = _kind(rule)
+        if kind is not None:
+            asking.setdefault(kind, []).append(rule)
+    for kinds in itertools.combinations((kind for kind in _KINDS if kind in asking), 2):
+        if kinds == (_REQUESTS, _NAMES) and _decrypts(survey, rules):
+            # Cilium may then read requests behind the names. Whether for all of these rules is not known.
+            continue
+        for one, other in itertools.product(*(asking[kind] for kind in kinds)):
+            if _ports_meet(one, other):
+                yield one, other
+
+
+def _decrypts(survey: Survey, rules: Iterable[Rule]) -> bool:
+    """Whether a policy among those of some rules ends TLS."""
+    policies = {id(policy): policy for policy in (policy_of(survey, rule.origin) for rule in rules)}
+    return any(
+        one.feature == "terminatingTLS"
+        for policy in policies.values()
+        if isinstance(policy, CiliumPolicy)
+        for rule in (*policy.egress, *policy.ingress)
+        for one in rule.unenforced
+    )
+
+
+def _of_questions(one: Rule, other: Rule) -> bool:
+    return _QUESTIONS in (_kind(one), _kind(other))
 
 
 def _ports_meet(one: Rule, other: Rule) -> bool:
@@ -154,15 +193,16 @@ def _finding(survey: Survey, one: Rule, other: Rule, who: str) -> Finding:
     alike = _name_one(one, other)
     where = "the same peers" if alike else "peers that have some in common"
     does = "does not apply" if alike else "may not apply"
+    apart = "its own port or protocol" if _of_questions(one, other) else "its own port, or peers of its own"
     return Finding(
         CHECK.name,
         CHECK.severity if alike else Severity.WARNING,
-        f"{one.origin} asks for requests and {other.origin} for questions of DNS, on the same port of TCP and for "
+        f"{one.origin} asks for {_kind(one)} and {other.origin} for {_kind(other)}, on the same port of TCP and for "
         f"{where}: Cilium {does} the policy of {who} for the conflict",
         subject_of(policy_of(survey, one.origin)),
         one.origin.place,
-        (Related(other.origin.place, f"{other.origin} asks for questions of DNS"),),
-        help="give each its own port or protocol",
+        (Related(other.origin.place, f"{other.origin} asks for {_kind(other)}"),),
+        help=f"give each {apart}",
     )
 
 
