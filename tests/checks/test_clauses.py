@@ -8,15 +8,15 @@ import pytest
 
 from outgate.analysis.groups import Group
 from outgate.checks import Survey
-from outgate.checks.clauses import clauses, opened_outside, way_out
+from outgate.checks.clauses import allowances, clauses, opened_by, opened_outside, opened_to, way_out
 from outgate.checks.written import Written, written_rules
 from outgate.model import Direction, PodPeer
-from outgate.packets import AddressSet, Packet, PacketSet
+from outgate.packets import AddressSet, Packet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Action, Endpoint, Flow, Rule, Tier
 from outgate.testing import cluster_policy, pod, random_cluster, random_cluster_policies, snapshot_of
 from outgate.testing_cilium import cilium_policy, random_cilium_policies
-from tests.checks.asking import block, cilium, egress, to
+from tests.checks.asking import block, cilium, egress, entry, to
 
 EGRESS = Direction.EGRESS
 
@@ -62,10 +62,9 @@ def says_the_judge(survey: Survey, clause: Written, rule: Rule, group: Group, pa
 
 def cases(survey: Survey) -> Iterator[tuple[Written, Rule, Packet]]:
     """Every rule that allows, with a packet of each family that it speaks of."""
-    for clause in clauses(survey, EGRESS):
-        for rule in survey.grid.rules_of(clause.policy, EGRESS):
-            if rule.origin != clause.origin or rule.action is not Action.ACCEPT:
-                continue
+    for clause in allowances(survey):
+        assert clause.action is Action.ACCEPT
+        for rule in clause.made(survey):
             free = survey.grid.outside_of(rule) - survey.policies.selection.places.cluster
             for family in FAMILIES:
                 meant = PacketSet.cube(free & AddressSet.whole(family), survey.grid.ports_outside(rule, 0))
@@ -92,6 +91,22 @@ def test_what_is_opened_is_what_the_judge_lets_through(seed: int) -> None:
         assert says_the_judge(survey, clause, rule, group, Packet(sample[0], *sample))
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_it_is_opened_to_those_whom_the_judge_lets_through(seed: int) -> None:
+    """The same of one packet and every workload, under NetworkPolicies as well: to those, and to nobody else."""
+    of_all_kinds = [*random_cilium_policies(seed, seed % 4), *random_cluster_policies(seed, 5)]
+    survey = Survey(snapshot_of([*random_cluster(seed), *of_all_kinds]))
+    for clause, rule, packet in cases(survey):
+        if packet.protocol in {Protocol.TCP, Protocol.UDP, Protocol.SCTP}:
+            transports = TransportSet.ports(Protocol(packet.protocol), packet.coordinate)
+            alone = PacketSet.cube(AddressSet.of((packet.destination,)), transports)
+            found, mine = opened_to(survey, clause.policy, rule, alone)
+            groups = survey.selected_groups(clause.policy)
+            assert set(mine) == {one for one in groups if says_the_judge(survey, clause, rule, one, packet)}
+            assert all(packets == alone for packets in mine.values())
+            assert not groups or found == (alone if mine else PacketSet.none())
+
+
 def test_a_way_out_is_shown_by_whoever_has_it() -> None:
     """For a rule of any kind; none where it leads nowhere there, selects nobody, or denies."""
     web, api = pod("shop/web", ["10.1.0.1"], app="web"), pod("shop/api", ["10.1.0.9"], app="api")
@@ -109,3 +124,19 @@ def test_a_way_out_is_shown_by_whoever_has_it() -> None:
     alone = Survey(snapshot_of([web, api, *made[:2]]))
     shown = [str(way_out(alone, one)) for one in written_rules(alone, EGRESS)]
     assert [one.endswith(":8443/TCP passes") for one in shown] == [True, False, False]
+
+
+def test_what_several_entries_open_is_put_together() -> None:
+    """Those whose conditions may be met; for each workload what all of them open to it."""
+    web = pod("shop/web", ["10.1.0.1"], app="web")
+    ports = [entry(80, rules={"http": [{"path": "/a"}]}), entry(81), entry(82, serverNames=["a.example"])]
+    made = cilium("shop/p", {"toEntities": ["world"], "toPorts": [one for each in ports for one in each["toPorts"]]})
+    survey = Survey(snapshot_of([web, made]))
+    (written,) = allowances(survey)
+    there = AddressSet.network("198.51.100.1/32")
+    wanted = PacketSet.cube(there, TransportSet.any())
+    for may_ask, numbers in ((lambda _: True, (80, 81, 82)), (lambda asked: asked is None, (81,))):
+        packets, groups = opened_by(survey, written, wanted, may_ask)
+        meant = PacketSet.union_of((there, TransportSet.ports(Protocol.TCP, number)) for number in numbers)
+        assert packets == meant
+        assert list(groups.values()) == [meant]

@@ -155,3 +155,26 @@ def test_what_a_rule_of_a_tier_only_repeats() -> None:
     """Where the first of two opens it, the second is not the matter."""
     found = one(RULE, WEB, ruled(("Accept", "169.254.0.0/16"), ("Accept", CLOUD)))
     assert "egress[0]" in found.message
+
+
+def test_whom_it_is_denied_is_not_named() -> None:
+    """Nor is a connection of theirs shown, which would pass nowhere; of NetworkPolicies and of the other kinds."""
+    other = pod("shop/db", ["10.1.0.2"], app="db")
+    subject = {"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "db"}}}}
+    closed = ruled(("Deny", CLOUD), name="b", subject=subject, priority=1)
+    mine = to(block(CLOUD))
+    for opening in (egress("shop/p", mine), of_cilium({"toCIDR": [CLOUD]}), ruled(("Accept", CLOUD))):
+        found = one(RULE, WEB, other, opening, closed)
+        assert "lets shop/web reach the metadata service" in found.message
+        assert str(found.witness) == "shop/web -> 169.254.169.254:80/TCP passes"
+
+
+def test_a_network_policy_without_its_pods() -> None:
+    """Then policies about every pod that there may be count, and no others."""
+    mine = egress("shop/p", to(block(CLOUD)))
+    assert ask(RULE, mine, ruled(("Deny", CLOUD))) == []
+    assert ask(RULE, mine, cilium_policy("never", {"endpointSelector": {}, "egressDeny": [WORLD]})) == []
+    some = {"namespaces": {"matchLabels": {"team": "red"}}}
+    found = one(RULE, mine, ruled(("Deny", CLOUD), subject=some))
+    assert found.message.startswith("shop/p egress[0] lets every pod of shop reach")
+    assert len(ask(RULE, mine, ruled(("Deny", CLOUD), tier="Baseline"))) == 1

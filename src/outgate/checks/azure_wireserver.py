@@ -2,7 +2,8 @@
 
 What it does:
     Finds, in clusters on Azure, egress rules that let workloads reach TCP ports 80 and 32526 of 168.63.129.16. It
-    knows Azure by the labels of nodes. Policies of Cilium's and of the whole cluster are read too, with what they deny.
+    knows Azure by the labels of nodes. Rules of all kinds of policy are read, and all policies of a workload count: one
+    to which another denies the way is not named, be it a policy of the whole cluster or `egressDeny`.
 
 Why it matters:
     At that address Azure hands machines their configuration, secrets of extensions among it. It is a public address,
@@ -64,71 +65,57 @@ References:
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.clauses import clauses, opened_outside
+from outgate.checks.clauses import allowances, opened_by
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond
-from outgate.checks.survey import Survey, subject_of
-from outgate.model import CiliumPolicy, Direction
+from outgate.checks.survey import Survey, some, subject_of
+from outgate.checks.written import Written
+from outgate.model import NetworkPolicy
 from outgate.packets import AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
-from outgate.policy import Action
+from outgate.policy.rules import Conditions
 
 __all__ = ["CHECK"]
 
-_SERVER = AddressSet.of((ipaddress.ip_address("168.63.129.16"),))
 _PORTS = TransportSet.ports(Protocol.TCP, IntervalSet.of((80, 80), (32526, 32526)))
+_SERVER = PacketSet.cube(AddressSet.of((ipaddress.ip_address("168.63.129.16"),)), _PORTS)
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
     if not any(key.startswith("kubernetes.azure.com/") for one in survey.snapshot.nodes.values() for key in one.labels):
         return
-    yield from _find_clauses(survey)
-    for section in survey.sections(Direction.EGRESS):
-        if not section.counts:
-            continue
-        rule = survey.rule_of(section)
-        ports = _PORTS if rule.ports is None else _PORTS & rule.ports.numbers
-        if ports and not survey.grid.outside_of(rule).isdisjoint(_SERVER):
-            groups = survey.selected_groups(section.policy)
-            yield Finding(
-                CHECK.name,
-                CHECK.severity,
-                f"{section} lets {survey.whom(section.policy)} reach Azure's WireServer at 168.63.129.16",
-                subject_of(section.policy),
-                section.place,
-                (),
-                beyond(survey, groups[0], PacketSet.cube(_SERVER, ports)) if groups else None,
-                "except 168.63.129.16/32, and allow its port 53 where it is the resolver",
-            )
+    for written in allowances(survey):
+        packets, groups = opened_by(survey, written, _SERVER, _may_ask)
+        if packets:
+            yield _finding(survey, written, groups)
 
 
-def _find_clauses(survey: Survey) -> Iterator[Finding]:
-    """The same of Cilium's policies and of those of the whole cluster. It speaks plain HTTP, at paths of its own."""
-    for clause in clauses(survey, Direction.EGRESS):
-        for rule in survey.grid.rules_of(clause.policy, Direction.EGRESS):
-            asked = rule.conditions
-            if rule.origin != clause.origin or clause.action is not Action.ACCEPT:
-                continue
-            if asked is not None and all(one.path for one in asked.http):
-                continue
-            packets, group = opened_outside(survey, clause, rule, _SERVER)
-            packets &= PacketSet.cube(_SERVER, _PORTS)
-            if packets:
-                of_cilium = isinstance(clause.policy, CiliumPolicy)
-                way = "egressDeny" if of_cilium else "a rule before this one that denies"
-                yield Finding(
-                    CHECK.name,
-                    CHECK.severity,
-                    f"{clause} lets {survey.whom(clause.policy)} reach Azure's WireServer at 168.63.129.16",
-                    subject_of(clause.policy),
-                    clause.place,
-                    (),
-                    beyond(survey, group, packets) if group is not None else None,
-                    f"{way} 168.63.129.16/32 on TCP 80 and 32526, not on port 53 where it is the resolver",
-                )
-                break
+def _may_ask(asked: Conditions | None) -> bool:
+    """It speaks plain HTTP, at paths of its own."""
+    return asked is None or not all(one.path for one in asked.http)
+
+
+def _finding(survey: Survey, written: Written, groups: Mapping[Group, PacketSet]) -> Finding:
+    who = some(list(groups)) if groups else survey.whom(written.policy)
+    first = next(iter(groups.items()), None)
+    if isinstance(written.policy, NetworkPolicy):
+        advice = "except 168.63.129.16/32, and allow its port 53 where it is the resolver"
+    else:
+        way = "egressDeny" if written.is_ciliums else "a rule before this one that denies"
+        advice = f"{way} 168.63.129.16/32 on TCP 80 and 32526, not on port 53 where it is the resolver"
+    return Finding(
+        CHECK.name,
+        CHECK.severity,
+        f"{written} lets {who} reach Azure's WireServer at 168.63.129.16",
+        subject_of(written.policy),
+        written.place,
+        (),
+        beyond(survey, *first) if first is not None else None,
+        advice,
+    )
 
 
 CHECK = Check("azure-wireserver", Severity.WARNING, _find, __doc__)

@@ -7,26 +7,32 @@ pod is concerned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from outgate.analysis.groups import Group
 from outgate.checks.finding import Witness
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Survey
 from outgate.checks.written import Written, written_rules
-from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, UnknownPeer
+from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Policy, UnknownPeer
 from outgate.model.cilium import EndpointPeer
 from outgate.model.labels import Labels
 from outgate.packets import AddressSet, PacketSet
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
 from outgate.policy import Rule
-from outgate.policy.rules import Tier
+from outgate.policy.rules import Conditions, Tier
 from outgate.policy.tiers import Isolation, allowed, isolates, layers, partition
 
-__all__ = ["clauses", "opened_outside", "way_out"]
+__all__ = ["allowances", "clauses", "opened_by", "opened_outside", "opened_to", "way_out"]
 
 
 _INTERNET = INTERNET_V4.addresses | INTERNET_V6.addresses
+
+
+def allowances(survey: Survey) -> Iterator[Written]:
+    """The rules of egress of all kinds that let something through, be it on a condition."""
+    own = (one for one in written_rules(survey, Direction.EGRESS) if isinstance(one.policy, NetworkPolicy))
+    yield from (one for one in (*clauses(survey, Direction.EGRESS), *own) if one.accepts)
 
 
 def clauses(survey: Survey, direction: Direction | None = None) -> Sequence[Written]:
@@ -48,24 +54,73 @@ def opened_outside(
     and where no policy of the NetworkPolicy tier isolates, a rule of Cilium's opens nothing that was closed. Where the
     input has no such workload, the same is asked of the policies that are about every pod that there may be.
     """
-    grid = survey.grid
-    written = PacketSet.cube(grid.outside_of(rule) & addresses, grid.ports_outside(rule, 0))
+    written = _extent(survey, rule).restrict(addresses)
     if not written:
         return written, None
     groups = survey.selected_groups(clause.policy)
     for group in groups:
-        standing = grid.standing(grid.keys[clause.direction][group.identity], clause.direction)
-        if any(one is rule for one in standing.every_rule()):
-            families = AddressSet.union_of(AddressSet.whole(one.version) for one in group.pods[0].addresses)
-            found = _opens(survey, standing, rule, written.restrict(families))
-            if found:
-                return found, group
-    return (PacketSet.none() if groups else _opens(survey, _supposed(survey, clause), rule, written)), None
+        found = _opens_for(survey, group, rule, written)
+        if found:
+            return found, group
+    return (PacketSet.none() if groups else _opens(survey, _supposed(survey, clause.policy, rule), rule, written)), None
+
+
+def opened_to(
+    survey: Survey, policy: Policy, rule: Rule, wanted: PacketSet
+) -> tuple[PacketSet, Mapping[Group, PacketSet]]:
+    """What of some packets a rule of a policy of egress really opens, together and for each workload for which it does.
+
+    As `opened_outside`, of every workload, and of NetworkPolicies too. Where the input has no workload that the policy
+    selects, none is in the mapping.
+    """
+    written = _extent(survey, rule) & wanted
+    if not written:
+        return written, {}
+    groups = survey.selected_groups(policy)
+    if not groups:
+        return _opens(survey, _supposed(survey, policy, rule), rule, written), {}
+    known: dict[object, PacketSet] = {}
+    found: dict[Group, PacketSet] = {}
+    for group in groups:
+        key = (
+            survey.grid.keys[rule.direction][group.identity],
+            frozenset(one.version for one in group.pods[0].addresses),
+        )
+        if key not in known:
+            known[key] = _opens_for(survey, group, rule, written)
+        if known[key]:
+            found[group] = known[key]
+    return PacketSet.union_of(cube for packets in known.values() for cube in packets), found
+
+
+def opened_by(
+    survey: Survey, written: Written, wanted: PacketSet, may_ask: Callable[[Conditions | None], bool]
+) -> tuple[PacketSet, Mapping[Group, PacketSet]]:
+    """What a written rule opens of some packets (`opened_to`), where what is asked for may meet its conditions."""
+    found: dict[Group, PacketSet] = {}
+    together = PacketSet.none()
+    for rule in written.made(survey):
+        if may_ask(rule.conditions):
+            packets, groups = opened_to(survey, written.policy, rule, wanted)
+            together |= packets
+            found |= {group: found.get(group, PacketSet.none()) | mine for group, mine in groups.items()}
+    return together, found
+
+
+def _opens_for(survey: Survey, group: Group, rule: Rule, written: PacketSet) -> PacketSet:
+    standing = survey.grid.standing(survey.grid.keys[rule.direction][group.identity], rule.direction)
+    if all(one is not rule for one in standing.every_rule()):
+        return PacketSet.none()
+    families = AddressSet.union_of(AddressSet.whole(one.version) for one in group.pods[0].addresses)
+    return _opens(survey, standing, rule, written.restrict(families))
 
 
 def _opens(survey: Survey, standing: Isolation, rule: Rule, written: PacketSet) -> PacketSet:
+    if standing.united:
+        return written
+
     def extent(one: Rule) -> PacketSet:
-        return PacketSet.cube(survey.grid.outside_of(one), survey.grid.ports_outside(one, 0))
+        return _extent(survey, one)
 
     if rule.tier is Tier.NETWORK_POLICY:
         # A union: what passes is this rule's doing, whichever of several it is laid to.
@@ -74,17 +129,32 @@ def _opens(survey: Survey, standing: Isolation, rule: Rule, written: PacketSet) 
     return next((packets for packets, _, by in parts if by is rule), PacketSet.none())
 
 
-def _supposed(survey: Survey, clause: Written) -> Isolation:
-    """How a pod would stand that the policy of a clause selects, and else those that select every pod beside it."""
-    direction, policy = clause.direction, clause.policy
+def _extent(survey: Survey, rule: Rule) -> PacketSet:
+    """What a rule of egress speaks of outside, where a port name means nothing."""
+    known = survey.once(_extents)
+    # The rules of a snapshot are made once, and kept by the grid.
+    if id(rule) not in known:
+        known[id(rule)] = PacketSet.cube(survey.grid.outside_of(rule), survey.grid.ports_outside(rule, 0))
+    return known[id(rule)]
+
+
+def _extents(_: Survey) -> dict[int, PacketSet]:
+    return {}
+
+
+def _supposed(survey: Survey, policy: Policy, rule: Rule) -> Isolation:
+    """How a pod would stand that a policy selects, and else those that select every pod beside it."""
+    direction = rule.direction
     snapshot = survey.snapshot
     labels = snapshot.namespace(policy.namespace).labels if policy.namespace else None
+    own = (policy,) if isinstance(policy, NetworkPolicy) else ()
     beside = [one for one in snapshot.cilium_policies if one is policy or _selects_all(one, labels)]
     around = [one for one in snapshot.cluster_policies if one is policy or _selects_all(one, labels)]
+    middle: tuple[NetworkPolicy | CiliumPolicy, ...] = (*own, *beside)
     return Isolation.of(
-        tuple(one for one in beside if isolates(one, direction)),
+        tuple(one for one in middle if isolates(one, direction)),
         direction,
-        (rule for one in beside for rule in survey.grid.rules_of(one, direction)),
+        (rule for one in middle for rule in survey.grid.rules_of(one, direction)),
         layers(around, direction, lambda one: survey.grid.rules_of(one, direction)),
     )
 

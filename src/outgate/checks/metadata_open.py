@@ -63,20 +63,19 @@ References:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES, CloudAddress, opened
+from outgate.analysis.exposure_metadata import CLOUD_ADDRESSES, CloudAddress, CloudUse, opened
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.clauses import clauses, opened_outside
+from outgate.checks.clauses import allowances, opened_by, opened_to
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.checks.written import Written
-from outgate.model import BlockPeer, ClusterPolicy, Direction, Place
+from outgate.model import BlockPeer, ClusterPolicy, NetworkPolicy, Place
 from outgate.model.cilium import EntityPeer
-from outgate.packets import AddressSet, PacketSet, TransportSet
-from outgate.policy import Action
+from outgate.packets import AddressSet, PacketSet
 from outgate.policy.requests import Request, lets_request
 from outgate.policy.rules import Conditions
 
@@ -95,50 +94,32 @@ _PATHS = (
     "/opc/v2/instance/",
 )
 """What is asked for there: by AWS and its likes, Azure, Google and Oracle."""
-_EVERYWHERE = AddressSet.of(one.address for one in CLOUD_ADDRESSES)
+_PLACES = tuple(
+    one for one in CLOUD_ADDRESSES if one.use is CloudUse.METADATA and not any(what in _NEEDED for _, what in one.what)
+)
+_WANTED = PacketSet.union_of((AddressSet.of((one.address,)), one.ports) for one in _PLACES)
+"""What such a service is asked by, on the ports that it has."""
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    yield from _find_clauses(survey)
-    for section in survey.sections(Direction.EGRESS):
-        places = metadata_within(survey, section) if section.counts else ()
-        if not places:
-            continue
-        first = places[0]
-        groups = survey.selected_groups(section.policy)
-        packets = PacketSet.cube(AddressSet.of((first.address,)), first.ports)
-        yield Finding(
-            CHECK.name,
-            CHECK.severity,
-            f"{section} lets {survey.whom(section.policy)} reach the metadata service at "
-            f"{some([place.address for place in places], 2)} ({some(_clouds(places))})",
-            subject_of(section.policy),
-            _place(section, first),
-            (),
-            beyond(survey, groups[0], packets) if groups else None,
-            f"except {some([f'{one.address}/{one.address.max_prefixlen}' for one in places], 9)} in this rule",
-        )
+    for written in allowances(survey):
+        packets, groups = opened_by(survey, written, _WANTED, _may_ask)
+        places = _metadata_of(packets)
+        if places:
+            yield _finding(survey, written, places, groups)
 
 
-def _find_clauses(survey: Survey) -> Iterator[Finding]:
-    for clause in clauses(survey, Direction.EGRESS):
-        if clause.action is not Action.ACCEPT:
-            continue
-        for rule in survey.grid.rules_of(clause.policy, Direction.EGRESS):
-            if rule.origin != clause.origin or not _may_ask(rule.conditions):
-                continue
-            packets, group = opened_outside(survey, clause, rule, _EVERYWHERE)
-            places = _metadata_of(packets)
-            if places:
-                yield _of_clause(survey, clause, places, group)
-                break
-
-
-def _of_clause(survey: Survey, clause: Written, places: tuple[CloudAddress, ...], group: Group | None) -> Finding:
+def _finding(
+    survey: Survey, written: Written, places: tuple[CloudAddress, ...], groups: Mapping[Group, PacketSet]
+) -> Finding:
     first = places[0]
-    packets = PacketSet.cube(AddressSet.of((first.address,)), first.ports)
+    shown = PacketSet.cube(AddressSet.of((first.address,)), first.ports)
+    group = next((one for one, packets in groups.items() if packets & shown), None)
+    who = some(list(groups)) if groups else survey.whom(written.policy)
     blocks = some([f"{one.address}/{one.address.max_prefixlen}" for one in places], 9)
-    if isinstance(clause.policy, ClusterPolicy):
+    if isinstance(written.policy, NetworkPolicy):
+        advice = f"except {blocks} in this rule"
+    elif isinstance(written.policy, ClusterPolicy):
         # ClusterNetworkPolicyEgressPeer.networks: a block has no exceptions there, and rules have an order.
         advice = f"a rule before this one that denies {blocks}"
     else:
@@ -147,12 +128,12 @@ def _of_clause(survey: Survey, clause: Written, places: tuple[CloudAddress, ...]
     return Finding(
         CHECK.name,
         CHECK.severity,
-        f"{clause} lets {survey.whom(clause.policy)} reach the metadata service at "
+        f"{written} lets {who} reach the metadata service at "
         f"{some([place.address for place in places], 2)} ({some(_clouds(places))})",
-        subject_of(clause.policy),
-        _peer_place(clause.peers, first) or clause.place,
+        subject_of(written.policy),
+        _peer_place(written.peers, first) or written.place,
         (),
-        beyond(survey, group, packets) if group is not None else None,
+        beyond(survey, group, groups[group] & shown) if group is not None else None,
         advice,
     )
 
@@ -170,33 +151,13 @@ def _may_ask(asked: Conditions | None) -> bool:
 
 
 def metadata_within(survey: Survey, section: Section) -> tuple[CloudAddress, ...]:
-    """The metadata services that one rule opens, on ports that they have."""
-    rule = survey.rule_of(section)
-    ports = TransportSet.any() if rule.ports is None else rule.ports.numbers
-    packets = PacketSet.cube(survey.grid.outside_of(rule), ports)
-    denying = survey.snapshot.cluster_policies or survey.snapshot.cilium_policies
-    groups = survey.selected_groups(section.policy) if denying else ()
-    if groups:
-        # What policies of other kinds deny all of them, this rule does not open.
-        passing = PacketSet.none()
-        for group in groups:
-            passing |= survey.grid.outside(group.identity, Direction.EGRESS)
-        packets = packets & passing
+    """The metadata services that one rule opens, on ports that they have, to any workload that it is about."""
+    packets, _ = opened_to(survey, section.policy, survey.rule_of(section), _WANTED)
     return _metadata_of(packets)
 
 
 def _metadata_of(packets: PacketSet) -> tuple[CloudAddress, ...]:
-    return tuple(
-        one.place
-        for one in opened(packets)
-        if one.exposes_metadata
-        and one.transports & one.place.ports
-        and not any(what in _NEEDED for _, what in one.place.what)
-    )
-
-
-def _place(section: Section, where: CloudAddress) -> Place:
-    return _peer_place(section.rule.peers, where) or section.place
+    return tuple(one.place for one in opened(packets) if one.exposes_metadata and one.place in _PLACES)
 
 
 def _peer_place(peers: Iterable[object], where: CloudAddress) -> Place | None:
