@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from outgate.model import Direction, NetworkPolicy
 from outgate.policy import Action, Origin, Rule, Tier, Verdict
-from outgate.policy.tiers import Isolation, Layer, disputes, first, partition
+from outgate.policy.tiers import Isolation, Layer, first, partition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,19 +132,6 @@ def test_one_packet_is_the_text(case: Case) -> None:
         assert found.verdict.allows == allowed(case, packet)
         assert found.rule == blamed[packet]
         assert all(one.action is Action.PASS and packet in case.matched[one] for one in found.passed)
-
-
-@given(cases())
-def test_disputes_are_what_one_packet_meets(case: Case) -> None:
-    """Exactly the packets of which `first` says so, and of each the very rules; the two are written apart."""
-    met: dict[int, set[Rule]] = {}
-    for part, one, other in disputes(case.isolation, Some(PACKETS), lambda rule: Some(case.matched[rule])):
-        assert one.action is not other.action
-        for packet in part.packets:
-            met.setdefault(packet, set()).update((one, other))
-    for packet in PACKETS:
-        matching = {one for one, packets in case.matched.items() if packet in packets}
-        assert met.get(packet, set()) == set(first(case.isolation, matching.__contains__).disputed)
 
 
 def layered(*policies: tuple[Rule, ...]) -> Isolation:

@@ -83,7 +83,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from outgate.analysis.groups import Group
@@ -97,11 +97,12 @@ from outgate.packets import AddressSet, IntervalSet, Packet, PacketSet, Protocol
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint, Flow, Origin, Rule
 from outgate.policy.cells import Cells
+from outgate.policy.disputes import Disputes
 from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits, members
 from outgate.policy.interned import EVERYTHING
-from outgate.policy.tiers import Isolation, disputes
+from outgate.policy.tiers import Isolation
 from outgate.policy.trace import disputed_words
 
 __all__ = ["CHECK"]
@@ -252,36 +253,24 @@ def _parts(survey: Survey, group: Group, direction: Direction) -> Iterator[_Part
     have = {one.version for one in group.pods[0].addresses}
     families = AddressSet.union_of(AddressSet.whole(one) for one in have)
     beyond = PacketSet.cube(families - survey.policies.selection.places.cluster - LOOPBACK, TransportSet.any())
-    extents: dict[int, PacketSet] = {}
 
     def outside(rule: Rule) -> PacketSet:
-        if id(rule) not in extents:
-            extents[id(rule)] = PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
-        return extents[id(rule)]
+        return PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
 
-    for packets, one, other in disputes(standing, beyond, outside):
+    found = Disputes(standing, beyond, outside)
+    for packets, one, other in found.all():
         yield _Part(one, other, outside=packets)
-    yield from _by_names(grid, standing, number, beyond, outside)
+    # If the names that a rule accepts lead to whatever another speaks of: anywhere outside.
+    shared = (layer for layer in (*standing.admin, *standing.baseline) if len(layer.policies) > 1)
+    for kind in name_kinds((rule for layer in shared for rule in layer.rules), standing.every_rule()):
+        opening = (rule for rule in standing.every_rule() if kind.of(rule))
+        anywhere = {id(rule): PacketSet.cube(AddressSet.any(), grid.ports_outside(rule, number)) for rule in opening}
+        for packets, one, other in found.supposing(anywhere):
+            yield _Part(one, other, outside=packets, names=kind.patterns)
     for family in FAMILIES:
         peers = grid.identities.of_family[family] if family in have else 0
         for cells, one, other in _among_pods(grid, standing, number, family, peers):
             yield _Part(one, other, inside=cells, family=family)
-
-
-def _by_names(
-    grid: Grid, standing: Isolation, number: int, beyond: PacketSet, known: Callable[[Rule], PacketSet]
-) -> Iterator[_Part]:
-    """What is disputed if the names that a rule accepts lead to whatever another speaks of: anywhere outside."""
-    shared = (layer for layer in (*standing.admin, *standing.baseline) if len(layer.policies) > 1)
-    for kind in name_kinds((rule for layer in shared for rule in layer.rules), standing.every_rule()):
-
-        def extent(rule: Rule) -> PacketSet:
-            if not kind.of(rule):  # noqa: B023 - used here
-                return known(rule)
-            return PacketSet.cube(AddressSet.any(), grid.ports_outside(rule, number))
-
-        for packets, one, other in disputes(standing, beyond, extent, kind.of):
-            yield _Part(one, other, outside=packets, names=kind.patterns)
 
 
 def _among_pods(
@@ -293,7 +282,7 @@ def _among_pods(
     def inside(rule: Rule) -> Cells:
         return Cells.of(grid.transports, contributions(grid, rule, number, known))
 
-    return disputes(standing, Cells(grid.transports, ((EVERYTHING, peers),) if peers else ()), inside)
+    return Disputes(standing, Cells(grid.transports, ((EVERYTHING, peers),) if peers else ()), inside).all()
 
 
 def _shown(survey: Survey, group: Group, direction: Direction, ends: Ends) -> Witness | None:

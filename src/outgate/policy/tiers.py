@@ -40,9 +40,10 @@ __all__ = [
     "Layer",
     "Outcome",
     "allowed",
+    "answers",
     "blamed",
-    "disputes",
     "first",
+    "first_matches",
     "isolates",
     "layers",
     "partition",
@@ -212,7 +213,7 @@ def said_by(
     passed = rest - rest
     said: dict[int, Rule] = {}
     for layer in tier:
-        for hit, rule in _answers(layer, rest, extent):
+        for hit, rule in answers(layer, rest, extent):
             said[id(rule)] = rule
             rest = rest - hit
             if rule.action is Action.PASS:
@@ -235,7 +236,7 @@ def _through(
     """What a tier decides; what it leaves, by Pass or because no rule matches, is returned."""
     passed: Packets | None = None
     for layer in tier:
-        for hit, rule in _answers(layer, rest, extent):
+        for hit, rule in answers(layer, rest, extent):
             rest = rest - hit
             if rule.action is Action.PASS:
                 passed = hit if passed is None else passed | hit
@@ -244,69 +245,11 @@ def _through(
     return rest if passed is None else rest | passed
 
 
-def disputes(
-    isolation: Isolation,
-    everything: Packets,
-    extent: Callable[[Rule], Packets],
-    concerned: Callable[[Rule], bool] = lambda _: True,
-) -> Iterator[tuple[Packets, Rule, Rule]]:
-    """Of `everything` what two policies of one priority say different things of, with the rule of each.
-
-    Only what comes to them: of what is decided before, nobody asks them. Parts of several pairs may have packets in
-    common. With `concerned` only pairs of which that is true of one.
-    """
-    rest = yield from _disputed(isolation.admin, everything, extent, concerned)
-    if isolation.policies or all(len(layer.policies) < 2 for layer in isolation.baseline):
-        return
-    for rule in (*isolation.denials, *isolation.rules):
-        rest = rest - extent(rule)
-    yield from _disputed(isolation.baseline, rest, extent, concerned)
-
-
-def _disputed(
-    tier: tuple[Layer, ...], rest: Packets, extent: Callable[[Rule], Packets], concerned: Callable[[Rule], bool]
-) -> Generator[tuple[Packets, Rule, Rule], None, Packets]:
-    """The disputes of a tier; what the tier leaves is returned."""
-    passed = rest - rest
-    for layer in tier:
-        if len(layer.policies) > 1:
-            yield from _contested(layer, rest, extent, concerned)
-        for hit, rule in _answers(layer, rest, extent):
-            rest = rest - hit
-            if rule.action is Action.PASS:
-                passed = passed | hit
-    return rest | passed
-
-
-def _contested(
-    layer: Layer, rest: Packets, extent: Callable[[Rule], Packets], concerned: Callable[[Rule], bool]
-) -> Iterator[tuple[Packets, Rule, Rule]]:
-    """The disputes of a layer."""
-    each = [list(_first_matches(rules, rest, extent)) for rules in layer.policies]
-    nothing = rest - rest
-    said = dict.fromkeys(STRICTEST_FIRST, nothing)
-    for hit, rule in itertools.chain.from_iterable(each):
-        said[rule.action] = said[rule.action] | hit
-    doubtful = nothing
-    for one, other in itertools.combinations(STRICTEST_FIRST, 2):
-        doubtful = doubtful | (said[one] & said[other])
-    if not doubtful:
-        # So it is nearly always, and then no pair of rules is looked at.
-        return
-    left = [[(both, rule) for hit, rule in mine if (both := hit & doubtful)] for mine in each]
-    for mine, theirs in itertools.combinations(filter(None, left), 2):
-        for (hit, rule), (its, against) in itertools.product(mine, theirs):
-            if rule.action is not against.action and (concerned(rule) or concerned(against)):
-                both = hit & its
-                if both:
-                    yield both, rule, against
-
-
-def _answers(layer: Layer, rest: Packets, extent: Callable[[Rule], Packets]) -> Iterator[tuple[Packets, Rule]]:
+def answers(layer: Layer, rest: Packets, extent: Callable[[Rule], Packets]) -> Iterator[tuple[Packets, Rule]]:
     """What the policies of a layer say, each by its own first match, and the strictest first: disjoint parts."""
     said: dict[Action, list[tuple[Packets, Rule]]] = {action: [] for action in STRICTEST_FIRST}
     for rules in layer.policies:
-        for hit, rule in _first_matches(rules, rest, extent):
+        for hit, rule in first_matches(rules, rest, extent):
             said[rule.action].append((hit, rule))
     for action in STRICTEST_FIRST:
         for hit, rule in said[action]:
@@ -316,7 +259,7 @@ def _answers(layer: Layer, rest: Packets, extent: Callable[[Rule], Packets]) -> 
                 rest = rest - left
 
 
-def _first_matches(
+def first_matches(
     rules: tuple[Rule, ...], rest: Packets, extent: Callable[[Rule], Packets]
 ) -> Iterator[tuple[Packets, Rule]]:
     """What each rule of one policy is the first to speak of: disjoint parts."""
