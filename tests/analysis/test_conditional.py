@@ -8,7 +8,7 @@ from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import connections
 from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
-from outgate.testing import namespace, pod, snapshot_of
+from outgate.testing import Manifest, cluster_policy, namespace, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 
 API = {"toEndpoints": [{"matchLabels": {"app": "api"}}]}
@@ -16,13 +16,18 @@ GET = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method
 PLAIN = {"ports": [{"port": "81", "protocol": "TCP"}]}
 
 
-def found(*egress: dict[str, Any], **more: Any) -> dict[str, list[tuple[Direction, TransportSet, int]]]:
-    """The conditional parts of what web may send to api, by destination."""
+def found(
+    *egress: dict[str, Any], beside: tuple[Manifest, ...] = (), families: tuple[str, ...] = ("4", "46"), **more: Any
+) -> dict[str, list[tuple[Direction, TransportSet, int]]]:
+    """The conditional parts of what web may send to api, by destination; `families` are those of the two."""
     policy = cilium_policy(
         "shop/p", {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": list(egress), **more}
     )
-    pods = [pod("shop/web", ["10.0.0.1"], app="web"), pod("shop/api", ["10.0.0.2"], app="api")]
-    listed = connections(snapshot_of([namespace("shop"), *pods, policy]))
+    pods = [
+        pod(f"shop/{name}", [{"4": f"10.0.0.{last}", "6": f"fd00::{last}"}[one] for one in mine], app=name)
+        for last, (name, mine) in enumerate(zip(("web", "api"), families, strict=True), 1)
+    ]
+    listed = connections(snapshot_of([namespace("shop"), *pods, policy, *beside]))
     only = conditionals(listed)
     return {
         str(one.destination): [(part.direction, part.transports, len(part.rules)) for part in only(one)]
@@ -66,3 +71,44 @@ def test_each_port_has_its_own() -> None:
 def test_a_plain_allowance_makes_it_void() -> None:
     """Whoever asks for nothing more lets every request through."""
     assert found(API | {"toPorts": [GET]}, API) == {"shop/api": []}
+
+
+def above(tier: str, action: str) -> Manifest:
+    """A policy of the whole cluster that says one thing of all pods."""
+    rule = {"action": action, "to": [{"namespaces": {}}]}
+    return cluster_policy("above", tier=tier, subject={"namespaces": {}}, egress=[rule])
+
+
+def test_what_is_accepted_where_nobody_asks_makes_nothing_void() -> None:
+    """The Baseline tier is asked of what no rule speaks of, and the Admin tier before; what that passes on is asked."""
+    asked = {"shop/api": [(Direction.EGRESS, TransportSet.ports(Protocol.TCP, 80), 1)]}
+    assert found(API | {"toPorts": [GET]}, beside=(above("Baseline", "Accept"),)) == asked
+    assert found(API | {"toPorts": [GET]}, beside=(above("Admin", "Pass"),)) == asked
+    assert found(API | {"toPorts": [GET]}, beside=(above("Admin", "Accept"),)) == {"shop/api": []}
+    passed = cluster_policy(
+        "above",
+        subject={"namespaces": {}},
+        egress=[{"action": action, "to": [{"namespaces": {}}]} for action in ("Pass", "Accept")],
+    )
+    assert found(API | {"toPorts": [GET]}, beside=(passed,)) == asked
+
+
+def test_by_the_families_that_both_have() -> None:
+    """What is said of the server's address of IPv4 is nothing to who has IPv6 alone, and all the same to who has it."""
+    server = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.2"]}],
+        "ports": [{"port": 80}],
+    }
+    to_server = {"toEntities": ["kube-apiserver"], "toPorts": [GET]}
+    asked = {"shop/api": [(Direction.EGRESS, TransportSet.ports(Protocol.TCP, 80), 1)]}
+    for families, expected in ((("6", "46"), {"shop/api": []}), (("46", "46"), asked), (("4", "46"), asked)):
+        parts = found(to_server, beside=(server,), families=families, enableDefaultDeny={"egress": False})
+        assert {key: one for key, one in parts.items() if key == "shop/api"} == expected

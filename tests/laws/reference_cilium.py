@@ -166,10 +166,16 @@ class CiliumReference(TieredReference):
     # ---- pods --------------------------------------------------------------------------------------------------------
 
     def _is_endpoint(self, space: str, rule: Manifest, pod: Manifest) -> bool:
-        """Whether a rule is about a pod. That of a namespace is "always pinned to the policy namespace"."""
+        """Whether a rule is about a pod. That of a namespace is "always pinned to the policy namespace".
+
+        Cilium, ``parseToCiliumRule``: "removing illegal namespace match", which is the label of that very key.
+        """
         if rule.get("endpointSelector") is None or (space and pod["metadata"]["namespace"] != space):
             return False
-        return self._has_labels(rule["endpointSelector"], pod)
+        selector, pinned = rule["endpointSelector"], f"k8s:{_SPACE}"
+        written = (selector.get("matchLabels") or {}).items()
+        exact = {key: value for key, value in written if not space or key != pinned}
+        return self._has_labels({**selector, "matchLabels": exact}, pod)
 
     def _is_meant_endpoint(self, selector: Manifest, space: str, pod: Manifest) -> bool:
         """Whether a peer selector means a pod: of the policy's namespace, unless it speaks of namespaces."""

@@ -1,20 +1,25 @@
 """What of a connection passes only on a condition above TCP: a request, a question of DNS, the name of a server.
 
 Of all that an end lets through to a peer, the conditional part is what no rule lets through without a condition: an
-allowance of the same peer and port that asks for nothing makes the conditions of others void.
+allowance of the same peer and port that asks for nothing makes the conditions of others void. So does an Accept of the
+Admin tier, which is asked before; one of the Baseline tier does not, for it is not asked where a rule matches. What
+passes by addresses of one family on a condition is conditional, whatever passes by those of the other.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
-from outgate.analysis.connections import Connection, Connections
-from outgate.analysis.deciding import saying
+from outgate.analysis.connections import Connection, Connections, Party
+from outgate.analysis.deciding import saying, speaks_of
 from outgate.analysis.groups import Group
 from outgate.analysis.opened import Named
 from outgate.model import Direction
 from outgate.packets import TransportSet
+from outgate.packets.addresses import Family
 from outgate.policy import Action, Rule
+from outgate.policy.tiers import partition
 from outgate.records import dataclass
 
 __all__ = ["Conditional", "Conditionals", "conditionals"]
@@ -49,17 +54,36 @@ def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
     ):
         if not isinstance(subject, Group):
             continue
-        plain, asked, some = TransportSet(), TransportSet(), []
-        for rule, transports in saying(Action.ACCEPT, found, subject, peer, direction, found.grid.families):
-            if rule.conditions is None:
-                plain |= transports
-            else:
-                asked |= transports
-                some.append((rule, transports))
-        # Where nothing isolates, what no rule speaks of passes without a condition.
-        left = (one.transports & asked) - plain
-        for part, rules in _by_rules(left, some):
-            yield Conditional(direction, part, rules)
+        passing = _by_family(found, one)
+        ruled = saying(Action.ACCEPT, found, subject, peer, direction, [family for family, _ in passing])
+        some = [(rule, transports) for rule, transports in ruled if rule.conditions is not None and transports]
+        if some:
+            parts = (_asking(found, subject, peer, direction, *each) for each in passing)
+            left = functools.reduce(TransportSet.__or__, parts, TransportSet())
+            for part, rules in _by_rules(left, some):
+                yield Conditional(direction, part, rules)
+
+
+def _by_family(found: Connections, one: Connection) -> tuple[tuple[Family, TransportSet], ...]:
+    """What passes, by each family that has to be told apart and that both ends have."""
+    families = found.grid.families
+    if len(families) > 1 and isinstance(one.source, Group) and isinstance(one.destination, Group):
+        return found.by_family(one.source, one.destination)
+    return ((families[0], one.transports),)
+
+
+def _asking(
+    found: Connections, subject: Group, peer: Party, direction: Direction, family: Family, passing: TransportSet
+) -> TransportSet:
+    """Of what passes by addresses of a family, what a rule with conditions decides."""
+    standing = found.grid.standing(found.grid.keys[direction][subject.identity], direction)
+    asked = TransportSet()
+    for part, verdict, rule in partition(
+        standing, passing, lambda rule: speaks_of(found.grid, rule, subject, peer, [family])
+    ):
+        if verdict.allows and rule is not None and rule.conditions is not None:
+            asked |= part
+    return asked
 
 
 def _by_rules(

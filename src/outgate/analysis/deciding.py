@@ -20,7 +20,7 @@ from outgate.policy.grid import Grid
 from outgate.policy.rules import Action, origin_of
 from outgate.records import dataclass
 
-__all__ = ["Side", "saying", "side"]
+__all__ = ["Side", "saying", "side", "speaks_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,11 @@ def saying(
     """The rules of one action for a group in a direction, each with all that it says it of, to or from the peer."""
     for rule in found.grid.standing(found.grid.keys[direction][subject.identity], direction).every_rule():
         if rule.action is action:
-            yield rule, _speaks_of(found.grid, rule, subject, peer, families)
+            yield rule, speaks_of(found.grid, rule, subject, peer, families)
 
 
-def _speaks_of(grid: Grid, rule: Rule, subject: Group, peer: Party, families: Iterable[Family]) -> TransportSet:
+def speaks_of(grid: Grid, rule: Rule, subject: Group, peer: Party, families: Iterable[Family]) -> TransportSet:
+    """All that a rule says something of, between a group and a peer, by addresses of these families."""
     match peer:
         case External(addresses=addresses):
             met = not grid.outside_of(rule).isdisjoint(addresses)
