@@ -119,6 +119,18 @@ def test_who_is_to_blame(modes: tuple[str, str], end: str, blamed: set[str]) -> 
     assert comment == f"Egress {'' if end == 'd' else 'would be '}denied: shop/{','.join(sorted(blamed))}"
 
 
+def test_who_is_to_blame_of_an_object_with_several() -> None:
+    """Each denies in its own name: a packet is not laid to a part of the object that is about others."""
+
+    def about(app: str) -> dict[str, object]:
+        return {"endpointSelector": {"matchLabels": {"app": app}}, "egress": [{}]}
+
+    both = cilium_policy("shop/p", about("web")) | {"specs": [about("api")]}
+    made = classes(both)
+    ends = [last(made, made.way(named(made, name), EGRESS)) for name in ("web", "api")]
+    assert [[origin.spec for origin in made.index[end]] for end in ends] == [[None], [0]]
+
+
 def test_the_same_policies_in_another_mode_are_another_class() -> None:
     """Found again by the policies alone, a pod would stay enforced, or open, when its namespace says otherwise."""
     made = classes(policy("shop/deny", WEB), mode=Mode.ENFORCE)

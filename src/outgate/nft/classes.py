@@ -210,11 +210,17 @@ class Classes:
         """What becomes of a packet that no rule of a class allows (see `outgate.policy.mode`), and who is to blame."""
         enforced = tuple(policy for policy in selecting if self.mode(policy) is Mode.ENFORCE)
         blamed = enforced or selecting
-        identity = (part for one in blamed for part in (one.api_version, one.kind, one.namespace, one.name))
-        name = named("d" if enforced else "w", (direction.value, *identity))
+        name = named("d" if enforced else "w", (direction.value, *(part for one in blamed for part in _identity(one))))
         comment = f"{direction.value} {'' if enforced else 'would be '}denied: {_listed(blamed)}"
         rules = denial if enforced else warning
         return goto(self.registry.add_named(name, lambda: rules(name, comment, self.options))), blamed
+
+
+def _identity(policy: NetworkPolicy | CiliumPolicy) -> Iterator[str]:
+    """What makes a policy the one that it is: of an object with several, which one."""
+    yield from (policy.api_version, policy.kind, policy.namespace, policy.name)
+    if isinstance(policy, CiliumPolicy) and policy.index is not None:
+        yield str(policy.index)
 
 
 def _is_every(names: tuple[NameMatch, ...]) -> bool:
