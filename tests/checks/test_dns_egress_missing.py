@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outgate.testing import namespace, pod
+from outgate.testing import cluster_policy, namespace, pod
 from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import COREDNS, DNS_PORTS, KUBE_DNS, TO_DNS, ask, block, deny, egress, one, to, within, words
 
@@ -29,6 +29,22 @@ def test_a_default_deny_is_blamed_once_for_all() -> None:
     found = one(RULE, WEB, DB, deny(), egress("shop/web", to(within("data")), app="web"), KUBE_DNS, COREDNS)
     assert "isolates shop/db, shop/web for egress, and no policy lets them ask" in found.message
     assert [related.words for related in found.related] == ["shop/web has no rule for it either"]
+
+
+def test_no_policy_cuts_off_who_has_no_family_in_common_with_a_resolver() -> None:
+    """No rule would help, and each run of ``--fix`` would add one more."""
+    six = pod("shop/six", ["fd00::1"], app="six")
+    (found,) = words(RULE, six, WEB, deny(), KUBE_DNS, COREDNS)
+    assert "isolates shop/web for egress" in found
+    assert not ask(RULE, six, deny(), KUBE_DNS, COREDNS)
+
+
+def test_what_is_denied_no_rule_more_opens() -> None:
+    """Such a rule would be in vain for them; for others beside them it is not."""
+    subject = {"pods": {"podSelector": {"matchLabels": {"app": "web"}}}}
+    above = cluster_policy("p", subject=subject, egress=[{"action": "Deny", "to": [{"namespaces": {}}]}])
+    assert not one(RULE, WEB, deny(), above, KUBE_DNS, COREDNS).fixable
+    assert one(RULE, WEB, DB, deny(), above, KUBE_DNS, COREDNS).fixable
 
 
 def test_nobody_is_cut_off_who_is_not_isolated() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outgate.testing import Manifest, namespace, pod
+from outgate.testing import Manifest, cluster_policy, namespace, pod
 from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import COREDNS, KUBE_DNS, TO_DNS, ask, egress, one, to, within
 
@@ -18,6 +18,14 @@ def test_a_question_over_tcp_is_dropped() -> None:
     assert str(found.witness) == "shop/web -> kube-system/coredns:53/TCP is dropped"
     assert found.place.path == "spec.egress[0].ports[0]"
     assert [edit.value for edit in found.fix] == [{"protocol": "TCP", "port": 53}]
+
+
+def test_what_is_denied_no_port_more_opens() -> None:
+    """Each run of ``--fix`` would add it once more."""
+    number = {"tcp": {"destinationPort": {"number": 53}}}
+    denial = {"action": "Deny", "to": [{"namespaces": {}}], "protocols": [number]}
+    found = one(RULE, WEB, egress("shop/dns", UDP), cluster_policy("p", egress=[denial]), KUBE_DNS, COREDNS)
+    assert not found.fixable
 
 
 def test_tcp_by_another_policy_is_enough() -> None:

@@ -43,6 +43,11 @@ def test_no_way_to_the_resolvers() -> None:
     assert str(found.witness) == "shop/web -> kube-system/coredns:53/UDP is dropped"
 
 
+def test_who_has_no_family_in_common_with_a_resolver() -> None:
+    """What he may not ask, no policy forbids, and no rule would let him."""
+    assert not ask(RULE, namespace("shop"), pod("shop/six", ["fd00::1"]), COREDNS, KUBE_DNS, cilium(NAMES))
+
+
 def test_names_that_may_not_be_asked_for() -> None:
     """Each name by itself; of a pattern, some name that it means is enough."""
     names = {"toFQDNs": [{"matchName": "api.example.com"}, {"matchName": "www.example.net"}, {"matchPattern": "*.net"}]}

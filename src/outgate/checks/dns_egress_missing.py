@@ -82,10 +82,10 @@ def _find(survey: Survey) -> Iterator[Finding]:
         whom
         for whom in survey.isolated(Direction.EGRESS)
         # Where a rule was meant for DNS and leads elsewhere, the check of that mistake speaks, of NetworkPolicies.
-        if not resolvers.reached(whom, Protocol.UDP) and not (resolvers.meant(whom) and whom in united)
+        if resolvers.cut_off(whom) and not (resolvers.meant(whom) and whom in united)
     )
     for policy, many in by_blamed(unserved):
-        groups = [group for one in many for group in one.groups]
+        groups = [group for one in many for group in one.groups if resolvers.meet(group)]
         others = {str(other): other for one in many for other in one.policies if other is not policy}
         yield Finding(
             CHECK.name,
@@ -99,7 +99,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
             "allow UDP and TCP to the cluster's resolvers; ports are those of the pods"
             if resolvers.known
             else "allow UDP and TCP 53 to the cluster's resolvers; with them in the input it is said which they are",
-            allow_dns(survey, policy),
+            () if resolvers.in_vain(groups, Protocol.UDP) else allow_dns(survey, policy),
         )
 
 

@@ -85,7 +85,9 @@ def _find(survey: Survey) -> Iterator[Finding]:
     for section, many in by_section(own):
         twins = _twins(section)
         place = section.rule.ports[twins[0][0]].place if twins else section.place
-        fix = tuple(Edit.add_item(section.place / "ports", twin) for _, twin in twins)
+        groups = (group for whom in many for group in whom.groups)
+        vain = resolvers.in_vain(groups, Protocol.TCP)
+        fix = () if vain else tuple(Edit.add_item(section.place / "ports", twin) for _, twin in twins)
         yield _finding(resolvers, str(section), subject_of(section.policy), place, many, fix)
     others: dict[Origin, list[Isolated]] = {}
     for rule, whom in found:

@@ -92,7 +92,11 @@ __all__ = ["CHECK"]
 def _find(survey: Survey) -> Iterator[Finding]:
     ways = _Ways(survey)
     for rule in naming_rules(survey):
-        groups = [one for one in survey.selected_groups(rule.policy) if not one.pods[0].host_network]
+        groups = [
+            one
+            for one in survey.selected_groups(rule.policy)
+            if not one.pods[0].host_network and survey.once(Resolvers).meet(one)
+        ]
         deaf = _by_peers(rule, groups, ways.cannot_ask)
         for peers, many in deaf:
             yield _finding(
@@ -171,12 +175,7 @@ def _fix(survey: Survey, rule: NamingRule, peers: tuple[NamedPeer, ...]) -> tupl
 def _is_denied(survey: Survey, rule: NamingRule) -> bool:
     """Whether one more rule that allows would be in vain."""
     resolvers = survey.once(Resolvers)
-    for group in survey.selected_groups(rule.policy):
-        for door, trace in passage(survey.judge, group.pods[0], resolvers.doors):
-            outcome = trace.egress.outcome
-            if door.protocol is Protocol.UDP and outcome is not None and not outcome.verdict.allows and outcome.rule:
-                return True
-    return False
+    return any(resolvers.forbidden(group, Protocol.UDP) for group in survey.selected_groups(rule.policy))
 
 
 class _Ways:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from outgate.analysis.exposure_places import Door, Found, passage
+from outgate.analysis.groups import Group
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Isolated, Section, Survey, by_section
 from outgate.model import Direction, Namespace, Pod
@@ -76,6 +77,29 @@ class Resolvers:
             return any(may_be_dns(self.survey, rule, protocol) for rule in whom.rules)
         doors = (door for door in self.doors or self.caches if door.protocol is protocol)
         return any(trace.egress.verdict.allows for _, trace in self._passages(whom, doors))
+
+    def cut_off(self, whom: Isolated) -> bool:
+        """Whether policies keep some of its workloads from asking any resolver over UDP.
+
+        Who has no address of a family that a resolver has is not kept from it by policies, and no rule would help.
+        """
+        return not self.reached(whom, Protocol.UDP) and any(map(self.meet, whom.groups))
+
+    def in_vain(self, groups: Iterable[Group], protocol: Protocol) -> bool:
+        """Whether a rule denies each of these the resolvers, so that one more that allows would be in vain."""
+        return all(self.forbidden(group, protocol) for group in groups)
+
+    def forbidden(self, group: Group, protocol: Protocol) -> bool:
+        """Whether a rule denies a workload any of the resolvers; that no rule allows it, is another matter."""
+        doors = (door for door in self.doors if door.protocol is protocol)
+        sides = (trace.egress for _, trace in passage(self.survey.judge, group.pods[0], doors))
+        return any(side.outcome is not None and not side.verdict.allows and bool(side.outcome.rule) for side in sides)
+
+    def meet(self, group: Group) -> bool:
+        """Whether any resolver has an address of a family that a workload has; maybe, where none is known."""
+        families = {address.version for address in group.pods[0].addresses}
+        doors = self.survey.dns.doors
+        return not doors or any(door.end.address.version in families for door in doors)
 
     def rules_for(self, whom: Isolated, protocol: Protocol) -> Iterator[Rule]:
         """The rules by which a resolver is reached, those that name a port of DNS first."""
@@ -149,7 +173,7 @@ def unserved(resolvers: Resolvers, is_cause: Callable[[Rule], bool]) -> Iterator
     yield from by_section(
         (survey.section_of(rule.origin), whom)
         for whom in survey.united(Direction.EGRESS)
-        if not resolvers.reached(whom, Protocol.UDP)
+        if resolvers.cut_off(whom)
         for rule in filter(is_cause, resolvers.meant(whom))
     )
 
