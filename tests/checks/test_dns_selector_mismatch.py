@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outgate.checks.edit import Action
 from outgate.testing import pod
 from tests.checks.asking import COREDNS, DNS_PORTS, KUBE_DNS, TO_DNS, ask, block, egress, one, to, within
 
@@ -22,6 +23,25 @@ def test_it_says_what_the_service_selects() -> None:
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
             "podSelector": {"matchLabels": labels},
         }
+    ]
+
+
+def test_a_fix_takes_nothing_away() -> None:
+    """What a rule opens now, it goes on to open: a resolver of their own, one outside, or what else is on its ports."""
+    own = pod("dns/unbound", ["10.244.3.1"])
+    nobody = within("kube-system", **{"k8s-app": "coredns"})
+    for rule in (
+        to(within("dns"), ports=DNS_PORTS),
+        to(block("198.51.100.1/32"), ports=DNS_PORTS),
+        to(nobody, block("198.51.100.1/32"), ports=DNS_PORTS),
+        to(nobody, ports=[*DNS_PORTS, {"port": 8080}]),
+    ):
+        found = one(RULE, WEB, own, egress("shop/dns", rule), KUBE_DNS, COREDNS)
+        assert [(edit.action, edit.place.path) for edit in found.fix] == [(Action.ADD_ITEM, "spec.egress")]
+    many = ask(RULE, WEB, own, egress("shop/dns", *[to(within("dns"), ports=DNS_PORTS)] * 2), KUBE_DNS, COREDNS)
+    assert [len(one.fix) for one in many] == [1, 0]
+    assert [edit.place.path for edit in one(RULE, WEB, egress("shop/dns", WRONG), KUBE_DNS, COREDNS).fix] == [
+        "spec.egress[0].to"
     ]
 
 

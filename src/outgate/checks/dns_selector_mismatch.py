@@ -98,19 +98,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
+from outgate.checks.doors import added_rule
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.resolvers import Resolvers, dns_rule, unserved
-from outgate.checks.survey import Survey, some, subject_of
+from outgate.checks.resolvers import DNS_NUMBERS, Resolvers, dns_rule, unserved
+from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.packets import Protocol
+from outgate.policy import PodMatch
 
 __all__ = ["CHECK"]
 
+_NAMES = ("dns", "dns-tcp")
+"""What the manifests of resolvers call their ports."""
+
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = survey.once(Resolvers)
+    resolvers, added = survey.once(Resolvers), set[int]()
     for section, many in unserved(resolvers, lambda rule: not resolvers.selected_by(rule)):
         groups = [group for one in many for group in one.groups]
+        if _leads_nowhere(survey, section):
+            fix: tuple[Edit, ...] = (Edit.replace(section.place / "to", dns_rule(survey)["to"]),)
+        else:
+            fix = () if id(section.policy) in added else added_rule(section.policy, dns_rule(survey))
+            added.add(id(section.policy))
         yield Finding(
             CHECK.name,
             CHECK.severity,
@@ -121,8 +131,19 @@ def _find(survey: Survey) -> Iterator[Finding]:
             (),
             resolvers.denied(many[0], Protocol.UDP),
             f"select them by what the Service of cluster DNS selects: {some(resolvers.selectors)}",
-            (Edit.replace(section.place / "to", dns_rule(survey)["to"]),),
+            fix,
         )
+
+
+def _leads_nowhere(survey: Survey, section: Section) -> bool:
+    """Whether a rule opens nothing and speaks of DNS alone, so that nobody misses it as it is.
+
+    A block is of somebody: a resolver outside of the cluster, or the address of a Service.
+    """
+    selection = survey.policies.selection
+    peers = selection.rules(section.policy, section.direction)[section.index].peers or ()
+    nobody = all(isinstance(peer, PodMatch) and not selection.addresses(peer) for peer in peers)
+    return nobody and all(one.port in (*DNS_NUMBERS, *_NAMES) and one.end_port is None for one in section.rule.ports)
 
 
 CHECK = Check("dns-selector-mismatch", Severity.ERROR, _find, __doc__, fixable=True)
