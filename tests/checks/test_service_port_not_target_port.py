@@ -53,6 +53,16 @@ def test_two_targets_are_for_people_to_choose() -> None:
     assert one(RULE, egress("shop/p", rule(80)), DB, SERVICE, other).fix == ()
 
 
+def test_what_others_may_have_is_for_people_to_change() -> None:
+    """A block would have another port open and this one closed; a pod of no such Service may listen here."""
+    to_block = {"ipBlock": {"cidr": "203.0.113.0/24"}}
+    assert one(RULE, egress("shop/p", to(pods(app="db"), to_block, ports=[{"port": 80}])), DB, SERVICE).fix == ()
+    other = pod("shop/other", ["10.1.0.3"], app="other")
+    everybody = egress("shop/p", to(pods(), ports=[{"port": 80}]))
+    assert one(RULE, everybody, DB, other, SERVICE).fix == ()
+    assert len(one(RULE, everybody, DB, SERVICE).fix) == 1
+
+
 def test_other_services_and_headless_ones() -> None:
     """A Service of other pods or of another namespace says nothing, and a headless one translates nothing."""
     far = service("data/db", "10.96.0.9", [{"port": 80, "targetPort": 8080}], app="db")

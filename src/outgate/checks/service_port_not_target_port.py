@@ -101,7 +101,8 @@ from outgate.checks.survey import Survey, subject_of
 from outgate.checks.written import Written, written_rules
 from outgate.checks.written_ports import PortSaid, ports_of
 from outgate.checks.written_selectors import pods_meant
-from outgate.model import Direction, Pod, Service, ServicePort
+from outgate.model import Direction, Pod, PodPeer, Service, ServicePort
+from outgate.model.cilium import EndpointPeer, ServicePeer
 from outgate.policy import Action
 
 __all__ = ["CHECK"]
@@ -153,8 +154,9 @@ def _of_entry(survey: Survey, written: Written, entry: PortSaid, number: int, po
         return
     service, port = behind[0]
     targets = {port.target for _, port in behind}
-    # Nothing is closed by a machine: another port of a denial is for somebody to write who knows what was meant.
-    fix = entry.rewritten(port.target) if len(targets) == 1 and written.accepts else ()
+    fix = (
+        entry.rewritten(port.target) if len(targets) == 1 and _is_for_them(survey, written, entry, number, pods) else ()
+    )
     yield Finding(
         CHECK.name,
         CHECK.severity,
@@ -166,6 +168,21 @@ def _of_entry(survey: Survey, written: Written, entry: PortSaid, number: int, po
         help=f"write {port.target}: policies see the pod's port",
         fix=fix,
     )
+
+
+def _is_for_them(survey: Survey, written: Written, entry: PortSaid, number: int, pods: list[Pod]) -> bool:
+    """Whether a port is there for the pods behind such a Service and for nobody else.
+
+    Nothing is closed by a machine, and nothing is opened to the internet: another port of a denial, or of an allowance
+    for a block or for other pods beside these, is for somebody to write who knows what was meant. A pod that does not
+    declare a port may listen on it (K/core types, Container.ports: "Not specifying a port here DOES NOT prevent that
+    port from being exposed").
+    """
+    outside = written.direction is Direction.EGRESS and any(
+        not isinstance(peer, PodPeer | EndpointPeer | ServicePeer) for peer in written.peers
+    )
+    every = all(any(True for _ in _translated(survey, entry, number, [pod])) for pod in pods)
+    return written.accepts and every and not outside
 
 
 def _services(survey: Survey, entry: PortSaid, pods: list[Pod]) -> Iterator[tuple[Service, ServicePort]]:
