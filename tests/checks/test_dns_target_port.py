@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outgate.policy.profile import AWS_VPC_CNI
 from outgate.testing import pod, service
-from tests.checks.asking import DNS_PORTS, ask, egress, one, to, within
+from tests.checks.asking import DNS_PORTS, ask, block, egress, one, to, within
 
 LABELS = {"dns.operator.openshift.io/daemonset-dns": "default"}
 SERVICE = service(
@@ -33,10 +33,11 @@ def test_the_pods_port_is_named() -> None:
     """By number, since that is what the policy sees."""
     found = one(RULE, WEB, egress("shop/dns", to(within("openshift-dns"), ports=DNS_PORTS)), SERVICE, POD)
     assert "listen on port 5353: shop/web cannot ask them" in found.message
-    assert [edit.value for edit in found.fix] == [
-        {"protocol": "UDP", "port": 5353},
-        {"protocol": "TCP", "port": 5353},
-    ]
+    ports = [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}]
+    assert [edit.value for edit in found.fix] == ports
+    wide = to(within("openshift-dns"), block("0.0.0.0/0"), ports=DNS_PORTS)
+    (edit,) = one(RULE, WEB, egress("shop/dns", wide), SERVICE, POD).fix
+    assert (edit.place.path, edit.value) == ("spec.egress", to(within("openshift-dns", **LABELS), ports=ports))
 
 
 def test_the_pods_port_by_number_or_by_name_is_right() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outgate.testing import Manifest, cluster_policy, namespace, pod
 from outgate.testing_cilium import cilium_policy
-from tests.checks.asking import COREDNS, KUBE_DNS, TO_DNS, ask, egress, one, to, within
+from tests.checks.asking import COREDNS, KUBE_DNS, TO_DNS, ask, block, egress, one, to, within
 
 WEB = pod("shop/web", ["10.244.1.1"], app="web")
 UDP = to(within("kube-system"), ports=[{"protocol": "UDP", "port": 53}])
@@ -18,6 +18,17 @@ def test_a_question_over_tcp_is_dropped() -> None:
     assert str(found.witness) == "shop/web -> kube-system/coredns:53/TCP is dropped"
     assert found.place.path == "spec.egress[0].ports[0]"
     assert [edit.value for edit in found.fix] == [{"protocol": "TCP", "port": 53}]
+
+
+def test_nothing_is_opened_to_a_network() -> None:
+    """Where a rule is for more than pods and single addresses, that for DNS is one of its own, once for each policy."""
+    ports = [{"protocol": "UDP", "port": 53}]
+    wide = (to(within("kube-system"), block("0.0.0.0/0"), ports=ports), {"ports": ports})
+    for rule in wide:
+        (edit,) = one(RULE, WEB, egress("shop/dns", rule), KUBE_DNS, COREDNS).fix
+        assert (edit.place.path, edit.value) == ("spec.egress", TO_DNS)
+    aimed = to(within("kube-system"), block("198.51.100.1/32"), ports=ports)
+    assert one(RULE, WEB, egress("shop/dns", aimed), KUBE_DNS, COREDNS).fix[0].place.path == "spec.egress[0].ports"
 
 
 def test_what_is_denied_no_port_more_opens() -> None:

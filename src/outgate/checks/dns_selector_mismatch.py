@@ -98,10 +98,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outgate.checks.check import Check
-from outgate.checks.doors import added_rule
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.resolvers import DNS_NUMBERS, Resolvers, dns_rule, unserved
+from outgate.checks.resolvers import DNS_NUMBERS, Beside, Resolvers, dns_rule, unserved
 from outgate.checks.survey import Section, Survey, some, subject_of
 from outgate.packets import Protocol
 from outgate.policy import PodMatch
@@ -113,14 +112,10 @@ _NAMES = ("dns", "dns-tcp")
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers, added = survey.once(Resolvers), set[int]()
+    resolvers, beside = survey.once(Resolvers), Beside(survey)
     for section, many in unserved(resolvers, lambda rule: not resolvers.selected_by(rule)):
         groups = [group for one in many for group in one.groups]
-        if _leads_nowhere(survey, section):
-            fix: tuple[Edit, ...] = (Edit.replace(section.place / "to", dns_rule(survey)["to"]),)
-        else:
-            fix = () if id(section.policy) in added else added_rule(section.policy, dns_rule(survey))
-            added.add(id(section.policy))
+        selected = (Edit.replace(section.place / "to", dns_rule(survey)["to"]),)
         yield Finding(
             CHECK.name,
             CHECK.severity,
@@ -131,7 +126,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
             (),
             resolvers.denied(many[0], Protocol.UDP),
             f"select them by what the Service of cluster DNS selects: {some(resolvers.selectors)}",
-            fix,
+            selected if _leads_nowhere(survey, section) else beside.of(section),
         )
 
 

@@ -118,7 +118,7 @@ from collections.abc import Iterator
 from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity
-from outgate.checks.resolvers import Resolvers, dns_rule, unserved
+from outgate.checks.resolvers import Beside, Resolvers, dns_rule, is_aimed, unserved
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.packets import Protocol
 
@@ -126,11 +126,12 @@ __all__ = ["CHECK"]
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
-    resolvers = survey.once(Resolvers)
+    resolvers, beside = survey.once(Resolvers), Beside(survey)
     for section, many in unserved(resolvers, resolvers.selected_by):
         groups = [group for one in many for group in one.groups]
         numbers = sorted({door.port for door in resolvers.doors})
         missing = [one for one in _ports(survey) if one not in _written(section.place.document.value, section.place.at)]
+        more = tuple(Edit.add_item(section.place / "ports", one) for one in missing)
         yield Finding(
             CHECK.name,
             CHECK.severity,
@@ -141,7 +142,8 @@ def _find(survey: Survey) -> Iterator[Finding]:
             (),
             resolvers.denied(many[0], Protocol.UDP),
             "name the port of the pods; policies are judged after the Service's port is translated",
-            tuple(Edit.add_item(section.place / "ports", one) for one in missing),
+            # In the rule itself it may open the port to a network, and to the internet perhaps.
+            more if is_aimed(section) else beside.of(section),
         )
 
 

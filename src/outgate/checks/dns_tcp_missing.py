@@ -64,7 +64,7 @@ from outgate.checks.check import Check
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Finding, Severity, Subject
 from outgate.checks.overlaps import policy_of
-from outgate.checks.resolvers import DNS_NUMBERS, Resolvers
+from outgate.checks.resolvers import DNS_NUMBERS, Beside, Resolvers, is_aimed
 from outgate.checks.survey import Isolated, Section, Survey, by_section, some, subject_of
 from outgate.model import Direction, Place, PolicyPort
 from outgate.packets import Protocol
@@ -82,12 +82,19 @@ def _find(survey: Survey) -> Iterator[Finding]:
         for rule in islice(resolvers.rules_for(whom, Protocol.UDP), 1)
     ]
     own = ((survey.section_of(rule.origin), whom) for rule, whom in found if rule.origin.kind == "NetworkPolicy")
+    beside = Beside(survey)
     for section, many in by_section(own):
         twins = _twins(section)
         place = section.rule.ports[twins[0][0]].place if twins else section.place
         groups = (group for whom in many for group in whom.groups)
         vain = resolvers.in_vain(groups, Protocol.TCP)
-        fix = () if vain else tuple(Edit.add_item(section.place / "ports", twin) for _, twin in twins)
+        if vain:
+            fix: tuple[Edit, ...] = ()
+        elif is_aimed(section):
+            fix = tuple(Edit.add_item(section.place / "ports", twin) for _, twin in twins)
+        else:
+            # In the rule itself it would open TCP to a network, and to the internet perhaps.
+            fix = beside.of(section)
         yield _finding(resolvers, str(section), subject_of(section.policy), place, many, fix)
     others: dict[Origin, list[Isolated]] = {}
     for rule, whom in found:

@@ -14,9 +14,11 @@ from functools import cached_property
 
 from outgate.analysis.exposure_places import Door, Found, passage
 from outgate.analysis.groups import Group
+from outgate.checks.doors import added_rule
+from outgate.checks.edit import Edit
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Isolated, Section, Survey, by_section
-from outgate.model import Direction, Namespace, Pod
+from outgate.model import BlockPeer, Direction, Namespace, Pod
 from outgate.model.labels import LabelSelector
 from outgate.model.parse_cilium_selectors import NAMESPACE_KEY
 from outgate.model.snapshot import NAME_LABEL
@@ -25,7 +27,17 @@ from outgate.packets.addresses import FAMILIES
 from outgate.policy import PodMatch, Rule, Trace
 from outgate.policy.rules import BlockMatch
 
-__all__ = ["DNS_NUMBERS", "Resolvers", "cilium_dns_rule", "dns_rule", "may_be_dns", "may_match", "unserved"]
+__all__ = [
+    "DNS_NUMBERS",
+    "Beside",
+    "Resolvers",
+    "cilium_dns_rule",
+    "dns_rule",
+    "is_aimed",
+    "may_be_dns",
+    "may_match",
+    "unserved",
+]
 
 DNS_NUMBERS = (53, 5353)
 """Where resolvers listen: RFC 1035, 4.2; OpenShift's pods have 5353, and policies see the pod's port."""
@@ -176,6 +188,27 @@ def unserved(resolvers: Resolvers, is_cause: Callable[[Rule], bool]) -> Iterator
         if resolvers.cut_off(whom)
         for rule in filter(is_cause, resolvers.meant(whom))
     )
+
+
+def is_aimed(section: Section) -> bool:
+    """Whether a rule leads to pods and single addresses alone, so that one more port of it opens no network."""
+    peers = section.rule.peers
+    return bool(peers) and all(not isinstance(peer, BlockPeer) or peer.cidr.num_addresses == 1 for peer in peers)
+
+
+class Beside:
+    """A rule for DNS of its own, beside one that must stay as it is; one for each policy."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._given: set[str] = set()
+
+    def of(self, section: Section) -> tuple[Edit, ...]:
+        """The edits for the policy of a rule; none where it has been given."""
+        if str(section.policy) in self._given:
+            return ()
+        self._given.add(str(section.policy))
+        return added_rule(section.policy, dns_rule(self._survey))
 
 
 def dns_rule(survey: Survey) -> dict[str, object]:
