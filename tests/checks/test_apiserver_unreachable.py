@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outgate.policy.profile import AWS_VPC_CNI, CILIUM
-from outgate.testing import Manifest, node, pod
+from outgate.testing import Manifest, cluster_policy, node, pod
 from tests.checks.asking import ask, block, deny, egress, one, to, words
 from tests.checks.needs import API, account, bound, mended, running, template
 
@@ -49,6 +49,18 @@ def test_nodes_are_in_no_block_of_cilium() -> None:
     rule = egress("shop/p", to(block("192.0.2.0/24")), app="operator")
     assert not ask(RULE, *cluster, rule)
     assert one(RULE, *cluster, rule, profile=CILIUM).fix == ()
+
+
+def test_what_is_denied_no_rule_more_opens() -> None:
+    """It would be added at each run; where one endpoint is left, it helps."""
+    mine = egress("shop/p", app="operator")
+
+    def above(*blocks: str) -> Manifest:
+        return cluster_policy("p", egress=[{"action": "Deny", "to": [{"networks": list(blocks)}]}])
+
+    assert one(RULE, *API, OPERATOR, BOUND, mine).fixable
+    assert not one(RULE, *API, OPERATOR, BOUND, mine, above("192.0.2.0/24")).fixable
+    assert one(RULE, *API, OPERATOR, BOUND, mine, above("192.0.2.10/32")).fixable
 
 
 def test_who_is_not_known_to_use_it() -> None:

@@ -124,7 +124,6 @@ def test_a_rule_by_addresses() -> None:
 
 def test_a_fix_opens_nothing_for_anybody_else() -> None:
     """Only policies that select by labels, and nobody beside those that need it, get a rule."""
-    rule: dict[str, object] = to(block("192.0.2.10/32"))
     web = egress("shop/web", app="web")
     for cluster, count in (
         ((WEB, DB, deny()), 0),  # the default deny is also db's
@@ -135,10 +134,10 @@ def test_a_fix_opens_nothing_for_anybody_else() -> None:
     ):
         found = survey(*cluster)
         many = list(narrowed(found, Direction.EGRESS, lambda _, group: group.name == "web"))
-        edits = opening(found, many, rule)
+        edits = opening(found, many, doors_at(found, ADDRESS, 6443))
         assert len(edits) == count
         assert all(edit.place.document.value["metadata"]["name"] == "web" for edit in edits)  # type: ignore[index]
-        assert opening(found, many, None) == ()
+        assert opening(found, many, ()) == ()
 
 
 def test_where_a_rule_is_added() -> None:

@@ -122,7 +122,7 @@ from collections.abc import Iterator
 from outgate.analysis.exposure_places import Found
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.doors import barred, denied, opening, rule_to
+from outgate.checks.doors import barred, denied, opening
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.survey import Survey, by_blamed, isolation_place, some, subject_of
 from outgate.model import Binding, Direction
@@ -149,7 +149,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
             tuple(Related(one.place, f"{one} says that it is used") for one in list(bindings)[:3]),
             denied(survey, groups[0], doors),
             "allow the endpoints by address and port, for these pods alone",
-            opening(survey, many, rule_to(survey, doors)),
+            opening(survey, many, doors),
         )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "denied",
     "doors_at",
     "endpoint_of",
+    "forbidden",
     "leaves",
     "narrowed",
     "opening",
@@ -57,6 +58,16 @@ def denied(survey: Survey, group: Group, doors: Iterable[Door]) -> Witness | Non
             packet = Packet(trace.flow.source.address, door.end.address, int(door.protocol), door.port)
             shown = Witness(packet, str(group), str(door.end), passes=False)
     return shown
+
+
+def forbidden(survey: Survey, group: Group, doors: Iterable[Door]) -> bool:
+    """Whether a rule denies a workload all of these doors, so that one more that allows would be in vain.
+
+    That no rule allows any, is another matter.
+    """
+    sides = [trace.egress for _, trace in passage(survey.judge, group.pods[0], doors)]
+    denying = (side.outcome.rule for side in sides if side.outcome is not None and not side.verdict.allows)
+    return bool(sides) and sum(rule is not None for rule in denying) == len(sides)
 
 
 def barred(survey: Survey, needs: Callable[[Group], Iterable[Door]]) -> Iterator[Isolated]:
@@ -117,14 +128,16 @@ def rule_to(survey: Survey, doors: Iterable[Door]) -> dict[str, object] | None:
     }
 
 
-def opening(survey: Survey, many: Iterable[Isolated], rule: dict[str, object] | None) -> tuple[Edit, ...]:
-    """One more egress rule for exactly these workloads.
+def opening(survey: Survey, many: Iterable[Isolated], doors: Iterable[Door]) -> tuple[Edit, ...]:
+    """One more egress rule that leads through these doors, for exactly these workloads.
 
-    It goes into policies that select by labels, and nobody but them; nothing, where one of them has none such.
+    It goes into policies that select by labels, and nobody but them; nothing, where one of them has none such, or where
+    it would be in vain for all of them.
     """
-    if rule is None:
+    everybody, ways = list(many), tuple(doors)
+    rule = rule_to(survey, ways)
+    if rule is None or all(forbidden(survey, group, ways) for one in everybody for group in one.groups):
         return ()
-    everybody = list(many)
     wanted = {id(group) for one in everybody for group in one.groups}
     found: dict[str, NetworkPolicy] = {}
     for one in everybody:

@@ -175,7 +175,7 @@ def _fix(survey: Survey, rule: NamingRule, peers: tuple[NamedPeer, ...]) -> tupl
 def _is_denied(survey: Survey, rule: NamingRule) -> bool:
     """Whether one more rule that allows would be in vain."""
     resolvers = survey.once(Resolvers)
-    return any(resolvers.forbidden(group, Protocol.UDP) for group in survey.selected_groups(rule.policy))
+    return any(resolvers.in_vain((group,), Protocol.UDP) for group in survey.selected_groups(rule.policy))
 
 
 class _Ways:

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from outgate.analysis.exposure_places import Door, Found, passage
 from outgate.analysis.groups import Group
-from outgate.checks.doors import added_rule
+from outgate.checks.doors import added_rule, forbidden
 from outgate.checks.edit import Edit
 from outgate.checks.finding import Witness
 from outgate.checks.survey import Isolated, Section, Survey, by_section
@@ -98,14 +98,9 @@ class Resolvers:
         return not self.reached(whom, Protocol.UDP) and any(map(self.meet, whom.groups))
 
     def in_vain(self, groups: Iterable[Group], protocol: Protocol) -> bool:
-        """Whether a rule denies each of these the resolvers, so that one more that allows would be in vain."""
-        return all(self.forbidden(group, protocol) for group in groups)
-
-    def forbidden(self, group: Group, protocol: Protocol) -> bool:
-        """Whether a rule denies a workload any of the resolvers; that no rule allows it, is another matter."""
-        doors = (door for door in self.doors if door.protocol is protocol)
-        sides = (trace.egress for _, trace in passage(self.survey.judge, group.pods[0], doors))
-        return any(side.outcome is not None and not side.verdict.allows and bool(side.outcome.rule) for side in sides)
+        """Whether a rule denies each of these all resolvers, so that one more that allows would be in vain."""
+        doors = [door for door in self.doors if door.protocol is protocol]
+        return all(forbidden(self.survey, group, doors) for group in groups)
 
     def meet(self, group: Group) -> bool:
         """Whether any resolver has an address of a family that a workload has; maybe, where none is known."""

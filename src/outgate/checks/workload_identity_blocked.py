@@ -88,7 +88,7 @@ from collections.abc import Callable, Iterator
 from outgate.analysis.exposure_places import Door
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
-from outgate.checks.doors import denied, doors_at, endpoint_of, leaves, narrowed, opening, rule_to
+from outgate.checks.doors import denied, doors_at, endpoint_of, leaves, narrowed, opening
 from outgate.checks.finding import Finding, Related, Severity
 from outgate.checks.survey import Isolated, Survey, by_blamed, isolation_place, some, subject_of
 from outgate.model import Direction, ServiceAccount
@@ -145,7 +145,7 @@ def _of(survey: Survey, needs: _Needs, needed: Callable[[Group], _Need | None]) 
             tuple(Related(one.place, f"ServiceAccount {one} is one of a cloud") for one in accounts)[:3],
             denied(survey, groups[0], need.doors),
             f"allow {need.what} for these pods alone",
-            opening(survey, many, rule_to(survey, need.doors) if need.exact else None),
+            opening(survey, many, need.doors) if need.exact else (),
         )
 
 
