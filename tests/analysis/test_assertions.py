@@ -79,7 +79,7 @@ def test_every_mistake_is_said_at_once_with_its_line() -> None:
     """Whoever fixes a file of a hundred assertions does not want a hundred runs."""
     text = HEAD + "\n".join(
         (
-            "names: {a: b, c: []}",
+            "names: {a: b, c: [], '*.d': 1.1.1.1, é.f: 1.1.1.1}",
             "profile: nothing",
             "surprise: 1",
             "assertions:",
@@ -118,6 +118,8 @@ def test_every_mistake_is_said_at_once_with_its_line() -> None:
         (19, "assertions[12]"),
         (3, "names.a"),
         (3, "names.c"),
+        (3, "names.*.d"),
+        (3, "names.é.f"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 import pytest
 
@@ -248,3 +249,17 @@ def test_a_namespace_must_be_somewhere() -> None:
     with pytest.raises(UnknownName, match="namespace shpo is not in the input") as caught:
         known_namespace("shpo", two, one)
     assert caught.value.hint == "did you mean shop?"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("*.example.com", "a pattern stands for many names"),
+        ("bücher.example.com", "DNS has this name in ASCII alone, as xn--bcher-kva.example.com"),
+        ("api..example.com", "this is no name of DNS"),
+    ],
+)
+def test_what_no_program_could_ask_for_is_not_taken_for_a_missing_name(name: str, why: str) -> None:
+    """The advice to give its address would lead to the next error."""
+    with pytest.raises(UnknownName, match=f"^{re.escape(name)}: {re.escape(why)}"):
+        Lookup(snapshot_of([]), None, {}).find(parse(name))

@@ -28,6 +28,7 @@ from outgate.testing_cilium import cilium_policy
 from outgate.testing_policies import cluster_policy
 from tests.laws.test_cilium import drawn
 
+ANYONE = [{"networks": ["0.0.0.0/0", "::/0"]}, {"namespaces": {}}]
 API = {"toFQDNs": [{"matchName": "api.example.com"}], "toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}]}]}
 
 
@@ -50,6 +51,46 @@ def ask(
     lookup = Lookup(snapshot, None, {}, tuple(patterns_of(snapshot)))
     question = Question(lookup.find(parse(source)), lookup.find(parse(name)), TransportAsked(port, protocol))
     return reach(Judge(Policies(snapshot)), dataclasses.replace(question, about=about))
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "note"),
+    [
+        ("169.254.169.254", "no name opens 169.254.169.254: loopback, link-local"),
+        ("fe80::5", "no name opens fe80::5"),
+        ("168.63.129.16", "no name opens 168.63.129.16"),
+        ("64:ff9b::a9fe:a9fe", "no name opens 64:ff9b::a9fe:a9fe"),
+        ("10.0.0.9", "api.example.com leads to shop/db, and no name opens an address of the cluster"),
+        ("10.9.9.9", "api.example.com leads to node n1, and no name opens an address of the cluster"),
+        ("203.0.113.9", ""),
+    ],
+)
+def test_a_name_opens_no_address_that_its_owner_should_not_choose(leads_to: str, note: str) -> None:
+    """Whoever owns the name decides where it leads; the DNS proxy keeps these out, and so does the answer."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    node |= {"status": {"addresses": [{"type": "InternalIP", "address": "10.9.9.9"}]}}
+    for rule in ("toFQDNs", "domainNames"):
+        if rule == "toFQDNs":
+            snapshot = shop(API, more=[node, pod("shop/db", ["10.0.0.9"], app="db")])
+        else:
+            accept = {"action": "Accept", "to": [{"domainNames": ["api.example.com"]}]}
+            above = cluster_policy("p", subject={"namespaces": {}}, egress=[accept, {"action": "Deny", "to": ANYONE}])
+            web = pod("shop/web", ["10.0.0.1", "fd00::1"], app="web")
+            snapshot = snapshot_of([namespace("shop"), web, above, node, pod("shop/db", ["10.0.0.9"], app="db")])
+        lookup = Lookup(snapshot, None, {"api.example.com": (ipaddress.ip_address(leads_to),)})
+        ends = lookup.find(parse("shop/web")), lookup.find(parse("api.example.com"))
+        found = reach(Judge(Policies(snapshot)), Question(*ends, TransportAsked(443, None)))
+        assert found.verdict.allows == (note == ""), rule
+        why = [one for one in found.notes if "no name opens" in one]
+        assert len(why) == (note != "")
+        assert not why or why[0].startswith(note)
+
+
+def test_a_name_without_an_address_sends_nothing() -> None:
+    """Its pods' answers are judged by addresses; a rule that means the name is about what goes there."""
+    with pytest.raises(UsageError, match="judged by its address") as caught:
+        ask(shop(API), name="shop/web", source="api.example.com")
+    assert caught.value.hint == "give --dns-name api.example.com=ADDRESS"
 
 
 def denied(answer: Reachability) -> list[str]:

@@ -106,6 +106,22 @@ def test_what_is_no_name_and_address_is_refused(text: str) -> None:
         dns_names([text])
 
 
+def test_names_that_dns_does_not_have_are_all_said() -> None:
+    """Each would never be asked for, and the answer would be about another name."""
+    texts = {
+        "apí.example.com=1.2.3.4": "DNS has this name in ASCII alone, as xn--ap-oja.example.com",
+        "*.example.com=1.2.3.4": "a pattern stands for many names; write one of them",
+        "a..b=1.2.3.4": "this is no name of DNS: labels of letters, digits, - and _, with one dot between them",
+        "10.0.0.1=1.2.3.4": "this is no name, but an address",
+        "a.b=fe80::1%eth0": "an answer of DNS has no zone; write the address alone",
+        "a.b=::ffff:1.2.3.4": "packets go to the IPv4 address inside; write 1.2.3.4",
+        "b": "write it NAME=ADDRESS, as in example.com=203.0.113.10",
+    }
+    with pytest.raises(UsageError) as caught:
+        dns_names([*texts, "fine_1.example.com=1.2.3.4"])
+    assert [str(one) for one in caught.value.errors] == [f"--dns-name {text}: {why}" for text, why in texts.items()]
+
+
 def test_an_empty_input_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pipe whose left side failed gives nothing, and every name would seem to be misspelt."""
     file = tmp_path / "empty.yaml"

@@ -33,6 +33,11 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: closed, namespace: shop}
 spec: {podSelector: {matchLabels: {app: two}}, policyTypes: [Egress]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {clusterIP: 10.96.0.7, selector: {app: one}, ports: [{port: 80}]}
 """
 
 
@@ -73,6 +78,10 @@ def test_no_input_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         (["--dns-name", "nonsense"], "NAME=ADDRESS"),
         (["--dns-name", "a.b=10.0.0.1", "--dns-move", "a.b"], "--dns-move a.b: write it NAME=ADDRESS"),
         (["--dns-move", "a.b=10.0.0.1"], "give --dns-name a.b=ADDRESS, too"),
+        (["--dns-name", "a.b=127.0.0.1"], "--dns-name a.b=127.0.0.1: this is the dialling pod itself"),
+        (["--dns-name", "a.b=ff02::1"], "--dns-name a.b=ff02::1: this is multicast or broadcast"),
+        (["--dns-name", "a.b=1.1.1.1", "--dns-move", "a.b=fe80::1"], "a.b=fe80::1: this is an address of its link"),
+        (["--dns-name", "a.b=10.96.0.7"], "this is the address of Service shop/one, and the lab dials somebody"),
         (["--dns-ttl", "0"], "1<=x<=300"),
         (["--max-pods", "0"], "at least 1"),
         (["--pods-per-workload", "0"], "at least 1"),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from outgate.packets.special import NEVER_NAMED
 from outgate.policy.names import Dialect
 from outgate.proxy import admission
 from outgate.proxy.admission import Admission, Place
@@ -15,6 +18,9 @@ RULE = Admission(
     nodes=["192.168.50.11/32", "10.1.255.1/32"],
     free=["127.0.0.9/32", "10.1.7.0/24"],
 )
+
+
+EDGES = sorted({edge for line in (NEVER_NAMED.v4, NEVER_NAMED.v6) for span in line for edge in span})
 
 
 def packed(text: str) -> bytes:
@@ -59,6 +65,18 @@ def test_every_kind_of_address_has_its_place(text: str, place: Place) -> None:
     """Each is what a rebinding attack would answer with, or what a rule is made for."""
     assert RULE.place(packed(text)) is place
     assert RULE.place(packed(text)) is place, "as it was kept"
+
+
+@given(st.sampled_from(EDGES), st.integers(-2, 2), st.booleans())
+def test_the_model_keeps_out_what_the_proxy_keeps_out(edge: int, beside: int, translated: bool) -> None:
+    """At each border of what is closed, by itself and behind NAT64: `can-reach` and the lab ask `NEVER_NAMED`."""
+    number = edge + beside
+    if translated:
+        number = (0x64FF9B << 96) + number % (1 << 32)
+    length = 4 if 0 <= number < 1 << 32 and not translated else 16
+    word = (number % (1 << 128)).to_bytes(length, "big")
+    kept_out = Admission().place(word) is Place.CLOSED
+    assert kept_out == (ipaddress.ip_address(word) in NEVER_NAMED)
 
 
 def test_the_cluster_comes_in_under_its_own_names_alone() -> None:

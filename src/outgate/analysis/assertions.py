@@ -48,6 +48,7 @@ from outgate.model import NOWHERE, Direction, Document, Place
 from outgate.model.place import complaint, spell
 from outgate.packets import Address, Protocol
 from outgate.policy import OUTGATE, Profile
+from outgate.policy.names import not_a_name
 from outgate.records import dataclass
 
 __all__ = ["API_VERSION", "FLOWS", "KIND", "Assertion", "Entry", "Suite", "Verb", "is_suite", "means_suite", "read"]
@@ -200,6 +201,9 @@ def _names(value: object, place: Place, errors: list[InputError]) -> dict[str, t
         errors.append(complaint(place, "must be a mapping from names to addresses"))
         return names
     for name, written in value.items():
+        if problem := not_a_name(str(name)):
+            errors.append(complaint(place / str(name), problem))
+            continue
         for text in written if isinstance(written, list) and written else [written]:
             try:
                 address = ipaddress.ip_address(text if isinstance(text, str) else "")

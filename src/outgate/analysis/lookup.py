@@ -19,7 +19,7 @@ from outgate.model import Node, Pod, Service, Snapshot, Workload
 from outgate.model.services import endpoints
 from outgate.packets import Address
 from outgate.packets.addresses import Network
-from outgate.policy.names import Pattern
+from outgate.policy.names import Pattern, not_a_name
 
 __all__ = [
     "AddressTarget",
@@ -247,6 +247,8 @@ class Lookup:
             raise UnknownName(f"no pod, workload or Service {name} {where}", hint=_nearest(name, self._known_names()))
         if target is None and any(pattern.matches(name) for pattern in self.patterns):
             return NameTarget(_bare(name))
+        if target is None and (problem := not_a_name(name)):
+            raise UnknownName(f"{name}: {problem}")
         if target is None:
             raise UnknownName(
                 f"{name} cannot be resolved from the input; give --dns-name {_bare(name)}=ADDRESS",

@@ -15,6 +15,7 @@ from outgate.analysis.lookup import AddressTarget, PodsTarget, Target
 from outgate.model import Direction, Learned, NamePeer, Pod, Snapshot
 from outgate.model.cilium import NameMatch
 from outgate.packets import Address
+from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Judge, Policies, Trace
 from outgate.policy.meeting import About, met
 from outgate.policy.names import Dialect, Pattern
@@ -24,6 +25,7 @@ __all__ = [
     "cannot_ask",
     "having_asked",
     "having_asked_for",
+    "kept_out",
     "patterns_of",
     "shared_addresses",
     "ways_to_ask",
@@ -109,6 +111,30 @@ def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
         yield f"{pod} may not ask the cluster DNS, so that it never learns {name}, and the rule opens nothing"
     elif not any(_may_ask(one, name) for one in passing):
         yield f"{pod} may not ask the cluster DNS for {name}, so that the rule opens nothing"
+
+
+def kept_out(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
+    """Why a rule about a name does not open the address that the name leads to.
+
+    ``toFQDNs`` and ``domainNames`` are about what is outside of the cluster, and the DNS proxy keeps out what no
+    stranger's name is to open (`outgate.packets.special.NEVER_NAMED`).
+    """
+    source, there = trace.flow.source, trace.flow.destination
+    if source.pod is None or trace.egress.verdict.allows:
+        return
+    peers = (
+        peer
+        for rule in judge.policies.isolation(source.pod, Direction.EGRESS).every_rule()
+        for peer in rule.peers or ()
+    )
+    patterns = (one for peer in peers if isinstance(peer, NamesMatch) for one in peer.patterns)
+    if not any(pattern.matches(name) for pattern in patterns):
+        return
+    if there.pod is not None or there.node is not None:
+        yield f"{name} leads to {there}, and no name opens an address of the cluster"
+    elif there.address in NEVER_NAMED:
+        words = "loopback, link-local, multicast, reserved and metadata addresses stay closed"
+        yield f"no name opens {there.address}: {words}"
 
 
 def ways_to_ask(judge: Judge, pod: Pod, servers: Place) -> list[Trace]:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from outgate.analysis.blocks import pieces
 from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
 from outgate.analysis.lookup import AddressTarget, BlockTarget, NameTarget, ServiceTarget
-from outgate.analysis.names import cannot_ask, having_asked
+from outgate.analysis.names import cannot_ask, having_asked, kept_out
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_name import flows_to_name, ports_of_name, standing
 from outgate.analysis.reach_ports import block_without_port, without_port
@@ -50,6 +50,10 @@ def _reach(judge: Judge, question: Question) -> Reachability:
     source, asked = question.source, question.transport
     if isinstance(source, ServiceTarget):
         raise UsageError(f"{source} sends nothing by itself", hint="name a pod or a workload behind it")
+    if isinstance(source, NameTarget):
+        # What a rule about names opens is for what is sent there; a sender is judged by its address.
+        words = f"{source} has no address in the input, and what it sends is judged by its address"
+        raise UsageError(words, hint=f"give --dns-name {source}=ADDRESS")
     blocks = [isinstance(target, BlockTarget) for target in (source, question.destination)]
     if all(blocks):
         raise UsageError("both ends are blocks of addresses: no pod, no policy", hint="name a pod on one side")
@@ -185,7 +189,7 @@ def _answer(judge: Judge, question: Question, judged: tuple[Judged, ...]) -> Rea
 def _about_names(judge: Judge, question: Question, deciding: Trace) -> tuple[str, ...]:
     destination = question.destination
     name = destination.name if isinstance(destination, AddressTarget | NameTarget) else ""
-    return tuple(cannot_ask(judge, deciding, name)) if name else ()
+    return (*cannot_ask(judge, deciding, name), *kept_out(judge, deciding, name)) if name else ()
 
 
 def _address(flows: Iterable[Flow]) -> Address | None:

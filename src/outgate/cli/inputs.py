@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgate.cli.options import chosen_kubeconfig
-from outgate.errors import InvalidInput, UsageError, one_line
+from outgate.errors import InputError, InvalidInput, UsageError, one_line
 
 if TYPE_CHECKING:
     from outgate.cluster import Loaded, Source
@@ -227,16 +227,44 @@ def _things(count: int) -> str:
 
 
 def dns_names(texts: Sequence[str], option: str = "--dns-name") -> dict[str, tuple[Address, ...]]:
-    """What ``--dns-name NAME=ADDRESS`` says; a name may be given several times. Raises UsageError."""
+    """What ``--dns-name NAME=ADDRESS`` says; a name may be given several times.
+
+    Raises UsageError with everything that is wrong.
+    """
+    if not texts:
+        return {}
+    from outgate.policy.names import canonical, not_a_name
+
     names: dict[str, tuple[Address, ...]] = {}
+    wrong: list[InputError] = []
     for text in texts:
-        name, equals, address = text.partition("=")
-        name = name.strip().lower().removesuffix(".")
-        try:
-            found = ipaddress.ip_address(address.strip())
-        except ValueError:
-            found = None
+        name, equals, address = (part.strip() for part in text.partition("="))
+        found = _read_address(address)
+        problem = not_a_name(name)
         if not (name and equals) or found is None:
-            raise UsageError(f"{option} {text}: write it NAME=ADDRESS, as in example.com=203.0.113.10")
-        names[name] = (*names.get(name, ()), found)
+            problem = "write it NAME=ADDRESS, as in example.com=203.0.113.10"
+        elif isinstance(found, ipaddress.IPv6Address):
+            problem = problem or _odd_address(found)
+        if problem or found is None:
+            wrong.append(InputError(f"{option} {text}", 0, "", problem))
+            continue
+        names[canonical(name)] = (*names.get(canonical(name), ()), found)
+    if wrong:
+        raise UsageError(wrong)
     return names
+
+
+def _read_address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _odd_address(address: ipaddress.IPv6Address) -> str:
+    """What no answer of DNS is, and `ipaddress` takes: it would be an address that no rule means."""
+    if address.scope_id is not None:
+        return "an answer of DNS has no zone; write the address alone"
+    if address.ipv4_mapped is not None:
+        return f"packets go to the IPv4 address inside; write {address.ipv4_mapped}"
+    return ""

@@ -14,12 +14,14 @@ import click
 
 from outgate.cli import options
 from outgate.cli.inputs import dns_names, note, read_input
-from outgate.errors import UsageError
+from outgate.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from outgate.lab.session import Outcome
+    from outgate.model import Snapshot
+    from outgate.packets import Address
     from outgate.report.lab import LabReport
 
 __all__ = ["down", "lab", "shell"]
@@ -162,6 +164,7 @@ def _run(given: dict[str, Any]) -> int:
     if given["keep"]:
         keeper.refuse_if_standing(given["name"])
     loaded = read_input(given["filename"], namespace=given["namespace"], strict=given["strict"], quiet=given["quiet"])
+    _refuse_what_nobody_is_at({"--dns-name": names, "--dns-move": moves}, loaded.snapshot)
     wishes = run.Wishes(
         flows=asked,
         enforce=not given["no_enforce"],
@@ -209,6 +212,29 @@ def _refuse_strange_moves(moves: Collection[str], names: Collection[str], *, ask
             f"--dns-move {unknown[0]}: the name leads nowhere before it moves",
             hint=f"give --dns-name {unknown[0]}=ADDRESS, too",
         )
+
+
+def _refuse_what_nobody_is_at(given: Mapping[str, Mapping[str, Sequence[Address]]], snapshot: Snapshot) -> None:
+    """A name may lead anywhere; the lab dials what it leads to, and there must be somebody of the world outside."""
+    services = {one: service for service in snapshot.services for one in (*service.cluster_ips, *service.external_ips)}
+    wrong = []
+    for option, names in given.items():
+        for name, address in ((name, one) for name, many in names.items() for one in many):
+            what = f"the address of Service {services[address]}" if address in services else _of_nobody(address)
+            if what:
+                words = f"this is {what}, and the lab dials somebody outside by this name; give another address"
+                wrong.append(InputError(f"{option} {name}={address}", 0, "", words))
+    if wrong:
+        raise UsageError(wrong)
+
+
+def _of_nobody(address: Address) -> str:
+    """What a connection does not go to, or not beyond the pod or its link (RFC 6890)."""
+    if address.is_multicast or str(address) == "255.255.255.255":
+        return "multicast or broadcast"
+    if address.is_loopback or address.is_unspecified:
+        return "the dialling pod itself"
+    return "an address of its link alone" if address.version == 6 and address.is_link_local else ""
 
 
 def _nothing_to_probe(namespace: str | None, *, pods: bool) -> UsageError:

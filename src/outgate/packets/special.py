@@ -12,6 +12,7 @@ taken out whole, though a few single addresses in them (anycast of PCP and TURN)
 from __future__ import annotations
 
 from outgate.packets.addresses import AddressSet, Family
+from outgate.packets.intervals import IntervalSet
 from outgate.records import dataclass
 
 __all__ = ["INTERNET", "INTERNET_V4", "INTERNET_V6", "NEVER_NAMED", "RANGES", "SET_ASIDE", "AddressRange"]
@@ -88,10 +89,20 @@ _METADATA = (
     "192.0.0.192/32",  # Oracle Cloud, classic
     "fd20:ce::254/128",  # Google Cloud over IPv6
 )
-NEVER_NAMED = AddressSet.union_of(one.addresses for one in SET_ASIDE if one.name in _OF_NOBODY) | AddressSet.union_of(
+_CLOSED = AddressSet.union_of(one.addresses for one in SET_ASIDE if one.name in _OF_NOBODY) | AddressSet.union_of(
     map(AddressSet.network, _METADATA)
 )
-"""What no DNS name opens, whatever its owner lets it resolve to: the node's own, what no router passes on, metadata."""
+
+
+def _behind_nat64(addresses: AddressSet) -> AddressSet:
+    """The IPv6 addresses by which a gateway of NAT64 is asked for IPv4 ones (RFC 6052, 2.2: the last 32 bits)."""
+    prefix = int(NAT64.addresses.lowest())
+    return AddressSet(v6=IntervalSet.of(*((prefix + low, prefix + high) for low, high in addresses.v4)))
+
+
+NEVER_NAMED = _CLOSED | AddressSet.network("::ffff:0:0/96") | _behind_nat64(_CLOSED)
+"""What no DNS name opens, whatever its owner lets it resolve to: the node's own, what no router passes on, metadata;
+and IPv6 addresses that are IPv4 ones in disguise: mapped ones, and of NAT64 those that lead to such a place."""
 
 _TOLD_APART = (*INTERNET, PRIVATE, SHARED, UNIQUE_LOCAL, LINK_LOCAL_V4, LINK_LOCAL_V6)
 

@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from outgate.records import dataclass
 
-__all__ = ["Dialect", "Matcher", "Pattern", "Refused", "WrittenAs", "canonical", "refused"]
+__all__ = ["Dialect", "Matcher", "Pattern", "Refused", "WrittenAs", "canonical", "not_a_name", "refused"]
 
 LONGEST_PATTERN = 255
 """Characters of a Cilium selector (its CRD's maxLength, and RFC 1035, 2.3.4)."""
@@ -71,6 +71,31 @@ class Pattern:
 def canonical(name: str) -> str:
     """A name as names are compared here: in lower case, without the last dot. The root is empty."""
     return name.removesuffix(".").lower()
+
+
+def not_a_name(text: str) -> str:
+    """Why a text that somebody wrote is no name that a program could ask for; empty where it is one.
+
+    RFC 1035, 2.3.4: 255 octets on the wire, which are 253 characters, and 63 in a label. Underscores are taken: names
+    of services and of some hosts have them. Letters beyond ASCII are asked for in another spelling (RFC 5890, 2.3.2.1).
+    """
+    name = canonical(text)
+    if "*" in name:
+        return "a pattern stands for many names; write one of them"
+    if not name.isascii():
+        return f"DNS has this name in ASCII alone{_in_ascii(name)}"
+    labels = name.split(".")
+    if not _NAME.fullmatch(name) or len(name) > 253 or any(len(one) > 63 for one in labels):
+        return "this is no name of DNS: labels of letters, digits, - and _, with one dot between them"
+    # RFC 1123, 2.1: "a valid host name can never have the dotted-decimal form".
+    return "this is no name, but an address" if labels[-1].isdigit() else ""
+
+
+def _in_ascii(name: str) -> str:
+    try:
+        return f", as {name.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
 
 
 # ---- what the API server says ----------------------------------------------------------------------------------------

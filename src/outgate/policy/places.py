@@ -11,6 +11,7 @@ from functools import cached_property
 
 from outgate.model import LabelSelector, Learned, Pod, Service, Snapshot
 from outgate.packets import AddressSet
+from outgate.packets.special import NEVER_NAMED
 from outgate.policy.names import Pattern
 from outgate.records import dataclass
 
@@ -119,6 +120,7 @@ class Places:
                 yield one
 
     def told(self, standpoint: Standpoint, patterns: tuple[Pattern, ...]) -> AddressSet:
-        """The addresses that a pod was told for the names of some patterns."""
+        """The addresses that a name opens of those that a pod was told for the names of some patterns."""
         meant = (one for one in standpoint.learned if any(pattern.matches(one.name) for pattern in patterns))
-        return AddressSet.of(address for one in meant for address in one.addresses)
+        # Whoever owns a name decides where it leads: the DNS proxy keeps these out (`outgate.proxy.admission`).
+        return AddressSet.of(address for one in meant for address in one.addresses) - NEVER_NAMED
