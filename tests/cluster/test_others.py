@@ -129,3 +129,9 @@ def test_what_is_called_as_ours_is_not() -> None:
     said = list(passed_over(skipped))
     assert len(said) == 5
     assert [one.partition("answer")[2] for one in said] == [f"; {ours}", f"; {ours}", "", "", ""]
+
+
+def test_a_kind_of_policy_by_its_name_alone() -> None:
+    """Of a group that nobody knows: it may be another product's, or ours with a slip in it."""
+    (known,) = passed_over({"acme.example/v1/NetworkPolicy": 1, "acme.example/v1/Widget": 3})
+    assert known == "1 NetworkPolicy of acme.example/v1 is not read and not part of the answer"

@@ -165,7 +165,7 @@ def test_the_two_ways_agree(changes: list[tuple[tuple[str | int, ...], Any]], ho
             if to is ... and isinstance(here, dict):
                 here.pop(path[-1], None)
             elif to is not ... and not isinstance(here, str):
-                here[path[-1]] = to
+                here[path[-1]] = copy.deepcopy(to)  # a later change may go into it
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change took this place away
     again = {**POD, "metadata": {**POD["metadata"], "name": "other"}}

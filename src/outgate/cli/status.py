@@ -40,7 +40,7 @@ def status(run_dir: Path, output: str, quiet: bool, verbose: int) -> int:  # noq
     Examples:
       outgate status
       outgate status -o json
-      kubectl exec -n outgate ds/outgate -- outgate status
+      kubectl exec -n outgate-system ds/outgate -c agent -- outgate status
 
     \b
     Exit codes:

@@ -55,6 +55,8 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 
 _OURS = {kind: f"{kind} of {version}" for version, kind in DEFINITIONS}
 """Kinds of ours whose name others have too: EKS and Antrea have a ClusterNetworkPolicy of their own."""
+_NAMES = {"NetworkPolicy", *_OURS}
+"""What is a policy by its name, whoever may have made up its group."""
 
 
 class _Version(msgspec.Struct):
@@ -90,7 +92,7 @@ def kinds_passed_over(skipped: Mapping[str, int]) -> Iterator[tuple[str, str, in
     """The kinds of policy among objects that were passed over: kind, apiVersion, and how many."""
     for name, count in skipped.items():
         version, _, kind = name.rpartition("/")
-        if kind in _KINDS.get(version.rpartition("/")[0], {}).values():
+        if kind in _NAMES or kind in _KINDS.get(version.rpartition("/")[0], {}).values():
             yield kind, version, count
 
 

@@ -210,6 +210,11 @@ class _Reader:
         assert isinstance(version, str)
         assert isinstance(kind, str)
         shape = OBJECTS.get((version, kind))
+        of_ours = kind == "List" or (version, kind.removesuffix("List")) in OBJECTS
+        if shape is None and of_ours and "items" in value:
+            words = f"items must be a list, not {type_of(value['items'])}"
+            self._refuse(document, version, kind, {}, [Flaw(("items",), words, ("items",))])
+            return
         if shape is None:
             if (version, kind) != ("v1", "ConfigMap") or not self._setting(document):
                 self.skipped[f"{version}/{kind}"] += 1
