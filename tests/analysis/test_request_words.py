@@ -53,3 +53,33 @@ def test_in_a_file_all_that_is_wrong_is_said(value: Any, found: RequestAsked | N
     errors: list[InputError] = []
     assert read_request(value, NOWHERE, errors) == found
     assert len(errors) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "headers", "words"),
+    [
+        ("GET /a#b", None, [], "has a fragment, which no client sends"),
+        ("GET /a?b#c", None, [], "has a fragment, which no client sends"),
+        ("GET /é", None, [], "characters that no request has"),
+        ("GÉT /", None, [], "characters that no request has"),
+        ("GET /", "http://items:80/", [], "is no host of a request"),
+        ("GET /", "items/", [], "is no host of a request"),
+        ("GET /", "", [], "is no host of a request"),
+        ("GET /", "bücher.example.com", [], "is no host of a request"),
+        ("GET /", None, ["Host: items"], "give it as the host"),
+        ("GET /", None, ["X Y: z"], "is no header"),
+        ("GET /", None, [":path: /x"], "is no header"),
+        ("GET /", None, ["X: a\nb"], "is no header"),
+    ],
+)
+def test_what_no_client_can_send(text: str, host: str | None, headers: list[str], words: str) -> None:
+    """An answer about it would be about something that never arrives, or be right by chance."""
+    with pytest.raises(UsageError) as caught:
+        RequestAsked.of(text, host, headers)
+    assert words in f"{caught.value.message}: {caught.value.hint}"
+
+
+@pytest.mark.parametrize("host", ["items", "items:8080", "10.0.0.1:80", "[2001:db8::1]:80", "a_b.example.com."])
+def test_hosts_of_requests(host: str) -> None:
+    """As clients send them."""
+    assert RequestAsked.of("GET /", host).host == host

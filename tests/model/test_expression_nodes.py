@@ -65,6 +65,14 @@ def test_all_short_words(node: Node) -> None:
         assert matches(node, word) == (len(word) in obvious(node, word, 0))
 
 
+@given(_NODES)
+def test_no_word_begins_otherwise(node: Node) -> None:
+    """Of all that match, none is empty, or begins with a character, that was not said."""
+    first, empty = node.beginnings()
+    for word in (one for one in WORDS if matches(node, one)):
+        assert first >> ord(word[0]) & 1 if word else empty
+
+
 def test_what_is_not_ascii_is_in_no_text() -> None:
     """The set of it is empty."""
     assert the_set("é") == 0

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from outgate.model.place import spell
 from outgate.model.validate_cilium_ports import (
     expression_warnings,
     icmp_problems,
     icmp_warnings,
     name_problems,
     port_problems,
+    request_warnings,
 )
 from tests.model.cilium_objects import ANYBODY, cnp, http, said
 from tests.model.documents import refusals
@@ -182,6 +184,35 @@ def test_what_denies_has_ports_only() -> None:
     assert line.endswith('unknown field "spec.egressDeny[0].toPorts[0].rules"')
     (line,) = refusals(cnp(egressDeny=[{"authentication": {"mode": "disabled"}}]))
     assert line.endswith('unknown field "spec.egressDeny[0].authentication"')
+
+
+@pytest.mark.parametrize(
+    ("request_", "place"),
+    [
+        ({"path": "v1/items"}, "path"),
+        ({"path": "(?:v1|items)(/.*)?"}, "path"),
+        ({"path": "^v1"}, "path"),
+        ({"path": "a*"}, "path"),
+        ({"headers": ["X-Token", "X-Token:v"]}, "headers[1]"),
+        ({"headers": ["X-Token: v", "X-Token:"]}, "headers[1]"),
+        ({"headers": [": v"]}, "headers[0]"),
+        ({"headers": [""]}, "headers[0]"),
+        ({"headerMatches": [{"name": "X A", "value": "b"}]}, "headerMatches[0].name"),
+        ({"headerMatches": [{"name": ":path", "value": "/"}]}, "headerMatches[0].name"),
+        *(({"path": path}, "") for path in ("/v1", ".*", "[^a]", "(a|/b)", "a?/b", "\\*", "", "(?i)/V1", "(")),
+        ({"headers": ["X-Token v", "X-Token: a b", "x_y"]}, ""),
+        ({"headerMatches": [{"name": "x!y", "value": "a b"}, {"value": "c"}]}, ""),
+    ],
+    ids=str,
+)
+def test_entries_that_no_request_meets(request_: Manifest, place: str) -> None:
+    """They are taken by everybody, and let nothing through: whoever wrote them meant something else.
+
+    An expression of which only some texts are no path gets no warning.
+    """
+    found = [(str(spell(path)), words) for path, words in request_warnings({"http": [{}, request_]}, ())]
+    assert [path for path, _ in found] == ([f"http[1].{place}"] if place else [])
+    assert all(words.endswith("this entry lets nothing through") for _, words in found)
 
 
 def test_nothing_is_said_of_nothing() -> None:

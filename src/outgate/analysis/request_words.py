@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from outgate.analysis.assertion_words import unknown_field
 from outgate.errors import InputError, UsageError
 from outgate.model import Place
 from outgate.model.place import complaint
+from outgate.model.validate_cilium_words import is_header_name
 from outgate.policy.meeting import About
 from outgate.policy.requests import Request, is_settled
 from outgate.records import dataclass
 
 __all__ = ["RequestAsked", "read_request"]
 
+_SENT = re.compile(r"[!-~]+")
+_HOST = re.compile(r"(?:[-._~!$&'()*+,;=0-9A-Za-z]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+"""RFC 9110, 7.2: ``Host = uri-host [ ":" port ]``; without escapes, which nobody means here."""
 _FIELDS = ("request", "host", "headers")
 
 
@@ -28,10 +33,17 @@ class RequestAsked:
 
     @classmethod
     def of(cls, text: str, host: str | None = None, headers: Iterable[str] = ()) -> RequestAsked:
-        """A method and a path, and headers as ``Name: value``. Raises UsageError for what is none."""
+        """A method and a path, and headers as ``Name: value``. Raises UsageError for what no client can send."""
         method, blank, path = text.strip().partition(" ")
         if not blank or not path.startswith("/") or " " in path:
             raise UsageError(f"{text!r} is no request", hint="write a method and a path: GET /v1/items")
+        if "#" in path:
+            raise UsageError(f"{path} has a fragment, which no client sends", hint="leave out what begins with #")
+        if not _SENT.fullmatch(method) or not _SENT.fullmatch(path):
+            # RFC 9112, 3: tokens and URIs are ASCII; what a client makes of other letters are escapes.
+            raise UsageError(f"{text!r} has characters that no request has in its method or path")
+        if host is not None and not _HOST.fullmatch(host):
+            raise UsageError(f"{host!r} is no host of a request", hint="write a name or an address, perhaps with :PORT")
         if not is_settled(path):
             raise UsageError(f"{path} is sent on as another path", hint="ask for the path without //, dots and escapes")
         return cls(method, path, host, tuple(map(_header, headers)))
@@ -47,8 +59,10 @@ class RequestAsked:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
+    if not colon or not is_header_name(name.strip()) or not value.isprintable():
         raise UsageError(f"{text!r} is no header", hint="write it as Name: value")
+    if name.strip().lower() == "host":
+        raise UsageError("the host of a request is no header of it here", hint="give it as the host (--http-host)")
     return name.strip(), value.strip()
 
 

@@ -68,6 +68,9 @@ class Node(Protocol):
     def example(self) -> str | None:
         """A short text for this part; None where the first that comes to mind is none."""
 
+    def beginnings(self) -> tuple[int, bool]:
+        """The characters that a text for this part may begin with, if not fewer; and whether it may be empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Characters:
@@ -83,6 +86,10 @@ class Characters:
         """The most readable of them."""
         return next((one for one in _READABLE if self.which >> ord(one) & 1), None)
 
+    def beginnings(self) -> tuple[int, bool]:
+        """The set."""
+        return self.which, False
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -97,6 +104,10 @@ class Edge:
     def example(self) -> str | None:
         """Nothing."""
         return ""
+
+    def beginnings(self) -> tuple[int, bool]:
+        """Of nothing there is no first character."""
+        return 0, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,16 @@ class Together:
         found = [one.example() for one in self.parts]
         return None if None in found else "".join(filter(None, found))
 
+    def beginnings(self) -> tuple[int, bool]:
+        """Those of the first, and of what is behind it where it may be empty."""
+        found = 0
+        for one in self.parts:
+            first, empty = one.beginnings()
+            found |= first
+            if not empty:
+                return found, False
+        return found, True
+
 
 @dataclass(frozen=True, slots=True)
 class Either:
@@ -135,6 +156,14 @@ class Either:
     def example(self) -> str | None:
         """That of the first branch which has one."""
         return next((found for one in self.branches if (found := one.example()) is not None), None)
+
+    def beginnings(self) -> tuple[int, bool]:
+        """Those of all branches."""
+        found, empty = 0, False
+        for one in self.branches:
+            first, nothing = one.beginnings()
+            found, empty = found | first, empty or nothing
+        return found, empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +195,11 @@ class Repeated:
         """As few times as may be."""
         found = self.part.example() if self.low else ""
         return None if found is None else found * self.low
+
+    def beginnings(self) -> tuple[int, bool]:
+        """Those of the part."""
+        first, empty = self.part.beginnings()
+        return (0, True) if self.high == 0 else (first, empty or self.low == 0)
 
 
 def matches(node: Node, value: str) -> bool:

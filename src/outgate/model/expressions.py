@@ -77,6 +77,10 @@ class Expression:
         """A short value that matches; None where none is found, which does not say that there is none."""
         return None if self._node is None else example(self._node)
 
+    def may_begin_with(self, characters: str) -> bool:
+        """Whether a value that matches may begin with one of some characters; where that is not known, it may."""
+        return self._node is None or self._node.beginnings()[0] & the_set(characters) != 0
+
     def __str__(self) -> str:
         return self.text
 

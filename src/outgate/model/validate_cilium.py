@@ -34,6 +34,7 @@ from outgate.model.validate_cilium_ports import (
     icmp_warnings,
     name_problems,
     port_problems,
+    request_warnings,
 )
 from outgate.model.validate_cilium_schema import CILIUM_DEFINITIONS, ENTITIES
 from outgate.model.validate_cluster_policy import noted_as, read_metadata, repeated_fields
@@ -239,3 +240,4 @@ def _rule_warnings(rule: Mapping[str, Any], at: Path) -> Iterator[Said]:
     yield from icmp_warnings(rule, at)
     for i, entry in enumerate(rule.get("toPorts", ())):
         yield from expression_warnings(entry.get("rules", {}), (*at, "toPorts", i, "rules"))
+        yield from request_warnings(entry.get("rules", {}), (*at, "toPorts", i, "rules"))

@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from outgate.model.expressions import PROGRAM_LIMIT, expression_problem, program_size
+from outgate.model.expressions import PROGRAM_LIMIT, expression_problem, program_size, read_expression
 from outgate.model.icmp_names import icmp_type
 from outgate.model.place import Path
-from outgate.model.validate_cilium_words import is_dns_name, is_dns_pattern, is_service_name, port_value
+from outgate.model.validate_cilium_words import is_dns_name, is_dns_pattern, is_header_name, is_service_name, port_value
 from outgate.model.validate_text import quote
 
-__all__ = ["Said", "expression_warnings", "icmp_problems", "icmp_warnings", "name_problems", "port_problems"]
+__all__ = [
+    "Said",
+    "expression_warnings",
+    "icmp_problems",
+    "icmp_warnings",
+    "name_problems",
+    "port_problems",
+    "request_warnings",
+]
 
 Said = tuple[Path, str]
 """A place, and what is said of it."""
@@ -129,6 +137,24 @@ def _request(request: Mapping[str, Any], at: Path) -> Iterator[Said]:
             yield (*place, "mismatch"), f"invalid header action: {header['mismatch']}"
         if "secret" in header and not header["secret"].get("name"):
             yield (*place, "secret"), "secret name missing"
+
+
+def request_warnings(rules: Mapping[str, Any], at: Path) -> Iterator[Said]:
+    """Entries that no request can meet, though everybody takes them: what was meant is something else."""
+    for i, request in enumerate(rules.get("http", ())):
+        path = request.get("path", "")
+        # RFC 9112, 3.2: a path begins with a slash, or is the * of OPTIONS.
+        if path and not expression_problem(path) and not read_expression(path).may_begin_with("/*"):
+            words = "no path begins so: the expression stands for the whole of it, from its first / on"
+            yield (*at, "http", i, "path"), f"{words}; this entry lets nothing through"
+        for k, text in enumerate(request.get("headers", ())):
+            if not is_header_name(text.partition(" ")[0].rstrip(":") if " " in text else text):
+                words = "no header has such a name; write Name, or Name: value with a blank between them"
+                yield (*at, "http", i, "headers", k), f"{words}; this entry lets nothing through"
+        for k, header in enumerate(request.get("headerMatches", ())):
+            if header.get("name") and not is_header_name(header["name"]):
+                words = "no header has such a name; this entry lets nothing through"
+                yield (*at, "http", i, "headerMatches", k, "name"), words
 
 
 def expression_warnings(rules: Mapping[str, Any], at: Path) -> Iterator[Said]:

@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 import string
 
-__all__ = ["is_dns_name", "is_dns_pattern", "is_port", "is_server_name", "is_service_name", "port_value"]
+__all__ = [
+    "is_dns_name",
+    "is_dns_pattern",
+    "is_header_name",
+    "is_port",
+    "is_server_name",
+    "is_service_name",
+    "port_value",
+]
 
 _LETTERS = frozenset(string.ascii_letters)
 _NAME = r"[-a-zA-Z0-9_]+(?:\.[-a-zA-Z0-9_]+)*\.?"
@@ -33,6 +41,9 @@ def is_port(text: str) -> bool:
     tail = text[len(text.rstrip(string.ascii_letters + string.digits + "-")) :].rpartition("--")[2]
     return not tail.endswith("-") and not _LETTERS.isdisjoint(tail)
 
+
+is_header_name = re.compile(r"[!#$%&'*+.^_`|~0-9a-zA-Z-]+").fullmatch
+"""The name of a header (RFC 9110, 5.6.2: a token)."""
 
 _SERVICE = re.compile(r"[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*").fullmatch
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 
 from outgate.model.cilium import HeaderMatch, HttpMatch
 from outgate.model.expressions import expression_problem, read_expression
+from outgate.model.validate_cilium_words import is_header_name
 from outgate.policy.rules import Rule
 from outgate.policy.server_names import parse_server_name
 from outgate.records import dataclass
@@ -35,8 +36,6 @@ __all__ = [
     "opens_host",
 ]
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-zA-Z-]+")
-"""The name of a header (RFC 9110, 5.6.2)."""
 _UNSETTLED = re.compile(r"//|\\|%|#|/\.{1,2}([/;]|$)")
 """What normalisation looks at: slashes that follow each other, dot segments, escapes, fragments."""
 
@@ -108,7 +107,7 @@ def asked_headers(entry: HttpMatch) -> tuple[HeaderMatch, ...]:
 def _is_header(one: HeaderMatch) -> bool:
     # RFC 9110, 5.5: a field value has no control characters, so such a one is never met.
     printable = one.value is None or not any(ord(sign) < 0x20 or ord(sign) == 0x7F for sign in one.value)
-    return _TOKEN.fullmatch(one.name) is not None and printable
+    return is_header_name(one.name) is not None and printable
 
 
 def _lets(entry: HttpMatch, request: Request) -> bool | None:
