@@ -5,9 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from outgate.agent.settings import Settings
+from outgate.cli.agent_run import _in_vain
 from outgate.cli.main import main
 
 KUBECONFIG = """\
@@ -41,6 +44,8 @@ def words(tmp_path: Path) -> list[str]:
         (["--names", "open"], 2, "forward"),
         (["--cluster-cidr", "10.1.0.0/16", "--cluster-cidr", "10.1.0.1/16"], 2, "--cluster-cidr 10.1.0.1/16"),
         (["--envoy", "/nowhere/envoy"], 2, "no such program"),
+        (["--node", ""], 2, "--node '': this is no name of a Node"),
+        (["--node", "Node_1; x"], 2, "--node Node_1; x: this is no name of a Node"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -49,6 +54,44 @@ def test_what_cannot_be_is_refused(
     """Before anything is made or asked."""
     assert main([*words, *more]) == code
     assert said in capsys.readouterr().err
+
+
+def test_everything_that_is_wrong_is_said_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A DaemonSet that crashes once for each mistake takes ten minutes for each."""
+    more = [
+        "--node",
+        "a_b",
+        "--mark-mask",
+        "0x5",
+        "--listen",
+        "x",
+        "--cluster-cidr",
+        "10.0.0.1/8",
+        "--cluster-cidr",
+        "y",
+    ]
+    assert main([*words, *more, "--interface-prefix", "a b", "--envoy", "/nowhere/envoy"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    options = [one.removeprefix("error: ").split()[0] for one in said]
+    assert sorted(options) == [
+        *("--cluster-cidr", "--cluster-cidr", "--envoy", "--interface-prefix", "--listen", "--mark-mask", "--node")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ({"log_allowed": True, "log_group": None}, "--log-allowed logs nothing with --log-group 0"),
+        ({"names": "closed"}, "--names without --cluster-cidr: a name may open addresses of Services"),
+        ({"mark_mask": 0xF0}, "--mark-mask has 4 bits: a connection that is silent through exactly 15 changes"),
+        ({"log_allowed": True, "names": "closed", "cluster_cidrs": ("10.1.0.0/16",), "mark_mask": 0xFFFF}, ""),
+    ],
+)
+def test_what_is_given_in_vain_is_said(more: dict[str, Any], warned: str) -> None:
+    """It is no reason not to enforce, and nobody would notice."""
+    found = list(_in_vain(Settings("n1", **more)))
+    assert len(found) == bool(warned)
+    assert all(one.startswith(warned) for one in found)
 
 
 def test_the_node_must_be_named(

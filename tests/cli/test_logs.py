@@ -98,12 +98,23 @@ def test_only_what_is_wanted(
         ["--since", "1000000000d"],
         ["--since", "999999999d"],
         ["--verdict", "x"],
+        ["--policy", "a/b/c"],
+        ["--name", "*.example.com"],
+        ["--name", "api.exam ple.com"],
     ],
 )
 def test_what_cannot_be_meant(tmp_path: Path, options: list[str]) -> None:
     """Code 2 before anything is read."""
     write(tmp_path, WEB)
     assert main(["logs", "--run-dir", str(tmp_path), *options]) == 2
+
+
+def test_filters_that_leave_nothing_do_not_look_like_peace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with a slip in it shows nothing, and so does a log of a quiet night."""
+    write(tmp_path, WEB, CART)
+    for options, said in ((["-n", "shpo"], "note: none of the 2 lines in the log is what was asked for\n"), ([], "")):
+        assert main(["logs", "--run-dir", str(tmp_path), *options]) == 0
+        assert capsys.readouterr().err == said
 
 
 def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ def test_other_versions_are_read() -> None:
         b'{"kind":"Reachability","apiVersion":"outgate.dev/v1"}',
         b'{"kind":"AgentStatus","apiVersion":"outgate.dev/v9"}',
         b'{"kind":"AgentStatus","apiVersion":"outgate.dev/v1","ready":"yes"}',
+        b'{"kind":"AgentStatus","apiVersion":"outgate.dev/v1"}',
         b'{"kind":"AgentStatus","apiVersion":"outgate.dev/v1","node":"\xff"}',
     ],
 )

@@ -16,12 +16,15 @@ import click
 from outgate.cli import options
 from outgate.cli.compile import interface_prefix_of, mark_mask_of
 from outgate.cli.inputs import find_cluster, note
-from outgate.errors import KernelError, UsageError, unusable
+from outgate.errors import InputError, KernelError, UsageError, unusable
 
 if TYPE_CHECKING:
     from outgate.agent.settings import Settings
 
 __all__ = ["run"]
+
+_EPOCH_BITS = 16
+"""As many as the default mask has."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -110,6 +113,8 @@ def run(**given: Any) -> int:
     from outgate.host.nft import Nftables
 
     settings = _settings(given)
+    for words in _in_vain(settings):
+        note(f"warning: {words}")
     access = find_cluster(options.chosen_context() or "")
     with _alone(settings):
         booted = boot(Store(settings.state_dir, settings.node), Nftables())
@@ -127,38 +132,82 @@ def run(**given: Any) -> int:
 
 
 def _settings(given: dict[str, Any]) -> Settings:
+    """The settings. Raises UsageError with everything that is wrong."""
     from outgate.agent.settings import AUTO, Settings
     from outgate.policy import Mode
 
+    wrong: list[InputError] = []
+
+    def read(text: str, way: Callable[[str], str]) -> str:
+        try:
+            return way(text)
+        except UsageError as error:
+            wrong.append(_as_one(error))
+            return ""
+
+    mask = 0
+    try:
+        mask = mark_mask_of(given["mark_mask"])
+    except UsageError as error:
+        wrong.append(_as_one(error))
     prefix = given["interface_prefix"]
-    return Settings(
-        node=given["node"],
+    settings = Settings(
+        node=read(given["node"], _node),
         mode=Mode(given["mode"]),
         open_at_birth=given["new_pods"] == "open",
         keep=given["established"] == "keep",
         reject=given["deny"] == "reject",
-        mark_mask=mark_mask_of(given["mark_mask"]),
+        mark_mask=mask,
         log_group=given["log_group"] or None,
         log_allowed=given["log_allowed"],
         state_dir=given["state_dir"],
         run_dir=given["run_dir"],
-        listen=_listen(given["listen"]),
-        interface_prefix=AUTO if prefix == AUTO else interface_prefix_of(prefix),
+        listen=read(given["listen"], _listen),
+        interface_prefix=AUTO if prefix == AUTO else read(prefix, interface_prefix_of),
         all_nodes=given["all_nodes"],
         names=given["names"],
-        cluster_cidrs=_blocks(given["cluster_cidr"]),
+        cluster_cidrs=tuple(read(text, _block) for text in given["cluster_cidr"]),
         write_events=given["events"],
-        envoy=_envoy(given["envoy"]),
+        envoy=read(given["envoy"], _envoy),
     )
+    if wrong:
+        raise UsageError(wrong)
+    return settings
 
 
-def _blocks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    for text in texts:
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            raise UsageError(f"--cluster-cidr {text}: {error}") from error
-    return texts
+def _as_one(error: UsageError) -> InputError:
+    return InputError("", 0, "", error.message + (f" ({error.hint})" if error.hint else ""))
+
+
+def _in_vain(settings: Settings) -> Iterator[str]:
+    """What goes with something else that is not there, or is less than it looks."""
+    if settings.log_allowed and settings.log_group is None:
+        yield "--log-allowed logs nothing with --log-group 0"
+    if settings.names != "off" and not settings.cluster_cidrs:
+        yield "--names without --cluster-cidr: a name may open addresses of Services, and of pods not known yet"
+    bits = settings.mark_mask.bit_count()
+    if bits < _EPOCH_BITS:
+        yield (
+            f"--mark-mask has {bits} bits: a connection that is silent through exactly {(1 << bits) - 1} changes of "
+            f"policies is taken for judged; give {_EPOCH_BITS} where they are free"
+        )
+
+
+def _node(text: str) -> str:
+    """The name of a Node. Raises UsageError: under another an agent has no pods, and would say that all is well."""
+    from outgate.model.validate_text import dns_subdomain
+
+    if any(True for _ in dns_subdomain(text)):
+        raise UsageError(f"--node {text or repr(text)}: this is no name of a Node", hint="see kubectl get nodes")
+    return text
+
+
+def _block(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"--cluster-cidr {text}: {error}; write a block, as in 10.1.0.0/16") from error
+    return text
 
 
 def _envoy(text: str) -> str:

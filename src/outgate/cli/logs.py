@@ -144,9 +144,14 @@ def logs(
     """
     from outgate.agent.settings import Settings
     from outgate.errors import KernelError, UsageError
+    from outgate.policy.names import not_a_name
 
     if pod and pod.count("/") != 1:
         raise UsageError(f"--pod {pod}: a pod is named as NAMESPACE/NAME")
+    if policy.count("/") > 1:
+        raise UsageError(f"--policy {policy}: a policy is named as NAME or NAMESPACE/NAME")
+    if name and (problem := not_a_name(name)):
+        raise UsageError(f"--name {name}: {problem}")
     settings = Settings("", run_dir=run_dir)
     files = settings.log_file, settings.request_log, settings.dns.refusals_file
     if not following and not any(one.exists() or _before(one).exists() for one in files):
@@ -154,21 +159,23 @@ def logs(
         raise KernelError(f"{files[0]} is not there", hint=hint)
     wanted = Wanted(pod, namespace, verdict, direction or "", policy, since, name)
     lines = follow(*files) if following else heapq.merge(*map(_all, files), key=_time)
-    broken = _show(lines, wanted, output, flush=following)
+    shown, others, broken = _show(lines, wanted, output, flush=following)
     if broken:
-        note(f"note: {broken} lines could not be read", quiet)
+        note(f"note: {broken} {'line' if broken == 1 else 'lines'} could not be read", quiet)
+    if others and not shown:
+        note(f"note: none of the {others} lines in the log is what was asked for", quiet)
     return 0
 
 
-def _show(lines: Iterable[bytes], wanted: Wanted, output: str, *, flush: bool) -> int:
-    """Write the lines that are wanted; how many are none."""
+def _show(lines: Iterable[bytes], wanted: Wanted, output: str, *, flush: bool) -> tuple[int, int, int]:
+    """Write the lines that are wanted. How many they are, how many there are beside, and how many are unreadable."""
     import sys
 
     import msgspec
 
     from outgate.report.packet_log import LogRecord, record_text
 
-    decoder, broken = msgspec.json.Decoder(LogRecord), 0
+    decoder, shown, others, broken = msgspec.json.Decoder(LogRecord), 0, 0, 0
     for line in lines:
         if not line.strip():
             continue
@@ -177,11 +184,14 @@ def _show(lines: Iterable[bytes], wanted: Wanted, output: str, *, flush: bool) -
         except (msgspec.MsgspecError, UnicodeDecodeError):
             broken += 1
             continue
-        if wanted(record):
+        if not wanted(record):
+            others += 1
+        else:
+            shown += 1
             click.echo(line.decode().rstrip() if output == "json" else record_text(record))
             if flush:
                 sys.stdout.flush()
-    return broken
+    return shown, others, broken
 
 
 def _before(file: Path) -> Path:

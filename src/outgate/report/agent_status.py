@@ -108,7 +108,11 @@ def read_status(text: bytes, file: str) -> AgentStatus:
     try:
         head = msgspec.json.decode(text, type=_Head)
         if head.kind == "AgentStatus" and head.apiVersion == API_VERSION:
-            return msgspec.json.decode(text, type=AgentStatus)
+            found = msgspec.json.decode(text, type=AgentStatus)
+            if not found.node:
+                raise msgspec.ValidationError("it names no node")
+            return found
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file}: is no AgentStatus: {error}") from error
+        hint = "an agent that runs writes the file anew within seconds; it is never written in parts"
+        raise InvalidInput(f"{file}: is no AgentStatus: {error}", hint=hint) from error
     raise InvalidInput(f"{file}: is {head.kind!r} of {head.apiVersion!r}, and no AgentStatus of {API_VERSION}")
