@@ -27,6 +27,18 @@ def test_an_empty_node_can_enforce() -> None:
     assert tables == ""
 
 
+def test_a_table_that_sleeps_is_named() -> None:
+    """It is whole, and the node is open; an agent that begins wakes it, so it is no hindrance."""
+
+    def inside() -> Preflight:
+        process.run(("nft", "add table inet outgate { flags dormant; }"))
+        return look(MASK)
+
+    found = alone(inside)
+    assert (found.table, found.hindrances) == ("asleep", ())
+    assert found.warnings[0].startswith("the table inet outgate is asleep (flags dormant): none of its rules is asked")
+
+
 def test_who_writes_into_our_bits_is_named() -> None:
     """A network plugin's mark in our bits would pass for an epoch: connections that nobody judged would go on."""
     chain = "add chain ip theirs c { type filter hook output priority 0; }"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from typing import Any
 
@@ -82,6 +83,46 @@ def test_rules_of_nftables_are_found_and_ours_are_left_out() -> None:
         ("nftables inet somebody c_1", "ct mark set ct mark | 0x00000080", 0x80),
         ("nftables ip outgate c_2", "ct mark set 0x00000005", 0xFFFF_FFFF),
     ]
+
+
+@pytest.mark.kernel
+def test_tables_with_flags_hide_no_rule() -> None:
+    """That of firewalld has an owner. nft 1.0.6 cannot print such a table as JSON, and whoever reads it fails."""
+
+    def inside() -> list[tuple[str, int]]:
+        process.run(("nft", "-f", "-"), input=RULES)
+        for table in ("inet somebody", "ip outgate"):
+            process.run(("nft", f"add table {table} {{ flags dormant; }}"))
+        process.run(("nft", "add table inet first { flags dormant; }"))
+        return [(one.place, one.bits) for one in mark_rules()]
+
+    assert alone(inside) == [
+        ("nftables inet somebody c_1", 0x00FF_0000),
+        ("nftables inet somebody c_1", 0xFFFF_FFFF),
+        ("nftables inet somebody c_1", 0x80),
+        ("nftables ip outgate c_2", 0xFFFF_FFFF),
+    ]
+
+
+@pytest.mark.parametrize("whole", ["", '{"nftables": [{"table": {"flags": '])
+def test_where_nft_stops_in_the_middle_each_chain_is_asked(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
+    """Whatever stands in the memory that it prints; and a chain that goes meanwhile is no fault."""
+    mangle = {"mangle": {"key": {"ct": {"key": "mark"}}, "value": 7}}
+    rule = {"rule": {"family": "inet", "table": "t", "chain": "a", "expr": [mangle]}}
+    chains = [{"metainfo": {}}, *({"chain": {"family": "inet", "table": "t", "name": name}} for name in "ab")]
+
+    def run(argv: tuple[str, ...]) -> process.Completed:
+        text = whole if argv[-1] == "ruleset" else json.dumps({"nftables": chains})
+        return process.Completed(argv, 0, text, "")
+
+    def read(argv: tuple[str, ...]) -> process.Output:
+        gone = argv[-1] == "b"
+        return process.Output(argv, int(gone), b"" if gone else json.dumps({"nftables": [rule]}).encode(), b"")
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "read", read)
+    found = [one.place for one in mark_rules()]
+    assert found == ([] if not whole else ["nftables inet t a"])
 
 
 SAVED = """

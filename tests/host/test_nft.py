@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import time
 from dataclasses import replace
 
 import pytest
 
 from outgate.errors import KernelError, NotPermitted
 from outgate.host import process
-from outgate.host.nft import Nftables
+from outgate.host.nft import Asleep, Nftables
 from outgate.nft.canonical import canonical
 from outgate.nft.delta import Change, delta
 from outgate.nft.objects import (
@@ -40,6 +42,50 @@ SMALL = Ruleset(
     },
     {"p4": NftSet("p4", (KeyType.IPV4_ADDR,), {((5, 5),): None})},
 )
+
+
+def test_a_table_that_sleeps_is_not_listed_as_if_it_were_awake() -> None:
+    """For its flags nft 1.0.6 prints nonsense, or stops there; a listing without them would say that all is well."""
+
+    def inside() -> None:
+        door = Nftables()
+        door.apply(delta(SMALL, None))
+        process.run(("nft", "add table inet outgate { flags dormant; }"))
+        for ask in (door.list, door.counters):
+            with pytest.raises(Asleep, match="the table inet outgate is asleep") as caught:
+                ask()
+            assert "nft add table inet outgate wakes it" in caught.value.hint
+        assert door.stands()
+        door.wake()
+        assert same(door.list(), SMALL)
+        process.run(("nft", "add table inet outgate { flags dormant; }"))
+        door.remove()
+        assert door.list() is None
+
+    alone(inside)
+
+
+def test_a_table_of_another_process_is_named() -> None:
+    """Only that process may change it, so whose it is has to be said, and nothing of nft's own errors."""
+
+    def inside() -> None:
+        command = ("nft", "-i")
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as holder:
+            assert holder.stdin is not None
+            holder.stdin.write("add table inet outgate { flags owner; }\n")
+            holder.stdin.flush()
+            deadline = time.monotonic() + 30
+            while not Nftables().stands():
+                assert time.monotonic() < deadline
+            with pytest.raises(KernelError, match=r"belongs to another process, nft \(flags owner\)") as caught:
+                Nftables().list()
+            assert caught.value.exit_code == 3
+            assert "end that process" in caught.value.hint
+            holder.stdin.close()
+            holder.wait(30)
+        assert Nftables().list() is None
+
+    alone(inside)
 
 
 def big(count: int) -> Ruleset:

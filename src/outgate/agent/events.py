@@ -38,6 +38,8 @@ class Listed:
     """The one of the bridges."""
     last: Epoch | None = None
     """The epoch that was given out last, as live connections say; for an agent that begins."""
+    woken: int = 0
+    """How many of them somebody else had put to sleep, and had to be woken to be listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 
 from outgate.host.conntrack import carried
-from outgate.host.nft import Nftables
+from outgate.host.nft import Asleep, Nftables
 from outgate.host.nft_elements import ElementDoor, can_carry
 from outgate.host.nft_monitor import NftMonitor
 from outgate.nft.delta import FAST_ELEMENTS, Change
@@ -43,6 +43,9 @@ class Kernel:
         KernelError: the kernel has no nf_tables, or nft is missing.
     """
 
+    woken: int = 0
+    """How often somebody else had put a table of ours to sleep (``flags dormant``), and it was woken."""
+
     def __init__(self) -> None:
         self._text = Nftables()
         self.guards = self._text.guards()
@@ -55,12 +58,24 @@ class Kernel:
         self._ending.register(self._monitor.fileno(), select.EPOLLIN)
 
     def list(self) -> Ruleset | None:
-        """The table as it is. Raises what `Nftables.list` raises."""
-        return self._text.list()
+        """The table as it is, and awake. Raises what `Nftables.list` raises, but `Asleep`, and `Nftables.wake`."""
+        return self._awake(Ruleset().family)
 
     def guard(self) -> Ruleset | None:
-        """The table of the bridges as it is. Raises what `Nftables.list` raises."""
-        return self._text.list(FAMILY)
+        """The table of the bridges, likewise."""
+        return self._awake(FAMILY)
+
+    def _awake(self, family: str) -> Ruleset | None:
+        try:
+            return self._text.list(family)
+        except Asleep:
+            # At once, and before anything else is known: what it was programmed with is better than nothing at all.
+            with self._claiming:
+                before = self._elements.generation()
+                self._text.wake(family)
+                self._monitor.claim(before, self._elements.generation())
+            self.woken += 1
+            return self._text.list(family)
 
     def carried(self, mask: int) -> frozenset[int]:
         """The epochs that live connections carry. Raises what `outgate.host.conntrack.carried` raises."""

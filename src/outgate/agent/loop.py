@@ -153,8 +153,9 @@ class Loop:
                     observer.following(subscriptions)
 
     def _look(self) -> None:
+        before = self._kernel.woken
         ruleset, guard = self._kernel.list(), self._kernel.guard()
-        self._pending.append(Listed(ruleset, guard, self._last(ruleset)))
+        self._pending.append(Listed(ruleset, guard, self._last(ruleset), self._kernel.woken - before))
 
     def _last(self, ruleset: Ruleset | None) -> Epoch | None:
         """The epoch that was given out last, for an agent that begins; afterwards it knows that itself.

@@ -17,7 +17,7 @@ from outgate.errors import KernelError
 from outgate.host.conntrack import foreign_bits
 from outgate.host.interfaces import Interfaces
 from outgate.host.mark_rules import mark_rules
-from outgate.host.nft import Nftables
+from outgate.host.nft import Asleep, Nftables
 from outgate.nft.epoch import Epoch, epoch_of
 from outgate.nft.objects import Ruleset
 from outgate.nft.options import Options
@@ -32,7 +32,7 @@ class Preflight:
 
     kernel: str
     table: str
-    """What there is of our table: ``none``, or its epoch and how many chains it has."""
+    """What there is of our table: ``none``, ``asleep``, or its epoch and how many chains it has."""
     hindrances: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -44,8 +44,15 @@ def look(mask: int) -> Preflight:
         NotPermitted: the caller may not look.
         KernelError: the kernel does not tell.
     """
-    table = Nftables().list()
-    found, warned = [*_refused()], list[str]()
+    found, warned = list[str](), list[str]()
+    try:
+        table = Nftables().list()
+        words = _words(table)
+        found += _refused()
+    except Asleep as error:
+        # What nft makes of our rules cannot be asked meanwhile. An agent that begins wakes the table first.
+        table, words = Ruleset(), "asleep"
+        warned.append(f"{error.message}; {error.hint}")
     interfaces = Interfaces.read()
     found += hindrances(interfaces, ())
     if interfaces.bridges() and not Nftables().guards():
@@ -67,7 +74,7 @@ def look(mask: int) -> Preflight:
             warned.append(
                 f"{strange} connections have a number in our bits of the mark ({mask:#010x}): somebody uses them"
             )
-    return Preflight(os.uname().release, _words(table), tuple(found), tuple(warned))
+    return Preflight(os.uname().release, words, tuple(found), tuple(warned))
 
 
 def _refused() -> list[str]:

@@ -131,7 +131,8 @@ def _absorb_plugin(state: State, event: Born | Died | Forgotten) -> None:
 
 def _absorb_kernel(state: State, event: Listed | Drifted | Applied | Refused) -> None:
     match event:
-        case Listed(ruleset, guard, last):
+        case Listed(ruleset, guard, last, woken):
+            state.drift += woken
             state.guard, state.last = guard, state.last or last
             state.trust.begin(ruleset, last)
             # Nothing that was believed counts any more: the difference to the listing says what is to be done.

@@ -54,11 +54,9 @@ def mark_rules() -> tuple[MarkRule, ...]:
 
 
 def _in_nftables() -> Iterator[MarkRule]:
-    # Without the elements of sets: those are what is long, and no element writes a mark.
-    listing = json.loads(process.run(("nft", "-t", "-j", "list", "ruleset")).stdout or "{}")
     ours = Ruleset()
     targets: dict[tuple[str, str], int] = {}
-    for entry in listing.get("nftables", []):
+    for entry in _listed():
         rule = entry.get("rule")
         if rule is None or (rule["family"], rule["table"]) == (ours.family, ours.table):
             continue
@@ -74,6 +72,28 @@ def _in_nftables() -> Iterator[MarkRule]:
         if here:
             told = _saved(command, "iptables-nft" if family == "ip" else "ip6tables-nft")
             yield from _untold(family, here) if told is None else told
+
+
+def _listed() -> Iterator[dict[str, Any]]:
+    """What nft lists. Without the elements of sets: those are what is long, and no element writes a mark.
+
+    nft 1.0.6 cannot print a table that has flags, as that of firewalld has: the text ends there, or in nonsense. It can
+    print a chain.
+    """
+    text = process.run(("nft", "-t", "-j", "list", "ruleset")).stdout or "{}"
+    try:
+        yield from json.loads(text).get("nftables", [])
+    except ValueError:
+        for family, table, chain in _chains():
+            told = process.read(("nft", "-t", "-j", "list", "chain", family, table, chain))
+            # One that has gone meanwhile writes nothing any more.
+            yield from json.loads(told.stdout)["nftables"] if told.code == 0 else ()
+
+
+def _chains() -> Iterator[tuple[str, str, str]]:
+    told = json.loads(process.run(("nft", "-j", "list", "chains")).stdout or "{}")
+    for one in (entry["chain"] for entry in told.get("nftables", []) if "chain" in entry):
+        yield one["family"], one["table"], one["name"]
 
 
 def _untold(family: str, tables: dict[str, int]) -> Iterator[MarkRule]:

@@ -8,6 +8,7 @@ name of the machine's ``/etc/protocols`` or ``/etc/services`` comes between.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from outgate.errors import KernelError, NotPermitted
@@ -28,7 +29,7 @@ from outgate.nft.transaction import (
     weight,
 )
 
-__all__ = ["Nftables"]
+__all__ = ["Asleep", "Nftables"]
 
 _OURS = Ruleset()
 _FAMILIES = (_OURS.family, FAMILY)
@@ -40,6 +41,19 @@ class _TooLong(KernelError):
     """A transaction does not fit the socket's buffer, which only root can enlarge (EMSGSIZE)."""
 
 
+class Asleep(KernelError):
+    """A table of ours has the flag ``dormant``: it is there whole, and none of its rules is asked."""
+
+
+_FLAGGED = re.compile(r'"table": \{[^{}]*"flags"')
+"""A table with flags, in what ``nft -j`` prints. The flags themselves cannot be read there: nft 1.0.6 prints them from
+memory that it has let go of, or stops in their place."""
+_HEAD = 2000
+"""Characters in which the table is named: it comes first."""
+_FLAGS = re.compile(r"^\tflags ([a-z, ]+)$", re.MULTILINE)
+_OWNER = re.compile(r"^table [^\n]*# progname ([^\n]*)", re.MULTILINE)
+
+
 class Nftables:
     """Our tables in the kernel."""
 
@@ -48,10 +62,17 @@ class Nftables:
 
         Raises:
             NotPermitted: the caller may not look.
-            KernelError: nft is missing or failed.
+            Asleep: it is there, and its rules are not asked.
+            KernelError: nft is missing or failed, or the table is another process's.
         """
-        listing = self._listing("-nn", "-j", family=family)
-        return read_listing(listing) if listing is not None else None
+        return self._read("-nn", "-j", family=family)
+
+    def wake(self, family: str = _OURS.family) -> None:
+        """Have the rules of a table asked again that is asleep. Raises as `apply`.
+
+        The kernel takes no new base chain in the same transaction (EINVAL), so this is one of its own.
+        """
+        self._commit(Transaction((AddTable(),), family))
 
     def stands(self) -> bool:
         """Whether there is our table, whatever is in it. Raises as `list`."""
@@ -65,8 +86,7 @@ class Nftables:
         """
         found: dict[tuple[str, int], Counter] = {}
         for family in _FAMILIES:
-            listing = self._listing("-nn", "-t", "-j", family=family)
-            ruleset = read_listing(listing) if listing is not None else None
+            ruleset = self._read("-nn", "-t", "-j", family=family)
             for at, one in _counters(ruleset) if ruleset is not None else ():
                 before = found.get(at, Counter())
                 found[at] = Counter(before.packets + one.packets, before.bytes + one.bytes)
@@ -125,6 +145,29 @@ class Nftables:
         for family in _FAMILIES:
             if self._listing("-t", family=family) is not None:
                 self._commit(Transaction((AddTable(), DeleteTable()), family))
+
+    def _read(self, *options: str, family: str) -> Ruleset | None:
+        listing = self._listing(*options, family=family)
+        if listing is None:
+            return None
+        if _FLAGGED.search(listing, 0, _HEAD):
+            self._refuse_flags(family)
+        return read_listing(listing)
+
+    def _refuse_flags(self, family: str) -> None:
+        text = self._listing("-t", family=family) or ""
+        name, found = f"the table {family} {_OURS.table}", _FLAGS.search(text)
+        flags = set(found[1].replace(",", " ").split()) if found else set[str]()
+        if "owner" in flags:
+            owner = _OWNER.search(text)
+            raise KernelError(
+                f"{name} belongs to another process{f', {owner[1]}' if owner else ''} (flags owner), and only that may "
+                "change it",
+                hint="end that process, and the table goes with it, unless it persists: then delete it",
+            )
+        if "dormant" in flags:
+            hint = f"nft add table {family} {_OURS.table} wakes it, and so does an agent"
+            raise Asleep(f"{name} is asleep (flags dormant): none of its rules is asked", hint=hint)
 
     def _listing(self, *options: str, family: str = _OURS.family) -> str | None:
         try:

@@ -153,5 +153,22 @@ def test_08_drift_is_noticed_and_repaired() -> None:
         farm.settle(["n1"], until=lambda told: told["drift"] == 2)
         assert not farm.passes("a/one", "b/three", SHUT)
         assert "somebody" in farm.stage.run(farm.stage.nodes["n1"], ("nft", "list", "tables")).stdout
+        # Nothing is missing in a table that sleeps, and none of its rules is asked.
+        farm.stage.run(farm.stage.nodes["n1"], ("nft", "add table inet outgate { flags dormant; }"))
+        farm.settle(["n1"], until=lambda told: told["drift"] == 3)
+        assert (
+            "dormant" not in farm.stage.run(farm.stage.nodes["n1"], ("nft", "list", "table", "inet", "outgate")).stdout
+        )
+        assert not farm.passes("a/one", "b/three", SHUT)
+        # And so an agent finds it that begins, though no API server tells it anything.
+        farm.kill("n1")
+        farm.stage.run(farm.stage.nodes["n1"], ("nft", "add table inet outgate { flags dormant; }"))
+        farm.server_down()
+        farm.start("n1")
+        farm.until(
+            lambda: "dormant" not in farm.stage.run(farm.stage.nodes["n1"], ("nft", "-t", "list", "ruleset")).stdout
+        )
+        assert not farm.passes("a/one", "b/three", SHUT)
+        farm.server_up()
 
     grow([*CLUSTER, POLICY], check)
