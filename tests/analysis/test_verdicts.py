@@ -107,6 +107,13 @@ def test_mistakes_of_all_files_are_said_at_once() -> None:
     ]
 
 
+def test_a_subject_that_is_nowhere_is_said_once() -> None:
+    """Though each entry looks for it."""
+    with pytest.raises(InvalidInput) as caught:
+        evaluate(JUDGE, [suite("{to: shop/nobody, deny: [{from: shop/web}, {from: data/db}]}")])
+    assert [one.path for one in caught.value.errors] == ["assertions[0].to"]
+
+
 def test_names_are_those_of_each_file_and_the_command_line_wins() -> None:
     """One file's name for an address is no other file's; who types it means it."""
     import ipaddress

@@ -118,9 +118,12 @@ def test_filters_that_leave_nothing_do_not_look_like_peace(tmp_path: Path, capsy
 
 
 def test_nothing_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Code 3; a log without lines is none of that."""
+    """Code 3; a log without lines is none of that, nor is an agent that has denied nothing yet."""
     assert main(["logs", "--run-dir", str(tmp_path)]) == 3
     assert f"{NAME} is not there" in capsys.readouterr().err
+    (tmp_path / "status.json").write_text("{}")
+    assert main(["logs", "--run-dir", str(tmp_path)]) == 0
+    assert "nothing has been logged" in capsys.readouterr().err
     write(tmp_path)
     assert main(["logs", "--run-dir", str(tmp_path)]) == 0
 

@@ -296,6 +296,7 @@ def test_a_plugin_that_answers_badly(tmp_path: Path, answer: bytes, words: str) 
     assert isinstance(error, ClusterError)
     assert error.message.startswith("the credential plugin aws ")
     assert words in error.message
+    assert "by itself" in error.hint
 
 
 def test_a_plugin_that_fails(tmp_path: Path) -> None:

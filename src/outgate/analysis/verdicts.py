@@ -121,7 +121,8 @@ def evaluate(
         demands = Demands(judge, Places(lookup, kinds.roll), kinds)
         found.extend((one, demands.of(one, errors), demands.places.take_notes()) for one in suite.assertions)
     if errors:
-        raise InvalidInput(errors)
+        # The subject of an assertion is looked for once for each entry.
+        raise InvalidInput(dict.fromkeys(errors))
     return tuple(_outcome(answers, *one) for one in found)
 
 

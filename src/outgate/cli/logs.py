@@ -155,6 +155,9 @@ def logs(
     settings = Settings("", run_dir=run_dir)
     files = settings.log_file, settings.request_log, settings.dns.refusals_file
     if not following and not any(one.exists() or _before(one).exists() for one in files):
+        if settings.status_file.exists():
+            note(f"note: nothing has been logged in {run_dir}", quiet)
+            return 0
         hint = "the agent writes it where it runs and logs; see --run-dir, and outgate status"
         raise KernelError(f"{files[0]} is not there", hint=hint)
     wanted = Wanted(pod, namespace, verdict, direction or "", policy, since, name)

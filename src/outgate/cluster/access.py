@@ -301,7 +301,9 @@ def _exec_info(plugin: Entry, cluster: Entry, version: str) -> dict[str, object]
 
 def _plugin_answer(command: str, said: bytes, version: str) -> tuple[str, bytes | None, bytes | None]:
     def wrong(words: str) -> ClusterError:
-        return ClusterError(f"the credential plugin {command} {words}")
+        # Not the command line: it may hold a secret.
+        hint = "run it by itself: it must print an ExecCredential in JSON on standard output, and nothing else there"
+        return ClusterError(f"the credential plugin {command} {words}", hint=hint)
 
     try:
         answer: Any = json.loads(said)

@@ -98,7 +98,7 @@ def _numbers(status: AgentStatus) -> Iterator[str]:
     applied = f"last changed {status.applied}" if status.applied else "not changed since the agent started"
     yield _line("kernel", f"generation {status.generation}, epoch {status.epoch}, {applied}")
     yield _line("elements", _counted(status.elements))
-    yield _line("drift", f"{status.drift_repairs} repairs" if status.drift_repairs else "none")
+    yield _line("drift", _repairs(status.drift_repairs))
     yield _line("lag", f"kernel {_span(status.lag.kernel)}, watch {_span(max(status.lag.watch.values(), default=0.0))}")
     yield _line("agent", f"version {status.version}, started {status.started}, wrote this {status.written}")
 
@@ -144,3 +144,7 @@ def _when(seen: Seen, written: str) -> str:
     except (ValueError, TypeError):
         return written or "an unknown time"
     return f"{written} ({_span(max(0.0, ago))} ago)"
+
+
+def _repairs(count: int) -> str:
+    return "none" if not count else "1 repair" if count == 1 else f"{count} repairs"
