@@ -155,3 +155,21 @@ def connects(listed: Connections, group: Group, address: Address, port: int) -> 
         address in external.addresses and transports.contains(int(Protocol.TCP), port)
         for external, transports in listed.outside(group, Direction.EGRESS)
     )
+
+
+def test_a_name_has_one_line_in_whichever_words_it_is_written() -> None:
+    """A name without a star is one name in both dialects, in any case; a pattern with one is not."""
+    above = cluster_policy(
+        "above",
+        subject={"namespaces": {}},
+        egress=[{"action": "Accept", "to": [{"domainNames": ["API.example.com", "*.example.net"]}]}],
+    )
+    lines = words(above, cilium(rule("api.example.com"), rule("*.example.net")))
+    every = "every port of every protocol"
+    assert lines == [f"API.example.com: {every}", f"*.example.net: {every}", "*.example.net: TCP 443"]
+
+
+def test_what_no_name_opens_makes_no_difference() -> None:
+    """A denial of the metadata service says nothing about names: they do not lead there."""
+    deny = {"toCIDR": ["169.254.169.254/32", "fd00:ec2::254/128"]}
+    assert words(cilium(rule("api.example.com"), egressDeny=[deny])) == ["api.example.com: TCP 443"]

@@ -14,6 +14,8 @@ from outgate.testing import cluster_policy, ingress, namespace, pod, policy, ser
 from outgate.testing_cilium import cilium_policy
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, snapshot
 
+NEARLY_ALL = "0.0.0.0/0 except 169.254.169.254/32, ::/0 except fd00:ec2::254/128"
+
 
 def test_the_example_cluster(repository: Path) -> None:
     """The rule that is named stands at its line of the text that is shown."""
@@ -59,6 +61,18 @@ def test_nodes() -> None:
     ]
     listed = connections(snapshot_of(reached))
     assert "IngressController" in {one.kind for one in page_of(listed, listed, []).nodes}
+
+
+def test_policies_of_every_kind_are_counted_and_shown(repository: Path) -> None:
+    """Also one that denies, which no connection refers to; blocks that are nearly all are called so."""
+    folder = str(repository / "examples" / "zero-trust")
+    found = connections(load([folder]).snapshot)
+    made = page_of(found, found, [folder])
+    assert made.subtitle == "4 workloads, 5 policies, 14 connections"
+    assert "no-cloud-metadata" in {one.name for one in made.policies}
+    names = {one.name for one in made.nodes if one.kind == "External"}
+    assert names == {"", "every address", "api.example.com", NEARLY_ALL}
+    assert all(len(one.ingress_words) < 200 for one in made.edges)
 
 
 def test_a_part_and_another_profile() -> None:

@@ -12,6 +12,7 @@ from outgate.analysis.connections import Connection, Connections, External, Part
 from outgate.analysis.controller import IngressController, for_everybody
 from outgate.analysis.groups import Group
 from outgate.analysis.opened import Named, opens
+from outgate.analysis.spelling import spell_addresses
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
@@ -38,7 +39,8 @@ class Side:
     def words(self) -> str:
         """Why it passes at this end, in a sentence."""
         if not isinstance(self.subject, Group):
-            return f"{self.subject} is outside the cluster: no policy applies to it"
+            one = spell_addresses(self.subject.addresses) if isinstance(self.subject, External) else self.subject
+            return f"{one} is outside the cluster: no policy applies to it"
         if not self.isolating and not self.rules:
             if self.subject.pods[0].host_network:
                 return f"{self.subject} is on the host network, where policies do not apply"

@@ -15,8 +15,8 @@ together the answer about it. An Accept never takes anything away, wherever it s
 in one place: before a denial (or a Pass) of its own policy, beside another policy of that priority. So a line needs one
 pattern for each such policy, and one more by which the packet passes in the end.
 
-What is within the cluster is opened by no name (Cilium: "IPs that belong to the cluster are not matched"), so such
-addresses make no difference here.
+What is within the cluster is opened by no name (Cilium: "IPs that belong to the cluster are not matched"), nor is what
+the DNS proxy keeps out (`outgate.packets.special.NEVER_NAMED`), so such addresses make no difference here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from collections.abc import Iterator, Sequence
 from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Action, Rule
 from outgate.policy.grid import Grid
 from outgate.policy.name_overlap import have_a_name_in_common
-from outgate.policy.names import Pattern
+from outgate.policy.names import Dialect, Pattern, canonical
 from outgate.policy.rules import NamesMatch
 from outgate.policy.tiers import Isolation, Layer, partition
 from outgate.records import dataclass
@@ -117,8 +118,12 @@ def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
 
 
 def _patterns(standing: Isolation) -> tuple[Pattern, ...]:
-    found = (pattern for rule in standing.every_rule() for pattern in names_of(rule))
-    return tuple(dict.fromkeys(found))
+    found: dict[tuple[str, Dialect | None], Pattern] = {}
+    for pattern in (one for rule in standing.every_rule() for one in names_of(rule)):
+        name = canonical(pattern.text)
+        # A name without a star is the same name in every dialect, and in any case.
+        found.setdefault((name, pattern.dialect if "*" in name else None), pattern)
+    return tuple(found.values())
 
 
 def names_of(rule: Rule) -> Iterator[Pattern]:
@@ -207,7 +212,7 @@ def _apart(
     grid: Grid, passing: PacketSet, asking: PacketSet
 ) -> Iterator[tuple[AddressSet, TransportSet, TransportSet]]:
     """The parts in which the same passes, and the same of it on a condition."""
-    inside = grid.policies.selection.places.taken
+    inside = grid.policies.selection.places.taken | NEVER_NAMED
     parts = []
     for addresses, transports in passing:
         if not transports & TransportSet.governed():

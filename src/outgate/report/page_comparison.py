@@ -29,7 +29,7 @@ def page_of_diff(found: ConnectionDiff, sources: Sequence[str], notes: Sequence[
     making = _Making(found)
     edges = list(drawable(chain(map(making.changed, found.changes), making.unchanged())))
     for snapshot in (found.before.snapshot, found.after.snapshot):
-        for policy in snapshot.policies:
+        for policy in snapshot.every_policy:
             making.cited.policy(policy)
     counts = f"{len(found.pieces)} workloads, {len(found.changes)} changes"
     nodes = tuple(making.node(party) for party in making.nodes)

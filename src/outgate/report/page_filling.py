@@ -87,10 +87,11 @@ def page_of(
         edges.append(
             PageEdge(ends[0], ends[1], passing_words(one), "", "", rules[0], rules[1], egress.words, ingress.words)
         )
-    for policy in found.snapshot.policies:
+    for policy in found.snapshot.every_policy:
         cited.policy(policy)
     workloads = len({party.workload for party in nodes if isinstance(party, Group)})
-    counts = f"{workloads} workloads, {len(found.snapshot.policies)} policies, {len(edges)} connections"
+    # Of one object of Cilium's there may be several policies; what is counted is what is shown.
+    counts = f"{workloads} workloads, {len(cited.policies)} policies, {len(edges)} connections"
     profile = found.grid.policies.profile.name
     title = "What may talk to what" + ("" if profile == "outgate" else f", as {profile} enforces it")
     return Page(
@@ -111,8 +112,8 @@ def page_node(party: Party, found: Connections, change: str = "") -> PageNode:
     match party:
         case External(addresses=addresses):
             words = addresses_words(addresses)
-            # Blocks have no other name than themselves.
-            name = words if words.startswith("every ") else ""
+            # Blocks have no other name than themselves, unless nearly all of them are meant.
+            name = words if words.startswith("every ") or " except " in words else ""
             return PageNode(EXTERNAL, "", name, "", addresses.cidrs(), 0, False, False, change)
         case Named():
             return PageNode(EXTERNAL, "", str(party), "", (), 0, False, False, change)

@@ -26,6 +26,8 @@ __all__ = ["connection_table", "workload_table"]
 
 MOST_LINKS = 12
 """Links to rules in one cell; the words say the rest."""
+_MOST = 8
+"""Blocks in one cell."""
 
 
 def workload_table(page: Page) -> str:
@@ -43,7 +45,7 @@ def workload_table(page: Page) -> str:
         cells = [
             _cell(escape(node.kind)),
             _cell("" if outside else str(node.pods), "count"),
-            _cell(escape(", ".join(node.cidrs) if node.kind == EXTERNAL else isolation_words(node))),
+            _cell(escape(_blocks(node.cidrs) if node.kind == EXTERNAL else isolation_words(node))),
             _cell(str(out[index]), "count"),
             _cell(str(into[index]), "count"),
             *([_cell(_change_words(node.change))] if page.comparison else []),
@@ -126,3 +128,10 @@ def _cell(content: str, class_: str | None = None) -> str:
 def _table(caption: str, heads: Sequence[str], bodies: str) -> str:
     head = element("tr", "".join(element("th", escape(one), scope="col") for one in heads))
     return element("table", element("caption", escape(caption)) + element("thead", head) + bodies)
+
+
+def _blocks(cidrs: Sequence[str]) -> str:
+    """Blocks, of many the first; the details of a node have them all."""
+    return (
+        ", ".join(cidrs) if len(cidrs) <= _MOST else f"{', '.join(cidrs[:_MOST])} and {len(cidrs) - _MOST} more blocks"
+    )
