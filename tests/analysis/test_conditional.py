@@ -112,3 +112,24 @@ def test_by_the_families_that_both_have() -> None:
     for families, expected in ((("6", "46"), {"shop/api": []}), (("46", "46"), asked), (("4", "46"), asked)):
         parts = found(to_server, beside=(server,), families=families, enableDefaultDeny={"egress": False})
         assert {key: one for key, one in parts.items() if key == "shop/api"} == expected
+
+
+def test_addresses_are_split_by_what_is_asked_there() -> None:
+    """A rule without conditions for half of a block says nothing of the other half."""
+    whole = {"toCIDR": ["192.0.2.0/24"], "toPorts": [{"ports": [PORT], "rules": {"http": [{"method": "GET"}]}}]}
+    half = {"toCIDR": ["192.0.2.128/25"], "toPorts": [{"ports": [PORT]}]}
+    spec = {"endpointSelector": {}, "egress": [whole, half]}
+    found = connections(snapshot_of([namespace("shop"), pod("shop/web", ["10.0.0.1"]), cilium_policy("shop/p", spec)]))
+    only = conditionals(found)
+    listed = {str(one.destination): bool(only(one)) for one in found if str(one.source) == "shop/web"}
+    assert listed == {"192.0.2.0/25": True, "192.0.2.128/25": False}
+    # A block that makes no difference splits nothing.
+    both = {"endpointSelector": {}, "egress": [whole, whole | {"toCIDR": ["192.0.2.128/25"]}, half | whole, half]}
+    again = connections(snapshot_of([namespace("shop"), pod("shop/web", ["10.0.0.1"]), cilium_policy("shop/p", both)]))
+    assert [str(one.destination) for one in again if str(one.source) == "shop/web"] == [
+        "192.0.2.0/25",
+        "192.0.2.128/25",
+    ]
+
+
+PORT = {"port": "80", "protocol": "TCP"}

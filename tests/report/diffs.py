@@ -5,10 +5,26 @@ from __future__ import annotations
 from outgate.analysis.causes import Causes
 from outgate.analysis.diff import ConnectionDiff, diff
 from outgate.model import Direction, NetworkPolicy, Pod, Snapshot
-from outgate.testing import Manifest
+from outgate.testing import Manifest, namespace, pod, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.two_sides import CLUSTER, allow, outwards, pods, two
 
-__all__ = ["EVERYTHING", "NOTHING", "WILD", "reported"]
+__all__ = ["CONDITIONS", "EVERYTHING", "NOTHING", "WILD", "reported"]
+
+
+def _asking(method: str, path: str) -> Snapshot:
+    """Pods of one namespace under a rule about requests; of those for the database only where it is GET."""
+    request = {"rules": {"http": [{"method": method, "path": path, "headers": ["X-A"]}]}}
+    ports = [{"port": "80", "protocol": "TCP"}]
+    egress = [
+        {"toEndpoints": [{"matchLabels": {"app": "b"}}], "toPorts": [{"ports": ports, **request}]},
+        {"toCIDR": ["192.0.2.0/24"], "toPorts": [{"ports": ports, **(request if method == "GET" else {})}]},
+    ]
+    policy = cilium_policy("shop/p", {"endpointSelector": {}, "egress": egress})
+    return snapshot_of(
+        [namespace("shop"), pod("shop/a", ["10.0.0.1"], app="a"), pod("shop/b", ["10.0.0.2"], app="b"), policy]
+    )
+
 
 BLOCKS = [{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "fd00::/8"}}]
 OLD: list[Manifest] = [
@@ -37,6 +53,10 @@ _NAME = 'a|b`<c>*_[d](e)#;\\"\n&'
 _WILD = Snapshot.of(pods=[Pod("shop", "x"), Pod("shop", _NAME)])
 WILD = diff(_WILD, _WILD.with_policies([NetworkPolicy("shop", "p", types=frozenset({Direction.EGRESS}))]))
 """A name that the API server would never let in; what reads manifests must not rely on that."""
+
+
+CONDITIONS = diff(_asking("GET", "/v1|<b>"), _asking("POST", "/v1|<b>"))
+"""One rule about requests that becomes another, and one that goes."""
 
 
 def reported(found: ConnectionDiff) -> tuple[ConnectionDiff, Causes]:

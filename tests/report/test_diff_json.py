@@ -9,7 +9,7 @@ import pytest
 
 from outgate.analysis.diff import ConnectionDiff
 from outgate.report.diff_json import diff_json
-from tests.report.diffs import EVERYTHING, NOTHING, WILD, reported
+from tests.report.diffs import CONDITIONS, EVERYTHING, NOTHING, WILD, reported
 from tests.report.schema import complaints
 
 
@@ -19,10 +19,21 @@ def document(found: ConnectionDiff) -> dict[str, Any]:
     return read
 
 
-@pytest.mark.parametrize("found", [EVERYTHING, NOTHING, WILD])
+@pytest.mark.parametrize("found", [CONDITIONS, EVERYTHING, NOTHING, WILD])
 def test_it_keeps_to_the_schema(found: ConnectionDiff) -> None:
     """A tool that reads the document breaks where a field is missing or of another type."""
     assert complaints(document(found)) == []
+
+
+def test_what_is_asked() -> None:
+    """Both ends, the ports, and the rules of both sides; absent where nothing else is asked."""
+    pods, block, _ = document(CONDITIONS)["conditions"]
+    assert block["destination"] == {"kind": "External", "cidrs": ["192.0.2.0/24"]}
+    assert (block["widens"], block["narrows"], block["after"]) == (True, False, [])
+    assert (pods["widens"], pods["narrows"], pods["direction"]) == (False, False, "Egress")
+    assert [one["http"][0]["method"] for one in (*pods["before"], *pods["after"])] == ["GET", "POST"]
+    assert pods["passing"]["allowed"] == [{"protocol": "TCP", "ports": [[80, 80]]}]
+    assert "conditions" not in document(EVERYTHING)
 
 
 def test_a_change() -> None:

@@ -11,7 +11,7 @@ from outgate.analysis.diff import diff
 from outgate.model import NetworkPolicy, Pod, Snapshot
 from outgate.report.diff_markdown import MOST_CHARACTERS, MOST_ROWS, diff_markdown, escape_markdown
 from tests.analysis.two_sides import CLUSTER, allow, pods, two
-from tests.report.diffs import EVERYTHING, NOTHING, WILD, reported
+from tests.report.diffs import CONDITIONS, EVERYTHING, NOTHING, WILD, reported
 
 
 def test_the_sentence_comes_first() -> None:
@@ -25,10 +25,10 @@ def test_the_sentence_comes_first() -> None:
 
 def test_tables_are_tables() -> None:
     """Each row has as many cells as its head, whatever the names hold."""
-    for found in (EVERYTHING, WILD):
+    for found in (CONDITIONS, EVERYTHING, WILD):
         rows = [line for line in diff_markdown(*reported(found)).splitlines() if line.startswith("|")]
         assert rows
-        assert {line.count("|") for line in rows} == {5}
+        assert {line.count("|") for line in rows} == ({7} if found is CONDITIONS else {5})
 
 
 def test_folded_parts_are_closed() -> None:

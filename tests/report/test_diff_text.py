@@ -5,7 +5,7 @@ from __future__ import annotations
 from outgate.report.diff_text import MOST_LINES, MOST_OF_WORKLOAD, diff_text
 from outgate.testing import Manifest
 from tests.analysis.two_sides import CLUSTER, allow, pods, two
-from tests.report.diffs import EVERYTHING, NOTHING, reported
+from tests.report.diffs import CONDITIONS, EVERYTHING, NOTHING, reported
 
 
 def text_of(old: list[Manifest], new: list[Manifest], *, everything: bool = False) -> str:
@@ -26,6 +26,16 @@ def test_the_sections_and_their_order() -> None:
         "WORKLOADS THAT ARE GONE",
         "POLICIES THAT DIFFER",
     ]
+
+
+def test_what_is_asked_stands_where_nothing_else_differs() -> None:
+    """A request that passes now on a port that was open before is what a review is for."""
+    lines = diff_text(*reported(CONDITIONS)).splitlines()
+    assert lines[0] == "no connection differs, conditions differ for 3 connections"
+    at = lines.index("  widens   shop/a → 192.0.2.0/24  TCP 80")
+    assert lines[at + 1].strip().startswith("was requests of HTTP GET /v1|<b> with X-A")
+    assert lines[at + 2].strip() == "now anything"
+    assert "  changes  shop/a → shop/b  TCP 80" in lines
 
 
 def test_nothing() -> None:

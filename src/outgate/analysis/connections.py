@@ -17,7 +17,7 @@ A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController, from_controller
@@ -26,7 +26,7 @@ from outgate.analysis.opened import Named, Opening, names_of, openings
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
-from outgate.policy import OUTGATE, Policies, Profile
+from outgate.policy import OUTGATE, Action, Policies, Profile, Rule
 from outgate.policy.cells import Row
 from outgate.policy.grid import Grid
 from outgate.policy.identity import Lens, members
@@ -151,6 +151,10 @@ class Connections:
         return found
 
     @cached_property
+    def _has_conditions(self) -> bool:
+        return any(rule.conditions is not None for rule in self.grid.all_rules())
+
+    @cached_property
     def _has_names(self) -> bool:
         return any(True for rule in self.grid.all_rules() for _ in names_of(rule))
 
@@ -185,12 +189,54 @@ class Connections:
     def outside(self, group: Group, direction: Direction) -> tuple[tuple[External, TransportSet], ...]:
         """The addresses outside that a group reaches, or that reach it, in the coarsest parts."""
         packets = self.grid.outside(group.identity, direction)
+        accepting = self._with_conditions(group, direction)
+        if accepting:
+            parts = [
+                (External(addresses), transports)
+                for whole, transports in packets
+                if transports & _GOVERNED
+                for addresses in self._by_conditions(whole, transports, accepting, group)
+            ]
+            return tuple(sorted(parts, key=lambda part: _first(part[0].addresses)))
         found = self._externals.get(id(packets))
         if found is None or found[0] is not packets:
             parts = [(External(addresses), transports) for addresses, transports in packets if transports & _GOVERNED]
             parts.sort(key=lambda part: _first(part[0].addresses))
             found = self._externals[id(packets)] = packets, tuple(parts)
         return found[1]
+
+    def _with_conditions(self, group: Group, direction: Direction) -> tuple[Rule, ...]:
+        """The rules that let something through to a group, or from it; none where none of them has conditions."""
+        if not self._has_conditions:
+            return ()
+        rules = self.grid.standing(self.grid.keys[direction][group.identity], direction).every_rule()
+        accepting = tuple(rule for rule in rules if rule.action is Action.ACCEPT)
+        return accepting if any(rule.conditions is not None for rule in accepting) else ()
+
+    def _by_conditions(
+        self, whole: AddressSet, transports: TransportSet, accepting: Sequence[Rule], group: Group
+    ) -> Iterable[AddressSet]:
+        """The parts of some addresses of which the same is asked on each port."""
+        parts: list[tuple[AddressSet, TransportSet, tuple[tuple[int, TransportSet], ...]]]
+        parts = [(whole, TransportSet(), ())]
+        for number, rule in enumerate(accepting):
+            block, ports = self.grid.outside_of(rule), self.grid.ports_outside(rule, group.identity) & transports
+            if not ports or block.isdisjoint(whole):
+                continue
+            cut = []
+            for addresses, plain, asked in parts:
+                if inside := addresses & block:
+                    more = ((*asked, (number, ports)), plain) if rule.conditions is not None else (asked, plain | ports)
+                    cut.append((inside, more[1], more[0]))
+                if rest := addresses - block:
+                    cut.append((rest, plain, asked))
+            parts = cut
+        alike: dict[object, list[AddressSet]] = {}
+        for addresses, plain, asked in parts:
+            # Where nothing is asked, what allows it makes no difference.
+            left = tuple((number, ports - plain) for number, ports in asked if ports - plain)
+            alike.setdefault(left, []).append(addresses)
+        return (AddressSet.union_of(many) for many in alike.values())
 
     def between(self, source: Group, destination: Group) -> TransportSet:
         """Exactly what passes from the pods of one group to those of another; other protocols too."""

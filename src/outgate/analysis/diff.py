@@ -8,8 +8,10 @@ Both lists are made through one lens, so that each splits workloads as finely as
 sets are compared and not lines: for two workloads the ports of TCP, UDP and SCTP before and after; for the addresses
 outside, the parts in which the same happens, so that a block that becomes half of itself is the half that closed.
 
-A change in one address family is a change. What comes or goes with a workload that is on one side alone is a change
-too, and marked. Parts of a workload that changed alike are put together again (see `merging`).
+What is asked of requests, questions of DNS or names of TLS may differ where addresses and ports do not: that is said
+beside (`condition_changes`). A change in one address family is a change. What comes or goes with a workload that is on
+one side alone is a change too, and marked. Parts of a workload that changed alike are put together again (see
+`merging`).
 
 The work is done on kinds of pod, as everywhere (`policy.grid`): pieces with the same identities on both sides have the
 same changes.
@@ -22,6 +24,7 @@ from dataclasses import replace
 from itertools import islice
 
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
+from outgate.analysis.condition_changes import ConditionChange, condition_changes
 from outgate.analysis.connections import Connections, External, Party, connections
 from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.analysis.groups import Group
@@ -65,7 +68,7 @@ def diff(old: Snapshot, new: Snapshot, profile: Profile = OUTGATE) -> Connection
             hint="compare parts of the inputs, or the lists of both: outgate list has no such limit",
         )
     shown = merged(after.grid, pieces, changes, tuple(_isolation(before, after, pieces)))
-    return ConnectionDiff(before, after, *shown)
+    return ConnectionDiff(before, after, *shown, tuple(condition_changes(before, after, pieces)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,13 +81,15 @@ class ConnectionDiff:
     """The workloads that were compared."""
     changes: tuple[Change, ...]
     isolation: tuple[IsolationChange, ...]
+    conditions: tuple[ConditionChange, ...] = ()
+    """What passes before and after, and of which something else is asked."""
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.changes)
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
-        return bool(self.changes or self.isolation)
+        return bool(self.changes or self.isolation or self.conditions)
 
     def of(self, kind: Kind) -> tuple[Change, ...]:
         """The changes of one kind."""
@@ -93,12 +98,12 @@ class ConnectionDiff:
     @property
     def opens(self) -> bool:
         """Whether anything passes that did not: opened connections, and changed ones that do not only narrow."""
-        return any(not one.shift.narrows for one in self.changes)
+        return any(not one.shift.narrows for one in self.changes) or any(not one.narrows for one in self.conditions)
 
     @property
     def closes(self) -> bool:
         """Whether anything that passed does not any more: closed connections, and changed ones likewise."""
-        return any(not one.shift.widens for one in self.changes)
+        return any(not one.shift.widens for one in self.changes) or any(not one.widens for one in self.conditions)
 
     def about(self, wanted: Callable[[Group], bool]) -> ConnectionDiff:
         """The changes that have such a workload at one end."""
@@ -110,6 +115,7 @@ class ConnectionDiff:
             self,
             changes=tuple(one for one in self.changes if has(one.source) or has(one.destination)),
             isolation=tuple(one for one in self.isolation if wanted(one.group)),
+            conditions=tuple(one for one in self.conditions if has(one.source) or has(one.destination)),
         )
 
 

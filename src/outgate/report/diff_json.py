@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, Kind, Shift
+from outgate.analysis.condition_changes import ConditionChange
 from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.policy import OUTGATE, Origin
+from outgate.report.conditions import conditions_json
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, origin_json, transports_json, without_empty
 
@@ -38,6 +40,7 @@ def diff_json(found: ConnectionDiff, why: Causes, notes: Sequence[str] = ()) -> 
             }
             for one in found.isolation
         ],
+        **({"conditions": [writer.condition(one) for one in found.conditions]} if found.conditions else {}),
         "policies": [_policy(one) for one in why.policies],
     }
 
@@ -69,6 +72,19 @@ class _Writer:
             "destination": self._party(one.destination),
             **shift,
             **without_empty(optional),
+        }
+
+    def condition(self, one: ConditionChange) -> Json:
+        """What is asked of a connection that is there before and after."""
+        return {
+            "direction": one.direction.value,
+            "source": self._party(one.source),
+            "destination": self._party(one.destination),
+            "passing": transports_json(one.transports),
+            "before": conditions_json(one.before),
+            "after": conditions_json(one.after),
+            "widens": one.widens,
+            "narrows": one.narrows,
         }
 
     def _party(self, party: Party) -> Json:

@@ -18,10 +18,13 @@ from outgate.analysis.matching import Presence
 from outgate.report.diff_words import (
     Sections,
     blames,
+    condition_kind,
+    condition_lines,
     headline,
     isolation_words,
     plural,
     policies_around,
+    ports_words,
     shift_words,
     with_workload,
 )
@@ -57,6 +60,7 @@ def _lines(found: ConnectionDiff, why: Causes, rows: int) -> Iterator[str]:
     parts = Sections.of(found)
     yield from _table("Opens", [*parts.wider, *parts.both], why, rows)
     yield from _table("Closes", parts.narrower, why, rows)
+    yield from _conditions(found, rows)
     yield from _workloads("New workloads", parts.added, Presence.ADDED, rows)
     yield from _workloads("Workloads that are gone", parts.removed, Presence.REMOVED, rows)
     yield from _folded("Isolation", [*_isolation(found, why)], rows)
@@ -81,6 +85,25 @@ def _table(title: str, changes: Sequence[Change], why: Causes, rows: int) -> Ite
         cells = (party_words(one.source), party_words(one.destination), shift_words(one.shift), because)
         yield f"| {' | '.join(map(escape_markdown, cells))} |"
     yield from _more(len(changes) - len(shown), paragraph=True)
+
+
+def _conditions(found: ConnectionDiff, rows: int) -> Iterator[str]:
+    """Not folded: what lets more requests through on the same port is what a reviewer must not miss."""
+    if not found.conditions:
+        return
+    yield from ("", f"**Conditions** ({len(found.conditions):,})", "")
+    shown = found.conditions[:rows]
+    if shown:
+        yield from ("| | from | to | ports | was | now |", "| --- | --- | --- | --- | --- | --- |")
+    for one in shown:
+        asked = (
+            "; ".join(" ".join(filter(None, each)) for each in condition_lines(some))
+            for some in (one.before, one.after)
+        )
+        ends = party_words(one.source), party_words(one.destination)
+        cells = (condition_kind(one), *ends, ports_words(one.transports), *asked)
+        yield f"| {' | '.join(map(escape_markdown, cells))} |"
+    yield from _more(len(found.conditions) - len(shown), paragraph=True)
 
 
 def _workloads(title: str, changes: Sequence[Change], presence: Presence, rows: int) -> Iterator[str]:

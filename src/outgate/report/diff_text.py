@@ -18,10 +18,13 @@ from outgate.analysis.matching import Presence
 from outgate.report.diff_words import (
     Sections,
     blames,
+    condition_kind,
+    condition_lines,
     headline,
     isolation_words,
     plural,
     policies_around,
+    ports_words,
     shift_words,
     with_workload,
     workloads,
@@ -59,6 +62,7 @@ def _sections(found: ConnectionDiff, why: Causes, everything: bool) -> Iterator[
             for one in changes[:most]:
                 yield from _change(one, why)
             yield from _more(len(changes) - most)
+    yield from _conditions(found, everything)
     yield from _isolation(found, why, everything)
     most = len(found.changes) if everything else MOST_OF_WORKLOAD
     yield from _with_workloads("NEW WORKLOADS", parts.added, Presence.ADDED, most)
@@ -72,6 +76,19 @@ def _change(change: Change, why: Causes) -> Iterator[str]:
     for blame in blames(change, why):
         place = place_text(blame.origin)
         yield f"           {blame.words}" + (f"   {place}" if place else "")
+
+
+def _conditions(found: ConnectionDiff, everything: bool) -> Iterator[str]:
+    if found.conditions:
+        most = len(found.conditions) if everything else MOST_LINES
+        yield from ("", f"CONDITIONS: {len(found.conditions):,}")
+        for one in found.conditions[:most]:
+            ends = f"{party_words(one.source)} → {party_words(one.destination)}"
+            yield f"  {condition_kind(one):<8} {ends}  {ports_words(one.transports)}"
+            for word, rules in (("was", one.before), ("now", one.after)):
+                for words, place in condition_lines(rules):
+                    yield f"           {word} {words}" + (f"   {place}" if place else "")
+        yield from _more(len(found.conditions) - most)
 
 
 def _more(count: int) -> Iterator[str]:

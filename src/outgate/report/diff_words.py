@@ -7,24 +7,29 @@ two parts more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
+from outgate.analysis.condition_changes import ConditionChange
 from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.analysis.spelling import spell_transports
 from outgate.packets import TransportSet
-from outgate.policy import Origin
+from outgate.policy import Origin, Rule
+from outgate.report.conditions import conditions_text
+from outgate.report.terms import place_text
 
 __all__ = [
     "EQUAL",
     "Blame",
     "Sections",
     "blames",
+    "condition_kind",
+    "condition_lines",
     "headline",
     "isolation_words",
     "plural",
@@ -101,6 +106,8 @@ def headline(found: ConnectionDiff) -> str:
         words[0] = f"{first} {'connection' if first == '1' else 'connections'} {rest}"
     else:
         words.append("no connection differs")
+    if found.conditions:
+        words.append(f"conditions differ for {plural(len(found.conditions), 'connection')}")
     if found.isolation:
         words.append(f"isolation differs for {plural(workloads(one.group for one in found.isolation), 'workload')}")
     return ", ".join(words)
@@ -231,7 +238,20 @@ def workloads(groups: Iterable[Group]) -> int:
 
 
 def policies_around(found: ConnectionDiff, why: Causes) -> list[PolicyChange]:
-    """The policies that differ in the namespaces where something changed."""
-    ends = (end for one in found for end in (one.source, one.destination) if isinstance(end, Group))
+    """The policies that differ in the namespaces where something changed, and those of none, which count everywhere."""
+    ends = (
+        end for one in (*found, *found.conditions) for end in (one.source, one.destination) if isinstance(end, Group)
+    )
     touched = {group.namespace for group in (*ends, *(one.group for one in found.isolation))}
-    return [one for one in why.policies if one.policy.namespace in touched]
+    return [one for one in why.policies if one.policy.namespace in touched or not one.policy.namespace]
+
+
+def condition_kind(one: ConditionChange) -> str:
+    """Which way it goes: what is asked of a connection may let more through, less, or something else."""
+    return "widens" if one.widens else "narrows" if one.narrows else "changes"
+
+
+def condition_lines(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    """What has to be met, one of them, each with the place of its rule; of no rule that anything passes."""
+    found = [(words, place_text(rule.origin)) for rule, words in conditions_text(rules)]
+    return found or [("anything", "")]
