@@ -3,6 +3,7 @@
     python -m benchmarks.linting                    2000 workloads, 520 policies
     python -m benchmarks.linting --only rule-shadowed --profile
     python -m benchmarks.linting --only priority-disputed --disputed 60
+    python -m benchmarks.linting --wide             rules of egress for every address
 
 The applications and their NetworkPolicies are those of `benchmarks.manifests`. Around them stands what the people of a
 platform write: an Admin tier that denies blocks, accepts names and passes on, with two policies of each priority;
@@ -39,18 +40,25 @@ _ADMIN, _BASELINE, _DENIALS, _ALLOWANCES = 16, 4, 10, 60
 _OUTSIDE = int(ipaddress.IPv4Address("198.51.100.0"))
 
 
-def governed(shape: Shape, disputed: int = 0) -> Iterator[Manifest]:
+def governed(shape: Shape, disputed: int = 0, *, wide: bool = False) -> Iterator[Manifest]:
     """The whole cluster; of `shape.policies`, so many are NetworkPolicies as the others leave.
 
-    So many of `disputed` as well: policies of one priority, each of which accepts a name and denies a block.
+    So many of `disputed` as well: policies of one priority, each of which accepts a name and denies a block. With
+    `wide` what NetworkPolicies let out goes anywhere, and ten policies more of each other kind do the same.
     """
     around = list(_around(shape))
     kept = Shape(shape.pods, shape.policies - len(around), shape.namespaces, shape.kinds, shape.local, shape.seed)
     for one in manifests(kept):
         if one["kind"] == "Node":
             one["metadata"]["labels"]["kubernetes.azure.com/cluster"] = "bench"
+        if wide and one.get("spec", {}).get("egress"):
+            one["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]} for _ in one["spec"]["egress"]]
         yield one
     yield from around
+    for number in range(10 if wide else 0):
+        everything = [{"action": "Accept", "to": [{"networks": ["0.0.0.0/0"]}]}]
+        yield cluster_policy(f"wide-{number}", priority=500 + number, egress=everything)
+        yield cilium_policy(f"wide-{number}", {"endpointSelector": {}, "egress": [{"toEntities": ["world"]}]})
     for number in range(disputed):
         name = {"action": "Accept", "to": [{"domainNames": [f"partner-{number}.example.com"]}]}
         block = {"action": "Deny", "to": [{"networks": [f"100.64.{number}.0/24"]}]}
@@ -120,9 +128,11 @@ def _allowance(space: str, kind: int, number: int) -> Manifest:
     return cilium_policy(f"{space}/allow-{number}", spec)
 
 
-def measured(shape: Shape, only: str | None = None, *, disputed: int = 0, profile: bool = False) -> Iterator[Row]:
+def measured(
+    shape: Shape, only: str | None = None, *, disputed: int = 0, wide: bool = False, profile: bool = False
+) -> Iterator[Row]:
     """A row for each check, in the order of `outgate lint`: what is worked out for one, those after it have."""
-    read = parse(Document("bench", one) for one in governed(shape, disputed))
+    read = parse(Document("bench", one) for one in governed(shape, disputed, wide=wide))
     if read.errors:
         raise RuntimeError(str(read.errors[0]))
     survey = Survey(read.snapshot)
@@ -146,11 +156,12 @@ def main() -> int:
     parser.add_argument("--policies", type=int, default=520, help="of all kinds together")
     parser.add_argument("--namespaces", type=int, default=50)
     parser.add_argument("--disputed", type=int, default=0, help="policies of one priority beside them")
+    parser.add_argument("--wide", action="store_true", help="rules of egress for every address")
     parser.add_argument("--only", choices=NAMES, metavar="CHECK", help="one check, and not all")
     parser.add_argument("--profile", action="store_true", help="where the time goes")
     chosen = parser.parse_args()
     shape = Shape(chosen.pods, chosen.policies, chosen.namespaces, chosen.workloads)
-    print_table(list(measured(shape, chosen.only, disputed=chosen.disputed, profile=chosen.profile)))
+    print_table(list(measured(shape, chosen.only, disputed=chosen.disputed, wide=chosen.wide, profile=chosen.profile)))
     return 0
 
 

@@ -37,3 +37,9 @@ def test_one_check_alone() -> None:
     (_, alone), (_, more) = (list(measured(SMALL, "priority-disputed", disputed=count)) for count in (0, 5))
     assert more["check"] == "priority-disputed"
     assert int(str(more["findings"])) == int(str(alone["findings"])) + 5 * 4
+
+
+def test_rules_for_every_address() -> None:
+    """Each lets workloads reach what a cloud hands its machines, unless another kind denies it."""
+    _, found = measured(SMALL, "metadata-open", wide=True)
+    assert int(str(found["findings"])) > SMALL.policies // 2

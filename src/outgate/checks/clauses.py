@@ -18,8 +18,10 @@ from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy,
 from outgate.model.cilium import EndpointPeer
 from outgate.model.labels import Labels
 from outgate.packets import AddressSet, PacketSet
+from outgate.packets.packetset import Cube
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
 from outgate.policy import Rule
+from outgate.policy.grid import PolicyKey
 from outgate.policy.rules import Conditions, Tier
 from outgate.policy.tiers import Isolation, allowed, isolates, layers, partition
 
@@ -79,18 +81,53 @@ def opened_to(
     groups = survey.selected_groups(policy)
     if not groups:
         return _opens(survey, _supposed(survey, policy, rule), rule, written), {}
+    becoming = survey.once(_becoming).setdefault(wanted, _Becoming(survey, wanted))
     known: dict[object, PacketSet] = {}
     found: dict[Group, PacketSet] = {}
     for group in groups:
-        key = (
-            survey.grid.keys[rule.direction][group.identity],
-            frozenset(one.version for one in group.pods[0].addresses),
-        )
+        key = survey.grid.keys[rule.direction][group.identity], tuple(one.version for one in group.pods[0].addresses)
         if key not in known:
-            known[key] = _opens_for(survey, group, rule, written)
+            families = AddressSet.union_of(map(AddressSet.whole, key[1]))
+            known[key] = becoming.opened(key[0], rule, written).restrict(families)
         if known[key]:
             found[group] = known[key]
     return PacketSet.union_of(cube for packets in known.values() for cube in packets), found
+
+
+class _Becoming:
+    """What becomes of some packets to addresses outside, under each set of policies."""
+
+    def __init__(self, survey: Survey, wanted: PacketSet) -> None:
+        self._survey = survey
+        self._wanted = wanted
+        self._parts: dict[PolicyKey, tuple[PacketSet, dict[int, PacketSet]]] = {}
+
+    def opened(self, key: PolicyKey, rule: Rule, written: PacketSet) -> PacketSet:
+        """What a rule opens of those of them that it speaks of."""
+        standing = self._survey.grid.standing(key, rule.direction)
+        if all(one is not rule for one in standing.every_rule()):
+            return PacketSet.none()
+        if standing.united:
+            return written
+        if key not in self._parts:
+            self._parts[key] = self._partition(standing)
+        passing, mine = self._parts[key]
+        if rule.tier is Tier.NETWORK_POLICY:
+            return passing & written if standing.policies else PacketSet.none()
+        return mine.get(id(rule), PacketSet.none())
+
+    def _partition(self, standing: Isolation) -> tuple[PacketSet, dict[int, PacketSet]]:
+        """What passes, and what of it each rule is the first to allow."""
+        found: dict[int, list[Cube]] = {}
+        for packets, verdict, rule in partition(standing, self._wanted, lambda one: _extent(self._survey, one)):
+            if verdict.allows:
+                found.setdefault(id(rule), []).extend(packets)
+        passing = PacketSet.union_of(cube for cubes in found.values() for cube in cubes)
+        return passing, {rule: PacketSet.union_of(cubes) for rule, cubes in found.items()}
+
+
+def _becoming(_: Survey) -> dict[PacketSet, _Becoming]:
+    return {}
 
 
 def opened_by(

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from outgate.analysis.groups import Group
 from outgate.analysis.opened import openings
-from outgate.checks.overlaps import contributions, outside, patterns
+from outgate.checks.overlaps import asks_for_names, contributions, outside, patterns
 from outgate.checks.survey import Survey
 from outgate.model import ContainerPort, Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -167,7 +167,7 @@ class Hearing:
             standing = grid.standing(key, self._direction)
             if key not in rules_of:
                 rules = tuple(standing.every_rule())
-                rules_of[key] = rules, any(map(_asks_for_names, rules))
+                rules_of[key] = rules, any(map(asks_for_names, rules))
             rules, asked = rules_of[key]
             ports = grid.identities.all[group.identity].ports if asked else None
             if (key, ports) not in found:
@@ -178,7 +178,7 @@ class Hearing:
 
     def _meaning(self, rule: Rule, ports: _Ports) -> int:
         # The rules of a snapshot are made once, and kept by the grid.
-        key = id(rule), ports if _asks_for_names(rule) else None
+        key = id(rule), ports if asks_for_names(rule) else None
         return self._meanings.setdefault(key, len(self._meanings))
 
     def _cells(self, family: Family) -> Callable[[Rule, int], Cells]:
@@ -220,8 +220,3 @@ class Hearing:
             or bool(self._outside.extent(rule, meaning, number))
             or bool(patterns(rule))
         )
-
-
-def _asks_for_names(rule: Rule) -> bool:
-    """Whether what a rule means hangs on the ports of the pod itself: on egress a name is one of the other end."""
-    return rule.direction is Direction.INGRESS and rule.ports is not None and bool(rule.ports.names)

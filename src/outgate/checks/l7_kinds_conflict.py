@@ -86,12 +86,13 @@ from collections.abc import Iterable, Iterator
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-from outgate.checks.overlaps import overlap, policy_of
+from outgate.checks.overlaps import Overlaps, policy_of
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import CiliumPolicy, Direction
 from outgate.packets import Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy import Action, Origin, Rule
+from outgate.policy.grid import PolicyKey
 
 __all__ = ["CHECK"]
 
@@ -112,17 +113,20 @@ def _find(survey: Survey) -> Iterator[Finding]:
 
 
 def _among_groups(survey: Survey, direction: Direction) -> Iterator[Finding]:
-    grid = survey.grid
-    found: dict[tuple[Origin, Origin], tuple[Rule, Rule, list[Group]]] = {}
-    for group in survey.groups:
-        number = group.identity
-        for one, other in _pairs(survey, grid.standing(grid.keys[direction][number], direction).rules):
-            if _name_one(one, other) or (_of_questions(one, other) and overlap(grid, one, other, number)):
-                _, _, groups = found.setdefault((one.origin, other.origin), (one, other, []))
-                if group not in groups[-1:]:
-                    groups.append(group)
+    grid, overlaps = survey.grid, Overlaps(survey.grid)
+    found: dict[tuple[Origin, Origin], tuple[Rule, Rule, dict[int, Group]]] = {}
+    pairs: dict[PolicyKey, list[tuple[Rule, Rule]]] = {}
+    for place, group in enumerate(survey.groups):
+        key = grid.keys[direction][group.identity]
+        if key not in pairs:
+            pairs[key] = list(_pairs(survey, grid.standing(key, direction).rules))
+        for one, other in pairs[key]:
+            alike = _name_one(one, other)
+            if alike or (_of_questions(one, other) and overlaps.meet(one, other, group.identity)):
+                _, _, groups = found.setdefault((one.origin, other.origin), (one, other, {}))
+                groups[place] = group
     for one, other, groups in found.values():
-        yield _finding(survey, one, other, some(groups))
+        yield _finding(survey, one, other, some(list(groups.values())))
 
 
 def _by_itself(survey: Survey, policy: CiliumPolicy, direction: Direction) -> Iterator[Finding]:

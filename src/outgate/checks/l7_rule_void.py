@@ -81,7 +81,7 @@ from collections.abc import Iterator
 from outgate.analysis.groups import Group
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity
-from outgate.checks.overlaps import overlap, policy_of
+from outgate.checks.overlaps import Overlaps, policy_of
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import Direction
 from outgate.policy import Origin, Rule
@@ -94,6 +94,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
     grid = survey.grid
     if all(rule.conditions is None for rule in grid.all_rules()):
         return
+    overlaps = Overlaps(grid)
     for direction in Direction:
         found: dict[int, tuple[Rule, list[Group], dict[Origin, Rule]]] = {}
         for group in survey.groups:
@@ -102,7 +103,7 @@ def _find(survey: Survey) -> Iterator[Finding]:
             for rule in rules:
                 if rule.conditions is None or _asks_nothing(rule.conditions):
                     continue
-                voiding = [one for one in plain if overlap(grid, rule, one, group.identity)]
+                voiding = [one for one in plain if overlaps.meet(rule, one, group.identity)]
                 if voiding:
                     _, groups, others = found.setdefault(id(rule), (rule, [], {}))
                     groups.append(group)

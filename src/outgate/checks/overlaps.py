@@ -19,7 +19,16 @@ from outgate.policy.name_overlap import have_a_name_in_common
 from outgate.policy.names import Pattern
 from outgate.policy.rules import NamesMatch
 
-__all__ = ["contributions", "outside", "overlap", "patterns", "policies_by_origin", "policy_of"]
+__all__ = [
+    "Overlaps",
+    "asks_for_names",
+    "contributions",
+    "outside",
+    "overlap",
+    "patterns",
+    "policies_by_origin",
+    "policy_of",
+]
 
 PolicyName = tuple[str, str, str, int | None]
 
@@ -36,6 +45,31 @@ def overlap(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
             if any(bits & each and grid.transports.meet(transports, what) for what, each in theirs):
                 return True
     return _names_meet(grid, one, other, number)
+
+
+class Overlaps:
+    """`overlap`, asked about the same rules for one workload after the other.
+
+    It hangs on the workload only where a rule of ingress asks for ports by their names, of which each pod has its own.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._known: dict[tuple[int, int, int], bool] = {}
+
+    def meet(self, one: Rule, other: Rule, number: int) -> bool:
+        """Whether anything that an identity sends, or is sent, is spoken of by both."""
+        # The rules of a snapshot are made once, and kept by the grid.
+        key = id(one), id(other), number if asks_for_names(one) or asks_for_names(other) else -1
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = overlap(self._grid, one, other, number)
+        return found
+
+
+def asks_for_names(rule: Rule) -> bool:
+    """Whether what a rule means hangs on the ports of the pod itself: on egress a name is one of the other end."""
+    return rule.direction is Direction.INGRESS and rule.ports is not None and bool(rule.ports.names)
 
 
 def _names_meet(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
