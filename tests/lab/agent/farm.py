@@ -51,7 +51,7 @@ __all__ = ["Farm", "grow"]
 PATIENCE = 60.0
 """Seconds after which something that should have come is a failure. Nothing waits that long when all is well."""
 SERVER = "192.0.2.250"
-QUICK = Pace(start=0.0, relist=0.0, first=0.05, longest=0.2)
+QUICK = Pace(start=0.0, relist=0.0, first=0.05, longest=0.2, refused=(0.05, 0.2))
 KINDS = ("Namespace", "Node", "Pod")
 
 
