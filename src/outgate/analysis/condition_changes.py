@@ -57,7 +57,7 @@ class ConditionChange:
 
 def condition_changes(before: Connections, after: Connections, pieces: Sequence[Matched]) -> Iterator[ConditionChange]:
     """All of them, in the order of a list. Costs nothing where no rule has conditions."""
-    if all(rule.conditions is None for side in (before, after) for rule in side.grid.all_rules()):
+    if not (before.grid.has_conditions or after.grid.has_conditions):
         return
     sides = _Sheet(before), _Sheet(after)
     ends = _Pairs(pieces)
@@ -149,9 +149,11 @@ class _Sheet:
 def _differing(
     old: Iterable[tuple[PacketSet, tuple[Rule, ...]]], new: Sequence[tuple[PacketSet, tuple[Rule, ...]]]
 ) -> Iterator[tuple[PacketSet, tuple[Rule, ...], tuple[Rule, ...]]]:
+    later = [(others, now, _asked(now)) for others, now in new]
     for packets, was in old:
-        for others, now in new:
-            if _asked(was) != _asked(now) and (common := packets & others):
+        earlier = _asked(was)
+        for others, now, asked in later:
+            if earlier != asked and (common := packets & others):
                 yield common, was, now
 
 

@@ -12,14 +12,15 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 
 from outgate.analysis.connections import Connection, Connections, Party
-from outgate.analysis.deciding import saying, speaks_of
+from outgate.analysis.deciding import speaks_of
 from outgate.analysis.groups import Group
 from outgate.analysis.opened import Named
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
 from outgate.policy import Action, Rule
-from outgate.policy.tiers import partition
+from outgate.policy.grid import Grid
+from outgate.policy.tiers import Isolation, partition
 from outgate.records import dataclass
 
 __all__ = ["Conditional", "Conditionals", "conditionals"]
@@ -39,7 +40,7 @@ Conditionals = Callable[[Connection], tuple[Conditional, ...]]
 
 def conditionals(found: Connections) -> Conditionals:
     """What asks for the conditional parts of connections; it costs nothing where no rule has conditions."""
-    if all(rule.conditions is None for rule in found.grid.all_rules()):
+    if not found.grid.has_conditions:
         return lambda _: ()
     return lambda one: tuple(_of(found, one))
 
@@ -54,11 +55,16 @@ def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
     ):
         if not isinstance(subject, Group):
             continue
-        passing = _by_family(found, one)
-        ruled = saying(Action.ACCEPT, found, subject, peer, direction, [family for family, _ in passing])
-        some = [(rule, transports) for rule, transports in ruled if rule.conditions is not None and transports]
+        standing = found.grid.standing(found.grid.keys[direction][subject.identity], direction)
+        asking = [
+            rule for rule in standing.every_rule() if rule.conditions is not None and rule.action is Action.ACCEPT
+        ]
+        passing = _by_family(found, one) if asking else ()
+        families = [family for family, _ in passing]
+        ruled = ((rule, speaks_of(found.grid, rule, subject, peer, families)) for rule in asking)
+        some = [(rule, transports) for rule, transports in ruled if transports]
         if some:
-            parts = (_asking(found, subject, peer, direction, *each) for each in passing)
+            parts = (_asking(found.grid, standing, subject, peer, *each) for each in passing)
             left = functools.reduce(TransportSet.__or__, parts, TransportSet())
             for part, rules in _by_rules(left, some):
                 yield Conditional(direction, part, rules)
@@ -73,13 +79,12 @@ def _by_family(found: Connections, one: Connection) -> tuple[tuple[Family, Trans
 
 
 def _asking(
-    found: Connections, subject: Group, peer: Party, direction: Direction, family: Family, passing: TransportSet
+    grid: Grid, standing: Isolation, subject: Group, peer: Party, family: Family, passing: TransportSet
 ) -> TransportSet:
     """Of what passes by addresses of a family, what a rule with conditions decides."""
-    standing = found.grid.standing(found.grid.keys[direction][subject.identity], direction)
     asked = TransportSet()
     for part, verdict, rule in partition(
-        standing, passing, lambda rule: speaks_of(found.grid, rule, subject, peer, [family])
+        standing, passing, lambda rule: speaks_of(grid, rule, subject, peer, [family])
     ):
         if verdict.allows and rule is not None and rule.conditions is not None:
             asked |= part

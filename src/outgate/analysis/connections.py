@@ -28,7 +28,7 @@ from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Action, Policies, Profile, Rule
 from outgate.policy.cells import Row
-from outgate.policy.grid import Grid
+from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Lens, members
 from outgate.records import dataclass
 
@@ -99,7 +99,7 @@ class Connections:
         # Sets are known by their identity: comparing them would cost more than what is kept of them.
         self._governed: dict[int, bool] = previous._governed if previous is not None else {}
         self._externals: dict[int, _Parts] = previous._externals if previous is not None else {}
-        self._opened: dict[int, tuple[Opening, ...]] = {}
+        self._opened: dict[PolicyKey, tuple[Opening, ...]] = {}
 
     @property
     def simple(self) -> bool:
@@ -145,14 +145,12 @@ class Connections:
         """What rules about names open for a group."""
         if not self._has_names:
             return ()
-        found = self._opened.get(group.identity)
+        # A port name means nothing to what a DNS name leads to, so that the policies alone count.
+        key = self.grid.keys[Direction.EGRESS][group.identity]
+        found = self._opened.get(key)
         if found is None:
-            found = self._opened[group.identity] = openings(self.grid, group.identity)
+            found = self._opened[key] = openings(self.grid, group.identity)
         return found
-
-    @cached_property
-    def _has_conditions(self) -> bool:
-        return any(rule.conditions is not None for rule in self.grid.all_rules())
 
     @cached_property
     def _has_names(self) -> bool:
@@ -207,7 +205,7 @@ class Connections:
 
     def _with_conditions(self, group: Group, direction: Direction) -> tuple[Rule, ...]:
         """The rules that let something through to a group, or from it; none where none of them has conditions."""
-        if not self._has_conditions:
+        if not self.grid.has_conditions:
             return ()
         rules = self.grid.standing(self.grid.keys[direction][group.identity], direction).every_rule()
         accepting = tuple(rule for rule in rules if rule.action is Action.ACCEPT)

@@ -92,7 +92,7 @@ __all__ = ["CHECK"]
 
 def _find(survey: Survey) -> Iterator[Finding]:
     grid = survey.grid
-    if all(rule.conditions is None for rule in grid.all_rules()):
+    if not grid.has_conditions:
         return
     overlaps = Overlaps(grid)
     for direction in Direction:

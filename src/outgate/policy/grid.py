@@ -18,6 +18,7 @@ by `judge`: a pod always reaches itself, and a node always reaches its own pods.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Policy
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
@@ -132,6 +133,11 @@ class Grid:
         for one in self._policies:
             for rules in one.rules.values():
                 yield from rules
+
+    @cached_property
+    def has_conditions(self) -> bool:
+        """Whether any rule asks for something above TCP."""
+        return any(rule.conditions is not None for rule in self.all_rules())
 
     def policies_of(self, key: PolicyKey, direction: Direction) -> tuple[NetworkPolicy | CiliumPolicy, ...]:
         """The policies of a key that isolate in a direction."""
