@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from outgate.analysis.groups import Group
 from outgate.checks.finding import Witness
+from outgate.checks.overlaps import outside
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Survey
 from outgate.checks.written import Written, written_rules
 from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Policy, UnknownPeer
 from outgate.model.cilium import EndpointPeer
 from outgate.model.labels import Labels
-from outgate.packets import AddressSet, PacketSet
+from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.packets.special import INTERNET_V4, INTERNET_V6
 from outgate.policy import Rule
 from outgate.policy.grid import PolicyKey
 from outgate.policy.rules import Conditions, Tier
-from outgate.policy.tiers import Isolation, allowed, isolates, layers, partition
+from outgate.policy.tiers import Isolation, isolates, layers, partition
 
 __all__ = ["allowances", "clauses", "opened_by", "opened_outside", "opened_to", "way_out"]
 
@@ -52,19 +53,12 @@ def opened_outside(
 ) -> tuple[PacketSet, Group | None]:
     """What of some addresses outside one of the rules that a clause of egress has become really opens, and for whom.
 
-    For a workload that it is about, all that has a say in it counts: what is denied before, this rule does not open,
-    and where no policy of the NetworkPolicy tier isolates, a rule of Cilium's opens nothing that was closed. Where the
-    input has no such workload, the same is asked of the policies that are about every pod that there may be.
+    Of `opened_to` the first workload, and what it opens for that.
     """
-    written = _extent(survey, rule).restrict(addresses)
-    if not written:
-        return written, None
-    groups = survey.selected_groups(clause.policy)
-    for group in groups:
-        found = _opens_for(survey, group, rule, written)
-        if found:
-            return found, group
-    return (PacketSet.none() if groups else _opens(survey, _supposed(survey, clause.policy, rule), rule, written)), None
+    packets, groups = opened_to(survey, clause.policy, rule, PacketSet.cube(addresses, TransportSet.any()))
+    for group, mine in groups.items():
+        return mine, group
+    return packets, None
 
 
 def opened_to(
@@ -72,16 +66,18 @@ def opened_to(
 ) -> tuple[PacketSet, Mapping[Group, PacketSet]]:
     """What of some packets a rule of a policy of egress really opens, together and for each workload for which it does.
 
-    As `opened_outside`, of every workload, and of NetworkPolicies too. Where the input has no workload that the policy
-    selects, none is in the mapping.
+    For a workload that it is about, all that has a say in it counts: what is denied before, this rule does not open,
+    and where no policy of the NetworkPolicy tier isolates, a rule of Cilium's opens nothing that was closed. Where the
+    input has no such workload, none is in the mapping, and the same is asked of the policies that are about every pod
+    that there may be.
     """
     written = _extent(survey, rule) & wanted
     if not written:
         return written, {}
     groups = survey.selected_groups(policy)
-    if not groups:
-        return _opens(survey, _supposed(survey, policy, rule), rule, written), {}
     becoming = survey.once(_becoming).setdefault(wanted, _Becoming(survey, wanted))
+    if not groups:
+        return becoming.opened_under(_supposed(survey, policy, rule), rule, written), {}
     known: dict[object, PacketSet] = {}
     found: dict[Group, PacketSet] = {}
     for group in groups:
@@ -107,23 +103,33 @@ class _Becoming:
         standing = self._survey.grid.standing(key, rule.direction)
         if all(one is not rule for one in standing.every_rule()):
             return PacketSet.none()
+        return self.opened_under(standing, rule, written, key)
+
+    def opened_under(
+        self, standing: Isolation, rule: Rule, written: PacketSet, key: PolicyKey | None = None
+    ) -> PacketSet:
+        """The same under some policies; where they have a key, what becomes of the packets is remembered."""
         if standing.united:
             return written
-        if key not in self._parts:
-            self._parts[key] = self._partition(standing)
-        passing, mine = self._parts[key]
+        passing, mine = self._partition(standing, key)
         if rule.tier is Tier.NETWORK_POLICY:
+            # A union: what passes is this rule's doing, whichever of several it is laid to.
             return passing & written if standing.policies else PacketSet.none()
         return mine.get(id(rule), PacketSet.none())
 
-    def _partition(self, standing: Isolation) -> tuple[PacketSet, dict[int, PacketSet]]:
+    def _partition(self, standing: Isolation, key: PolicyKey | None) -> tuple[PacketSet, dict[int, PacketSet]]:
         """What passes, and what of it each rule is the first to allow."""
+        if key in self._parts:
+            return self._parts[key]
         found: dict[int, list[Cube]] = {}
         for packets, verdict, rule in partition(standing, self._wanted, lambda one: _extent(self._survey, one)):
             if verdict.allows:
                 found.setdefault(id(rule), []).extend(packets)
         passing = PacketSet.union_of(cube for cubes in found.values() for cube in cubes)
-        return passing, {rule: PacketSet.union_of(cubes) for rule, cubes in found.items()}
+        parts = passing, {rule: PacketSet.union_of(cubes) for rule, cubes in found.items()}
+        if key is not None:
+            self._parts[key] = parts
+        return parts
 
 
 def _becoming(_: Survey) -> dict[PacketSet, _Becoming]:
@@ -144,34 +150,12 @@ def opened_by(
     return together, found
 
 
-def _opens_for(survey: Survey, group: Group, rule: Rule, written: PacketSet) -> PacketSet:
-    standing = survey.grid.standing(survey.grid.keys[rule.direction][group.identity], rule.direction)
-    if all(one is not rule for one in standing.every_rule()):
-        return PacketSet.none()
-    families = AddressSet.union_of(AddressSet.whole(one.version) for one in group.pods[0].addresses)
-    return _opens(survey, standing, rule, written.restrict(families))
-
-
-def _opens(survey: Survey, standing: Isolation, rule: Rule, written: PacketSet) -> PacketSet:
-    if standing.united:
-        return written
-
-    def extent(one: Rule) -> PacketSet:
-        return _extent(survey, one)
-
-    if rule.tier is Tier.NETWORK_POLICY:
-        # A union: what passes is this rule's doing, whichever of several it is laid to.
-        return allowed(standing, written, extent) if standing.policies else PacketSet.none()
-    parts = partition(standing, written, extent)
-    return next((packets for packets, _, by in parts if by is rule), PacketSet.none())
-
-
 def _extent(survey: Survey, rule: Rule) -> PacketSet:
     """What a rule of egress speaks of outside, where a port name means nothing."""
     known = survey.once(_extents)
     # The rules of a snapshot are made once, and kept by the grid.
     if id(rule) not in known:
-        known[id(rule)] = PacketSet.cube(survey.grid.outside_of(rule), survey.grid.ports_outside(rule, 0))
+        known[id(rule)] = outside(survey.grid, rule, 0)
     return known[id(rule)]
 
 
