@@ -22,6 +22,7 @@ from outgate.packets import Packet, Protocol
 from outgate.testing import Manifest, random_cluster, random_cluster_policies
 from outgate.testing_cilium import cidr_group, random_cilium_policies
 from tests.agent.test_walks import NODE, Now, Walk
+from tests.slices import endpoint_slice
 
 OUTSIDE = ("203.0.113.20", "203.0.113.130", "2001:db8:1::20", "10.1.0.200")
 BLOCKS = ("203.0.113.0/24", "203.0.113.128/25", "10.1.0.0/24", "2001:db8::/32")
@@ -70,15 +71,7 @@ def _places(chance: random.Random) -> Iterator[Manifest]:
 
 
 def _slice(space: str, name: str, address: str) -> Manifest:
-    metadata = {"name": f"{name}-1", "namespace": space, "labels": {"kubernetes.io/service-name": name}}
-    ends = [{"addresses": [address]}]
-    made = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": metadata,
-        "addressType": "IPv6" if ":" in address else "IPv4",
-    }
-    return {**made, "endpoints": ends, "ports": [{"port": 80}]}
+    return endpoint_slice(f"{space}/{name}", address, name=f"{name}-1")
 
 
 class Surrounded(Walk):

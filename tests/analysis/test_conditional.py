@@ -10,6 +10,7 @@ from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
 from outgate.testing import Manifest, cluster_policy, namespace, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
+from tests.slices import endpoint_slice
 
 API = {"toEndpoints": [{"matchLabels": {"app": "api"}}]}
 GET = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}
@@ -95,18 +96,7 @@ def test_what_is_accepted_where_nobody_asks_makes_nothing_void() -> None:
 
 def test_by_the_families_that_both_have() -> None:
     """What is said of the server's address of IPv4 is nothing to who has IPv6 alone, and all the same to who has it."""
-    server = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.0.0.2"]}],
-        "ports": [{"port": 80}],
-    }
+    server = endpoint_slice("default/kubernetes", "10.0.0.2")
     to_server = {"toEntities": ["kube-apiserver"], "toPorts": [GET]}
     asked = {"shop/api": [(Direction.EGRESS, TransportSet.ports(Protocol.TCP, 80), 1)]}
     for families, expected in ((("6", "46"), {"shop/api": []}), (("46", "46"), asked), (("4", "46"), asked)):

@@ -33,6 +33,7 @@ from tests.laws.reference_cilium import Answer, CiliumReference
 from tests.laws.test_connections import PORTS, PROTOCOLS, ask_outside, owned, pairs
 from tests.laws.test_diff import Both, ask_pairs, dealt
 from tests.laws.traffic import Traffic
+from tests.slices import endpoint_slice
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXAMPLES = settings.default.max_examples // 3 if settings.default is not None else 33
@@ -133,14 +134,7 @@ def _labelled(one: Manifest, chance: random.Random) -> Manifest:
 
 def _slice(space: str, name: str, *addresses: str) -> Manifest:
     """A slice of the family of the first address, with those of that family."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": name, "namespace": space, "labels": {"kubernetes.io/service-name": name}},
-        "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
-        "endpoints": [{"addresses": [one]} for one in addresses if (":" in one) == (":" in addresses[0])],
-        "ports": [{"port": 80}],
-    }
+    return endpoint_slice(f"{space}/{name}", *(one for one in addresses if (":" in one) == (":" in addresses[0])))
 
 
 def _learned(manifests: list[Manifest], chance: random.Random, inside: list[str]) -> Iterator[Learned]:

@@ -17,6 +17,7 @@ from outgate.packets import Address, Protocol
 from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies, Profile, Side, Trace, decide
 from outgate.policy.trace import as_seen
 from outgate.testing import Manifest, namespace, node, pod, policy, service, snapshot_of
+from tests.slices import endpoint_slice
 
 __all__ = ["TOWN", "Asked", "Row", "answer", "ask", "flow_of", "names", "read", "sides"]
 
@@ -64,14 +65,7 @@ TOWN: list[Manifest] = [
     service("shop/web", "10.96.1.1", [{"port": 80, "targetPort": "http"}], app="web"),
     service("data/cache", "10.96.1.2", [{"port": 80, "targetPort": 6379, "nodePort": 30080}], app="cache"),
     service("data/ext", "10.96.2.2", [{"port": 443}]),
-    {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": "ext-1", "namespace": "data", "labels": {"kubernetes.io/service-name": "ext"}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["203.0.113.50"]}],
-        "ports": [{"port": 8443}],
-    },
+    endpoint_slice("data/ext", "203.0.113.50", name="ext-1", port=8443),
 ]
 """Three namespaces, two nodes, a host-network pod, and Services with and without a selector."""
 

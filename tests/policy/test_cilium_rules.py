@@ -13,6 +13,7 @@ from outgate.policy.rules import BlockMatch, NamesMatch
 from outgate.testing import Manifest, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cidr_group, cilium_policy
 from tests.policy.asking import TOWN, Asked, answer, ask, read
+from tests.slices import endpoint_slice
 
 SPACE = "k8s:io.kubernetes.pod.namespace"
 DB = {"matchLabels": {SPACE: "data", "app": "db"}}
@@ -20,13 +21,7 @@ API = {"matchLabels": {SPACE: "shop", "app": "api"}}
 WORLD = {"toEntities": ["world"]}
 HASH = {"key": "pod-template-hash"}
 HASHED = pod("shop/hashed", ["10.1.0.77"], on="n1", labels={HASH["key"]: "x"})
-SERVER: Manifest = {
-    "apiVersion": "discovery.k8s.io/v1",
-    "kind": "EndpointSlice",
-    "metadata": {"name": "k", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
-    "addressType": "IPv4",
-    "endpoints": [{"addresses": ["203.0.113.1"]}],
-}
+SERVER = endpoint_slice("default/kubernetes", "203.0.113.1", name="k")
 
 
 def egress(*rules: dict[str, Any], name: str = "shop/c", **more: Any) -> Manifest:

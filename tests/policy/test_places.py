@@ -10,8 +10,9 @@ from outgate.model.labels import Requirement
 from outgate.packets import AddressSet
 from outgate.policy.names import Dialect, Pattern
 from outgate.policy.places import ANYWHERE, Places
-from outgate.testing import Manifest, node, pod, snapshot_of
+from outgate.testing import node, pod, snapshot_of
 from tests.policy.asking import TOWN
+from tests.slices import endpoint_slice
 
 SNAPSHOT = snapshot_of(TOWN)
 ZONE_B = LabelSelector((Requirement("zone", Operator.IN, ("b",)),))
@@ -60,17 +61,7 @@ def test_the_api_server() -> None:
     assert not Places(SNAPSHOT).api_server
     head = node("cp", ["192.168.50.10"], **{"node-role.kubernetes.io/control-plane": ""})
     assert texts(Places(snapshot_of([*TOWN, head])).api_server) == {"192.168.50.10/32"}
-    slices: Manifest = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["203.0.113.1"]}],
-    }
+    slices = endpoint_slice("default/kubernetes", "203.0.113.1")
     assert texts(Places(snapshot_of([*TOWN, head, slices])).api_server) == {"203.0.113.1/32"}
 
 

@@ -17,6 +17,7 @@ from outgate.policy.requests import Request
 from outgate.testing import snapshot_of
 from tests.policy.asking import answer, ask, flow_of
 from tests.policy.test_truth_cases import asked, cluster, title, truth
+from tests.slices import endpoint_slice
 
 OWN_READING = {"C16"}
 """Cases of what Cilium makes of a NetworkPolicy, which Outgate reads as the API has it."""
@@ -36,18 +37,7 @@ def flows() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 def snapshot_for(case: dict[str, Any]) -> Snapshot:
     """The fixture under the case's policies, with what its pods were told of names."""
     servers = truth()["clusters"][case["cluster"]].get("apiserver", ())
-    slices = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes",
-            "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address]} for address in servers],
-        "ports": [{"port": 6443}],
-    }
+    slices = endpoint_slice("default/kubernetes", *servers, port=6443)
     made = snapshot_of([*cluster(case["cluster"]), slices, *case["policies"]])
     learned = tuple(
         Learned(tuple(one["pod"].split("/")), one["query"], tuple(map(ipaddress.ip_address, one["ips"])))
