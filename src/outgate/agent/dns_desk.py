@@ -78,7 +78,7 @@ class Desk:
         self._clock = clock
         self._waiting = waiting
         self._refusals = refusals
-        self._granted: dict[tuple[str, Server, bytes], Granted] = {}
+        self._granted: dict[tuple[str, Server | None, bytes], Granted] = {}
         self._answers: dict[bytes, Taught] = {}
         self._held: dict[int, _Held] = {}
         """Answers that wait for a lesson, by its number: in the order of their deadlines, while all wait equally."""
@@ -94,14 +94,14 @@ class Desk:
 
     def question(self, source: str, server: Server | None, data: bytes, protocol: str) -> Granted | bytes | None:
         """A question of an address to a server: to be passed on, to be answered with this, or to be dropped."""
-        if server is not None:
-            # Programs ask the same again and again: but for its number, it is the same message.
-            known = self._granted.get((source, server, data[2:]))
-            if known is not None:
-                return known
+        # Programs ask the same again and again: but for its number, it is the same message.
+        key = source, server, data[2:]
+        known = self._granted.get(key)
+        if known is not None:
+            return known
         said = self._judged(source, server, data, protocol)
-        if isinstance(said, Granted) and server is not None and len(data) <= _SHORT:
-            _keep(self._granted, (source, server, data[2:]), said)
+        if isinstance(said, Granted) and len(data) <= _SHORT:
+            _keep(self._granted, key, said)
         return said
 
     def _judged(self, source: str, server: Server | None, data: bytes, protocol: str) -> Granted | bytes | None:

@@ -11,8 +11,9 @@ example.com open the metadata service, the node, or another pod ("DNS rebinding"
 Cilium: names never match addresses of the cluster ("only world-type IPs"). network-policy-api asks that headless
 Services work; their names are the cluster's own, and only the cluster's DNS answers for them. So CLUSTER comes in for
 that dialect under a name of the cluster's domain, and else not at all. CLOSED never does, unless an address stands in a
-block that the administrator has set free. An IPv4 address inside an IPv6 one (mapped, or for NAT64) is judged as what
-it leads to. The answer itself is passed on unchanged; such an address is only not opened.
+block that the administrator has set free. An address for NAT64 is judged as what it leads to; an IPv4 address that is
+mapped into IPv6 is never on the wire, and is CLOSED. The answer itself is passed on unchanged; such an address is only
+not opened.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from outgate.policy.names import Dialect
 __all__ = ["Admission", "Place"]
 
 _KEPT = 16384
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 class Place(enum.Enum):
@@ -79,11 +79,8 @@ class Admission:
         address = ipaddress.ip_address(packed)
         if address in self._free:
             return Place.OPEN
-        if isinstance(address, ipaddress.IPv6Address):
-            if address in _MAPPED:
-                return Place.CLOSED
-            if address in NAT64.addresses:
-                return self._look(packed[12:])
+        if address in NAT64.addresses:
+            return self._look(packed[12:])
         if address in self._closed:
             return Place.CLOSED
         return Place.CLUSTER if address in self._cluster else Place.OPEN
