@@ -161,7 +161,7 @@ class Walk:
                 links = body.addresses if kind == "Pod" and body.node == NODE and not body.host_network else ()
                 put = Happening(name, "put", kind, name, body)
                 yield [put, *(Happening(name, "link", "link", "", (one, interface_of(one))) for one in links)]
-            for name in self.player.ledger[kind].keys() - objects.keys():
+            for name in sorted(self.player.ledger[kind].keys() - objects.keys()):
                 if kind != "Node" or (name != NODE and self.nodes_go):
                     yield [Happening(name, "gone", kind, name)]
 
