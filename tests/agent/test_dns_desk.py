@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import select
+from typing import NamedTuple
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from outgate.agent import dns_desk
-from outgate.agent.dns_desk import Desk, Granted
+from outgate.agent.dns_desk import Desk
 from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.names_commit import Committer
 from outgate.host.dns_origin import Server
-from outgate.proxy import dns
+from outgate.proxy import dns, glance
 from outgate.proxy.dns import Message, Question, Record
 from outgate.proxy.glance import Asked
-from outgate.proxy.learned import Learned
+from outgate.proxy.learned import Learned, Limits
 from outgate.proxy.orders import Asking, NameList, NameSet, Orders, Pod, PodOrder
+from outgate.proxy.questions import Granted
 from tests.agent.test_names_commit import Door
 from tests.proxy.test_learned import Clock
 
@@ -45,23 +51,24 @@ class Refused:
 class Office:
     """A desk with a kernel that the test holds in its hand."""
 
-    def __init__(self, committer: Committer) -> None:
+    def __init__(self, committer: Committer, limits: Limits | None = None) -> None:
         self.refused = Refused()
         self.clock = Clock()
         self.measures = Measures()
         self.committer = committer
-        self.desk = Desk(Learned(self.clock), committer, self.measures, self.clock, lambda: 0.1, self.refused)
+        self.desk = Desk(Learned(self.clock, limits), committer, self.measures, self.clock, lambda: 0.1, self.refused)
         self.desk.follow(ORDERS)
         self.sent: list[str] = []
 
     def answer(self, name: str, *addresses: str, pod: str = "web/1", code: int = 0) -> None:
         """An answer to a question of a pod; that it went is noted by its name."""
         query = dns.encode(Message(1, questions=(Question(name, 1),)))
-        granted = self.desk.question("10.1.0.2", DNS, query, "UDP")
-        assert isinstance(granted, Granted)
+        asked = glance.glance_question(query)
+        assert isinstance(asked, Asked)
         records = tuple(Record(name, 1, ipaddress.IPv4Address(one)) for one in addresses)
         raw = dns.encode(Message(1, True, code=code, questions=(Question(name, 1),), answers=records))
-        self.desk.answer(pod, granted.asked, raw, self.clock.now, lambda: self.sent.append(name))
+        granted = Granted(Pod(PodOrder(pod, ()), None), asked)
+        self.desk.answer(granted, raw, self.clock.now, lambda: self.sent.append(name))
 
     def settle(self) -> None:
         """The kernel has done something."""
@@ -225,3 +232,127 @@ def test_a_pod_that_went_while_the_kernel_was_busy_leaves_nothing() -> None:
         assert office.sent == ["a.x.io"]
     seconds = [one.seconds for batch in door.batches for one in batch]
     assert seconds[-1] == 0
+
+
+# ---- the same answer again -------------------------------------------------------------------------------------------
+
+
+def reply(name: str, *addresses: str, ttl: int = 60) -> bytes:
+    """An answer."""
+    records = tuple(Record(name, 1, ipaddress.IPv4Address(one), ttl) for one in addresses)
+    return dns.encode(Message(1, True, questions=(Question(name, 1),), answers=records))
+
+
+def test_the_same_answer_again_goes_by_itself_for_a_while() -> None:
+    """Once the kernel has it, and until it has to hear of it anew; any other is looked at."""
+    with Committer(Door()) as committer:
+        office = Office(committer)
+        granted = office.desk.question("10.1.0.1", DNS, query("a.x.io"), "UDP")
+        assert isinstance(granted, Granted)
+        known, other = reply("a.x.io", "203.0.113.1"), reply("a.x.io", "203.0.113.2")
+
+        def sent() -> int:
+            before = office.measures.results[Result.ANSWERED]
+            office.desk.answer(granted, known, office.clock.now, lambda: None)
+            return office.measures.results[Result.ANSWERED] - before
+
+        assert not office.desk.again(granted, known, 0.0)
+        assert sent() == 1
+        assert not office.desk.again(granted, known, 0.0), "it waits for the kernel, and so does the next"
+        office.settle()
+        assert sent() == 1
+        before = office.measures.results[Result.ANSWERED]
+        assert office.desk.again(granted, b"\7\7" + known[2:], office.clock.now), "under whatever number"
+        assert office.measures.results[Result.ANSWERED] == before + 1
+        assert not any(
+            office.desk.again(granted, one, 0.0) for one in (other, known[:-1], known + b"\0", known[:2], b"")
+        )
+        # Held for half as long again as it is needed, 60 and 30 seconds: for 45 the same changes nothing.
+        office.clock.now += 44
+        assert office.desk.again(granted, known, 0.0)
+        office.desk.follow(ORDERS)
+        assert not office.desk.again(granted, known, 0.0), "what it was told may be another thing now"
+        assert sent() == 1
+        assert office.desk.again(granted, known, 0.0)
+        office.clock.now += 2
+        assert not office.desk.again(granted, known, 0.0)
+
+
+def test_what_is_counted_or_long_is_looked_at_each_time() -> None:
+    """A name for an address of the cluster is an attempt, and each is one."""
+    with Committer(Door()) as committer:
+        office = Office(committer)
+        office.desk.follow(msgspec.structs.replace(ORDERS, cluster=("10.0.0.0/8",)))
+        granted = office.desk.question("10.1.0.1", DNS, query("a.x.io"), "UDP")
+        assert isinstance(granted, Granted)
+        long = reply("a.x.io", *(f"203.0.113.{one}" for one in range(40)))
+        for data in (reply("a.x.io", "10.2.3.4"), reply("a.x.io", "10.2.3.4", "203.0.113.9"), long, known_cut(long)):
+            for _ in range(2):
+                waiting = len(office.desk._held)
+                office.desk.answer(granted, data, office.clock.now, lambda: None)
+                if len(office.desk._held) > waiting:
+                    office.settle()
+            assert not office.desk.again(granted, data, 0.0)
+        assert office.measures.kept_out == 4
+        assert office.measures.results[Result.UNREADABLE] == 2
+
+
+def known_cut(data: bytes) -> bytes:
+    """An answer whose last record lacks its end."""
+    return data[:-2]
+
+
+class Script(NamedTuple):
+    """What happens: an answer to one of some names, time that passes, other orders, or what is over is forgotten."""
+
+    kind: str
+    name: str
+    addresses: tuple[str, ...]
+    ttl: int
+
+
+scripts = st.lists(
+    st.builds(
+        Script,
+        st.sampled_from(("answer", "answer", "answer", "answer", "wait", "orders", "expire")),
+        st.sampled_from(("a.x.io", "b.x.io", "c.x.io", "y.org")),
+        st.sampled_from((("203.0.113.1",), ("203.0.113.2", "203.0.113.3"), ("203.0.113.4",))),
+        st.sampled_from((0, 60, 300)),
+    ),
+    max_size=40,
+)
+
+
+@given(scripts)
+def test_what_goes_by_itself_would_have_changed_nothing(script: list[Script]) -> None:
+    """Held to the long way, with a memory so small that each name drives out another, and orders that come and go."""
+    with Committer(Door()) as committer:
+        office = Office(committer, Limits(of_a_name=2, of_a_pod=3))
+        asked: dict[str, Granted] = {}
+        plans = itertools.cycle((msgspec.structs.replace(ORDERS, floor=10.0), ORDERS))
+        for kind, name, addresses, ttl in script:
+            if kind == "wait":
+                office.clock.now += ttl
+            elif kind == "orders":
+                office.desk.follow(next(plans))
+            elif kind == "expire":
+                office.desk.learned.expire()
+            else:
+                said = asked.setdefault(name, said_to(office.desk, name))
+                data = reply(name, *addresses, ttl=ttl)
+                # Twice: after the first the kernel has it, and the second is what may be known of the next.
+                for _ in range(2):
+                    if office.desk.again(said, data, office.clock.now):
+                        lesson = office.desk._lesson(said.pod.key, said.asked, data)
+                        assert (lesson.new, lesson.gone) == ((), ())
+                    else:
+                        office.desk.answer(said, data, office.clock.now, lambda: None)
+                        while office.desk._held:
+                            office.settle()
+
+
+def said_to(desk: Desk, name: str) -> Granted:
+    """A question that may be passed on. It outlives the orders that allowed it: it was under way when they came."""
+    said = desk.question("10.1.0.1", DNS, query(name), "UDP")
+    assert isinstance(said, Granted)
+    return said

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgate.proxy.glance import Asked
-from outgate.proxy.questions import OpenQuestions, Question
+from outgate.proxy.orders import Pod, PodOrder
+from outgate.proxy.questions import Granted, OpenQuestions, Question
 
 ASKED = Asked("a.io", 1, True, b"")
 
 
 def question(pod: str = "a", deadline: float = 5.0) -> Question[str]:
     """A question of a pod."""
-    return Question(pod, 7, ASKED, "client", 0.0, deadline)
+    return Question(Granted(Pod(PodOrder(pod, ()), None), ASKED), 7, "client", 0.0, deadline)
 
 
 def counting() -> Callable[[], int]:
@@ -30,7 +31,7 @@ def test_a_question_is_found_under_its_channel_and_number_until_it_is_closed() -
     assert (table.add(1, question("a")), table.add(2, question("b"))) == (9, 9)
     found = table.find(2, 9)
     assert found is not None
-    assert found.pod == "b"
+    assert found.granted.pod.key == "b"
     assert table.find(2, 9) is found, "what came may have been forged"
     table.close(2, 9)
     assert (table.find(2, 9), table.find(3, 9), len(table)) == (None, None, 1)

@@ -7,10 +7,9 @@ something or nothing. If all of it is in the kernel already, it is passed on at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
-
-import msgspec
 
 from outgate.agent.dns_measures import Measures, Result
 from outgate.agent.names_commit import Committer, Done
@@ -19,8 +18,9 @@ from outgate.proxy import glance
 from outgate.proxy.glance import Asked, Taught
 from outgate.proxy.learned import Learned, Lesson
 from outgate.proxy.orders import Leave, Orders, Plan, Pod
+from outgate.proxy.questions import Granted
 
-__all__ = ["Desk", "Granted", "Refusing"]
+__all__ = ["Desk", "Refusing"]
 
 _Key = TypeVar("_Key")
 _Read = TypeVar("_Read")
@@ -38,21 +38,18 @@ class Refusing(Protocol):
         """One more; must be quick and raise nothing."""
 
 
-class Granted(msgspec.Struct, frozen=True):
-    """A question that may be passed on."""
-
-    pod: Pod
-    asked: Asked
-    door: int = 0
-    """The traffic class under which it goes."""
-
-
 class _Held(NamedTuple):
     send: Send
     began: float
     deadline: float
 
 
+_NEVER = Lesson(until=math.inf)
+"""There is nothing to do, whenever it is asked."""
+_COUNTED = Lesson()
+"""There is nothing to do but to count it."""
+_ANSWERED = Result.ANSWERED
+"""Of its own name: to look a member of an enumeration up takes as long as to count it."""
 _SHORT = 512
 """Octets of a message whose reading is kept."""
 _KEPT = 4096
@@ -127,11 +124,28 @@ class Desk:
         self.measures.results[Result.REFUSED if listed else Result.NO_SERVER] += 1
         self._refusals.note(pod, source, server, protocol, asked, refused=listed)
 
-    def answer(self, key: str, asked: Asked, data: bytes, began: float, send: Send) -> None:
+    def again(self, granted: Granted, data: bytes, began: float) -> bool:
+        """Whether an answer is the last one once more, and teaches nothing yet: then it is counted, and may go.
+
+        Most are, and what was found out about the last is not found out again.
+        """
+        answer = granted.answer
+        if granted.era != self.learned.era or len(data) != len(answer) + 2 or not data.startswith(answer, 2):
+            return False
+        now = self._clock()
+        if now >= granted.until:
+            return False
+        self.measures.results[_ANSWERED] += 1
+        self.measures.upstream.add(now - began)
+        return True
+
+    def answer(self, granted: Granted, data: bytes, began: float, send: Send) -> None:
         """An answer to a pod's question. `send` is called when it may go: now, or later."""
         now = self._clock()
-        lesson = self._lesson(key, asked, data)
-        if lesson is None:
+        lesson = self._lesson(granted.pod.key, granted.asked, data)
+        if not (lesson.new or lesson.gone):
+            if len(data) <= _SHORT:
+                granted.answer, granted.era, granted.until = data[2:], self.learned.era, lesson.until
             send()
         elif (number := self._committer.submit(lesson)) is None:
             self.measures.results[Result.OVERDUE] += 1
@@ -139,26 +153,27 @@ class Desk:
         else:
             self._held[number] = _Held(send, now, now + self._waiting())
         # Last, so that nobody waits for it.
-        self.measures.results[Result.ANSWERED] += 1
+        self.measures.results[_ANSWERED] += 1
         self.measures.upstream.add(now - began)
 
-    def _lesson(self, key: str, asked: Asked, data: bytes) -> Lesson | None:
-        """What the kernel has to do before an answer may go; None where there is nothing to do."""
+    def _lesson(self, key: str, asked: Asked, data: bytes) -> Lesson:
+        """What the kernel has to do before an answer may go, or until when there is nothing to do."""
         pod = self.plan.by_key.get(key)
         if pod is None or not self.plan.uses(pod, asked.name):
-            return None
+            return _NEVER
         taught = self._taught(data, asked)
         if taught is None:
             self.measures.results[Result.UNREADABLE] += 1
-        if not taught or not taught.addresses:
-            return None
+            return _COUNTED
+        if not taught.addresses:
+            return _NEVER
         elements = self.plan.grants(pod, asked.name, taught.addresses)
+        out = 0
         if len(elements) < len(taught.addresses):
-            self.measures.kept_out += self.plan.kept_out(pod, asked.name, taught.addresses)
-        if not elements:
-            return None
-        lesson = self.learned.learn(pod, asked.name, elements, taught.ttl)
-        return lesson if lesson.new or lesson.gone else None
+            out = self.plan.kept_out(pod, asked.name, taught.addresses)
+            self.measures.kept_out += out
+        lesson = self.learned.learn(pod, asked.name, elements, taught.ttl) if elements else _NEVER
+        return _COUNTED if out and not (lesson.new or lesson.gone) else lesson
 
     def _taught(self, data: bytes, asked: Asked) -> Taught | None:
         """Caches give the same answer for a second. Its question is a part of it, and the key."""

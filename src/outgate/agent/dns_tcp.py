@@ -19,7 +19,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from outgate.agent.dns_desk import Desk, Granted
+from outgate.agent.dns_desk import Desk
 from outgate.agent.dns_loop import Loop
 from outgate.agent.dns_measures import Result
 from outgate.agent.dns_settings import DnsSettings
@@ -28,7 +28,7 @@ from outgate.host.closing import Closing
 from outgate.host.dns_origin import Server, tcp_origin
 from outgate.host.dns_sockets import connecting
 from outgate.proxy import glance
-from outgate.proxy.questions import OpenQuestions, Question
+from outgate.proxy.questions import Granted, OpenQuestions, Question
 
 __all__ = ["TcpSide"]
 
@@ -152,7 +152,7 @@ class _Conversation:
 
     def _pass_on(self, upstream: _Upstream, said: Granted, data: bytes) -> None:
         now = self.side.clock()
-        question = Question(said.pod.key, data[0] << 8 | data[1], said.asked, self, now, now + self.side.patience)
+        question = Question(said, data[0] << 8 | data[1], self, now, now + self.side.patience)
         number = self.side.questions.add(upstream.channel, question)
         if number is None:
             self._close(Result.NO_ROOM)
@@ -235,13 +235,13 @@ class _Conversation:
         if question is None:
             results[Result.STRAY] += 1
             return
-        if not glance.answers(data, question.asked):
+        if not glance.answers(data, question.granted.asked):
             results[Result.FORGED] += 1
             return
         self.side.questions.close(upstream.channel, number)
         upstream.open -= 1
         send = partial(self._answered, glance.with_number(data, question.number))
-        self.side.desk.answer(question.pod, question.asked, data, question.began, send)
+        self.side.desk.answer(question.granted, data, question.began, send)
 
     def _answered(self, data: bytes) -> None:
         """An answer may go: now, or after it has waited for the kernel."""

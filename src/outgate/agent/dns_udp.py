@@ -120,7 +120,7 @@ class UdpSide(Closing):
             return
         now = self._clock()
         client = _Client(listener, address, data)
-        question = Question(said.pod.key, data[0] << 8 | data[1], said.asked, client, now, now + self._patience)
+        question = Question(said, data[0] << 8 | data[1], client, now, now + self._patience)
         try:
             channel, new = self._channels.next(server, now, said.door)
         except OSError:
@@ -162,13 +162,17 @@ class UdpSide(Closing):
         question = self.questions.find(channel.number, number)
         if question is None:
             self._results[Result.STRAY] += 1
-        elif not glance.answers(data, question.asked):
+            return
+        granted, client = question.granted, question.client
+        if self._desk.again(granted, data, question.began):
+            self.questions.close(channel.number, number)
+            _send(client.listener, glance.with_number(data, question.number), client.address)
+        elif not glance.answers(data, granted.asked):
             self._results[Result.FORGED] += 1
         else:
             self.questions.close(channel.number, number)
-            client = question.client
             send = partial(_send, client.listener, glance.with_number(data, question.number), client.address)
-            self._desk.answer(question.pod, question.asked, data, question.began, send)
+            self._desk.answer(granted, data, question.began, send)
 
     def _refused(self, channel: Channel, now: float) -> None:
         for question in self.questions.close_channel(channel.number):
@@ -179,7 +183,7 @@ class UdpSide(Closing):
         """Says at once what the pod would else wait for: a server that is not there is SERVFAIL."""
         self._results[result] += 1
         client = question.client
-        refusal = glance.refusal(client.query, ResponseCode.SERVER_FAILURE, question.asked)
+        refusal = glance.refusal(client.query, ResponseCode.SERVER_FAILURE, question.granted.asked)
         _send(client.listener, refusal, client.address)
 
     def _end(self, channel: Channel) -> None:

@@ -64,9 +64,6 @@ class Lesson(NamedTuple):
     """Under which orders this was decided."""
 
 
-_NOTHING = Lesson()
-
-
 class _Name:
     __slots__ = ("addresses", "elements", "until")
 
@@ -153,6 +150,8 @@ class Learned:
         """Addresses that had to go for want of room, since the beginning."""
         self.changed = False
         """Something is not saved yet; for who saves to take back."""
+        self.era = 0
+        """Another number whenever something that was held may be so no more before its time."""
 
     def __len__(self) -> int:
         """How many addresses of names are remembered."""
@@ -161,13 +160,16 @@ class Learned:
     # ---- learning --------------------------------------------------------------------------------------------------
 
     def learn(self, pod: Pod, name: str, elements: tuple[Element, ...], ttl: int) -> Lesson:
-        """A name has been found to give a pod these elements, for `ttl` seconds. Raises KeyError without a plan."""
+        """A name has been found to give a pod these elements, for `ttl` seconds. Raises KeyError without a plan.
+
+        A lesson without anything in it says until when, in this `era`, the same will teach nothing again.
+        """
         memory = self._pods[pod.key]
         now = self._clock()
         needed = self._needed(ttl)
         known = memory.names.get(name)
         if known is not None and known.elements == elements and known.until >= now + needed:
-            return _NOTHING
+            return Lesson(until=known.until - needed)
         if known is None:
             known = _Name()
         else:
@@ -180,7 +182,7 @@ class Learned:
         if not new and not gone:
             # Another name has brought the same, or another type of question.
             self._know(memory, known, elements, now + needed)
-            return _NOTHING
+            return Lesson(until=known.until - needed)
         seconds = needed * 1.5
         return Lesson(new, gone, seconds, pod.key, name, elements, now + seconds, self._orders)
 
@@ -246,6 +248,7 @@ class Learned:
         memory.drop(name, known, address)
         known.elements = ()
         self.evicted += 1
+        self.era += 1
         return address
 
     def _still_given(self, memory: _Memory, element: Element) -> bool:
@@ -266,6 +269,7 @@ class Learned:
         alike = not anew and self._plan is not None and _rules(self._plan) == _rules(plan)
         self._plan, self._table = plan, plan.orders.table
         self._orders += 1
+        self.era += 1
         self._table_since = self._orders if anew else self._table_since
         lessons: list[Lesson] = []
         for key in [key for key in self._pods if key not in plan.by_key]:

@@ -16,19 +16,32 @@ from typing import Generic, TypeVar
 import msgspec
 
 from outgate.proxy.glance import Asked
+from outgate.proxy.orders import Pod
 
-__all__ = ["OpenQuestions", "Question"]
+__all__ = ["Granted", "OpenQuestions", "Question"]
 
 Client = TypeVar("Client")
+
+
+class Granted(msgspec.Struct, eq=False):
+    """A question that may be passed on, however often it is asked; and what is known of its answer."""
+
+    pod: Pod
+    asked: Asked
+    door: int = 0
+    """The traffic class under which it goes."""
+    answer: bytes = b""
+    """The last one, but for its number: the same teaches nothing `until` then, in the `era` of what is learned."""
+    era: int = 0
+    until: float = 0.0
 
 
 class Question(msgspec.Struct, Generic[Client], frozen=True):
     """A question that was sent on."""
 
-    pod: str
+    granted: Granted
     number: int
     """Under which the pod asked."""
-    asked: Asked
     client: Client
     """Where its answer goes."""
     began: float
@@ -51,14 +64,15 @@ class OpenQuestions(Generic[Client]):
 
     def add(self, channel: int, question: Question[Client]) -> int | None:
         """The number under which to send a question over a channel; None where there is no room."""
-        mine = self._pods.get(question.pod, 0)
+        pod = question.granted.pod.key
+        mine = self._pods.get(pod, 0)
         if len(self._open) >= self._limit or mine >= self._of_a_pod:
             return None
         # A channel never has so many open that no number is free: the limit is an eighth of all.
         while (key := channel << 16 | (number := self._draw())) in self._open:
             pass
         self._open[key] = question
-        self._pods[question.pod] = mine + 1
+        self._pods[pod] = mine + 1
         return number
 
     def find(self, channel: int, number: int) -> Question[Client] | None:
@@ -84,9 +98,10 @@ class OpenQuestions(Generic[Client]):
 
     def _forget(self, key: int) -> Question[Client]:
         question = self._open.pop(key)
-        left = self._pods[question.pod] - 1
+        pod = question.granted.pod.key
+        left = self._pods[pod] - 1
         if left:
-            self._pods[question.pod] = left
+            self._pods[pod] = left
         else:
-            del self._pods[question.pod]
+            del self._pods[pod]
         return question
