@@ -9,6 +9,7 @@ bytes between are those that either side has sent, but for the number: EDNS, coo
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import struct
@@ -46,14 +47,8 @@ class _Client(msgspec.Struct, frozen=True):
 
 def drawn_numbers() -> Callable[[], int]:
     """Numbers below 65536 from the kernel's random source, many at a time."""
-    rest: list[int] = []
-
-    def draw() -> int:
-        if not rest:
-            rest.extend(struct.unpack("=2048H", os.urandom(4096)))
-        return rest.pop()
-
-    return draw
+    drawn = map(struct.Struct("=2048H").unpack, map(os.urandom, itertools.repeat(4096)))
+    return itertools.chain.from_iterable(drawn).__next__
 
 
 class UdpSide(Closing):

@@ -56,6 +56,13 @@ class Server(NamedTuple):
     port: int
 
 
+class _Kept(NamedTuple):
+    server: Server
+    renewed: float
+    """When the next packet is to lengthen it."""
+    until: float
+
+
 def tcp_origin(connection: socket.socket) -> Server | None:
     """Where a connection that was led here was going; None where it came of itself."""
     try:
@@ -100,7 +107,7 @@ class UdpOrigins(Closing):
     def __init__(self, clock: Callable[[], float]) -> None:
         self._socket = NetlinkSocket(NETFILTER)
         self._clock = clock
-        self._kept: dict[tuple[str, str, int], tuple[float, Server]] = {}
+        self._kept: dict[tuple[str, str, int], _Kept] = {}
         self._lifetime = _kept_for()
 
     def close(self) -> None:
@@ -116,10 +123,10 @@ class UdpOrigins(Closing):
         key = (here.address, address, port)
         now = self._clock()
         kept = self._kept.get(key)
-        if kept is not None and kept[0] > now:
-            found = kept[1]
-            if kept[0] - now > self._lifetime / 2:
-                return found
+        if kept is not None and now < kept.renewed:
+            return kept.server
+        if kept is not None and now < kept.until:
+            found = kept.server
             del self._kept[key]
         else:
             asked = self._ask(here, address, port)
@@ -130,7 +137,7 @@ class UdpOrigins(Closing):
             if len(self._kept) >= _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         # Each packet lengthens the life of the entry, and so of what is known of it; that is noted now and then.
-        self._kept[key] = now + self._lifetime, found
+        self._kept[key] = _Kept(found, now + self._lifetime / 2, now + self._lifetime)
         return found
 
     def _ask(self, here: Server, address: str, port: int) -> Server | None:
