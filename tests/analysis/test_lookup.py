@@ -99,9 +99,14 @@ def test_given_names_come_first_and_behind_external_names() -> None:
     assert find("api.example", api_example="203.0.113.10") == AddressTarget((address,), "api.example")
     assert find("API.example.", api_example="203.0.113.10") == AddressTarget((address,), "api.example")
     behind = alias("shop/payments", "api.example")
-    assert find("payments.shop.svc", behind, api_example="203.0.113.10") == AddressTarget((address,), "api.example")
-    assert find("svc/payments", behind, api_example="203.0.113.10") == AddressTarget((address,), "api.example")
-    assert str(find("far.shop.svc", alias("shop/far", "db.data.svc.cluster.local"))) == "svc/data/db"
+    asked = AddressTarget((address,), "payments.shop.svc.cluster.local", "api.example")
+    for text in ("payments.shop.svc", "payments.shop", "Payments.Shop.Svc.Cluster.Local.", "svc/payments"):
+        assert find(text, behind, api_example="203.0.113.10") == asked
+    twice = find("svc/shop/first", behind, alias("shop/first", "payments.shop.svc"), api_example="203.0.113.10")
+    assert twice == AddressTarget((address,), "first.shop.svc.cluster.local", "api.example")
+    far = find("far.shop.svc", alias("shop/far", "db.data.svc.cluster.local"))
+    assert isinstance(far, ServiceTarget)
+    assert (str(far), far.name) == ("svc/data/db", "far.shop.svc.cluster.local")
 
 
 def test_aliases_in_a_circle_end() -> None:

@@ -172,11 +172,29 @@ def test_a_pod_of_one_family_asks_of_that_family() -> None:
     assert ask(snapshot, port=None, protocol=int(Protocol.ICMP)).verdict.allows is False
 
 
-def test_a_name_that_no_rule_means_stays_unknown() -> None:
-    """It may be mistyped: nothing is guessed. Nor does a name of the cluster become one outside of it."""
-    for name in ("other.example.com", "example.com", "cart.shop.svc"):
+def test_a_name_that_no_rule_means_is_any_other() -> None:
+    """What is said of it holds for whatever is asked for, and a note says so: it may be mistyped."""
+    for name in ("other.example.com", "example.com"):
+        answer = ask(shop(API), name)
+        assert not answer.verdict.allows
+        assert answer.notes == (
+            f"no rule is about the name {name}: what is said holds for any other outside of the cluster",
+        )
+        assert answer.split is not None
+        assert not answer.split.allowed
+    block = {"toCIDR": ["203.0.113.0/24"]}
+    split = ask(shop(API, block), "example.com").split
+    assert split is not None
+    assert list(split.allowed.cidrs()) == ["203.0.113.0/24"]
+
+
+def test_a_name_of_the_cluster_that_is_not_there_stays_unknown() -> None:
+    """Nothing is guessed; and where no rule is about names at all, a name says nothing that an address does not."""
+    for name in ("cart.shop.svc", "cart.shop", "a-b.shop.pod", "cart.shop.svc.cluster.local", "x.local"):
         with pytest.raises(UnknownName, match="cannot be resolved"):
             ask(shop(API), name)
+    with pytest.raises(UnknownName, match="cannot be resolved"):
+        ask(shop({"toCIDR": ["203.0.113.0/24"]}), "example.com")
 
 
 def test_only_pods_are_told_names() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outgate.checks import Finding, Severity
-from outgate.testing import cluster_policy, namespace, pod
+from outgate.testing import cluster_policy, namespace, pod, service
 from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import ask
 
@@ -44,6 +44,31 @@ def test_an_address_among_domain_names() -> None:
     rule = {"action": "Accept", "to": [{"domainNames": ["www.example.org", "db.data.svc.cluster.local"]}]}
     (found,) = ask("fqdn-matches-nothing", *SHOP, cluster_policy("p", egress=[rule]))
     assert found.place.path == "spec.egress[0].to[0].domainNames[1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "cilium_too"),
+    [
+        ("partner.shop.svc.cluster.local", True),
+        ("*.shop.svc.cluster.local", True),
+        ("pg.shop.svc.cluster.local", False),
+        ("pg-0.pg.shop.svc.cluster.local", False),
+        ("*.pg.shop.svc.cluster.local", False),
+    ],
+)
+def test_names_of_the_cluster_that_open_something(name: str, cilium_too: bool) -> None:
+    """An alias of what is outside in both dialects, a headless Service and its pods in one of them."""
+    partner = service("shop/partner", "", []) | {"spec": {"type": "ExternalName", "externalName": "api.example.com"}}
+    town = [*SHOP, partner, service("shop/pg", "None", [{"port": 5432}], app="pg")]
+    rule = {"action": "Accept", "to": [{"domainNames": [name]}]}
+    assert not [one for one in ask("fqdn-matches-nothing", *town, cluster_policy("p", egress=[rule])) if _dead(one)]
+    key = "matchPattern" if "*" in name else "matchName"
+    found = ask("fqdn-matches-nothing", *town, cilium_policy("shop/p", _spec([{key: name}])))
+    assert any(map(_dead, found)) is not cilium_too
+
+
+def _dead(found: Finding) -> bool:
+    return "is within the cluster" in found.message
 
 
 @pytest.mark.parametrize("name", ["www.example.org", "*", "**.example.org", "*.*.example.org", "a*.example.org"])

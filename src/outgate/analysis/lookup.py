@@ -16,6 +16,7 @@ from functools import cached_property
 from outgate.analysis.targets import Named, Noun, Written, kind_of
 from outgate.errors import UnknownName, UsageError
 from outgate.model import Node, Pod, Service, Snapshot, Workload
+from outgate.model.objects import CLUSTER_DOMAIN
 from outgate.model.services import endpoints
 from outgate.packets import Address
 from outgate.packets.addresses import Network
@@ -33,7 +34,6 @@ __all__ = [
     "known_namespace",
 ]
 
-CLUSTER_DOMAIN = "cluster.local"
 _ALIASES = 8
 """How many ExternalName Services may stand behind each other; resolvers give up after about as many."""
 
@@ -48,6 +48,8 @@ class PodsTarget:
     pods: tuple[Pod, ...]
     part: tuple[str, ...] = ()
     """Labels or names that chose these pods among all of the workload; empty where all are meant."""
+    asked: str = ""
+    """The name of cluster DNS under which they were found; empty where they were found as pods."""
 
     def __str__(self) -> str:
         whole = f"{self.namespace}/{self.name}" if self.kind == "Pod" else f"{self.namespace}/{self.kind}/{self.name}"
@@ -60,6 +62,9 @@ class AddressTarget:
 
     addresses: tuple[Address, ...]
     name: str = ""
+    """The name that is asked for, which rules about names are about."""
+    alias_of: str = ""
+    """The name outside of the cluster that an ExternalName Service gives it; empty where there is none between."""
 
     def __str__(self) -> str:
         return self.name or ", ".join(map(str, self.addresses))
@@ -80,6 +85,13 @@ class ServiceTarget:
     """A Service: what is dialled is its address and port, what is judged are the endpoints behind it."""
 
     service: Service
+    asked: str = ""
+    """The name of an ExternalName Service under which it was found; empty where that is its own."""
+
+    @property
+    def name(self) -> str:
+        """The name of cluster DNS that is asked for."""
+        return self.asked or self.service.dns_name
 
     def __str__(self) -> str:
         return f"svc/{self.service}"
@@ -97,9 +109,11 @@ class NodeTarget:
 
 @dataclass(frozen=True, slots=True)
 class NameTarget:
-    """A DNS name that rules speak of, and that nobody gave an address for."""
+    """A DNS name of something outside of the cluster, that nobody gave an address for."""
 
     name: str
+    alias_of: str = ""
+    """As that of an `AddressTarget`."""
 
     def __str__(self) -> str:
         return self.name
@@ -113,8 +127,8 @@ class Lookup:
     """Finds ends in one snapshot.
 
     `namespace` is the one for names given without any; None: all are searched, and a name that several have is
-    refused. `names` are DNS names that the user resolved. `patterns` are those that rules speak of: a name that one of
-    them means is found without an address.
+    refused. `names` are DNS names that the user resolved. `patterns` are those that rules speak of: where there are
+    some, a name outside of the cluster is found without an address, be it meant by them or not.
     """
 
     snapshot: Snapshot
@@ -159,7 +173,7 @@ class Lookup:
             known = {f"svc/{one}": one.name for one in self.snapshot.services}
             raise UnknownName(f"no Service {where} in the input", hint=_nearest(f"svc/{where}", known))
         _refuse_several(name, [f"svc/{one}" for one in found])
-        return self._behind(found[0], ())
+        return self._behind(found[0], (found[0].dns_name,))
 
     def _workload(self, written: Named) -> Target:
         first, name = written.namespace or "", written.name
@@ -245,16 +259,25 @@ class Lookup:
         if target is None and not through and "." not in _bare(name):
             where = "in the input" if self.namespace is None else f"in namespace {self.namespace}"
             raise UnknownName(f"no pod, workload or Service {name} {where}", hint=_nearest(name, self._known_names()))
-        if target is None and any(pattern.matches(name) for pattern in self.patterns):
-            return NameTarget(_bare(name))
-        if target is None and (problem := not_a_name(name)):
+        return self._without_address(name) if target is None else target
+
+    def _without_address(self, name: str) -> NameTarget:
+        problem = not_a_name(name)
+        if problem:
             raise UnknownName(f"{name}: {problem}")
-        if target is None:
-            raise UnknownName(
-                f"{name} cannot be resolved from the input; give --dns-name {_bare(name)}=ADDRESS",
-                hint=_nearest(name, self._known_names()),
-            )
-        return target
+        bare = _bare(name)
+        meant = any(pattern.matches(bare) for pattern in self.patterns)
+        if meant or (self.patterns and not self._may_be_in_cluster(bare)):
+            return NameTarget(bare)
+        raise UnknownName(
+            f"{name} cannot be resolved from the input; give --dns-name {bare}=ADDRESS",
+            hint=_nearest(name, self._known_names()),
+        )
+
+    def _may_be_in_cluster(self, name: str) -> bool:
+        """Whether a name that cluster DNS does not know was likely meant for one that it does: nothing is guessed."""
+        last = name.rpartition(".")[2]
+        return last in {"svc", "pod", "local"} or last in self.snapshot.namespaces
 
     def _in_cluster(self, name: str, through: tuple[str, ...]) -> Target | None:
         """A name under the cluster domain, or one that the search path of a pod's resolver completes to one."""
@@ -272,16 +295,20 @@ class Lookup:
         service = self.snapshot.service(namespace, name)
         if service is None:
             return None
+        asked = ".".join((*host, service.dns_name))
         if not host:
-            return self._behind(service, through)
+            return self._behind(service, (*through, asked))
         for end in endpoints(self.snapshot, service):
             pod = self.snapshot.pod(*end.pod) if end.pod else None
             if (end.hostname or (pod.hostname or pod.name if pod is not None else "")) == host[0]:
-                return _of_pod(pod) if pod is not None else AddressTarget(end.addresses, through[-1])
+                return _called(_of_pod(pod) if pod is not None else AddressTarget(end.addresses), asked)
         return None
 
     def _behind(self, service: Service, through: tuple[str, ...]) -> Target:
-        return self._dns(service.external_name, through) if service.external_name else ServiceTarget(service)
+        if not service.external_name:
+            return ServiceTarget(service)
+        # What a pod asks for is the Service's name, and an answer opens what it does for the name that was asked.
+        return _called(self._dns(service.external_name, through), service.dns_name)
 
     def _pod_name(self, dashed: str, namespace: str) -> Target | None:
         for pod in self.snapshot.pods_by_namespace.get(namespace, ()):
@@ -292,6 +319,16 @@ class Lookup:
     def _known_names(self) -> list[str]:
         services = (f"{one.name}.{one.namespace}.svc" for one in self.snapshot.services)
         return [*self.names, *services, *(str(one) for one in self._everybody)]
+
+
+def _called(target: Target, asked: str) -> Target:
+    """The same thing, found under a name of cluster DNS."""
+    match target:
+        case PodsTarget() | ServiceTarget():
+            return replace(target, asked=asked)
+        case AddressTarget() | NameTarget():
+            return replace(target, name=asked, alias_of=target.alias_of or target.name)
+    return target
 
 
 def _of_pod(pod: Pod) -> PodsTarget:

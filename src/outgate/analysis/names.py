@@ -11,9 +11,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from outgate.analysis.exposure_places import Found, Place, cluster_dns, passage
-from outgate.analysis.lookup import AddressTarget, PodsTarget, Target
+from outgate.analysis.lookup import AddressTarget, NameTarget, PodsTarget, ServiceTarget, Target
 from outgate.model import Direction, Learned, NamePeer, Pod, Snapshot
 from outgate.model.cilium import NameMatch
+from outgate.model.objects import CLUSTER_DOMAIN
+from outgate.model.services import endpoints
 from outgate.packets import Address
 from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Judge, Policies, Trace
@@ -22,10 +24,12 @@ from outgate.policy.names import Dialect, Pattern
 from outgate.policy.rules import NamesMatch
 
 __all__ = [
+    "asked_name",
     "cannot_ask",
     "having_asked",
     "having_asked_for",
     "kept_out",
+    "not_meant",
     "patterns_of",
     "shared_addresses",
     "ways_to_ask",
@@ -34,12 +38,32 @@ __all__ = [
 
 def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
     """The judge of a cluster whose pods have asked for the name in question; the same one where there is none."""
-    if not (isinstance(source, PodsTarget) and isinstance(destination, AddressTarget) and destination.name):
-        return judge
     policies = judge.policies
-    learned = (Learned(pod.key, destination.name, destination.addresses) for pod in source.pods)
+    name, addresses = _answered(policies.snapshot, destination)
+    if not (isinstance(source, PodsTarget) and any(one.matches(name) for one in patterns_of(policies.snapshot))):
+        return judge
+    learned = (Learned(pod.key, name, addresses) for pod in source.pods)
     snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *learned))
     return Judge(Policies(snapshot, policies.profile))
+
+
+def _answered(snapshot: Snapshot, destination: Target) -> tuple[str, tuple[Address, ...]]:
+    """The name that is asked for where that is what is dialled, and what the answer is."""
+    match destination:
+        case AddressTarget(addresses=addresses, name=name):
+            return name, addresses
+        case PodsTarget(asked=name, pods=pods) if name:
+            return name, tuple(address for pod in pods for address in pod.addresses)
+        case ServiceTarget(service=service) if service.headless:
+            ends = (end.addresses for end in endpoints(snapshot, service))
+            return destination.name, tuple(address for many in ends for address in many)
+    # The name of any other Service leads to an address that no packet is judged by: another takes its place.
+    return "", ()
+
+
+def asked_name(snapshot: Snapshot, destination: Target) -> str:
+    """The name that a pod asks for to reach something; empty where that teaches it nothing that a rule could use."""
+    return destination.name if isinstance(destination, NameTarget) else _answered(snapshot, destination)[0]
 
 
 def having_asked_for(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Snapshot:
@@ -113,6 +137,20 @@ def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
         yield f"{pod} may not ask the cluster DNS for {name}, so that the rule opens nothing"
 
 
+def not_meant(snapshot: Snapshot, destination: Target) -> Iterator[str]:
+    """That no rule is about the name that is asked for: it may be mistyped, or a rule has the name behind an alias."""
+    if not isinstance(destination, AddressTarget | NameTarget) or not destination.name:
+        return
+    patterns = tuple(patterns_of(snapshot))
+    name, behind = destination.name, destination.alias_of
+    if any(one.matches(name) for one in patterns):
+        return
+    if behind and any(one.matches(behind) for one in patterns):
+        yield f"rules about {behind} are not about {name}: what a name opens is opened for the one that is asked for"
+    elif isinstance(destination, NameTarget):
+        yield f"no rule is about the name {name}: what is said holds for any other outside of the cluster"
+
+
 def kept_out(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
     """Why a rule about a name does not open the address that the name leads to.
 
@@ -131,7 +169,10 @@ def kept_out(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
     if not any(pattern.matches(name) for pattern in patterns):
         return
     if there.pod is not None or there.node is not None:
-        yield f"{name} leads to {there}, and no name opens an address of the cluster"
+        whose = "no name opens an address of the cluster"
+        if name.endswith(f".{CLUSTER_DOMAIN}") and there.node is None:
+            whose = "no name of Cilium's rules opens an address of the cluster"
+        yield f"{name} leads to {there}, and {whose}"
     elif there.address in NEVER_NAMED:
         words = "loopback, link-local, multicast, reserved and metadata addresses stay closed"
         yield f"no name opens {there.address}: {words}"

@@ -19,7 +19,7 @@ from dataclasses import replace
 from outgate.analysis.blocks import pieces
 from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
 from outgate.analysis.lookup import AddressTarget, BlockTarget, NameTarget, ServiceTarget
-from outgate.analysis.names import cannot_ask, having_asked, kept_out
+from outgate.analysis.names import asked_name, cannot_ask, having_asked, kept_out, not_meant
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_name import flows_to_name, ports_of_name, standing
 from outgate.analysis.reach_ports import block_without_port, without_port
@@ -188,8 +188,9 @@ def _answer(judge: Judge, question: Question, judged: tuple[Judged, ...]) -> Rea
 
 def _about_names(judge: Judge, question: Question, deciding: Trace) -> tuple[str, ...]:
     destination = question.destination
-    name = destination.name if isinstance(destination, AddressTarget | NameTarget) else ""
-    return (*cannot_ask(judge, deciding, name), *kept_out(judge, deciding, name)) if name else ()
+    name = asked_name(judge.policies.snapshot, destination)
+    said = (*cannot_ask(judge, deciding, name), *kept_out(judge, deciding, name)) if name else ()
+    return (*said, *not_meant(judge.policies.snapshot, destination))
 
 
 def _address(flows: Iterable[Flow]) -> Address | None:

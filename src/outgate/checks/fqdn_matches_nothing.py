@@ -7,9 +7,10 @@ What it does:
 
 Why it matters:
     Names open what is outside of the cluster. The addresses of pods, nodes and Services are never opened by one, so a
-    rule for `db.data.svc.cluster.local` lets nothing through. A name without a dot is asked for with the suffixes of
-    the search list, and the answer belongs to that longer name. And a star without a dot opens whatever anybody
-    registers that ends so.
+    rule for `db.data.svc.cluster.local` lets nothing through; but for a Service that is an alias of a name outside
+    (ExternalName), and for one without an address (headless) in a policy of the network-policy-api. A name without a
+    dot is asked for with the suffixes of the search list, and the answer belongs to that longer name. And a star
+    without a dot opens whatever anybody registers that ends so.
 
 Example:
     apiVersion: cilium.io/v2
@@ -52,8 +53,8 @@ from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Severity
 from outgate.checks.named_peers import NamedPeer, NamingRule, naming_rules
 from outgate.checks.survey import Survey, subject_of
-from outgate.model import CiliumPolicy
-from outgate.policy.names import canonical
+from outgate.model import CiliumPolicy, Service
+from outgate.policy.names import Dialect, Pattern, canonical
 
 __all__ = ["CHECK"]
 
@@ -64,7 +65,7 @@ _WITHIN = (".cluster.local", ".svc")
 def _find(survey: Survey) -> Iterator[Finding]:
     for rule in naming_rules(survey):
         for peer in rule.peers:
-            words, advice = _dead(rule, peer)
+            words, advice = _dead(survey, rule, peer)
             if words:
                 yield _finding(rule, peer, Severity.ERROR, words, advice)
                 continue
@@ -73,13 +74,13 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 yield _finding(rule, peer, severity, words, advice)
 
 
-def _dead(rule: NamingRule, peer: NamedPeer) -> tuple[str, str]:
+def _dead(survey: Survey, rule: NamingRule, peer: NamedPeer) -> tuple[str, str]:
     """Why a name opens nothing, and what to do."""
     text = canonical(peer.pattern.text)
     if _is_address(text):
         block = "toCIDR" if isinstance(rule.policy, CiliumPolicy) else "networks"
         return "is an address, and no name that anybody asks for", f"write it in {block}"
-    if text.endswith(_WITHIN):
+    if text.endswith(_WITHIN) and not any(_opens(peer.pattern, one) for one in survey.snapshot.services):
         return "is within the cluster, of which names open nothing", "select the pods, or the Service, by labels"
     if "." not in text and "*" not in text:
         return (
@@ -87,6 +88,16 @@ def _dead(rule: NamingRule, peer: NamedPeer) -> tuple[str, str]:
             "write the whole name",
         )
     return "", ""
+
+
+def _opens(pattern: Pattern, service: Service) -> bool:
+    """Whether a pattern means a name of a Service that leads to what it may open."""
+    if service.external_name:
+        return pattern.matches(service.dns_name)
+    # In front of it stand the names of its pods (NPEP-133: headless Services work).
+    names = (service.dns_name, f"pod.{service.dns_name}", canonical(pattern.text))
+    mine = (one for one in names if f".{one}".endswith(f".{service.dns_name}"))
+    return service.headless and pattern.dialect is Dialect.NETWORK_POLICY and any(map(pattern.matches, mine))
 
 
 def _other(rule: NamingRule, peer: NamedPeer) -> tuple[str, str, Severity]:

@@ -18,6 +18,7 @@ from outgate.model.place import NOWHERE, Place
 from outgate.records import dataclass
 
 __all__ = [
+    "CLUSTER_DOMAIN",
     "OWN_PREFIX",
     "Address",
     "Binding",
@@ -49,6 +50,8 @@ __all__ = [
 
 _CONTROL_PLANE = frozenset({"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"})
 
+CLUSTER_DOMAIN = "cluster.local"
+"""What the names of cluster DNS end with: the kubelet's default, and nothing in manifests says another."""
 OWN_PREFIX = "outgate.dev/"
 """What the keys of our own annotations and labels begin with."""
 
@@ -213,6 +216,11 @@ class Service:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def dns_name(self) -> str:
+        """Its whole name in cluster DNS ("Kubernetes DNS-Based Service Discovery", 2.3)."""
+        return f"{self.name}.{self.namespace}.svc.{CLUSTER_DOMAIN}"
 
 
 @dataclass(frozen=True, slots=True)

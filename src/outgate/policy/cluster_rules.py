@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from outgate.model import BlockPeer, ClusterPolicy, ClusterRule, Direction, LabelSelector, NodePeer, PodPeer, Snapshot
 from outgate.model.cluster_policy import NamePeer, UnknownPeer
+from outgate.model.objects import CLUSTER_DOMAIN
 from outgate.packets import AddressSet
 from outgate.policy.names import Dialect, Pattern
 from outgate.policy.places import ANYWHERE, Places, Standpoint
@@ -110,8 +111,19 @@ def _peers(rule: ClusterRule, places: Places, standpoint: Standpoint) -> Iterato
                 known = places.told(standpoint, names.patterns)
                 if known:
                     yield BlockMatch(known, outside=True, called=str(names))
+                yield from _under_the_domain(names, standpoint, places)
             case _:
                 pass
+
+
+def _under_the_domain(names: NamesMatch, standpoint: Standpoint, places: Places) -> Iterator[PeerMatch]:
+    """What names of the cluster itself open: pods, never a node.
+
+    NPEP-133 lets names that lead to a ClusterIP do nothing, and has those of headless Services work.
+    """
+    known = places.told(standpoint, names.patterns, under=f".{CLUSTER_DOMAIN}") - places.every_node
+    if known:
+        yield BlockMatch(known, called=str(names))
 
 
 def _addresses(nodes: LabelSelector, snapshot: Snapshot) -> AddressSet:

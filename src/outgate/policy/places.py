@@ -12,7 +12,7 @@ from functools import cached_property
 from outgate.model import LabelSelector, Learned, Pod, Service, Snapshot
 from outgate.packets import AddressSet
 from outgate.packets.special import NEVER_NAMED
-from outgate.policy.names import Pattern
+from outgate.policy.names import Pattern, canonical
 from outgate.records import dataclass
 
 __all__ = ["ANYWHERE", "Places", "Standpoint"]
@@ -119,8 +119,12 @@ class Places:
             ):
                 yield one
 
-    def told(self, standpoint: Standpoint, patterns: tuple[Pattern, ...]) -> AddressSet:
-        """The addresses that a name opens of those that a pod was told for the names of some patterns."""
-        meant = (one for one in standpoint.learned if any(pattern.matches(one.name) for pattern in patterns))
+    def told(self, standpoint: Standpoint, patterns: tuple[Pattern, ...], *, under: str = "") -> AddressSet:
+        """The addresses that a name opens of those that a pod was told for the names of some patterns.
+
+        `under`: only names that end so are meant.
+        """
+        known = (one for one in standpoint.learned if canonical(one.name).endswith(under))
+        meant = (one for one in known if any(pattern.matches(one.name) for pattern in patterns))
         # Whoever owns a name decides where it leads: the DNS proxy keeps these out (`outgate.proxy.admission`).
         return AddressSet.of(address for one in meant for address in one.addresses) - NEVER_NAMED

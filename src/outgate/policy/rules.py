@@ -170,7 +170,8 @@ class BlockMatch:
 class NamesMatch:
     """Peers by DNS name: whatever addresses were learned, for the pod that asked, by a name that a pattern means.
 
-    Never an address of the cluster itself (Cilium: a name that leads to a pod opens nothing).
+    Never an address of the cluster itself (Cilium: a name that leads to a pod opens nothing), but where it is one of
+    the cluster's own names, as headless Services have them: NPEP-133 lets ClusterNetworkPolicies open those.
     """
 
     patterns: tuple[Pattern, ...]

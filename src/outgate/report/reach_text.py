@@ -42,11 +42,13 @@ def _headline(answer: Reachability) -> str:
 
 
 def _destination(target: Target) -> str:
-    if isinstance(target, AddressTarget) and target.name:
-        return f"{target.name} ({', '.join(map(str, target.addresses[:3]))})"
-    if isinstance(target, NameTarget):
-        return f"{target.name} (whatever its address)"
-    return str(target)
+    if not isinstance(target, AddressTarget | NameTarget) or not target.name:
+        return str(target)
+    behind = f"alias of {target.alias_of}, " if target.alias_of else ""
+    where = "whatever its address"
+    if isinstance(target, AddressTarget):
+        where = ", ".join(map(str, target.addresses[:3]))
+    return f"{target.name} ({behind}{where})"
 
 
 def _lines(answer: Reachability) -> Iterator[str]:
