@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -87,6 +88,20 @@ def answered(pipeline: list[Item]) -> list[Item]:
 
 
 _BOUNDS = {"_IN_FLIGHT": (64, 1, 3), "_AT_ONCE": (16, 1, 2), "_DOORS": (8, 1), "_ENOUGH": (65536, 1, 100)}
+_TALKS = (
+    pipelines(),
+    st.lists(st.integers(0, 2000), max_size=6),
+    st.fixed_dictionaries({name: st.sampled_from(some) for name, some in _BOUNDS.items()}),
+)
+"""What is sent, where it is cut, and under which bounds it is heard."""
+_PATIENT = type(SHORT)(patience=30.0, deadline=10.0)
+
+
+def key(one: Message | Item) -> tuple[int, int | None, str]:
+    """Number, code and name of what is said, or is to be said."""
+    if isinstance(one, Item):
+        return one.number, one.code, one.name
+    return one.id, one.code, one.questions[0].name if one.questions else ""
 
 
 def test_each_of_a_random_pipeline_is_answered_by_itself() -> None:
@@ -98,28 +113,18 @@ def test_each_of_a_random_pipeline_is_answered_by_itself() -> None:
     def play(town: Town) -> None:
         judge(town)
         resolver = Resolver(town, RESOLVERS[4][0], addresses(WORLD[4][0], WORLD[6][0]))
-        patient = type(SHORT)(patience=30.0, deadline=10.0)
-        with Proxied(town, listed(), settings=patient) as proxied:
+        with Proxied(town, listed(), settings=_PATIENT) as proxied:
 
-            @given(
-                pipelines(),
-                st.lists(st.integers(0, 2000), max_size=6),
-                st.integers(0, 60),
-                st.fixed_dictionaries({name: st.sampled_from(some) for name, some in _BOUNDS.items()}),
-            )
-            def check(pipeline: list[Item], cuts: list[int], left: int, bounds: dict[str, int]) -> None:
-                for name, value in bounds.items():
-                    setattr(dns_tcp, name, value)
+            @given(*_TALKS, st.integers(0, 60))
+            def check(pipeline: list[Item], cuts: list[int], bounds: dict[str, int], left: int) -> None:
                 refused, malformed = proxied.count("refused"), proxied.count("malformed")
                 del resolver.asked[:]
                 data = b"".join(dns.frame(one.data) for one in pipeline)
                 # In the end a message that does not end.
                 data += dns.frame(question("end.example.com", number=9) + bytes(30))[:left]
-                said = conversation(proxied, data, cuts)
+                said = conversation(proxied, data, cuts, bounds)
                 expected = answered(pipeline)
-                assert Counter((one.id, one.code, one.questions[0].name if one.questions else "") for one in said) == (
-                    Counter((one.number, one.code, one.name) for one in expected)
-                )
+                assert Counter(map(key, said)) == Counter(map(key, expected))
                 heard = Counter(asked.questions[0].name for asked, _, _ in resolver.asked)
                 assert heard == Counter(one.name for one in expected if one.passed_on)
                 assert proxied.count("refused") - refused == sum(one.code == 5 for one in expected)
@@ -133,8 +138,61 @@ def test_each_of_a_random_pipeline_is_answered_by_itself() -> None:
     in_town(play)
 
 
-def conversation(proxied: Proxied, data: bytes, cuts: list[int]) -> list[Message]:
+def test_a_server_that_may_do_anything_at_any_moment() -> None:
+    """It closes, says things twice, or what was not asked: nothing is made of that.
+
+    What the pod hears is an answer of its own question, once; the connection ends, and nothing of it is left.
+    """
+
+    def play(town: Town) -> None:
+        deeds: list[str] = []
+
+        def reply(asked: Message, data: bytes) -> Iterator[bytes]:
+            deed = deeds[len(resolver.asked) % len(deeds)]
+            if deed == "close":
+                raise ConnectionAbortedError
+            if deed == "other":
+                yield dns.encode(Message(asked.id, True, questions=(dns.Question("other.example.com", 1),)))
+            if deed == "stray":
+                yield bytes((data[0] ^ 1,)) + next(iter(told(asked, data)))[1:]
+            if deed == "empty":
+                yield from (b"", b"x")
+            for _ in range(1 + (deed == "twice")):
+                yield from told(asked, data)
+            if deed == "answer and close":
+                raise ConnectionAbortedError
+
+        judge(town)
+        told = addresses(WORLD[4][0], WORLD[6][0])
+        resolver = Resolver(town, RESOLVERS[4][0], reply)
+        with Proxied(town, listed(), settings=_PATIENT) as proxied:
+            watched = len(proxied.proxy._loop._ready)
+            some = ("answer", "answer", "twice", "close", "answer and close", "other", "stray", "empty")
+
+            @given(*_TALKS, st.lists(st.sampled_from(some), min_size=1, max_size=9))
+            def check(pipeline: list[Item], cuts: list[int], bounds: dict[str, int], does: list[str]) -> None:
+                deeds[:] = does
+                data = b"".join(dns.frame(one.data) for one in pipeline)
+                said, expected = (
+                    Counter(map(key, one)) for one in (conversation(proxied, data, cuts, bounds), answered(pipeline))
+                )
+                assert said <= expected
+                assert said == expected or {"close", "answer and close"} & {*does}
+                assert len(proxied.proxy._tcp.questions) == 0
+                assert len(proxied.proxy._loop._ready) == watched
+
+            check()
+            assert proxied.count("stray")
+            assert proxied.count("forged")
+            assert [proxied.count(one) for one in ("timeout", "no_room", "unreachable")] == [0] * 3
+
+    in_town(play)
+
+
+def conversation(proxied: Proxied, data: bytes, cuts: list[int], bounds: dict[str, int]) -> list[Message]:
     """Sends octets in pieces and no more, and hears all that comes until the end."""
+    for name, value in bounds.items():
+        setattr(dns_tcp, name, value)
     with proxied.connection() as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         edges = sorted({0, *(one for one in cuts if one < len(data)), len(data)})

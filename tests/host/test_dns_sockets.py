@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import select
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,9 @@ import pytest
 from outgate.errors import KernelError
 from outgate.host import dns_sockets, links
 from outgate.host.dns_origin import Server
-from outgate.host.dns_sockets import Channels, Listeners, connecting, stand_in_lines
+from outgate.host.dns_sockets import Channels, Listeners, stand_in_lines
 from outgate.nft.asking import PORT, STAND_INS
 from tests.lab.alone import alone
-from tests.lab.dns.judged import DENIALS, OTHER, WEB, judge
-from tests.lab.dns.resolver import Resolver
-from tests.lab.dns.town import POD, RESOLVERS, Town, in_town
 
 pytestmark = pytest.mark.kernel
 
@@ -137,40 +133,3 @@ def test_a_server_to_which_there_is_no_way_is_an_error() -> None:
                 assert server.recv(9) == b"x"
 
     alone(up(play))
-
-
-@pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("denial", DENIALS)
-def test_a_connection_whose_first_packet_a_rule_denies_is_told(denial: str, family: int) -> None:
-    """connect(2) says nothing of it, and would try for minutes.
-
-    A server that refuses is another thing, also one on this node, whose reset is here before connect(2) returns; only
-    where rules answer with a reset, too, one may be theirs.
-    """
-
-    def play(town: Town) -> None:
-        here, pod = {4: "192.0.2.1", 6: "2001:db8:2::1"}[family], POD[family]
-        allowed, denied = (Server(one, 53) for one in RESOLVERS[family])
-        judge(town, denial, (here, pod, allowed.address))
-        resets = denial == "reject"
-        Resolver(town, allowed.address, lambda *_: ())
-        for door in (0, WEB):
-            with connecting(allowed, door) as made:
-                assert select.select([], [made], [], 20)[1]
-                assert made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-        for server, door in ((denied, WEB), (allowed, OTHER)):
-            with pytest.raises(PermissionError):
-                connecting(server, door, resets=resets)
-        for address in (here, pod):
-            try:
-                with connecting(Server(address, 53), WEB) as made:
-                    assert select.select([], [made], [], 20)[1]
-                    assert made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
-            except ConnectionRefusedError:
-                continue
-        nowhere = {4: "198.51.100.1", 6: "2001:db8:9::1"}[family]
-        links.batch([f"route add unreachable {nowhere}"])
-        with pytest.raises(OSError, match="cannot be connected"):
-            connecting(Server(nowhere, 53), WEB)
-
-    in_town(play)

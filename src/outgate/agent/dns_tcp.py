@@ -25,8 +25,8 @@ from outgate.agent.dns_measures import Result
 from outgate.agent.dns_settings import DnsSettings
 from outgate.agent.dns_stream import Stream
 from outgate.host.closing import Closing
+from outgate.host.dns_connections import Connections
 from outgate.host.dns_origin import Server, tcp_origin
-from outgate.host.dns_sockets import connecting
 from outgate.proxy import glance
 from outgate.proxy.questions import Granted, OpenQuestions, Question
 
@@ -182,7 +182,8 @@ class _Conversation:
             self._crowded = True
             return None
         side = self.side
-        made = _Upstream(connecting(self.server, door, resets=side.desk.plan.orders.resets), door, side.next_channel())
+        begun = side.connections.begin(self.server, door, resets=side.desk.plan.orders.resets)
+        made = _Upstream(begun, door, side.next_channel())
         if full and idle is not None:
             self._let_go(idle)
         self._upstreams[door] = made
@@ -196,7 +197,7 @@ class _Conversation:
         self._crowded = False
         self.side.questions.close_channel(upstream.channel)
         self.side.loop.forget(upstream.socket)
-        upstream.socket.close()
+        self.side.connections.end(upstream.socket)
 
     def _server_broken(self, upstream: _Upstream) -> None:
         self._gone(upstream)
@@ -300,6 +301,7 @@ class TcpSide(Closing):
         self.questions: OpenQuestions[_Conversation] = OpenQuestions(
             draw, limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
         )
+        self.connections = Connections(clock)
         self._conversations: dict[_Conversation, None] = {}
         self._channels = 0
         for one in listeners:

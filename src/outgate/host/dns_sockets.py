@@ -14,17 +14,16 @@ soon worth nothing, and so that a Service's other endpoints have their turn (kub
 from __future__ import annotations
 
 import contextlib
-import errno
 import socket
 from collections.abc import Iterator
 
 from outgate.errors import KernelError
 from outgate.host import links
 from outgate.host.closing import Closing
-from outgate.host.dns_origin import Server, departed
+from outgate.host.dns_origin import Server
 from outgate.nft.asking import PORT, STAND_INS
 
-__all__ = ["Channel", "Channels", "Listeners", "connecting", "stand_in_lines", "through"]
+__all__ = ["Channel", "Channels", "Listeners", "stand_in_lines", "through"]
 
 _IP_FREEBIND = 15
 _IPV6_FREEBIND = 78
@@ -117,32 +116,6 @@ def through(made: socket.socket, door: int) -> None:
     if door:
         # socket(7), SO_PRIORITY: an int, where the kernel keeps a number of 32 bits without a sign.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, door - (door >> 31 << 32))
-
-
-def connecting(server: Server, door: int = 0, *, resets: bool = False) -> socket.socket:
-    """A TCP connection to a server that is being made, under the traffic class of a door (`outgate.nft.asking`).
-
-    `resets`: what the policies of a class deny is answered with a reset, so that one at once may be the policies'.
-
-    Raises:
-        PermissionError: the kernel has dropped its first packet, as it would raise it for a datagram.
-        OSError: none can be had, or the server has refused already.
-    """
-    family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        through(made, door)
-        error = made.connect_ex((server.address, server.port))
-        if error not in (0, errno.EINPROGRESS):
-            raise OSError(error, "cannot be connected")
-        if not departed(made):
-            # A server on this node that nobody listens for has sent its reset before connect(2) returns.
-            error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            raise OSError(errno.EPERM if resets or not error else error, "the first packet went nowhere")
-    except OSError:
-        made.close()
-        raise
-    return made
 
 
 class Channel:
