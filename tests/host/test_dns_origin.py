@@ -95,6 +95,10 @@ def test_what_was_found_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> 
         for port in range(2, 9):
             origins.find(here, "10.1.0.1", port)
         assert len(origins._kept) == 3
+        origins.forget({"10.1.0.2"})
+        assert len(origins._kept) == 3
+        origins.forget({"10.1.0.1"})
+        assert not origins._kept
 
 
 def test_a_short_memory_of_the_kernel_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

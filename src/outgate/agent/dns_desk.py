@@ -39,6 +39,7 @@ class Refusing(Protocol):
 
 
 class _Held(NamedTuple):
+    pod: str
     send: Send
     began: float
     deadline: float
@@ -79,15 +80,21 @@ class Desk:
         self._answers: dict[bytes, Taught] = {}
         self._held: dict[int, _Held] = {}
         """Answers that wait for a lesson, by its number: in the order of their deadlines, while all wait equally."""
+        self.followers: list[Callable[[], None]] = []
+        """Who is called when there are new orders."""
 
     def follow(self, orders: Orders) -> None:
         """New orders. What is known is put in where they want it."""
         self.plan = Plan(orders)
         self._granted.clear()
+        # Nobody else hears it who has the address of a pod that is no more.
+        self._held = {number: one for number, one in self._held.items() if one.pod in self.plan.by_key}
         self._refusals.node = orders.node
         self.measures.orders += 1
         for lesson in self.learned.follow(self.plan):
             self._committer.submit(lesson)
+        for follow in self.followers:
+            follow()
 
     def question(self, source: str, server: Server | None, data: bytes, protocol: str) -> Granted | bytes | None:
         """A question of an address to a server: to be passed on, to be answered with this, or to be dropped."""
@@ -151,7 +158,7 @@ class Desk:
             self.measures.results[Result.OVERDUE] += 1
             send()
         else:
-            self._held[number] = _Held(send, now, now + self._waiting())
+            self._held[number] = _Held(key, send, now, now + self._waiting())
         # Last, so that nobody waits for it.
         self.measures.results[_ANSWERED] += 1
         self.measures.upstream.add(now - began)

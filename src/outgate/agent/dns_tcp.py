@@ -15,6 +15,7 @@ another comes, the one that has been silent longest has to go.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -44,6 +45,8 @@ _ENOUGH = 64 * 1024
 """Bytes that a side has not taken: then no question is taken until it has."""
 _UNREAD = 256 * 1024
 """Bytes that a pod has not taken, of answers that come nevertheless: then the conversation ends."""
+_NO_MORE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What accept(2) says when a connection waits and cannot be had."""
 
 
 class _Upstream(Stream):
@@ -60,8 +63,8 @@ class _Upstream(Stream):
 class _Conversation:
     """One connection of a pod, and those to its server."""
 
-    def __init__(self, side: TcpSide, pod: socket.socket, source: str, server: Server) -> None:
-        self.side, self.source, self.server = side, source, server
+    def __init__(self, side: TcpSide, pod: socket.socket, source: str, key: str, server: Server) -> None:
+        self.side, self.source, self.key, self.server = side, source, key, server
         self.last = side.clock()
         self.ended = False
         self._pod = Stream(pod)
@@ -200,8 +203,14 @@ class _Conversation:
         self.side.connections.end(upstream.socket)
 
     def _server_broken(self, upstream: _Upstream) -> None:
-        self._gone(upstream)
+        self._last_heard(upstream)
         self._go_on()
+
+    def _last_heard(self, upstream: _Upstream) -> None:
+        """Takes what had come before a connection broke: a server that closes over unread questions sends a reset."""
+        while self._hear(upstream):
+            pass
+        self._gone(upstream)
 
     def _gone(self, upstream: _Upstream) -> None:
         """Nothing more comes from there. RFC 7766, 6.2.3: a server may close when it likes; what it has answered goes.
@@ -214,20 +223,24 @@ class _Conversation:
             self._close(None if upstream.connected else Result.UNREACHABLE)
 
     def _server_ready(self, upstream: _Upstream) -> None:
-        upstream.connected = True
+        if self._hear(upstream) == 0:
+            self._gone(upstream)
+        self._go_on()
+
+    def _hear(self, upstream: _Upstream) -> int | None:
+        """Takes the answers that have come: 0 octets at the end, None where there is nothing now."""
         try:
             came = upstream.read()
         except OSError:
-            came = 0
+            return 0
+        upstream.connected = True
         self._hearing = True
         while upstream.whole:
             message = upstream.first
             upstream.drop()
             self._answer(upstream, message)
         self._hearing = False
-        if came == 0:
-            self._gone(upstream)
-        self._go_on()
+        return came
 
     def _answer(self, upstream: _Upstream, data: bytes) -> None:
         results = self.side.results
@@ -270,7 +283,7 @@ class _Conversation:
                 if one.connected:
                     one.flush()
             except OSError:
-                self._gone(one)
+                self._last_heard(one)
         done = self._closing or self._pod_is_done
         if len(self._pod.unsent) > _UNREAD or (done and not self._open and not self._pod.unsent):
             self.end()
@@ -304,6 +317,9 @@ class TcpSide(Closing):
         self.connections = Connections(clock)
         self._conversations: dict[_Conversation, None] = {}
         self._channels = 0
+        self._deaf: list[socket.socket] = []
+        """Listeners that nobody hears until the next tick."""
+        desk.followers.append(self.follow)
         for one in listeners:
             loop.watch(one, partial(self._accept, one))
 
@@ -311,6 +327,14 @@ class TcpSide(Closing):
         """Ends all conversations."""
         for one in list(self._conversations):
             one.end()
+
+    def follow(self) -> None:
+        """New orders: a conversation with a pod that is no more is not gone on with by whoever has its address now."""
+        pods = self.desk.plan.pods
+        for one in list(self._conversations):
+            pod = pods.get(one.source)
+            if pod is None or pod.key != one.key:
+                one.end()
 
     def over(self, conversation: _Conversation) -> None:
         """A conversation has ended."""
@@ -328,17 +352,32 @@ class TcpSide(Closing):
             question.client.end()
         for one in [one for one in self._conversations if one.last + self.patience <= now]:
             one.end()
+        while self._deaf:
+            self.loop.want_write(self._deaf.pop(), False)
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        try:
             made, address = listener.accept()
+        except OSError as error:
+            if error.errno in _NO_MORE:
+                self._full(listener)
+            return
+        with contextlib.suppress(OSError):
             made.setblocking(False)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._begin(made, address[0])
+        self._begin(made, address[0])
+
+    def _full(self, listener: socket.socket) -> None:
+        """There is no descriptor for a connection, which stays where it is: the listener would be ready without end."""
+        if self._conversations:
+            min(self._conversations, key=lambda one: one.last).end(Result.NO_ROOM)
+        else:
+            self.loop.want_write(listener, False, reading=False)
+            self._deaf.append(listener)
 
     def _begin(self, made: socket.socket, source: str) -> None:
-        server = tcp_origin(made)
-        if server is None or source not in self.desk.plan.pods:
+        server, pod = tcp_origin(made), self.desk.plan.pods.get(source)
+        if server is None or pod is None:
             self.results[Result.UNKNOWN_POD] += 1
             made.close()
             return
@@ -346,4 +385,4 @@ class TcpSide(Closing):
         crowd = mine if len(mine) >= _OF_A_POD else list(self._conversations)
         if len(mine) >= _OF_A_POD or len(crowd) >= _MOST:
             min(crowd, key=lambda one: one.last).end(Result.NO_ROOM)
-        self._conversations[_Conversation(self, made, source, server)] = None
+        self._conversations[_Conversation(self, made, source, pod.key, server)] = None

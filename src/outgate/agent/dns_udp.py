@@ -29,6 +29,7 @@ from outgate.host.dns_origin import Server, UdpOrigins
 from outgate.host.dns_sockets import Channel, Channels
 from outgate.proxy import glance
 from outgate.proxy.dns import ResponseCode
+from outgate.proxy.orders import Pod
 from outgate.proxy.questions import OpenQuestions, Question
 
 __all__ = ["UdpSide", "drawn_numbers"]
@@ -71,6 +72,8 @@ class UdpSide(Closing):
             drawn_numbers(), limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
         )
         self._by_number: dict[int, Channel] = {}
+        self._pods: dict[str, Pod] = {}
+        desk.followers.append(self.follow)
         for one in listeners:
             here = Server(*one.getsockname()[:2])
             loop.watch(one, partial(self._questions_at, one, here))
@@ -79,6 +82,15 @@ class UdpSide(Closing):
         """Asks nobody any more."""
         self._origins.close()
         self._channels.close()
+
+    def follow(self) -> None:
+        """New orders: an answer to a pod that is no more is not for whoever has its address now."""
+        old, self._pods = self._pods, self._desk.plan.pods
+        self.questions.follow(self._desk.plan.by_key)
+        # What takes a pod away may take its connections out of connection tracking, and they were what is remembered.
+        self._origins.forget(
+            {one for one, pod in old.items() if one not in self._pods or self._pods[one].key != pod.key}
+        )
 
     def tick(self, now: float) -> None:
         """Ends what has waited too long. A channel that gave no answer is asked no more: its server may have gone."""

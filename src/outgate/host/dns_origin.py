@@ -18,7 +18,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,6 +113,11 @@ class UdpOrigins(Closing):
     def close(self) -> None:
         """Lets go of the socket."""
         self._socket.close()
+
+    def forget(self, addresses: Container[str]) -> None:
+        """Asks anew about what comes from these addresses."""
+        for key in [key for key in self._kept if key[1] in addresses]:
+            del self._kept[key]
 
     def find(self, here: Server, address: str, port: int) -> Server | None:
         """Whom a datagram was for that came to `here` from an address and port; None where nobody knows.
