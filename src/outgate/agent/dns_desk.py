@@ -39,7 +39,6 @@ class Refusing(Protocol):
 
 
 class _Held(NamedTuple):
-    pod: str
     send: Send
     began: float
     deadline: float
@@ -87,8 +86,6 @@ class Desk:
         """New orders. What is known is put in where they want it."""
         self.plan = Plan(orders)
         self._granted.clear()
-        # Nobody else hears it who has the address of a pod that is no more.
-        self._held = {number: one for number, one in self._held.items() if one.pod in self.plan.by_key}
         self._refusals.node = orders.node
         self.measures.orders += 1
         for lesson in self.learned.follow(self.plan):
@@ -158,7 +155,7 @@ class Desk:
             self.measures.results[Result.OVERDUE] += 1
             send()
         else:
-            self._held[number] = _Held(key, send, now, now + self._waiting())
+            self._held[number] = _Held(send, now, now + self._waiting())
         # Last, so that nobody waits for it.
         self.measures.results[_ANSWERED] += 1
         self.measures.upstream.add(now - began)

@@ -29,7 +29,6 @@ from outgate.host.dns_origin import Server, UdpOrigins
 from outgate.host.dns_sockets import Channel, Channels
 from outgate.proxy import glance
 from outgate.proxy.dns import ResponseCode
-from outgate.proxy.orders import Pod
 from outgate.proxy.questions import OpenQuestions, Question
 
 __all__ = ["UdpSide", "drawn_numbers"]
@@ -72,7 +71,7 @@ class UdpSide(Closing):
             drawn_numbers(), limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
         )
         self._by_number: dict[int, Channel] = {}
-        self._pods: dict[str, Pod] = {}
+        self._pods = desk.plan.pods
         desk.followers.append(self.follow)
         for one in listeners:
             here = Server(*one.getsockname()[:2])
@@ -84,10 +83,11 @@ class UdpSide(Closing):
         self._channels.close()
 
     def follow(self) -> None:
-        """New orders: an answer to a pod that is no more is not for whoever has its address now."""
+        """New orders. Where an address is another pod's now, it is asked anew whom datagrams from there are for.
+
+        Whoever takes a pod away may take its entries out of connection tracking, too, and others may stand there now.
+        """
         old, self._pods = self._pods, self._desk.plan.pods
-        self.questions.follow(self._desk.plan.by_key)
-        # What takes a pod away may take its connections out of connection tracking, and they were what is remembered.
         self._origins.forget(
             {one for one, pod in old.items() if one not in self._pods or self._pods[one].key != pod.key}
         )
@@ -173,12 +173,12 @@ class UdpSide(Closing):
         granted, client = question.granted, question.client
         if self._desk.again(granted, data, question.began):
             self.questions.close(channel.number, number)
-            _send(client.listener, glance.with_number(data, question.number), client.address)
+            self._reply(granted.pod.key, client, glance.with_number(data, question.number))
         elif not glance.answers(data, granted.asked):
             self._results[Result.FORGED] += 1
         else:
             self.questions.close(channel.number, number)
-            send = partial(_send, client.listener, glance.with_number(data, question.number), client.address)
+            send = partial(self._reply, granted.pod.key, client, glance.with_number(data, question.number))
             self._desk.answer(granted, data, question.began, send)
 
     def _refused(self, channel: Channel, now: float) -> None:
@@ -191,7 +191,13 @@ class UdpSide(Closing):
         self._results[result] += 1
         client = question.client
         refusal = glance.refusal(client.query, ResponseCode.SERVER_FAILURE, question.granted.asked)
-        _send(client.listener, refusal, client.address)
+        self._reply(question.granted.pod.key, client, refusal)
+
+    def _reply(self, key: str, client: _Client, data: bytes) -> None:
+        """Answers a pod, if its address has not become another's meanwhile."""
+        pod = self._desk.plan.pods.get(client.address[0])
+        if pod is not None and pod.key == key:
+            _send(client.listener, data, client.address)
 
     def _end(self, channel: Channel) -> None:
         self.questions.close_channel(channel.number)

@@ -10,7 +10,7 @@ question that finds no room is dropped: it asks again, as if the packet had been
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -87,11 +87,6 @@ class OpenQuestions(Generic[Client]):
         """Ends a channel, and says which questions are now without an answer."""
         keys = [key for key in self._open if key >> 16 == channel]
         return [self._forget(key) for key in keys]
-
-    def follow(self, pods: Container[str]) -> None:
-        """Ends the questions of all other pods: they are no more, and somebody else may have their addresses."""
-        for key in [key for key, one in self._open.items() if one.pod not in pods]:
-            self._forget(key)
 
     def expired(self, now: float) -> Iterator[tuple[int, Question[Client]]]:
         """Ends what has waited too long, with its channel."""

@@ -158,8 +158,10 @@ class Served:
 class Book:
     """What was asked and said."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, *, denied: int = 5) -> None:
         self.random = chance
+        self._denied = denied
+        """The code that a question is answered with which the kernel drops."""
         self.said: dict[str, Asker | None] = {}
         """Addresses that servers have given: to whom, or to nobody who asked."""
         self.owners: dict[str, Asker] = {}
@@ -173,7 +175,7 @@ class Book:
         number = self.random.choice((1, self.random.randrange(65536)))
         under = under or self.random.choice(("a.test", "B.test", "c.test", *LISTED, "else.test"))
         name = f"q{self._names}.{under}"
-        one.asked[name] = number, 5 if under in {LISTED[DENIED - 1], "else.test"} else -1
+        one.asked[name] = number, {LISTED[DENIED - 1]: self._denied, "else.test": 5}.get(under, -1)
         self.owners[name] = one
         return dns.encode(Message(number, questions=(Question(name, self.random.choice((1, 1, 16))),)))
 

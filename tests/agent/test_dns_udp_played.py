@@ -1,0 +1,72 @@
+"""Questions over UDP in games by chance: a pod hears the answers of its own questions, each once."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from outgate.agent.dns_measures import Result
+from tests.lab.dns.played import PODS
+from tests.lab.dns.played_udp import UdpGame
+
+_GAMES = 80
+_STEPS = 150
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_whatever_pods_and_servers_do(part: int) -> None:
+    """Each question is answered once, by its own server or for want of one, until patience ends; nothing is left."""
+    count = dict.fromkeys(Result, 0)
+    before = len(os.listdir("/proc/self/fd"))
+    for seed in range(part, _GAMES, 2):
+        try:
+            with UdpGame(seed) as game:
+                for _ in range(_STEPS):
+                    game.step()
+                game.end()
+        except AssertionError as error:
+            error.add_note(f"in the game of seed {seed}")
+            raise
+        for result, found in game.measures.results.items():
+            count[result] += found
+    assert len(os.listdir("/proc/self/fd")) == before
+    seen = {result for result, found in count.items() if found}
+    assert seen >= {*Result} - {Result.UNKNOWN_POD, Result.NO_SERVER, Result.UNREADABLE}, "all of it has happened"
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nobody", "another"])
+@pytest.mark.parametrize("when", ["asked", "held", "refused"])
+def test_what_a_pod_has_asked_ends_with_it(when: str, there: bool) -> None:
+    """Its answer is not for whoever has its address now, also where it waits for the kernel, or there is no server."""
+    with UdpGame(1) as game:
+        pod = game.come(PODS[0], 0)
+        assert pod is not None
+        for _ in range(2):
+            pod.socket.send(game.book.question(pod, "a.test"))
+        game.settle()
+        server = game.servers[0]
+        server.take()
+        first, second = server.open
+        if when == "held":
+            game.answer(server, *first)
+            game.settle()
+            assert game.kernel.waiting
+        game.change(PODS[0], there=there)
+        assert game.origins.forgotten == [PODS[0]]
+        if when == "refused":
+            server.go()
+            other = game.come(PODS[1], 0)
+            assert other is not None
+            other.socket.send(game.book.question(other, "a.test"))
+        elif when == "asked":
+            game.answer(server, *first)
+        else:
+            game.kernel.take(9)
+            game.desk.committed()
+            game.answer(server, *second)
+        game.settle()
+        game.desk.overdue(game.now + 1)
+        game.read(pod)
+        assert not pod.heard
+        assert game.measures.results[Result.UNREACHABLE] == {"refused": 3}.get(when, 0)
