@@ -196,3 +196,35 @@ def test_pointers_are_followed_a_few_times_only() -> None:
     assert glance_answer(head + text + last + tail, asked) is None
     near = struct.pack("!H", 0xC000 | start + 20)
     assert glance_answer(head + text + near + tail, asked) == Taught((b"\1\2\3\4",), 1)
+
+
+def test_names_are_read_for_as_long_as_an_answer_may_take() -> None:
+    """Thousands of records that each point into one long name are seconds of work, in which nobody else is answered.
+
+    A few of them are read as any other, and so is an answer that writes all its names out.
+    """
+    query, asked = ask("a.io")
+    long = b"\1a" * 124 + b"\0"
+    start = 12 + len(query[12:]) + 11
+    text = b"\0" + struct.pack("!HHIH", 16, 1, 1, len(long)) + long
+    into = b"\1b" + struct.pack("!H", 0xC000 | start) + struct.pack("!HHIH", 16, 1, 1, 0)
+    tail = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + b"\1\2\3\4"
+    for count, expected in ((16, Taught((b"\1\2\3\4",), 1)), (4000, None)):
+        head = struct.pack("!6H", 7, 0x8000, 1, 2 + count, 0, 0) + query[12:]
+        assert glance_answer(head + text + into * count + tail, asked) == expected
+    name = ".".join(("x" * 60, "y" * 60, "z" * 60, "a.io"))
+    plain = [address(f"203.0.{at >> 8}.{at & 255}", name) for at in range(300)]
+    got = glance_answer(response(name, *plain), ask(name)[1])
+    assert got is not None
+    assert len(got.addresses) == 300
+
+
+def test_one_answer_gives_a_bounded_number_of_addresses() -> None:
+    """Whoever owns a name may put sixteen thousand into a record of hints; they would all go to the kernel."""
+    _, asked = ask("a.io", HTTPS)
+    many = b"".join(at.to_bytes(4, "big") for at in range(15000))
+    hints = Record("a.io", HTTPS, service((4, many)), 9)
+    got = glance_answer(response("a.io", hints, hints, kind=HTTPS), asked)
+    assert got is not None
+    assert b"".join(got.addresses) == many[:4000]
+    assert got.ttl == 9

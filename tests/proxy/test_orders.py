@@ -119,6 +119,16 @@ def test_a_field_that_is_not_known_is_refused() -> None:
         read(b'{"deny": []}', "o")
 
 
+def test_grants_of_long_answers_are_not_kept() -> None:
+    """Whoever owns a name can give a thousand addresses, and other ones each time; they are granted all the same."""
+    plan = Plan(read(WHOLE, "orders.json"))
+    web = plan.pods["10.1.0.10"]
+    before = len(plan._grants)
+    many = tuple(bytes((203, 0, 113, last)) for last in range(200))
+    assert [one.address for one in plan.grants(web, "www.example.com", many)] == list(many)
+    assert len(plan._grants) == before
+
+
 def test_pods_of_a_kind_share_what_is_remembered() -> None:
     """A hundred pods with one policy are one matcher."""
     asks = (Asking(("10.96.0.10",), NameList(("*.x.io",), Dialect.CILIUM)),)

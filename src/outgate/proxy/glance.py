@@ -32,6 +32,12 @@ _MOST_HOPS = 32
 _LONGEST_CHAIN = 16
 _LONGEST_NAME = 255
 """Octets, the root among them (RFC 1035, 2.3.4)."""
+_NAMES = 4096
+"""Octets of names that are read of one answer, beside twice its own length. Each of thousands of records can point into
+a name of 250 octets: nobody writes so, and to read it takes seconds in which no other question is answered."""
+_MOST_ADDRESSES = 1000
+"""Addresses that one answer gives, as many as are remembered of a name (`learned.Limits`). A record of hints has room
+for sixteen thousand, and each would go to the kernel."""
 _A, _CNAME, _AAAA = int(RecordType.A), int(RecordType.CNAME), int(RecordType.AAAA)
 _BINDINGS = (int(RecordType.SVCB), int(RecordType.HTTPS))
 _SIZES = {_A: 4, _AAAA: 16}
@@ -56,12 +62,22 @@ class Taught(NamedTuple):
     """What an answer says about the name that was asked."""
 
     addresses: tuple[bytes, ...]
-    """Of four or sixteen octets, each once."""
+    """Of four or sixteen octets, each once: the first ones, where there are very many."""
     ttl: int
     """Seconds: the lowest of the chain and of the addresses."""
 
 
 NOTHING = Taught((), 0)
+
+
+class _Known(dict[int, bytes]):
+    """Names that have been read, by where they begin."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        """Octets that may still be read."""
 
 
 def glance_question(data: bytes) -> Asked | ResponseCode:
@@ -122,7 +138,8 @@ def glance_answer(data: bytes, asked: Asked) -> Taught | None:
     aliases: dict[bytes, tuple[bytes, int]] = {}
     given: dict[bytes, list[tuple[int, bytes, int]]] = {}
     first = asked.section[:-5]
-    known: dict[int, bytes] = {_FIRST: first}
+    known = _Known(_NAMES + 2 * len(data))
+    known[_FIRST] = first
     at = _FIRST + len(asked.section)
     try:
         for _ in range(count):
@@ -156,15 +173,17 @@ def _follow(
         ttls.append(ttl)
     found: dict[bytes, None] = {}
     for kind, data, ttl in given.get(name, ()):
+        if len(found) >= _MOST_ADDRESSES:
+            break
         ttls.append(ttl)
         if kind in _SIZES:
             found[data] = None
         else:
             found.update(dict.fromkeys(dns.address_hints(data)))
-    return Taught(tuple(found), min(ttls)) if found else NOTHING
+    return Taught(tuple(found)[:_MOST_ADDRESSES], min(ttls)) if found else NOTHING
 
 
-def _name(data: bytes, at: int, known: dict[int, bytes]) -> tuple[bytes, int]:
+def _name(data: bytes, at: int, known: _Known) -> tuple[bytes, int]:
     """A name as it is written without pointers, in lower case and without the root, and the offset behind it.
 
     Lengths are at most 63 and so no letters. Labels may have any bytes: no rule is asked about these names, they are
@@ -190,6 +209,9 @@ def _name(data: bytes, at: int, known: dict[int, bytes]) -> tuple[bytes, int]:
         if length < _POINTER or not _FIRST <= target < lowest or hops > _MOST_HOPS:
             raise dns.Malformed("a pointer that does not lead backwards, or one of too many")
         at = lowest = target
+    known.left -= len(written) + hops
+    if known.left < 0:
+        raise dns.Malformed("names without end")
     name = known[begin] = written.lower()
     return name, (at + 1 if behind < 0 else behind)
 

@@ -59,6 +59,8 @@ __all__ = [
 
 FORMAT = 1
 _KEPT = 32768
+_ADDRESSES_KEPT = 16
+"""Of an answer whose grants are kept: whoever owns a name gives another thousand each time."""
 _SERVERS_KEPT = 256
 _NAMES_KEPT = 512
 """Of each pod."""
@@ -255,6 +257,8 @@ class Plan:
 
     def grants(self, pod: Pod, name: str, addresses: tuple[bytes, ...]) -> tuple[Element, ...]:
         """What a pod may reach because a canonical name has these addresses."""
+        if len(addresses) > _ADDRESSES_KEPT:
+            return tuple(self._granted(pod, name, addresses))
         key = (pod.key, name, addresses)
         found = self._grants.get(key)
         if found is None:
