@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import threading
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,10 @@ from outgate.agent import names_commit
 from outgate.agent.names_commit import Committer, Done, changes_of
 from outgate.errors import KernelError
 from outgate.host.names_door import Change, NamesDoor
+from outgate.host.netlink import Refused
 from outgate.proxy.learned import Lesson
 from outgate.proxy.orders import Element
+from tests.agent.test_dns_udp import until
 
 
 class Door(NamesDoor):
@@ -26,6 +29,7 @@ class Door(NamesDoor):
         self.entered = threading.Event()
         self.broken = False
         self.missing: set[str] = set()
+        self.error: KernelError | None = None
 
     def put(self, changes: Iterable[Change]) -> Mapping[str, KernelError]:
         """As the real one, without a kernel."""
@@ -34,7 +38,7 @@ class Door(NamesDoor):
         self.batches.append(list(changes))
         if self.broken:
             raise KernelError("it is broken")
-        return {name: KernelError(f"{name} is missing") for name in self.missing}
+        return {name: self.error or KernelError(f"{name} is missing") for name in self.missing}
 
 
 def lesson(last: int, *, wanted: str = "a", gone: int | None = None) -> Lesson:
@@ -116,3 +120,49 @@ def test_at_the_end_everything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(map(len, door.batches)) == 5
     assert max(map(len, door.batches)) <= 2
     assert len(order) == 1
+
+
+def test_what_is_to_be_taken_out_is_taken_out_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody remembers it but the kernel, which would let the next pod with that address through."""
+    monkeypatch.setattr(names_commit, "_AGAIN", 0.01)
+    door = Door()
+    gone = Lesson(gone=lesson(7).new)
+    with Committer(door) as committer:
+        door.broken = True
+        committer.submit(gone)
+        committer.submit(Lesson(gone=lesson(8).new))
+        heard(committer, 2)
+        # What is put there anew stays; the other is taken out although nothing else comes.
+        door.broken = False
+        committer.submit(lesson(8))
+        until(lambda: not committer._owed)
+    last = {one.element.address[3]: one.seconds for batch in door.batches for one in batch}
+    assert last == {7: 0.0, 8: 60.0}
+
+
+def test_of_a_set_that_is_missing_nothing_has_to_be_taken_out() -> None:
+    """The agent has taken the set away: to try for ever would be in vain. What was refused otherwise is tried again."""
+    door = Door()
+    door.missing = {"f4_a"}
+    with Committer(door) as committer:
+        for number, owed in ((errno.ENOENT, 0), (errno.ENOMEM, 1)):
+            door.error = Refused("no", number)
+            committer.submit(Lesson(gone=lesson(7).new))
+            heard(committer, 1)
+            assert len(committer._owed) == owed
+        door.missing = set()
+
+
+def test_what_is_gone_is_taken_out_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is refused to put something in its place."""
+    monkeypatch.setattr(names_commit, "_MOST", 2)
+    door = Door()
+    door.free.clear()
+    with Committer(door) as committer:
+        assert [committer.submit(lesson(last)) is None for last in range(3)] == [False, False, True]
+        assert committer.submit(lesson(4, gone=5)) is None
+        assert committer.submit(Lesson(gone=lesson(6).new)) is not None
+        door.free.set()
+        heard(committer, 4)
+    told = [(one.element.address[3], one.seconds) for batch in door.batches for one in batch]
+    assert told == [(0, 60.0), (1, 60.0), (5, 0.0), (6, 0.0)]

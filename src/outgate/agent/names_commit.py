@@ -6,10 +6,15 @@ wait for so long and no longer (`DnsSettings.deadline`), so somebody else has to
 
 What has come together while one batch was under way goes with the next: under load there are few batches, alone an
 answer waits for nobody.
+
+What is to be put in may be refused: it is learnt again with the next answer. What is to be taken out is remembered by
+nobody else, and the next pod with the same address would find it open, so it is taken however many wait, and where the
+kernel does not take it out it is tried again until it does, or something is put there anew.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import threading
@@ -21,7 +26,9 @@ from outgate.errors import KernelError
 from outgate.host.closing import Closing
 from outgate.host.learned_line import LearnedLine
 from outgate.host.names_door import Change, NamesDoor, set_name
+from outgate.host.netlink import Refused
 from outgate.proxy.learned import Lesson
+from outgate.proxy.orders import Element
 
 __all__ = ["Committer", "Done", "changes_of"]
 
@@ -29,6 +36,8 @@ _TOGETHER = 512
 """Lessons in one go."""
 _MOST = 4096
 """Lessons that wait. When the kernel takes none for so long, more are refused at once."""
+_AGAIN = 1.0
+"""Seconds until the kernel is told again what to take out, where nothing else comes that goes with it."""
 
 
 class Done(NamedTuple):
@@ -61,6 +70,8 @@ class Committer(Closing):
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._numbers = 0
         self._waiting = 0
+        self._owed: dict[Element, None] = {}
+        """What the kernel was told to take out and has not. The thread's own."""
         self._thread = threading.Thread(target=self._work, name="names", daemon=True)
         self._thread.start()
 
@@ -75,8 +86,10 @@ class Committer(Closing):
         os.close(self._bell)
 
     def submit(self, lesson: Lesson) -> int | None:
-        """Hands in a lesson and returns its number; None where too many wait."""
-        if self._waiting >= _MOST:
+        """Hands in a lesson and returns its number; None where too many wait: then only what is gone is taken out."""
+        if self._waiting >= _MOST and lesson.new:
+            if lesson.gone:
+                self.submit(Lesson(gone=lesson.gone))
             return None
         self._numbers += 1
         self._waiting += 1
@@ -98,7 +111,14 @@ class Committer(Closing):
             yield self._done.popleft()
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while True:
+            try:
+                first = self._queue.get(timeout=_AGAIN if self._owed else None)
+            except queue.Empty:
+                self._commit([])
+                continue
+            if first is None:
+                return
             together: list[tuple[int, Lesson]] = []
             item: tuple[int, Lesson] | Callable[[], None] | None = first
             while item is not None:
@@ -120,15 +140,28 @@ class Committer(Closing):
     def _commit(self, lessons: Sequence[tuple[int, Lesson]]) -> None:
         fault = ""
         failed: Mapping[str, KernelError] = {}
+        changes = [Change(one, 0.0) for one in self._owed]
+        changes += (change for _, lesson in lessons for change in changes_of(lesson))
         try:
-            failed = self._door.put([change for _, lesson in lessons for change in changes_of(lesson)])
+            failed = self._door.put(changes)
         except KernelError as error:
             fault = str(error)
         else:
             taken = [one for _, lesson in lessons for one in lesson.new if set_name(one) not in failed]
             if self._line is not None and taken:
                 self._line.tell(taken)
+        for change in changes:
+            # Of a set that is missing nothing is left.
+            if not fault and not _stands(failed.get(set_name(change.element))):
+                self._owed.pop(change.element, None)
+            elif not change.seconds:
+                self._owed[change.element] = None
         for number, lesson in lessons:
             said = fault or next((str(failed[name]) for one in lesson.new if (name := set_name(one)) in failed), "")
             self._done.append(Done(number, lesson, said))
         os.eventfd_write(self._bell, 1)
+
+
+def _stands(error: KernelError | None) -> bool:
+    """Whether there is still what should have been taken out of a set that the kernel has said this about."""
+    return error is not None and not (isinstance(error, Refused) and error.number == errno.ENOENT)

@@ -20,7 +20,7 @@ from outgate.agent.names_commit import Done
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, Question, Record
 from outgate.proxy.learned import Lesson
-from outgate.proxy.orders import Asking, NameList, NameSet, Orders, PodOrder
+from outgate.proxy.orders import Asking, Element, NameList, NameSet, Orders, PodOrder
 
 __all__ = ["DENIED", "LISTED", "Asker", "Book", "Kernel", "Log", "Served", "orders", "reset"]
 
@@ -32,11 +32,16 @@ _BROKEN = b"\0\0\0\2" + bytes(6) + b"\0\0\1\0\1" * 2
 """Two questions in one message, which nobody answers (RFC 9619), behind a number."""
 
 
-def orders(keys: dict[str, str]) -> Orders:
-    """For the pods of these addresses; one without a key is not there. What is under the first two names is opened."""
+_SETS = {"x": ("a.test", "b.test"), "y": ("b.test",)}
+"""What the names in a kernel's set end with."""
+
+
+def orders(keys: dict[str, str], opens: str = "x") -> Orders:
+    """For the pods of these addresses; one without a key is not there. `opens` is the set that their rules use."""
     asks = tuple(Asking(None, NameList((f"**.{name}",)), (at, at)) for at, name in enumerate(LISTED, 1))
-    pods = tuple(PodOrder(key, (address,), ("x",), asks) for address, key in keys.items() if key)
-    return Orders(sets=(NameSet(name="x", patterns=("**.a.test", "**.b.test")),), pods=pods)
+    pods = tuple(PodOrder(key, (address,), (opens,), asks) for address, key in keys.items() if key)
+    patterns = tuple(f"**.{one}" for one in _SETS[opens])
+    return Orders(sets=(NameSet(name=opens, patterns=patterns),), pods=pods)
 
 
 def reset(one: socket.socket) -> None:
@@ -164,6 +169,8 @@ class Book:
         """The code that a question is answered with which the kernel drops."""
         self.said: dict[str, Asker | None] = {}
         """Addresses that servers have given: to whom, or to nobody who asked."""
+        self.names: dict[str, str] = {}
+        """Of what question such an address is the answer."""
         self.owners: dict[str, Asker] = {}
         """Who has asked for a name."""
         self.answers = 0
@@ -191,6 +198,7 @@ class Book:
         message = dns.decode(asked)
         (question,) = message.questions
         address = ipaddress.IPv4Address("203.0.0.0") + self.answers
+        self.names[str(address)] = question.name.lower()
         self.said[str(address)] = self.owners.get(question.name) if legal else None
         data: Any = (question.name, 1, address) if question.type == 1 else (str(address), 16, b"\0")
         return dns.answer(message, [Record(*data)])
@@ -222,6 +230,8 @@ class Kernel:
     def __init__(self, book: Book) -> None:
         self._book = book
         self.waiting: list[tuple[int, Lesson]] = []
+        self.open: set[Element] = set()
+        """What stands in the kernel; its time is not seen here."""
         self._done: list[Done] = []
         self._numbers = 0
 
@@ -232,16 +242,34 @@ class Kernel:
             assert asked is not None, "an answer to no question is about to open something"
             assert one.source == ipaddress.ip_address(asked.pod).packed
             assert lesson.pod == asked.key
-        if self._book.random.random() < 0.02:
+        if lesson.new and self._book.random.random() < 0.02:
+            if lesson.gone:
+                self.submit(Lesson(gone=lesson.gone))
             return None
         self._numbers += 1
         self.waiting.append((self._numbers, lesson))
         return self._numbers
 
     def take(self, count: int, fault: str = "") -> None:
-        """Takes the first ones, or refuses them."""
+        """Takes the first ones, or refuses to put something in because of them."""
+        for _, lesson in self.waiting[:count]:
+            self.open.update(() if fault else lesson.new)
+            self.open.difference_update(lesson.gone)
         self._done += [Done(*one, fault) for one in self.waiting[:count]]
         del self.waiting[:count]
+
+    def opened_for(self, keys: dict[str, str], opens: str) -> None:
+        """What stands there has been said to that very pod, which is still here, of a name that its rules use now.
+
+        To be asked when nothing waits.
+        """
+        for one in self.open:
+            address = str(ipaddress.ip_address(one.address))
+            asked = self._book.said[address]
+            assert asked is not None
+            assert one.set == opens
+            assert self._book.names[address].endswith(_SETS[opens])
+            assert keys[str(ipaddress.ip_address(one.source))] == asked.key, "open for the next pod"
 
     def done(self) -> Iterator[Done]:
         """As `Committer.done`."""

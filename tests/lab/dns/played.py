@@ -62,6 +62,7 @@ class Game:
         self.askers: list[Asker] = []
         self.served: list[Served] = []
         self._incarnation = 0
+        self._opens = "x"
         self._doors: dict[int, int] = {}
         self._keys = {one: f"pod/{one}" for one in PODS}
         self._bounds = {name: self.random.choice(some if tight else some[:1]) for name, some in _BOUNDS.items()}
@@ -150,7 +151,10 @@ class Game:
             self.wait(PATIENCE + 1)
         elif chance < 0.98:
             self.change(self.random.choice(PODS), there=self.random.random() < 0.5)
-        elif chance < 0.985:
+        elif chance < 0.99:
+            self._opens = self.random.choice("xy")
+            self.desk.follow(orders(self._keys, self._opens))
+        elif chance < 0.995:
             self.starve()
         # At times several things come at once.
         if self.random.random() < 0.8:
@@ -285,19 +289,21 @@ class Game:
             self.read(one)
             if one.pod == pod:
                 one.excused = one.gone = True
-        self.desk.follow(orders(self._keys))
+        self.desk.follow(orders(self._keys, self._opens))
         assert all(one.key == self._keys[one.source] for one in self.side._conversations)
 
     def starve(self) -> Asker | None:
-        """A pod comes while no descriptor can be had."""
-        one = self.connect(self.random.choice(PODS))
+        """A pod comes while no descriptor can be had, also for what others ask."""
+        for one in self.askers:
+            one.left = True
+        made = self.connect(self.random.choice(PODS))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         try:
             self._turn()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return one
+        return made
 
     def _revive(self) -> None:
         """Connections that had to wait for a descriptor are taken at the next tick."""
@@ -339,6 +345,10 @@ class Game:
         before = -1
         while before != (before := sum(len(one.heard) for one in self.askers) + self.book.answers):
             self.all_that_is_left()
+        while self.kernel.waiting:
+            self.kernel.take(len(self.kernel.waiting))
+            self.desk.committed()
+        self.kernel.opened_for(self._keys, self._opens)
         crowded = self.measures.results[Result.NO_ROOM]
         for one in self.askers:
             if not one.ended and self._targets[one.socket.getsockname()[1]] != self.servers[2]:

@@ -97,6 +97,7 @@ class UdpGame:
         self.book = Book(self.random, denied=2)
         self.askers: list[Asker] = []
         self._incarnation = 0
+        self._opens = "x"
         self._keys = {one: f"pod/{one}" for one in PODS}
         questions = self.random.choice(((500, 250), (500, 250), (500, 7), (9, 250)))
         self._settings = DnsSettings(patience=PATIENCE, most_questions=questions[0], most_of_a_pod=questions[1])
@@ -158,6 +159,9 @@ class UdpGame:
         elif chance < 0.985:
             self.change(self.random.choice(PODS), there=self.random.random() < 0.5)
         elif chance < 0.99:
+            self._opens = self.random.choice("xy")
+            self.desk.follow(orders(self._keys, self._opens))
+        elif chance < 0.995:
             self._starve()
         if self.random.random() < 0.8:
             self.settle()
@@ -274,7 +278,7 @@ class UdpGame:
             if one.pod == pod:
                 one.excused = one.gone = True
         del self.origins.forgotten[:]
-        self.desk.follow(orders(self._keys))
+        self.desk.follow(orders(self._keys, self._opens))
         assert self.origins.forgotten in ([pod], [])
 
     def _starve(self) -> None:
@@ -315,6 +319,10 @@ class UdpGame:
             self.settle()
             self.kernel.take(len(self.kernel.waiting))
             self.desk.committed()
+        while self.kernel.waiting:
+            self.kernel.take(len(self.kernel.waiting))
+            self.desk.committed()
+        self.kernel.opened_for(self._keys, self._opens)
         crowded = self.measures.results[Result.NO_ROOM]
         for one in self.askers:
             self.read(one)
