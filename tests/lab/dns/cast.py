@@ -14,15 +14,14 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from outgate.agent.names_commit import Done
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, Question, Record
-from outgate.proxy.learned import Lesson
+from outgate.proxy.learned import Learned, Lesson, Limits
 from outgate.proxy.orders import Asking, Element, NameList, NameSet, Orders, PodOrder
 
-__all__ = ["DENIED", "LISTED", "Asker", "Book", "Kernel", "Log", "Served", "orders", "reset"]
+__all__ = ["DENIED", "LISTED", "Asker", "Book", "Kernel", "Log", "Served", "limits", "orders", "reset"]
 
 LISTED = ("a.test", "b.test", "c.test", "d.test")
 """Names that pods may ask for: each behind a door of its own."""
@@ -160,6 +159,11 @@ class Served:
         self.rest = pending[sent:]
 
 
+def limits(chance: random.Random) -> Limits:
+    """How much is remembered: usual, or so little that it is met."""
+    return chance.choice((Limits(), Limits(of_a_name=2, of_a_pod=4)))
+
+
 class Book:
     """What was asked and said."""
 
@@ -194,14 +198,20 @@ class Book:
 
     def answer(self, asked: bytes, *, legal: bool = True) -> bytes:
         """With an address that nothing else has; to a question of another type, with a name that is as good."""
-        self.answers += 1
         message = dns.decode(asked)
         (question,) = message.questions
-        address = ipaddress.IPv4Address("203.0.0.0") + self.answers
-        self.names[str(address)] = question.name.lower()
-        self.said[str(address)] = self.owners.get(question.name) if legal else None
-        data: Any = (question.name, 1, address) if question.type == 1 else (str(address), 16, b"\0")
-        return dns.answer(message, [Record(*data)])
+        records: list[Record] = []
+        for _ in range(self.random.choice((1, 1, 3))):
+            self.answers += 1
+            address = ipaddress.IPv4Address("203.0.0.0") + self.answers
+            self.names[str(address)] = question.name.lower()
+            self.said[str(address)] = self.owners.get(question.name) if legal else None
+            ttl = self.random.choice((0, 5, 60, 2**31 - 1))
+            if question.type == 1:
+                records.append(Record(question.name, 1, address, ttl))
+            else:
+                records.append(Record(str(address), 16, b"\0", ttl))
+        return dns.answer(message, records)
 
     def heard(self, one: Asker, said: Message) -> None:
         """Somebody has heard something: it is the answer of a question of his own, and the first."""
@@ -230,8 +240,8 @@ class Kernel:
     def __init__(self, book: Book) -> None:
         self._book = book
         self.waiting: list[tuple[int, Lesson]] = []
-        self.open: set[Element] = set()
-        """What stands in the kernel; its time is not seen here."""
+        self.open: dict[Element, float] = {}
+        """What stands in the kernel, and until when."""
         self._done: list[Done] = []
         self._numbers = 0
 
@@ -253,17 +263,23 @@ class Kernel:
     def take(self, count: int, fault: str = "") -> None:
         """Takes the first ones, or refuses to put something in because of them."""
         for _, lesson in self.waiting[:count]:
-            self.open.update(() if fault else lesson.new)
-            self.open.difference_update(lesson.gone)
+            if not fault:
+                self.open.update(dict.fromkeys(lesson.new, lesson.until))
+            for one in lesson.gone:
+                self.open.pop(one, None)
         self._done += [Done(*one, fault) for one in self.waiting[:count]]
         del self.waiting[:count]
 
-    def opened_for(self, keys: dict[str, str], opens: str) -> None:
+    def holds(self, learned: Learned, now: float, keys: dict[str, str], opens: str) -> None:
         """What stands there has been said to that very pod, which is still here, of a name that its rules use now.
 
-        To be asked when nothing waits.
+        And it is what is remembered. To be asked when nothing waits.
         """
-        for one in self.open:
+        held = [memory.held for memory in learned._pods.values()]
+        believed = {one for some in held for one, until in some.items() if until > now}
+        assert believed == {one for one, until in self.open.items() if until > now}
+        assert all(memory.count <= learned._limits.of_a_pod for memory in learned._pods.values())
+        for one in [one for one, until in self.open.items() if until > now]:
             address = str(ipaddress.ip_address(one.address))
             asked = self._book.said[address]
             assert asked is not None

@@ -28,7 +28,7 @@ from outgate.host.dns_origin import Server
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, RecordType
 from outgate.proxy.learned import Learned
-from tests.lab.dns.cast import DENIED, Asker, Book, Kernel, Log, Served, orders, reset
+from tests.lab.dns.cast import DENIED, Asker, Book, Kernel, Log, Served, limits, orders, reset
 
 __all__ = ["PATIENCE", "PODS", "Game"]
 
@@ -97,7 +97,8 @@ class Game:
             self.kernel = Kernel(self.book)
             self.loop = stack.enter_context(Loop())
             committer = self.kernel
-            self.desk = Desk(Learned(self._clock), committer, self.measures, self._clock, lambda: 0.1, Log())  # type: ignore[arg-type]  # as much of a Committer as a desk needs
+            learned = Learned(self._clock, limits(self.random))
+            self.desk = Desk(learned, committer, self.measures, self._clock, lambda: 0.1, Log())  # type: ignore[arg-type]  # as much of a Committer as a desk needs
             self.desk.follow(orders(self._keys))
             self.side = stack.enter_context(
                 TcpSide(self.loop, self.desk, [self._listener], self._settings, self._clock, self._draw)
@@ -348,7 +349,7 @@ class Game:
         while self.kernel.waiting:
             self.kernel.take(len(self.kernel.waiting))
             self.desk.committed()
-        self.kernel.opened_for(self._keys, self._opens)
+        self.kernel.holds(self.desk.learned, self.now, self._keys, self._opens)
         crowded = self.measures.results[Result.NO_ROOM]
         for one in self.askers:
             if not one.ended and self._targets[one.socket.getsockname()[1]] != self.servers[2]:

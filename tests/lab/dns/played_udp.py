@@ -28,7 +28,7 @@ from outgate.host.dns_origin import Server
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, RecordType
 from outgate.proxy.learned import Learned
-from tests.lab.dns.cast import DENIED, Asker, Book, Kernel, Log, orders
+from tests.lab.dns.cast import DENIED, Asker, Book, Kernel, Log, limits, orders
 from tests.lab.dns.played import PATIENCE, PODS
 
 __all__ = ["UdpGame"]
@@ -65,6 +65,9 @@ class _There:
         self.socket.bind((_HERE, 0))
         self.socket.setblocking(False)
         self.place: Server = Server(*self.socket.getsockname())
+        # While it is not there nobody else is given its port who has not named an address.
+        self.reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.reserved.bind(("127.0.0.250", self.place.port))
         self.open: list[tuple[bytes, Any]] = []
         self.there = True
 
@@ -119,7 +122,8 @@ class UdpGame:
             self.kernel = Kernel(self.book)
             self.loop = stack.enter_context(Loop())
             committer = self.kernel
-            self.desk = Desk(Learned(self._clock), committer, self.measures, self._clock, lambda: 0.1, Log())  # type: ignore[arg-type]  # as much of a Committer as a desk needs
+            learned = Learned(self._clock, limits(self.random))
+            self.desk = Desk(learned, committer, self.measures, self._clock, lambda: 0.1, Log())  # type: ignore[arg-type]  # as much of a Committer as a desk needs
             self.desk.follow(orders(self._keys))
             self.side = stack.enter_context(UdpSide(self.loop, self.desk, [listener], self._settings, self._clock))
             self._watched = len(self.loop._ready)
@@ -129,6 +133,8 @@ class UdpGame:
     def __exit__(self, *_: object) -> None:
         for made in (*(one.socket for one in self.askers), *(one.socket for one in self.servers)):
             made.close()
+        for server in self.servers:
+            server.reserved.close()
         self._stack.close()
 
     def _clock(self) -> float:
@@ -322,7 +328,7 @@ class UdpGame:
         while self.kernel.waiting:
             self.kernel.take(len(self.kernel.waiting))
             self.desk.committed()
-        self.kernel.opened_for(self._keys, self._opens)
+        self.kernel.holds(self.desk.learned, self.now, self._keys, self._opens)
         crowded = self.measures.results[Result.NO_ROOM]
         for one in self.askers:
             self.read(one)
