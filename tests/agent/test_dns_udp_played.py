@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
 from outgate.agent.dns_measures import Result
-from tests.lab.dns.played import PODS
+from outgate.agent.dns_settings import DnsSettings
+from outgate.host.dns_origin import Server
+from tests.lab.dns.played import PATIENCE, PODS
 from tests.lab.dns.played_udp import UdpGame
 
 _GAMES = 80
@@ -70,3 +73,43 @@ def test_what_a_pod_has_asked_ends_with_it(when: str, there: bool) -> None:
         game.read(pod)
         assert not pod.heard
         assert game.measures.results[Result.UNREACHABLE] == {"refused": 3}.get(when, 0)
+
+
+def test_a_server_that_is_not_there_costs_no_sockets() -> None:
+    """Each question is told so at once, and the next goes over another socket; none of them is kept."""
+    with UdpGame(1) as game:
+        pod = game.come(PODS[0], 0)
+        assert pod is not None
+        game.servers[0].go()
+        for count in range(1, 50):
+            pod.socket.send(game.book.question(pod, "a.test"))
+            game.settle()
+            game.read(pod)
+            assert len(pod.heard) == game.measures.results[Result.UNREACHABLE] == count
+        assert not game.side._by_number
+
+
+@pytest.mark.parametrize("old", [2048, 3])
+def test_a_pod_that_asks_everybody_has_a_bounded_number_of_sockets(old: int) -> None:
+    """One for each question that it may have open, and no more than that of those that are asked no more."""
+    game = UdpGame(1)
+    game._settings = DnsSettings(patience=PATIENCE, most_of_a_pod=7)
+    game._bounds = {"_SERVERS": (1,), "_OLD": (old,)}
+    with game, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as everybody:
+        everybody.bind(("0.0.0.0", 0))
+        port = everybody.getsockname()[1]
+        pod = game.come(PODS[0], 0)
+        assert pod is not None
+        for last in range(1, 21):
+            game.origins.targets[pod.socket.getsockname()] = Server(f"127.0.1.{last}", port)
+            pod.socket.send(game.book.question(pod, "a.test"))
+            game.settle()
+        left = min(7, 1 + old)
+        assert len(game.side.questions) == len(game.side._by_number) == left
+        assert game.measures.results[Result.NO_ROOM] == 20 - left
+        # Whoever gives up one has room for another.
+        game.wait(PATIENCE + 1)
+        assert game.measures.results[Result.TIMEOUT] == left
+        pod.socket.send(game.book.question(pod, "a.test"))
+        game.settle()
+        assert len(game.side.questions) == 1

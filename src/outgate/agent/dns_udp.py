@@ -98,7 +98,7 @@ class UdpSide(Closing):
             self._results[Result.TIMEOUT] += 1
             self._channels.retire(self._by_number[number], now)
         for channel in self._channels.over(now):
-            self._end(channel)
+            self._end(channel, Result.TIMEOUT)
 
     def _questions_at(self, listener: socket.socket, here: Server) -> None:
         for _ in range(_AT_ONCE):
@@ -125,6 +125,9 @@ class UdpSide(Closing):
         if isinstance(said, bytes):
             _send(listener, said, address)
             return
+        if not self.questions.has_room(said.pod.key):
+            self._results[Result.NO_ROOM] += 1
+            return
         now = self._clock()
         client = _Client(listener, address, data)
         question = Question(said, data[0] << 8 | data[1], client, now, now + self._patience)
@@ -136,10 +139,10 @@ class UdpSide(Closing):
         if new:
             self._by_number[channel.number] = channel
             self._loop.watch(channel, partial(self._answers_on, channel))
+            for old in self._channels.surplus():
+                self._end(old, Result.NO_ROOM)
         number = self.questions.add(channel.number, question)
-        if number is None:
-            self._results[Result.NO_ROOM] += 1
-            return
+        assert number is not None, "there was room"
         try:
             channel.socket.send(glance.with_number(data, number))
         except BlockingIOError:
@@ -184,7 +187,9 @@ class UdpSide(Closing):
     def _refused(self, channel: Channel, now: float) -> None:
         for question in self.questions.close_channel(channel.number):
             self._unanswered(question, Result.UNREACHABLE)
-        self._channels.retire(channel, now)
+        # At once: where a server is not there, each question costs a socket.
+        self._channels.drop(channel, now)
+        self._end(channel, Result.UNREACHABLE)
 
     def _unanswered(self, question: Question[_Client], result: Result) -> None:
         """Says at once what the pod would else wait for: a server that is not there is SERVFAIL."""
@@ -199,8 +204,8 @@ class UdpSide(Closing):
         if pod is not None and pod.key == key:
             _send(client.listener, data, client.address)
 
-    def _end(self, channel: Channel) -> None:
-        self.questions.close_channel(channel.number)
+    def _end(self, channel: Channel, result: Result) -> None:
+        self._results[result] += len(self.questions.close_channel(channel.number))
         del self._by_number[channel.number]
         self._loop.forget(channel)
         channel.socket.close()

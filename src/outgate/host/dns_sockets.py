@@ -37,6 +37,8 @@ _A_SERVER = 8
 """Channels to one server at a time, of which each question takes the next."""
 _SERVERS = 64
 """Servers with channels at a time. A pod that asks every address of the internet has the oldest closed."""
+_OLD = 2048
+"""Channels that are used no more and still hear answers. Each is a descriptor."""
 
 
 def stand_in_lines() -> list[str]:
@@ -212,6 +214,18 @@ class Channels(Closing):
         self._old[channel] = now + self._patience
         if not rota.channels:
             del self._servers[place]
+
+    def drop(self, channel: Channel, now: float) -> None:
+        """Asks nobody over a channel any more, and hears nothing; it is to be closed."""
+        self.retire(channel, now)
+        self._old.pop(channel, None)
+
+    def surplus(self) -> Iterator[Channel]:
+        """The oldest of those that are too many; they are to be closed."""
+        while len(self._old) > _OLD:
+            channel = next(iter(self._old))
+            del self._old[channel]
+            yield channel
 
     def over(self, now: float) -> Iterator[Channel]:
         """Channels on which nobody waits any more; they are to be closed."""

@@ -62,6 +62,10 @@ class OpenQuestions(Generic[Client]):
     def __len__(self) -> int:
         return len(self._open)
 
+    def has_room(self, pod: str) -> bool:
+        """Whether a question of a pod has room: to be asked before anything is opened for it."""
+        return len(self._open) < self._limit and self._pods.get(pod, 0) < self._of_a_pod
+
     def add(self, channel: int, question: Question[Client]) -> int | None:
         """The number under which to send a question over a channel; None where there is no room."""
         pod = question.granted.pod.key

@@ -104,7 +104,12 @@ class UdpGame:
         self._keys = {one: f"pod/{one}" for one in PODS}
         questions = self.random.choice(((500, 250), (500, 250), (500, 7), (9, 250)))
         self._settings = DnsSettings(patience=PATIENCE, most_questions=questions[0], most_of_a_pod=questions[1])
-        self._bounds = {"_USES": (4096, 3), "_A_SERVER": (8, 1), "_SERVERS": (64, 1)}
+        self._bounds: dict[str, tuple[int, ...]] = {
+            "_USES": (4096, 3),
+            "_A_SERVER": (8, 1),
+            "_SERVERS": (64, 64, 1),
+            "_OLD": (2048, 2048, 2),
+        }
 
     def __enter__(self) -> UdpGame:
         with contextlib.ExitStack() as stack:
@@ -310,6 +315,8 @@ class UdpGame:
         else:
             raise AssertionError("the loop does not come to rest")
         assert len(self.side.questions) <= self._settings.most_questions
+        most = dns_sockets._SERVERS * dns_sockets._A_SERVER + dns_sockets._OLD
+        assert len(self.loop._ready) == self._watched + len(self.side._by_number) <= self._watched + most
 
     def end(self) -> None:
         """Servers and kernel do what they have to; then each question has its answer, and nothing is left."""
