@@ -198,6 +198,7 @@ class Desk:
         held = self._held.pop(done.number, None)
         if done.fault:
             self.measures.refused_elements += len(done.lesson.new)
+            self.learned.hold(done.lesson.closing)
             if held is not None:
                 self.measures.results[Result.OVERDUE] += 1
         else:

@@ -89,7 +89,7 @@ class Committer(Closing):
         """Hands in a lesson and returns its number; None where too many wait: then only what is gone is taken out."""
         if self._waiting >= _MOST and lesson.new:
             if lesson.gone:
-                self.submit(Lesson(gone=lesson.gone))
+                self.submit(lesson.closing)
             return None
         self._numbers += 1
         self._waiting += 1

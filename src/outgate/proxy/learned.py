@@ -63,6 +63,11 @@ class Lesson(NamedTuple):
     orders: int = 0
     """Under which orders this was decided."""
 
+    @property
+    def closing(self) -> Lesson:
+        """The part of it that takes something out."""
+        return Lesson(gone=self.gone, pod=self.pod, orders=self.orders)
+
 
 class _Name:
     __slots__ = ("addresses", "elements", "until")
@@ -187,7 +192,10 @@ class Learned:
         return Lesson(new, gone, seconds, pod.key, name, elements, now + seconds, self._orders)
 
     def hold(self, lesson: Lesson) -> Lesson:
-        """The kernel has taken a lesson. What new orders have made wrong of it meanwhile is to be taken out again."""
+        """The kernel has taken a lesson. What new orders have made wrong of it meanwhile is to be taken out again.
+
+        To be said in the order in which the kernel takes them.
+        """
         memory = self._pods.get(lesson.pod)
         undo: tuple[Element, ...] = ()
         if lesson.orders != self._orders:
@@ -198,10 +206,12 @@ class Learned:
         self.changed = True
         for one in lesson.new:
             memory.held[one] = lesson.until
-        for one in undo:
-            del memory.held[one]
+        # Also what was renewed on its way: that has been held before this.
+        for one in (*lesson.gone, *undo):
+            memory.held.pop(one, None)
         known = memory.names.get(lesson.name)
-        if known is not None:
+        # Unless some of it has had to go since.
+        if known is not None and all(one.address in known.addresses for one in lesson.elements):
             self._know(memory, known, lesson.elements, lesson.until)
         return Lesson(gone=undo)
 
@@ -314,7 +324,7 @@ class Learned:
         gone = tuple(one for one in memory.held if one not in given)
         for one in gone:
             del memory.held[one]
-        yield Lesson(gone=gone)
+        yield Lesson(gone=gone, pod=pod.key, orders=self._orders)
 
     def expire(self) -> None:
         """Forgets what is over. The kernel has forgotten it by itself."""

@@ -254,7 +254,7 @@ class Kernel:
             assert lesson.pod == asked.key
         if lesson.new and self._book.random.random() < 0.02:
             if lesson.gone:
-                self.submit(Lesson(gone=lesson.gone))
+                self.submit(lesson.closing)
             return None
         self._numbers += 1
         self.waiting.append((self._numbers, lesson))
