@@ -129,9 +129,13 @@ def test_what_had_to_go_may_come_back_before_it_went() -> None:
     assert {one.address for one in first.gone} == {one.address for one in second.new} == {ADDRESSES[0]}
 
 
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("refused", [False, True])
-def test_what_had_to_go_while_it_was_renewed_is_not_believed_to_be_there(refused: bool) -> None:
-    """The kernel takes the one after the other, and it is out then, also where it refused what came instead."""
+def test_what_had_to_go_while_it_was_renewed_is_not_believed_to_be_there(refused: bool, again: bool) -> None:
+    """The kernel takes the one after the other, and it is out then, also where it refused what came instead.
+
+    Also where the name gave it again between the two, when it was held.
+    """
     learned, its, clock = learner(WEB, limits=Limits(of_a_name=1))
     pod = its.by_key["web/1"]
     old, other = (its.grants(pod, "a.io", (one,)) for one in ADDRESSES[:2])
@@ -141,6 +145,8 @@ def test_what_had_to_go_while_it_was_renewed_is_not_believed_to_be_there(refused
     instead = learned.learn(pod, "a.io", other, 60)
     assert set(renewed.new) == set(instead.gone) == set(old)
     learned.hold(renewed)
+    if again:
+        assert not learned.learn(pod, "a.io", old, 60).new
     learned.hold(instead.closing if refused else instead)
     assert set(learned.learn(pod, "a.io", old, 60).new) == set(old)
 

@@ -208,12 +208,19 @@ class Learned:
             memory.held[one] = lesson.until
         # Also what was renewed on its way: that has been held before this.
         for one in (*lesson.gone, *undo):
-            memory.held.pop(one, None)
+            self._lose(memory, one)
         known = memory.names.get(lesson.name)
         # Unless some of it has had to go since.
         if known is not None and all(one.address in known.addresses for one in lesson.elements):
             self._know(memory, known, lesson.elements, lesson.until)
         return Lesson(gone=undo)
+
+    def _lose(self, memory: _Memory, element: Element) -> None:
+        """It is out of the kernel, whatever was believed of it: the next answer that gives it puts it in."""
+        if memory.held.pop(element, None) is not None:
+            self.era += 1
+            for name in memory.givers.get(element.address, ()):
+                memory.names[name].elements = ()
 
     def _know(self, memory: _Memory, known: _Name, elements: tuple[Element, ...], until: float) -> None:
         """Notes for how long all that a name gives is held; `until`, if it gives nothing."""
