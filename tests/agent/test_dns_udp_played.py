@@ -113,3 +113,24 @@ def test_a_pod_that_asks_everybody_has_a_bounded_number_of_sockets(old: int) -> 
         pod.socket.send(game.book.question(pod, "a.test"))
         game.settle()
         assert len(game.side.questions) == 1
+
+
+def test_the_same_answer_once_more_is_for_nobody_else_either() -> None:
+    """What an answer teaches is not found out twice, and so nothing else stops it."""
+    with UdpGame(1) as game:
+        pod = game.come(PODS[0], 0)
+        assert pod is not None
+        question = game.book.question(pod, "c.test")
+        for _ in range(3):
+            pod.socket.send(question)
+        game.settle()
+        server = game.servers[0]
+        server.take()
+        answer = game.book.answer(question)
+        game.change(PODS[0], there=True)
+        for asked, sender in server.open:
+            server.socket.sendto(asked[:2] + answer[2:], sender)
+        game.settle()
+        assert game.measures.results[Result.ANSWERED] == 3
+        game.read(pod)
+        assert not pod.heard
