@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from outgate.analysis.on_condition import Conditional
 from outgate.model import Direction
+from outgate.packets import Protocol, TransportSet
 from outgate.policy import Policies, Rule
-from outgate.report.conditions import conditions_json, conditions_text
+from outgate.report.conditions import conditions_json, conditions_text, entries_json
 from outgate.testing import namespace, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 
@@ -50,3 +52,22 @@ def test_in_json() -> None:
     assert named["serverNames"] == ["a.b"]
     (asking,) = conditions_json([rule("53", rules={"dns": [{"matchName": "a.b"}]})])
     assert asking["dns"] == ["a.b"]
+
+
+def test_entries_of_ports() -> None:
+    """By protocol and port, each with its own; alternatives are together, and the sender's words come first."""
+    get, post = (rule("80", rules={"http": [one]}) for one in ({"method": "GET"}, {}))
+    tls = rule("443", serverNames=["a.b"])
+    web, other = TransportSet.ports(Protocol.TCP, 80), TransportSet.ports(Protocol.TCP, 443)
+    rest = TransportSet.ports(Protocol.TCP, 22) | TransportSet.ports(Protocol.UDP, 53)
+    asked = [
+        Conditional(Direction.INGRESS, web | other, (tls,)),
+        Conditional(Direction.EGRESS, web, (get, post, get)),
+        Conditional(Direction.EGRESS, TransportSet.ports(Protocol.TCP, 8080), (tls,)),
+    ]
+    assert entries_json(web | other | rest, asked) == [
+        {"protocol": "TCP", "ports": [[22, 22]]},
+        {"protocol": "TCP", "ports": [[80, 80]], "http": [{"method": "GET"}, {}]},
+        {"protocol": "TCP", "ports": [[443, 443]], "serverNames": ["a.b"]},
+        {"protocol": "UDP", "ports": [[53, 53]]},
+    ]

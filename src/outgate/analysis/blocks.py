@@ -14,6 +14,7 @@ every "none of 0.0.0.0/0" into "some".
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from outgate.analysis.flows import Aim, aims
 from outgate.analysis.lookup import AddressTarget
@@ -78,8 +79,7 @@ def _cut(
         ]
     for hit in hits:
         for part in (hit & rest & TO_MANY, (hit & rest) - TO_MANY):
-            if part:
-                yield part
+            yield from _by_conditions(judge, part, known, direction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def block_ports(judge: Judge, block: Network, known: Endpoint, direction: Direct
     outside = _same_treatment(judge, rest, known, direction)
     for addresses, end in [*((AddressSet.of((end.address,)), end) for end in single), *outside]:
         source, destination = (known, end) if direction is Direction.EGRESS else (end, known)
-        pair = pair_ports(judge, source, destination)
+        pair = replace(pair_ports(judge, source, destination), addresses=addresses)
         pairs.append(pair)
         cubes.append((addresses, pair.allowed))
     return BlockPorts(PacketSet.union_of(cubes), about, tuple(pairs))
@@ -121,8 +121,19 @@ def _same_treatment(
         allowed = judge.policies.decision(known.pod, direction).allowed().restrict(rest)
         cubes = (*allowed.cubes, (rest - allowed.addresses(), TransportSet()))
     for addresses, _ in cubes:
-        if addresses:
-            yield addresses, Endpoint(addresses.lowest())
+        for part in _by_conditions(judge, addresses, known, direction):
+            yield part, Endpoint(part.lowest())
+
+
+def _by_conditions(judge: Judge, addresses: AddressSet, known: Endpoint, direction: Direction) -> Iterator[AddressSet]:
+    """Some addresses outside of the cluster, cut so that what rules ask above TCP is asked of all of a part."""
+    parts = [addresses]
+    if known.pod is not None and known.isolatable:
+        for rule in judge.policies.isolation(known.pod, direction).every_rule():
+            if rule.conditions is not None:
+                block = rule_beyond(rule, known.pod)[0]
+                parts = [piece for part in parts for piece in (part & block, part - block) if piece]
+    return (part for part in parts if part)
 
 
 def _beyond(block: Network, known: Endpoint, direction: Direction) -> AddressSet:

@@ -9,30 +9,21 @@ passes by addresses of one family on a condition is conditional, whatever passes
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from outgate.analysis.connections import Connection, Connections, Party
 from outgate.analysis.deciding import speaks_of
 from outgate.analysis.groups import Group
+from outgate.analysis.on_condition import Conditional, by_rules
 from outgate.analysis.opened import Named
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.packets.addresses import Family
-from outgate.policy import Action, Rule
+from outgate.policy import Action
 from outgate.policy.grid import Grid
 from outgate.policy.tiers import Isolation, partition
-from outgate.records import dataclass
 
 __all__ = ["Conditional", "Conditionals", "conditionals"]
-
-
-@dataclass(frozen=True, slots=True)
-class Conditional:
-    """Ports of a connection that one end lets through only where one of these rules has its condition met."""
-
-    direction: Direction
-    transports: TransportSet
-    rules: tuple[Rule, ...]
 
 
 Conditionals = Callable[[Connection], tuple[Conditional, ...]]
@@ -66,7 +57,7 @@ def _of(found: Connections, one: Connection) -> Iterator[Conditional]:
         if some:
             parts = (_asking(found.grid, standing, subject, peer, *each) for each in passing)
             left = functools.reduce(TransportSet.__or__, parts, TransportSet())
-            for part, rules in _by_rules(left, some):
+            for part, rules in by_rules(left, some):
                 yield Conditional(direction, part, rules)
 
 
@@ -91,21 +82,10 @@ def _asking(
     return asked
 
 
-def _by_rules(
-    transports: TransportSet, rules: Sequence[tuple[Rule, TransportSet]]
-) -> Iterator[tuple[TransportSet, tuple[Rule, ...]]]:
-    """The parts of some ports, each with the rules of which one must be met there: 443 for a name, 80 for a request."""
-    parts: list[tuple[TransportSet, tuple[Rule, ...]]] = [(transports, ())]
-    for rule, its in rules:
-        cut = ((part & its, (*mine, rule)) for part, mine in parts), ((part - its, mine) for part, mine in parts)
-        parts = [one for many in zip(*cut, strict=True) for one in many if one[0]]
-    return (one for one in parts if one[1])
-
-
 def _of_name(found: Connections, one: Connection, named: Named) -> Iterator[Conditional]:
     for opening in found.opened(one.source) if isinstance(one.source, Group) else ():
         asked = opening.asked & one.transports
         if opening.named == named and asked:
             mine = [(rule, TransportSet.any() if rule.ports is None else rule.ports.numbers) for rule in opening.rules]
-            for part, rules in _by_rules(asked, mine):
+            for part, rules in by_rules(asked, mine):
                 yield Conditional(Direction.EGRESS, part, rules)

@@ -9,10 +9,12 @@ the port and are asked of `judge` once: whether an end is isolated at all, wheth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from outgate.analysis.on_condition import Conditional, by_rules
 from outgate.model import Direction, Pod
-from outgate.packets import Protocol, TransportSet
-from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Side, Trace, matched
+from outgate.packets import AddressSet, Protocol, TransportSet
+from outgate.policy import Action, Endpoint, Flow, Judge, Origin, Rule, Side, Trace, matched
 from outgate.policy.profile import PASSING_ICMP
 from outgate.policy.rules import NamedPort
 from outgate.policy.selection import resolve
@@ -26,10 +28,15 @@ _GOVERNED = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 
 @dataclass(frozen=True, slots=True)
 class PortShare:
-    """Transports that one rule allows, or (`origin` None) that nobody forbids."""
+    """Transports that one rule allows, or (None) that nobody forbids."""
 
     transports: TransportSet
-    origin: Origin | None
+    rule: Rule | None
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the rule stands."""
+        return None if self.rule is None else self.rule.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,10 @@ class PairPorts:
     ingress: tuple[PortShare, ...]
     trace: Trace
     """One flow between the two: its sides say who is isolated, and by whom."""
+    on_condition: tuple[Conditional, ...] = ()
+    """What of it passes only on a condition above TCP."""
+    addresses: AddressSet | None = None
+    """Those that are treated like the end outside, where it stands for others."""
 
     def side(self, direction: Direction) -> TransportSet:
         """All that one end lets pass."""
@@ -56,13 +67,40 @@ class PairPorts:
 def pair_ports(judge: Judge, source: Endpoint, destination: Endpoint) -> PairPorts:
     """The transports from one end to another, untranslated."""
     trace = judge.judge(Flow(source, destination, int(Protocol.TCP), 1))
-    return PairPorts(
+    found = PairPorts(
         source,
         destination,
         tuple(_shares(judge, trace.egress, source, destination)),
         tuple(_shares(judge, trace.ingress, destination, source)),
         trace,
     )
+    asked = (
+        *_on_condition(judge, trace.egress, found.egress, source, destination, found.allowed),
+        *_on_condition(judge, trace.ingress, found.ingress, destination, source, found.allowed),
+    )
+    return replace(found, on_condition=asked) if asked else found
+
+
+def _on_condition(
+    judge: Judge,
+    side: Side,
+    shares: Iterable[PortShare],
+    subject: Endpoint,
+    peer: Endpoint,
+    passing: TransportSet,
+) -> Iterator[Conditional]:
+    """Of what passes, what an end lets through on a condition, with all rules that would."""
+    asked = _union(one for one in shares if one.rule is not None and one.rule.conditions is not None) & passing
+    if not asked or subject.pod is None:
+        return
+    destination = peer if side.direction is Direction.EGRESS else subject
+    rules = [
+        (rule, matched(judge.policies, rule, peer, destination))
+        for rule in judge.policies.isolation(subject.pod, side.direction).every_rule()
+        if rule.conditions is not None and rule.action is Action.ACCEPT
+    ]
+    for part, those in by_rules(asked, rules):
+        yield Conditional(side.direction, part, those)
 
 
 def _shares(judge: Judge, side: Side, subject: Endpoint, peer: Endpoint) -> Iterator[PortShare]:
@@ -81,7 +119,7 @@ def _shares(judge: Judge, side: Side, subject: Endpoint, peer: Endpoint) -> Iter
         isolation, rest, lambda one: matched(judge.policies, one, peer, destination)
     ):
         if verdict.allows:
-            yield PortShare(transports, rule.origin if rule is not None else None)
+            yield PortShare(transports, rule)
 
 
 def open_points(judge: Judge, pair: PairPorts, asked: TransportSet) -> tuple[str, ...]:

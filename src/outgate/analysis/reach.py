@@ -218,7 +218,9 @@ def _deciding(traces: list[Trace]) -> tuple[Trace, Verdict, bool]:
         certain = next((trace for trace in denied if trace.specified), None)
         return certain or denied[0], Verdict.DENY, certain is not None
     doubtful = next((trace for trace in traces if not trace.specified), None)
-    return doubtful or traces[0], Verdict.ALLOW, doubtful is None
+    # Of flows that pass, one that passes on a condition says more than one that passes in any case.
+    asked = next((trace for trace in traces if trace.egress.conditional or trace.ingress.conditional), None)
+    return doubtful or asked or traces[0], Verdict.ALLOW, doubtful is None
 
 
 def _split(judged: list[Judged]) -> Split:

@@ -14,6 +14,7 @@ The answer is Allow only if it is for all of them, and is divided otherwise, as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from outgate.analysis.blocks import rule_beyond
 from outgate.analysis.flows import Aim, echo, ends, families_of
@@ -93,7 +94,7 @@ def ports_of_name(judge: Judge, question: Question, standing: Standing) -> Reach
     for address, part in standing.items():
         passing = TransportSet.any() if asked is None else TransportSet.protocol(asked)
         for source in ends(judge.policies.snapshot, question.source, address.version):
-            pairs.append(pair_ports(judge, source, Endpoint(address)))
+            pairs.append(replace(pair_ports(judge, source, Endpoint(address)), addresses=part))
             passing &= pairs[-1].allowed
         cubes.append((part, passing))
     return divided(judge, question, tuple(pairs), AddressSet.union_of(standing.values()), PacketSet.union_of(cubes))

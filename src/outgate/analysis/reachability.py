@@ -8,11 +8,12 @@ from outgate.analysis.ports import PairPorts
 from outgate.analysis.targets import TransportAsked
 from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import Family
+from outgate.packets.packetset import Cube
 from outgate.policy import OUTGATE, Profile, Side, Trace, Verdict
 from outgate.policy.meeting import About
 from outgate.records import dataclass
 
-__all__ = ["OUTSIDE", "Judged", "PortsAnswer", "Question", "Reachability", "Split"]
+__all__ = ["OUTSIDE", "Judged", "PortsAnswer", "Question", "Reachability", "Split", "by_address"]
 
 OUTSIDE = "outside the cluster no NetworkPolicy applies"
 """The reason of the side of a block, where no single address of it is meant."""
@@ -91,3 +92,12 @@ class Reachability:
     def __bool__(self) -> bool:
         """Whether it is allowed."""
         return self.verdict.allows
+
+
+def by_address(answer: Reachability) -> tuple[Cube, ...]:
+    """Of a block, which ports pass for which addresses; empty where that is the same for all of it."""
+    found = answer.ports.by_address if answer.ports is not None else None
+    if found is None:
+        return ()
+    alike = len(found.cubes) < 2 and (answer.split is None or not answer.split.denied)
+    return () if alike else found.cubes

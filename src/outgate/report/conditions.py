@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from outgate.analysis.on_condition import Conditional
+from outgate.model import Direction
 from outgate.model.cilium import HttpMatch
+from outgate.packets import TransportSet
 from outgate.policy import Rule
 from outgate.policy.rules import Conditions
-from outgate.report.terms import Json, origin_json
+from outgate.report.terms import Json, origin_json, transports_json, without_empty
 
-__all__ = ["conditions_json", "conditions_text"]
+__all__ = ["conditions_json", "conditions_text", "entries_json"]
+
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
 def conditions_text(rules: Iterable[Rule]) -> Iterator[tuple[Rule, str]]:
@@ -37,24 +42,48 @@ def _request(one: HttpMatch) -> str:
 
 def conditions_json(rules: Iterable[Rule]) -> list[Json]:
     """Conditions = [{rule, http, dns, serverNames}]; of the last three those that are there."""
-    return [_json(rule, rule.conditions) for rule in rules if rule.conditions is not None]
-
-
-def _json(rule: Rule, conditions: Conditions) -> Json:
-    http = [
-        {
-            key: value
-            for key, value in (
-                ("method", one.method),
-                ("path", one.path),
-                ("host", one.host),
-                ("headers", [{"name": each.name, "value": each.value} for each in one.headers]),
-            )
-            if value
-        }
-        for one in conditions.http
+    return [
+        {"rule": origin_json(rule.origin), **_asked(rule.conditions)} for rule in rules if rule.conditions is not None
     ]
-    found: Json = {"rule": origin_json(rule.origin)}
-    found |= {"http": http} if http else {}
-    found |= {"dns": [one.name or one.pattern for one in conditions.dns]} if conditions.dns else {}
-    return found | ({"serverNames": list(conditions.server_names)} if conditions.server_names else {})
+
+
+def entries_json(transports: TransportSet, asked: Iterable[Conditional]) -> list[Json]:
+    """The entries of `allowed`, each with what is asked of its ports: [{protocol, ports, http, dns, serverNames}].
+
+    What stands in one entry are alternatives. Where both ends ask something of a port, it is what the sender's asks.
+    """
+    parts = sorted(asked, key=lambda one: one.direction is Direction.INGRESS)
+    found: list[tuple[int, Json]] = []
+    for one in parts:
+        here = transports & one.transports
+        transports = transports - here
+        found += _entries(here, _alternatives(one.rules))
+    found += _entries(transports, {})
+    return [entry for _, entry in sorted(found, key=lambda each: each[0])]
+
+
+def _entries(transports: TransportSet, asked: Json) -> Iterator[tuple[int, Json]]:
+    for entry in transports_json(transports)["allowed"]:
+        # As everywhere: TCP, UDP, SCTP, and the ports ascending.
+        yield _PROTOCOLS.index(entry["protocol"]) * 65536 + entry["ports"][0][0], entry | asked
+
+
+def _alternatives(rules: Iterable[Rule]) -> Json:
+    found: Json = {}
+    for rule in rules:
+        for key, values in _asked(rule.conditions or Conditions()).items():
+            mine = found.setdefault(key, [])
+            mine.extend(value for value in values if value not in mine)
+    return found
+
+
+def _asked(conditions: Conditions) -> Json:
+    found: Json = {"http": [_request_json(one) for one in conditions.http]}
+    found["dns"] = [one.name or one.pattern for one in conditions.dns]
+    found["serverNames"] = list(conditions.server_names)
+    return {key: values for key, values in found.items() if values}
+
+
+def _request_json(one: HttpMatch) -> Json:
+    headers = [{"name": each.name, "value": each.value} for each in one.headers]
+    return without_empty({"method": one.method, "path": one.path, "host": one.host, "headers": headers})

@@ -14,7 +14,7 @@ from outgate.analysis.conditional import Conditional, Conditionals
 from outgate.analysis.connections import Connection, Party
 from outgate.analysis.opened import Named
 from outgate.packets import TransportSet
-from outgate.report.conditions import conditions_json
+from outgate.report.conditions import conditions_json, entries_json
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, transports_json
 
@@ -88,18 +88,19 @@ def _lines(connections: Iterable[Connection], only: Conditionals | None) -> Iter
         what = sets.get(id(transports)) or sets.setdefault(
             id(transports), (transports, _text(transports_of(transports))[1:-1])
         )
-        if isinstance(destination, Named):
-            what = transports, _text(_by_name(transports, destination))[1:-1]
+        asked = () if only is None else only(one)
+        if asked or isinstance(destination, Named):
+            what = transports, _text(_asked(one, asked))[1:-1]
         families = "" if not one.families else f', "families": {_text(connection_json(one)["families"])}'
-        asked = [] if only is None else [_conditional(part) for part in only(one)]
-        conditions = f', "onlyIf": {_text(asked)}' if asked else ""
+        conditions = f', "onlyIf": {_text([_conditional(part) for part in asked])}' if asked else ""
         yield f'{{"source": {start[1]}, "destination": {end[1]}, {what[1]}{families}{conditions}}}'
 
 
-def _by_name(transports: TransportSet, named: Named) -> Json:
-    """The same, where each entry says of which names it speaks."""
-    found = transports_of(transports)
-    return found | {"allowed": [entry | {"names": [named.name]} for entry in found["allowed"]]}
+def _asked(one: Connection, asked: Sequence[Conditional]) -> Json:
+    """What passes, where each entry says what is asked of its ports, and of which names it speaks."""
+    names = {"names": [one.destination.name]} if isinstance(one.destination, Named) else {}
+    entries = entries_json(one.transports, asked)
+    return transports_of(one.transports) | {"allowed": [entry | names for entry in entries]}
 
 
 def _conditional(part: Conditional) -> Json:

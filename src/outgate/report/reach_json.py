@@ -8,10 +8,11 @@ The fields that every answer has come first and never change. Those behind them 
 from __future__ import annotations
 
 from outgate.analysis.notes import Hint
-from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
+from outgate.analysis.reach_asked import AskedOf, asked_of
+from outgate.analysis.reachability import Judged, Reachability, Split, by_address
 from outgate.analysis.spelling import spell_protocol
 from outgate.policy import OUTGATE, Side
-from outgate.report.conditions import conditions_json
+from outgate.report.conditions import conditions_json, entries_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, target_json, transports_json, without_empty
 
 __all__ = ["MOST_FLOWS_SHOWN", "reach_json", "side_json"]
@@ -41,7 +42,7 @@ def reach_json(answer: Reachability) -> Json:
                 "profile": None if answer.profile == OUTGATE else answer.profile.name,
                 "failure": answer.failure,
                 "some": _some(answer.split),
-                "ports": _ports(answer.ports),
+                "ports": _ports(answer),
                 "flows": _flows(answer.flows),
                 "flowsLeftOut": max(0, len(answer.flows) - MOST_FLOWS_SHOWN) or None,
                 "openPoints": list(answer.open_points),
@@ -69,16 +70,39 @@ def _some(split: Split | None) -> Json | None:
     return {"allowed": list(split.allowed.cidrs()), "denied": list(split.denied.cidrs())}
 
 
-def _ports(ports: PortsAnswer | None) -> Json | None:
+def _ports(found: Reachability) -> Json | None:
+    ports = found.ports
     if ports is None:
         return None
     answer = transports_json(ports.everywhere)
-    if ports.by_address is not None and len(ports.by_address.cubes) > 1:
+    asked = asked_of(found)
+    if asked:
+        answer["allowed"] = entries_json(ports.everywhere, (one.part for one in asked if not one.among))
+        answer["onlyIf"] = [_asked(one) for one in asked]
+    if parts := by_address(found):
         answer["byAddress"] = [
-            {"cidrs": list(addresses.cidrs()), **transports_json(transports)}
-            for addresses, transports in ports.by_address
+            {"cidrs": list(addresses.cidrs()), **transports_json(transports)} for addresses, transports in parts
         ]
     return answer
+
+
+def _asked(one: AskedOf) -> Json:
+    """OnlyIf = {direction, what passes so, conditions}, and between whom, where that is not all of the ends."""
+    found = {
+        "direction": one.part.direction.value,
+        **transports_json(one.part.transports),
+        "conditions": conditions_json(one.part.rules),
+    }
+    if one.among:
+        found["between"] = [
+            {
+                "source": end_json(each.source),
+                "destination": end_json(each.destination),
+                **({"cidrs": list(each.addresses.cidrs())} if each.addresses is not None else {}),
+            }
+            for each in one.among[:MOST_FLOWS_SHOWN]
+        ]
+    return found
 
 
 def _flows(flows: tuple[Judged, ...]) -> list[Json]:

@@ -7,10 +7,11 @@ DENY   production/web-api → production/postgres TCP 5433
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from outgate.analysis.lookup import AddressTarget, NameTarget, NodeTarget, PodsTarget, Target
-from outgate.analysis.reachability import Judged, PortsAnswer, Reachability, Split
+from outgate.analysis.reach_asked import Among, AskedOf, asked_of
+from outgate.analysis.reachability import Judged, Reachability, Split, by_address
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, TransportSet
 from outgate.policy import OUTGATE, Side, Verdict
@@ -21,6 +22,7 @@ __all__ = ["line_text", "reach_text", "side_text"]
 
 MOST_LINES = 10
 """Lines of one list; what is left out is counted."""
+_GOVERNED = TransportSet.governed()
 
 
 def reach_text(answer: Reachability) -> str:
@@ -57,12 +59,18 @@ def _lines(answer: Reachability) -> Iterator[str]:
         return
     yield from _through(answer)
     yield from _such_as(answer)
+    asked = asked_of(answer)
+    divided = answer.split is not None and bool(answer.split.allowed and answer.split.denied)
     for head, side in (("egress", answer.egress), ("ingress", answer.ingress)):
         yield line_text(head, side_text(side), place_text(side.decided_by))
-        for rule, words in conditions_text(side.conditional):
-            yield line_text("only" if side.verdict.allows else "allows", words, place_text(rule.origin))
+        if side.verdict.allows and not divided:
+            yield from _only(answer, [one for one in asked if one.part.direction is side.direction])
+        else:
+            for rule, words in conditions_text(side.conditional):
+                yield line_text("allows", words, place_text(rule.origin))
     yield from _split(answer)
-    yield from _by_address(answer.ports)
+    yield from _by_address(answer)
+    yield from _only(answer, asked if divided else ())
     yield from _stand_ins(answer)
     yield from _shares(answer)
     yield from _flows(answer)
@@ -73,6 +81,27 @@ def _lines(answer: Reachability) -> Iterator[str]:
         yield line_text("hint", words, place_text(hint.origin))
     for point in answer.open_points:
         yield line_text("open", f"the API leaves this to the network plugin: {point}")
+
+
+def _only(answer: Reachability, asked: Sequence[AskedOf]) -> Iterator[str]:
+    """What is asked of what passes one end; of which ports and between whom, where that is not all of it."""
+    for one in asked:
+        transports = one.part.transports
+        everywhere = answer.ports.everywhere & _GOVERNED if answer.ports is not None else TransportSet()
+        all_of_it = answer.ports is None or (bool(everywhere) and not one.among and transports >= everywhere)
+        ports = "" if all_of_it else f"{spell_transports(transports)} for "
+        between = _between(one.among)
+        for rule, words in conditions_text(one.part.rules):
+            yield line_text("only", f"{between}{ports}{words}", place_text(rule.origin))
+
+
+def _between(among: Sequence[Among]) -> str:
+    if not among:
+        return ""
+    if all(one.addresses is not None for one in among):
+        return f"{spell_addresses(AddressSet.union_of(one.addresses or AddressSet() for one in among), MOST_LINES)}: "
+    more = f" and {len(among) - MOST_LINES} more" if len(among) > MOST_LINES else ""
+    return f"{', '.join(f'{one.source} → {one.destination}' for one in among[:MOST_LINES])}{more}: "
 
 
 def line_text(head: str, words: str, place: str = "") -> str:
@@ -158,11 +187,10 @@ def _written_out(split: Split) -> AddressSet:
 
 def _groups(answer: Reachability) -> Iterator[AddressSet]:
     """The parts of a block that the lines before have named one by one."""
-    split, ports = answer.split, answer.ports
+    split = answer.split
     if split is not None and split.allowed and split.denied:
         yield _written_out(split)
-    if ports is not None and ports.by_address is not None and len(ports.by_address.cubes) > 1:
-        yield from (addresses for addresses, _ in ports.by_address.cubes if len(addresses.cidrs()) <= MOST_LINES)
+    yield from (addresses for addresses, _ in by_address(answer) if len(addresses.cidrs()) <= MOST_LINES)
 
 
 def _stand_ins(answer: Reachability) -> Iterator[str]:
@@ -180,10 +208,8 @@ def _stand_ins(answer: Reachability) -> Iterator[str]:
         yield line_text("", f"and {len(found) - MOST_LINES} more pods without an address")
 
 
-def _by_address(ports: PortsAnswer | None) -> Iterator[str]:
-    if ports is None or ports.by_address is None or len(ports.by_address.cubes) < 2:
-        return
-    cubes = ports.by_address.cubes
+def _by_address(answer: Reachability) -> Iterator[str]:
+    cubes = by_address(answer)
     for addresses, transports in cubes[:MOST_LINES]:
         yield line_text("ports", f"{spell_addresses(addresses)}: {spell_transports(transports)}")
     if len(cubes) > MOST_LINES:

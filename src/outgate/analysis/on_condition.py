@@ -1,0 +1,36 @@
+"""Ports that pass on a condition above TCP alone: a request, a question of DNS, the name of a server of TLS.
+
+Which of several rules has its condition met is not decided by ports, so they are alternatives; but each speaks of its
+own ports. `by_rules` cuts a set of ports into the parts of which the same rules speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from outgate.model import Direction
+from outgate.packets import TransportSet
+from outgate.policy import Rule
+from outgate.records import dataclass
+
+__all__ = ["Conditional", "by_rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """Ports that one end of a connection lets through only where one of these rules has its condition met."""
+
+    direction: Direction
+    transports: TransportSet
+    rules: tuple[Rule, ...]
+
+
+def by_rules(
+    transports: TransportSet, rules: Sequence[tuple[Rule, TransportSet]]
+) -> Iterator[tuple[TransportSet, tuple[Rule, ...]]]:
+    """The parts of some ports, each with the rules of which one must be met there: 443 for a name, 80 for a request."""
+    parts: list[tuple[TransportSet, tuple[Rule, ...]]] = [(transports, ())]
+    for rule, its in rules:
+        cut = ((part & its, (*mine, rule)) for part, mine in parts), ((part - its, mine) for part, mine in parts)
+        parts = [one for many in zip(*cut, strict=True) for one in many if one[0]]
+    return (one for one in parts if one[1])
