@@ -26,6 +26,9 @@ from tests.model.cilium_objects import ANYBODY, http, rule_of
         ({"port": "0x50"}, CiliumPort("0x50", "ANY")),
         ({"port": "0120"}, CiliumPort(80, "ANY")),
         ({"port": "0", "protocol": "VRRP"}, CiliumPort(0, "VRRP")),
+        # PortRangeToMaskedPorts: "This is a wildcard" of 0 to 0 and of 0 to the last, and of no other range from 0.
+        ({"port": "0", "endPort": 1023, "protocol": "TCP"}, CiliumPort(0, "TCP", 1023)),
+        ({"port": "0", "endPort": 65535}, CiliumPort(0, "ANY")),
     ],
 )
 def test_a_port(port: dict[str, object], expected: CiliumPort) -> None:
@@ -104,7 +107,6 @@ TLS = {"secret": {"name": "s"}}
         ({"originatingTLS": TLS}, "originatingTLS", "originatingTLS"),
         ({"listener": {"envoyConfig": {"name": "c"}, "name": "l"}}, "listener", "listener"),
         ({"rules": {"kafka": [{"topic": "t"}]}}, "kafka", "rules.kafka"),
-        ({"rules": {"kafka": []}}, "kafka", "rules.kafka"),
         ({"rules": {"l7proto": "r2d2"}}, "l7proto", "rules.l7proto"),
         (
             {"rules": {"http": [{}, {"headerMatches": [{"name": "a"}, {"name": "b", "secret": {"name": "s"}}]}]}},
@@ -128,6 +130,21 @@ def test_what_we_do_not_do_is_kept_with_its_place(entry: dict[str, object], feat
     assert (mark.feature, mark.place.path) == (feature, f"spec.egress[0].toPorts[0].{path}")
     assert mark.words
     assert str(mark).startswith(f"{feature}: ")
+
+
+def test_empty_lists_ask_for_nothing_in_vain() -> None:
+    """``L7Rules.Len``: none of them is a rule, so nothing is done in vain."""
+    lists: tuple[dict[str, object], ...] = ({"kafka": []}, {"http": []}, {"dns": []})
+    for rules in lists:
+        assert not rule_of({**ANYBODY, "toPorts": [{"ports": [{"port": "80"}], "rules": rules}]}).unenforced
+
+
+def test_a_range_after_a_name() -> None:
+    """Cilium reads it, and we do not: what denies is closed, what allows means the named port."""
+    entry: dict[str, object] = {**ANYBODY, "toPorts": [{"ports": [{"port": "80"}, {"port": "http", "endPort": 9000}]}]}
+    assert not rule_of(entry).unenforced
+    (mark,) = rule_of(entry, section="egressDeny").unenforced
+    assert (mark.feature, mark.place.path) == ("endPort", "spec.egressDeny[0].toPorts[0].ports[1].endPort")
 
 
 def test_several_are_all_kept() -> None:

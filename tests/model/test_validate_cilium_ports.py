@@ -13,10 +13,11 @@ from outgate.model.validate_cilium_ports import (
     icmp_warnings,
     name_problems,
     port_problems,
+    range_warnings,
     request_warnings,
 )
 from tests.model.cilium_objects import ANYBODY, cnp, http, said
-from tests.model.documents import refusals
+from tests.model.documents import parsed, refusals
 
 Manifest = dict[str, Any]
 AT = "spec.egress[0].toPorts[0]"
@@ -40,10 +41,8 @@ def tcp(port: str = "80") -> Manifest:
         (http({}, protocol="UDP"), f"{AT}.ports[0]: L7 rules can only apply to TCP (not UDP) except for DNS rules"),
         (http({}, protocol="ANY"), f"{AT}.ports[0]: L7 rules can only apply to TCP (not ANY) except for DNS rules"),
         (http({}, protocol=None), f"{AT}.ports[0]: L7 rules can only apply to TCP (not ) except for DNS rules"),
-        # An empty list restricts nothing, and is held to this all the same.
-        (http(protocol="UDP"), f"{AT}.ports[0]: L7 rules can only apply to TCP (not UDP) except for DNS rules"),
         (
-            entry({"port": "53", "protocol": "UDP"}, rules={"dns": []}),
+            entry({"port": "80", "protocol": "UDP"}, rules={"l7proto": "x", "l7": [{}]}),
             f"{AT}.ports[0]: L7 rules can only apply to TCP (not UDP) except for DNS rules",
         ),
         (http({}, port="0"), f"{AT}.ports[0].port: L7 rules can not be used when a port is 0"),
@@ -128,6 +127,15 @@ def test_what_the_agent_says(rule: Manifest, words: str) -> None:
         entry(tcp("http"), {"port": "Web-8080"}),
         {**ANYBODY, "icmps": [{"fields": [{"type": "EchoRequest"}] * 40}], "toPorts": []},
         {},
+        # "IsEmpty returns whether the `L7Rules` is nil or contains no rules": an empty list is held to nothing.
+        http(protocol="UDP"),
+        http(protocol=None),
+        http(port="0"),
+        entry({"port": "53", "protocol": "UDP"}, rules={"dns": []}),
+        entry(rules={"dns": []}),
+        entry(tcp("443"), rules={"http": []}, serverNames=["a.example"]),
+        entry(tcp(), rules={"http": []}, listener={"envoyConfig": {"name": "c"}, "name": "l"}),
+        entry({"port": "80", "protocol": "UDP"}, rules={"l7proto": "x"}),
     ],
 )
 def test_what_nobody_objects_to(rule: Manifest) -> None:
@@ -213,6 +221,16 @@ def test_entries_that_no_request_meets(request_: Manifest, place: str) -> None:
     found = [(str(spell(path)), words) for path, words in request_warnings({"http": [{}, request_]}, ())]
     assert [path for path, _ in found] == ([f"http[1].{place}"] if place else [])
     assert all(words.endswith("this entry lets nothing through") for _, words in found)
+
+
+def test_ranges_that_begin_with_a_name() -> None:
+    """The API: "EndPort can only be an L4 port number"; the code takes one after a name too."""
+    ports = [{"port": "http", "endPort": 9000}, {"port": "80", "endPort": 90}, {"port": "http", "endPort": 0}, {}]
+    ((path, words),) = range_warnings(ports, ("ports",))
+    assert spell(path) == "ports[0].endPort"
+    assert words.endswith("write the number")
+    (warned,) = parsed(cnp(entry({"port": "http", "endPort": 9000}))).warnings
+    assert warned.path == f"{AT}.ports[0].endPort"
 
 
 def test_nothing_is_said_of_nothing() -> None:

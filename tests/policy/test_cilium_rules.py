@@ -120,6 +120,23 @@ ROWS: dict[str, tuple[list[Manifest], tuple[str, ...]]] = {
         [egress({"toEndpoints": [DB], "toPorts": on({"port": "80", "endPort": 90, "protocol": "TCP"}, "pg")})],
         ("shop/web data/db TCP/90 allow", "shop/web data/db TCP/91 deny", "shop/web data/db TCP/5432 allow"),
     ),
+    "a range from 0 is a range, unless it is of all ports": (
+        [egress({"toEndpoints": [DB], "toPorts": on({"port": "0", "endPort": 1023, "protocol": "TCP"},
+                                                    {"port": "0", "endPort": 65535, "protocol": "UDP"})})],
+        ("shop/web data/db TCP/80 allow", "shop/web data/db TCP/1023 allow", "shop/web data/db TCP/1024 deny",
+         "shop/web data/db UDP/65535 allow"),
+    ),
+    "a denied range that begins with a name closes, an allowed one is the named port": (
+        [egress({"toEndpoints": [DB], "toPorts": on({"port": "pg", "endPort": 6000, "protocol": "TCP"})}),
+         egress({"toEntities": ["all"]}, name="data/c",
+                egressDeny=[{"toEndpoints": [DB], "toPorts": on({"port": "pg", "endPort": 6000})}])],
+        ("shop/web data/db TCP/5432 allow", "shop/web data/db TCP/5433 deny", "data/web data/db TCP/5433 deny"),
+    ),
+    "of a Service by name and by labels in one entry, the labels count": (
+        [egress({"toServices": [{"k8sService": {"serviceName": "cache", "namespace": "data"},
+                                 "k8sServiceSelector": {"selector": {"matchLabels": {"no": "such"}}}}]})],
+        ("shop/web data/cache TCP/6379 deny",),
+    ),
     "peers alone are every protocol": ([egress({"toEndpoints": [DB]})], ("shop/web data/db ICMP allow",)),
     "of the whole cluster: every managed pod": (
         [egress({"toEndpoints": [{}]}, name="wide")],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from outgate.model import Direction
+from outgate.model.parse_cilium_selectors import is_kept
 from outgate.policy import Policies
 from outgate.policy.label_filter import CILIUM_LABELS, LabelFilter
 from outgate.policy.profile import CILIUM
@@ -64,6 +67,16 @@ def test_longer_pattern_wins() -> None:
     assert one.hides("ax")
     assert LabelFilter(hidden=("ab",), shown=("ab",)).hides("abc")
     assert not LabelFilter(hidden=("b",)).hides("ab")
+
+
+@given(
+    st.lists(st.sampled_from([*HIDDEN, *SHOWN, "io.cilium.k8s.namespace.labels.", "-", "/x"]), min_size=1, max_size=3)
+)
+@example(["io.kubernetes.pod.namespace", "beta.kubernetes.io/arch"])
+def test_policies_of_ciliums_leave_out_the_same(parts: list[str]) -> None:
+    """`is_kept` reads selectors of Cilium's own policies, `CILIUM_LABELS` those of the others under its profile."""
+    key = "".join(parts)
+    assert is_kept(key) is not CILIUM_LABELS.hides(key)
 
 
 def test_labels_without_hidden_ones_are_not_copied() -> None:

@@ -112,7 +112,7 @@ def _find_clauses(survey: Survey) -> Iterator[Finding]:
             if not packets or all(one.port in _DNS and one.end is None for one in ports):
                 continue
             wide = any(one.port in {0, *_OF_THE_WEB} or one.end is not None for one in ports)
-            spans = [f"{one.protocol} {one.port or 'every port'}{f'-{one.end}' if one.end else ''}" for one in ports]
+            spans = [f"{one.protocol} {one}" for one in ports]
             yield Finding(
                 CHECK.name,
                 CHECK.severity if wide else Severity.WARNING,

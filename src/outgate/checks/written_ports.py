@@ -66,9 +66,8 @@ def ports_of(written: Written) -> Iterator[PortSaid]:
 
 def _of_cilium(one: CiliumPort, conditions: Conditions) -> PortSaid:
     protocols = _WITH_PORTS if one.protocol == "ANY" else (one.protocol,) if one.protocol in _WITH_PORTS else ()
-    return PortSaid(
-        protocols, one.port or None, one.end, one.place, one.place / "port", is_text=True, conditions=conditions
-    )
+    port = None if one.is_every else one.port
+    return PortSaid(protocols, port, one.end, one.place, one.place / "port", is_text=True, conditions=conditions)
 
 
 def _of_cluster(one: PolicyPort) -> PortSaid:

@@ -127,4 +127,5 @@ def named_entries(rule: AnyRule) -> Iterator[PolicyPort]:
     for one in (port for entry in rule.ports for port in entry.ports):
         for protocol in ("TCP", "UDP", "SCTP") if one.protocol == "ANY" else (one.protocol,):
             if protocol in Protocol.__members__:
-                yield PolicyPort(protocol, one.port or None, one.end)
+                # A range may begin with 0, which nobody can listen on.
+                yield PolicyPort(protocol, None if one.is_every else one.port or 1, one.end)

@@ -151,13 +151,22 @@ CiliumPeer = EndpointPeer | BlockPeer | GroupPeer | EntityPeer | ServicePeer | N
 class CiliumPort:
     """One of the ports of an entry. A name is in lower case, as names are compared without regard to it.
 
-    0 is every port. `end` is the last one of a range, and None where there is none. ANY is TCP, UDP and SCTP.
+    0 is every port, unless a range begins with it. `end` is the last one of a range, and None where there is none. ANY
+    is TCP, UDP and SCTP.
     """
 
     port: int | str
     protocol: CiliumProtocol = "ANY"
     end: int | None = None
     place: Place = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def is_every(self) -> bool:
+        """Whether it is every port of its protocol."""
+        return self.port == 0 and self.end is None
+
+    def __str__(self) -> str:
+        return "every port" if self.is_every else f"{self.port}-{self.end}" if self.end else f"{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

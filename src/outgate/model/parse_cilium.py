@@ -109,7 +109,7 @@ def _rule(rule: Mapping[str, Any], side: str, namespace: str, place: Place, *, d
     marks: _Marks = []
     peers = _peers(rule, side, namespace, place, marks)
     entries, icmps = rule.get("toPorts", ()), rule.get("icmps", ())
-    marks += unenforced_of_ports(entries, place / "toPorts")
+    marks += unenforced_of_ports(entries, place / "toPorts", deny=deny)
     mode = rule.get("authentication", {}).get("mode", "disabled")
     if mode != "disabled":
         words = f"mutual authentication (mode {mode}) is not done"
@@ -178,11 +178,12 @@ def _entity(one: str, _namespace: str, place: Place, _marks: _Marks) -> Iterator
 
 def _services(one: Mapping[str, Any], _namespace: str, place: Place, _marks: _Marks) -> Iterator[CiliumPeer]:
     by_name, by_labels = one.get("k8sService"), one.get("k8sServiceSelector")
-    if by_name is not None and by_name.get("serviceName"):
-        yield ServicePeer(by_name.get("namespace", ""), by_name["serviceName"], None, place / "k8sService")
+    # Of both in one entry Cilium looks at the selector alone (``hasMatchingToServices``).
     if by_labels is not None:
         selector = plain_selector(by_labels["selector"])
         yield ServicePeer(by_labels.get("namespace", ""), "", selector, place / "k8sServiceSelector")
+    elif by_name is not None and by_name.get("serviceName"):
+        yield ServicePeer(by_name.get("namespace", ""), by_name["serviceName"], None, place / "k8sService")
 
 
 def _names(one: Mapping[str, Any], _namespace: str, place: Place, _marks: _Marks) -> Iterator[CiliumPeer]:

@@ -21,7 +21,7 @@ from outgate.model.cilium import (
 )
 from outgate.model.icmp_names import icmp_type
 from outgate.model.place import Place
-from outgate.model.validate_cilium_words import is_service_name, port_value
+from outgate.model.validate_cilium_words import ends_a_name, is_service_name, port_value
 
 __all__ = ["header_of", "icmp_matches", "name_match", "port_entry", "unenforced_of_ports"]
 
@@ -49,17 +49,23 @@ def port_entry(entry: Mapping[str, Any], place: Place) -> PortEntry:
     )
 
 
-def unenforced_of_ports(entries: Iterable[Mapping[str, Any]], place: Place) -> Iterator[Unenforced]:
-    """What the entries of ``toPorts`` ask for that we do not do."""
+def unenforced_of_ports(
+    entries: Iterable[Mapping[str, Any]], place: Place, *, deny: bool = False
+) -> Iterator[Unenforced]:
+    """What the entries of ``toPorts`` ask for that we do not do; `deny` is for those of a rule that denies."""
     for i, entry in enumerate(entries):
         at = place / i
         yield from (Unenforced(name, words, at / name) for name, words in _FEATURES.items() if name in entry)
         rules = entry.get("rules", {})
         for name, words in _PROTOCOLS.items():
-            if name in rules:
+            if rules.get(name):
                 yield Unenforced(name, words, at / "rules" / name)
         for k, request in enumerate(rules.get("http", ())):
             yield from _headers_in_vain(request.get("headerMatches", ()), at / "rules" / "http" / k / "headerMatches")
+        for k, port in enumerate(entry.get("ports", ()) if deny else ()):
+            if ends_a_name(port):
+                words = "ranges that begin with the name of a port are not worked out"
+                yield Unenforced("endPort", words, at / "ports" / k / "endPort")
 
 
 def _headers_in_vain(headers: Iterable[Mapping[str, Any]], place: Place) -> Iterator[Unenforced]:
@@ -73,13 +79,17 @@ def _headers_in_vain(headers: Iterable[Mapping[str, Any]], place: Place) -> Iter
 def _port(port: Mapping[str, Any], place: Place) -> CiliumPort:
     text, protocol = port.get("port", ""), _protocol(port.get("protocol", ""))
     if is_service_name(text):
-        # A range needs a number to begin with; what ends a name is passed over.
+        # "EndPort can only be an L4 port number", and a range begins with one. Yet Cilium takes the range from where
+        # the name leads up to the end (``toMapState``): what denies closes (`unenforced_of_ports`), what allows allows
+        # the named port alone.
         return CiliumPort(text.lower(), protocol, None, place)
     number = port_value(text)
     assert number is not None, "validation lets no unreadable port through"
     end = port.get("endPort", 0)
-    # "EndPort" counts only where it is greater than the port.
-    return CiliumPort(number, protocol, end if end > number else None, place)
+    # "EndPort" counts only where it is greater than the port. From 0 to the last is every port, as 0 alone is; from 0
+    # to any other is a range like any (PortRangeToMaskedPorts).
+    ranged = end > number and (number, end) != (0, 65535)
+    return CiliumPort(number, protocol, end if ranged else None, place)
 
 
 def _protocol(text: str) -> CiliumProtocol:

@@ -31,7 +31,7 @@ _RESERVED = ("host", "remote-node", "kube-apiserver", "health", "init", "ingress
 """The reserved labels that are an entity each. ``world`` is not: with both families its label splits in two."""
 
 _FILTER = (
-    # pkg/labelsfilter, defaultLabelPrefixCfg: regular expressions from the start of the key; the longest match decides.
+    # pkg/labelsfilter, defaultLabelPrefixCfg: regular expressions from the start of the key.
     (r"io\.kubernetes\.pod\.namespace", True),
     (r"io\.cilium\.k8s\.namespace\.labels", True),
     (r"app\.kubernetes\.io", True),
@@ -57,13 +57,13 @@ _RULES = tuple((re.compile(pattern), keep) for pattern, keep in _FILTER)
 
 
 def is_kept(key: str) -> bool:
-    """Whether a label of this key takes part in the identity of an endpoint, as Cilium is set by default."""
-    length, kept = -1, True
-    for rule, keep in _RULES:
-        match = rule.match(key)
-        if match is not None and match.end() > length:
-            length, kept = match.end(), keep
-    return kept
+    """Whether a label of this key takes part in the identity of an endpoint, as Cilium is set by default.
+
+    The longest match that keeps it is held against the shortest that leaves it out (``filterLabels``).
+    """
+    found = [(match.end(), keep) for rule, keep in _RULES if (match := rule.match(key)) is not None]
+    left_out = min((length for length, keep in found if not keep), default=0)
+    return not left_out or max((length for length, keep in found if keep), default=0) > left_out
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -34,6 +34,7 @@ from outgate.model.validate_cilium_ports import (
     icmp_warnings,
     name_problems,
     port_problems,
+    range_warnings,
     request_warnings,
 )
 from outgate.model.validate_cilium_schema import CILIUM_DEFINITIONS, ENTITIES
@@ -239,5 +240,6 @@ def _namespace_warnings(spec: Mapping[str, Any], namespace: str, at: Path) -> It
 def _rule_warnings(rule: Mapping[str, Any], at: Path) -> Iterator[Said]:
     yield from icmp_warnings(rule, at)
     for i, entry in enumerate(rule.get("toPorts", ())):
+        yield from range_warnings(entry.get("ports", ()), (*at, "toPorts", i, "ports"))
         yield from expression_warnings(entry.get("rules", {}), (*at, "toPorts", i, "rules"))
         yield from request_warnings(entry.get("rules", {}), (*at, "toPorts", i, "rules"))

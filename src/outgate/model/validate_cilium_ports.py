@@ -12,7 +12,14 @@ from typing import Any
 from outgate.model.expressions import PROGRAM_LIMIT, expression_problem, program_size, read_expression
 from outgate.model.icmp_names import icmp_type
 from outgate.model.place import Path
-from outgate.model.validate_cilium_words import is_dns_name, is_dns_pattern, is_header_name, is_service_name, port_value
+from outgate.model.validate_cilium_words import (
+    ends_a_name,
+    is_dns_name,
+    is_dns_pattern,
+    is_header_name,
+    is_service_name,
+    port_value,
+)
 from outgate.model.validate_text import quote
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "icmp_warnings",
     "name_problems",
     "port_problems",
+    "range_warnings",
     "request_warnings",
 ]
 
@@ -62,8 +70,8 @@ def port_problems(entries: Iterable[Mapping[str, Any]], at: Path, *, ingress: bo
 
 
 def _asks(rules: Mapping[str, Any]) -> bool:
-    """Whether there are rules of any protocol, empty lists of them included (``!IsEmpty``)."""
-    return any(name in rules for name in ("http", "kafka", "dns", "l7", "l7proto"))
+    """Whether there are rules of any protocol: empty lists of them are none, nor is a protocol alone (``IsEmpty``)."""
+    return any(rules.get(name) for name in ("http", "kafka", "dns", "l7"))
 
 
 def _on_host(rules: Mapping[str, Any], at: Path, *, ingress: bool) -> Iterator[Said]:
@@ -155,6 +163,16 @@ def request_warnings(rules: Mapping[str, Any], at: Path) -> Iterator[Said]:
             if header.get("name") and not is_header_name(header["name"]):
                 words = "no header has such a name; this entry lets nothing through"
                 yield (*at, "http", i, "headerMatches", k, "name"), words
+
+
+def range_warnings(ports: Iterable[Mapping[str, Any]], at: Path) -> Iterator[Said]:
+    """Ranges that begin with a name: everybody takes them, and they mean another thing to each who reads them."""
+    for i, port in enumerate(ports):
+        if ends_a_name(port):
+            words = (
+                "a range begins with a number: after a name, some take this for the end of one and some pass it over"
+            )
+            yield (*at, i, "endPort"), f"{words}; write the number"
 
 
 def expression_warnings(rules: Mapping[str, Any], at: Path) -> Iterator[Said]:

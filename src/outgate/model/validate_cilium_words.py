@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
+    "ends_a_name",
     "is_dns_name",
     "is_dns_pattern",
     "is_header_name",
@@ -55,6 +58,11 @@ def is_service_name(text: str) -> bool:
     an end and no two of them together. Either case will do.
     """
     return len(text) <= 15 and _SERVICE(text) is not None and not _LETTERS.isdisjoint(text)
+
+
+def ends_a_name(port: Mapping[str, Any]) -> bool:
+    """Whether a port is a name with an ``endPort`` after it."""
+    return is_service_name(port.get("port", "")) and port.get("endPort", 0) > 0
 
 
 _BASES = (("0x", 16), ("0b", 2), ("0o", 8), ("0", 8), ("", 10))

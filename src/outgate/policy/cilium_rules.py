@@ -233,7 +233,7 @@ def _conditions(entry: PortEntry) -> Conditions | None:
 
 
 def _port_match(ports: Iterable[CiliumPort]) -> PortMatch:
-    """ANY is TCP, UDP and SCTP, never ICMP; port 0 is every port."""
+    """ANY is TCP, UDP and SCTP, never ICMP; port 0 alone is every port, and may begin a range."""
     numbers = TransportSet()
     names: list[NamedPort] = []
     for one in ports:
@@ -243,7 +243,7 @@ def _port_match(ports: Iterable[CiliumPort]) -> PortMatch:
         for protocol in _ANY if one.protocol == "ANY" else (Protocol[one.protocol],):
             if isinstance(one.port, str):
                 names.append(NamedPort(protocol, one.port))
-            elif one.port == 0:
+            elif one.is_every:
                 numbers |= TransportSet.ports(protocol, PORTS)
             else:
                 numbers |= TransportSet.ports(protocol, one.port, one.end)
