@@ -23,7 +23,7 @@ from outgate.agent.events import Applied, Event, Listed
 from outgate.agent.step import NEEDED, Apply, Do, Follow, State, plan
 from outgate.cluster.events import Replaced, Upserted, Watched
 from outgate.cluster.watch import Subscription
-from outgate.cluster.watch_decode import Reader
+from outgate.cluster.watch_decode import KINDS, Reader
 from outgate.model import Namespace, Pod
 from outgate.nft.options import Options
 from outgate.nft.transaction import AddElements, DeleteElements
@@ -39,7 +39,7 @@ class Agent:
 
     def __init__(self, shape: Shape, nodes: int = 0) -> None:
         kinds = NEEDED | ON_DEMAND
-        readers = {kind: Reader(kind, "cluster:bench") for kind in kinds}
+        readers = {kind: Reader(KINDS[kind], "cluster:bench") for kind in kinds}
         self.objects: dict[str, list[Watched]] = {kind: [] for kind in kinds}
         for one in around(shape, nodes=nodes) if nodes else manifests(shape):
             if one["kind"] in kinds:

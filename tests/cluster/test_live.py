@@ -150,6 +150,36 @@ def test_policies_of_the_cluster_are_read(server: ApiServer) -> None:
     assert (warning.file, warning.path) == ("cluster:prod/clusternetworkpolicies/a", "spec.egress[0].to[0]")
 
 
+@pytest.mark.parametrize("rights", [True, False])
+@pytest.mark.parametrize("plural", ["clusternetworkpolicies", "ciliumcidrgroups"])
+def test_a_kind_in_another_version(server: ApiServer, plural: str, rights: bool) -> None:
+    """A server has one of the versions at least, and under each it has all objects: it is asked until one is there."""
+    resource = next(one for one in RESOURCES if one.plural == plural)
+    *others, last = resource.versions
+    spec = cluster_policy("a")["spec"] if "network" in plural else {"externalCIDRs": ["192.0.2.0/24"]}
+    item = {"metadata": {"name": "a"}, "spec": spec}
+
+    def answer(asked: Asked) -> Reply | None:
+        if asked.path in {one.path for one in others} or asked.path in {f"/apis/{one.api_version}" for one in others}:
+            return Reply(404, "404 page not found")
+        if asked.path == f"/apis/{last.api_version}":
+            return Reply(body={"kind": "APIResourceList", "resources": [{"name": plural}]})
+        if asked.path == last.path:
+            found = {"kind": "x", "apiVersion": "v1", "metadata": {"resourceVersion": "2"}, "items": [item]}
+            return Reply(body=found) if rights else status(403, "Forbidden", "no")
+        return None
+
+    found = fetched(server, answer)
+    if not rights:
+        (note,) = found.notes
+        assert f"list {plural}." in note
+        return
+    assert found.notes == ()
+    snapshot = parse(found.documents).snapshot
+    names = [one.name for one in snapshot.cluster_policies] + [one.name for one in snapshot.cidr_groups]
+    assert names == ["a"]
+
+
 @pytest.mark.parametrize("plural", ["namespaces", "pods", "networkpolicies"])
 def test_without_these_there_is_no_answer(server: ApiServer, plural: str) -> None:
     """Without policies everything would be allowed. The permission is named, and how to check it."""

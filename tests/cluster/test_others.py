@@ -70,9 +70,9 @@ def test_any_served_version_counts(server: ApiServer) -> None:
 def test_a_newer_version_is_not_read(server: ApiServer) -> None:
     """Of the versions that are, nothing is said; a server that has only newer ones has what is not read."""
     served = "policy.networking.k8s.io"
-    paths = {f"/apis/{served}/{version}/clusternetworkpolicies": SOME for version in ("v1alpha2", "v1beta1")}
-    assert notes(server, [group(served, "v1beta1", "v1alpha2")], paths) == []
-    (found,) = notes(server, [group(served, "v1beta1")], paths)
+    paths = {f"/apis/{served}/{version}/clusternetworkpolicies": SOME for version in ("v1alpha2", "v1")}
+    assert notes(server, [group(served, "v1", "v1alpha2")], paths) == []
+    (found,) = notes(server, [group(served, "v1")], paths)
     assert f"has clusternetworkpolicies.{served}" in found
 
 

@@ -13,7 +13,7 @@ import pytest
 from outgate.cluster import watch as module
 from outgate.cluster.events import Broken, Recovered, Removed, Replaced, Troubled, Upserted
 from outgate.cluster.watch import Pace, Subscription
-from outgate.model import Direction, NetworkPolicy, Pod
+from outgate.model import ClusterPolicy, Direction, NetworkPolicy, Pod
 from outgate.testing import cluster_policy
 from tests.cluster.following import Follower, follow, state_of
 from tests.cluster.watched import namespace, pod, policy
@@ -350,6 +350,38 @@ def test_a_kind_that_is_not_installed(server: WatchServer, follower: Follower, r
         server.absent.clear()
         server.put(cluster_policy("b"))
         follower.until(lambda: (kind, "", "b") in follower.state)
+    assert follower.of(Troubled) == []
+
+
+@pytest.mark.parametrize("rights", [True, False])
+def test_a_kind_that_is_served_under_another_version(server: WatchServer, follower: Follower, rights: bool) -> None:
+    """A server need not have every version of a kind, and may change which it has."""
+    kind = "ClusterNetworkPolicy"
+    server.moved[kind] = "policy.networking.k8s.io/v1beta1"
+    server.put(cluster_policy("a"))
+    with follow(server, follower, [kind]):
+        follower.until(lambda: list(follower.state) == [(kind, "", "a")])
+        (policy_,) = (one for event in follower.of(Replaced) for one in event.objects)
+        assert isinstance(policy_, ClusterPolicy)
+        assert policy_.api_version == "policy.networking.k8s.io/v1beta1"
+        server.put(cluster_policy("b"))
+        follower.until(lambda: len(follower.state) == 2)
+        server.moved.clear()
+        server.cut()
+        server.put(cluster_policy("c"))
+        follower.until(lambda: len(follower.state) == 3)
+        # Only where no version is left there are no objects.
+        assert all(event.objects for event in follower.of(Replaced))
+        server.uninstall(kind)
+        follower.until(lambda: follower.events[-1] == Replaced(kind, ()))
+        if not rights:
+            server.forbidden |= {("watch", kind), ("list", kind)}
+        wait_for_requests(server, 4)
+        server.moved[kind] = "policy.networking.k8s.io/v1beta1"
+        server.forbidden.clear()
+        server.absent.clear()
+        server.put(cluster_policy("d"))
+        follower.until(lambda: (kind, "", "d") in follower.state)
     assert follower.of(Troubled) == []
 
 

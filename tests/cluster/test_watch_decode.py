@@ -153,7 +153,7 @@ def parsed_alone(value: Manifest, kind: str) -> tuple[object, Parsed]:
 
 def read(value: Manifest) -> Found:
     """What a watch makes of an object."""
-    return Reader(value["kind"], "cluster:test").read(json.dumps(value).encode())
+    return Reader(KINDS[value["kind"]], "cluster:test").read(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -170,7 +170,7 @@ def test_every_kind_is_read(kind: str) -> None:
     else:
         assert found.value == expected
     item = {name: one for name, one in value.items() if name not in ("apiVersion", "kind")}
-    assert Reader(kind, "cluster:test").read(json.dumps(item).encode()) == found
+    assert Reader(KINDS[kind], "cluster:test").read(json.dumps(item).encode()) == found
 
 
 def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -274,7 +274,7 @@ def test_the_recorded_session(shared: Path) -> None:
 
 def test_pods_of_one_template_share() -> None:
     """Of a hundred thousand pods nearly all are alike but for name and address."""
-    reader = Reader("Pod", "cluster:test")
+    reader = Reader(KINDS["Pod"], "cluster:test")
     first, second = (
         reader.read(json.dumps({**held(POD), "metadata": {**held(POD)["metadata"], "name": name}}).encode()).value
         for name in ("web-1", "web-2")
@@ -290,7 +290,7 @@ def test_pods_of_one_template_share() -> None:
 def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job every minute makes a new template every minute, for months."""
     monkeypatch.setattr(module, "REMEMBERED", 50)
-    reader = Reader("Pod", "cluster:test")
+    reader = Reader(KINDS["Pod"], "cluster:test")
     for number in range(500):
         value = copy.deepcopy(held(POD))
         value["metadata"]["labels"]["controller-uid"] = f"job-{number}"
@@ -323,7 +323,7 @@ def test_of_a_broken_one_that_is_gone_the_key(kind: str, bare: object) -> None:
     """It may have been known before it broke."""
     namespaced = {"namespace": "shop"} if kind not in ("Namespace", "Node") else {}
     text = json.dumps({"metadata": {"name": "a", **namespaced, "labels": 5, **HELD}}).encode()
-    reader = Reader(kind, "cluster:test")
+    reader = Reader(KINDS[kind], "cluster:test")
     assert reader.read(text).broken is not None
     found = reader.removed(text)
     assert (found.value, found.broken, found.version) == (bare, None, "7")
@@ -333,7 +333,7 @@ def test_of_a_broken_one_that_is_gone_the_key(kind: str, bare: object) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_object(kind: str, text: bytes) -> None:
     """Said, and no traceback."""
-    reader = Reader(kind, "cluster:test")
+    reader = Reader(KINDS[kind], "cluster:test")
     found = reader.read(text)
     assert found.broken is not None
     assert (found.key, found.value) == (None, None)
@@ -364,7 +364,7 @@ def test_a_cluster_policy_that_cannot_be_understood() -> None:
     assert found.value.egress[0].action == "Deny"
     assert any(isinstance(one, UnknownPeer) for one in found.value.egress[0].peers)
     assert found.value.place.document.value is None
-    removed = Reader("ClusterNetworkPolicy", "cluster:test").removed(json.dumps(broken).encode())
+    removed = Reader(KINDS["ClusterNetworkPolicy"], "cluster:test").removed(json.dumps(broken).encode())
     assert (removed.key, removed.value, removed.broken) == (found.key, found.value, None)
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outgate.cluster import watch_decode
 from outgate.cluster.access import Access, Credentials, from_pod
 from outgate.cluster.events import Event, Recovered, Replaced, Troubled
 from outgate.cluster.watch import Pace, Subscription
@@ -290,7 +291,7 @@ def state_of_all(server: WatchServer) -> dict[Any, object]:
     """The server's state, with the stand-ins of broken policies."""
     found: dict[Any, object] = {}
     for kind in KINDS:
-        reader = Reader(kind, "cluster:test")
+        reader = Reader(watch_decode.KINDS[kind], "cluster:test")
         for value in server.store.all(kind):
             made = reader.read(json.dumps(value).encode())
             found[kind, value["metadata"]["namespace"], value["metadata"]["name"]] = made.value

@@ -60,6 +60,8 @@ class WatchServer:
         """Verb (list, watch) and kind of what these credentials may not do."""
         self.absent: set[str] = set()
         """Kinds of custom resources that are not installed."""
+        self.moved: dict[str, str] = {}
+        """Kinds that are served under another version than the first one that they are asked for."""
         self.before: Callable[[Request], object] = lambda _: None
         """Is called with each request before it is answered."""
         self.faults = Faults()

@@ -12,11 +12,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from outgate.cluster.lists import RESOURCES
+from outgate.cluster.lists import RESOURCES, Resource
 from tests.cluster.watchstore import Collection, Expired, Stored, chunk, event, read_token, selector, token
 from tests.cluster.watchwrites import written
 
@@ -193,8 +193,9 @@ class Exchange:
         if server.token and request.headers.get("authorization") != f"Bearer {server.token}":
             self.fail(401, "Unauthorized")
             return
-        collection = server.store.collections.get(request.path)
-        if request.method == "GET" and request.path in {f"/apis/{one.api_version}" for one in RESOURCES if one.custom}:
+        collection = self._collection(request.path)
+        versions = {version.api_version for one in RESOURCES if one.custom for version in one.versions}
+        if request.method == "GET" and request.path.removeprefix("/apis/") in versions:
             self._discovery(request.path.removeprefix("/apis/"))
             return
         if collection is None or request.method != "GET":
@@ -213,8 +214,19 @@ class Exchange:
         else:
             self._watch(request, collection)
 
+    def _collection(self, path: str) -> Collection | None:
+        collections, moved = self.server.store.collections, self.server.moved
+        if not moved:
+            return collections.get(path)
+        return next((one for one in collections.values() if self._served(one.resource).path == path), None)
+
+    def _served(self, resource: Resource) -> Resource:
+        """As the server has it now."""
+        return replace(resource, api_version=self.server.moved.get(resource.kind, resource.api_version))
+
     def _discovery(self, version: str) -> None:
-        kinds = [one for one in RESOURCES if one.api_version == version and one.kind not in self.server.absent]
+        served = map(self._served, RESOURCES)
+        kinds = [one for one in served if one.api_version == version and one.kind not in self.server.absent]
         if kinds:
             resources = [{"name": one.plural, "kind": one.kind} for one in kinds]
             self._send_whole(200, json.dumps({"kind": "APIResourceList", "resources": resources}).encode())

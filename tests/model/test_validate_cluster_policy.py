@@ -49,6 +49,49 @@ def old(kind: str = "AdminNetworkPolicy", name: str = "p", *, rule: Manifest | N
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": fields}
 
 
+def newer(**rule: object) -> Manifest:
+    """The same as `with_rule` makes, of v1beta1."""
+    return {**with_rule(**rule), "apiVersion": "policy.networking.k8s.io/v1beta1"}
+
+
+def test_the_version_after_v1alpha2() -> None:
+    """v1beta1: "isCIDR(self) && cidr(self) == cidr(self).masked()", and a name begins with a letter or a digit."""
+    assert parsed(newer()).snapshot.cluster_policies[0].api_version == "policy.networking.k8s.io/v1beta1"
+    path = "spec.egress[0].to[0]"
+    for block, fault in (
+        ("10.0.0.5/24", True),
+        ("2001:db8::1/64", True),
+        ("::ffff:10.0.0.0/104", True),
+        ("10.0.0.0/24", False),
+        ("10.0.0.5/32", False),
+        ("2001:DB8::/32", False),
+    ):
+        said = refusals(newer(to=[{"networks": [block]}]))
+        words = f'{path}.networks[0]: Invalid value: "{block}": Invalid CIDR format provided'
+        assert said == ([words] if fault else []), block
+    for name, fault in (("_dmarc.example.com", True), ("[x.example.com", True), ("*.Example.com.", False)):
+        said = refusals(newer(action="Accept", to=[{"domainNames": [name]}]))
+        assert bool(said) is fault, name
+        assert not refusals(with_rule(action="Accept", to=[{"domainNames": [name]}]))
+    ports = {
+        "protocols": [
+            {"udp": {"destinationPort": {"range": {"start": 1, "end": 9}}}},
+            {"tcp": {"destinationPort": {"number": 80}}},
+        ]
+    }
+    (made,), (before,) = (parsed(one(**ports)).snapshot.cluster_policies for one in (newer, with_rule))
+    assert (made.egress, made.tier, made.priority, made.subject) == (
+        before.egress,
+        before.tier,
+        before.priority,
+        before.subject,
+    )
+    # The rest is as before: of an older generation there is no such version.
+    assert refusals(newer(protocols=[{"tcp": {}}])) == refusals(with_rule(protocols=[{"tcp": {}}]))
+    (line,) = refusals({**old(), "apiVersion": "policy.networking.k8s.io/v1beta1"})
+    assert line.endswith("it is a kind of policy.networking.k8s.io/v1alpha1")
+
+
 def recorded(shared: Path) -> list[Manifest]:
     """The cases recorded from a real API server."""
     text = (shared / "conformance" / "apiserver_clusternetworkpolicy.jsonl").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ are never here as the server prints them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ import msgspec
 
 from outgate.cluster.client import Answer, Client
 from outgate.errors import ClusterError
-from outgate.model.cluster_policy_schemas import V1ALPHA1, V1ALPHA2
+from outgate.model.cluster_policy_schemas import V1ALPHA1, V1ALPHA2, V1BETA1
 from outgate.model.hints import trimmed
 from outgate.model.parse_decode import plain_type
 from outgate.model.parse_shapes import OBJECTS, POLICIES
@@ -45,6 +46,13 @@ class Resource:
     """Only checks look at it, so that other verbs need not ask for it."""
     custom: bool = False
     """Of a CustomResourceDefinition, which a cluster need not have: its absence says that there are no such objects."""
+    elsewhere: tuple[str, ...] = ()
+    """Other versions, one of which a server may have instead: if it has several, each gives the same objects."""
+
+    @property
+    def versions(self) -> tuple[Resource, ...]:
+        """The same in every version, in the order in which a server is asked for them."""
+        return (self, *(dataclasses.replace(self, api_version=one, elsewhere=()) for one in self.elsewhere))
 
     @property
     def path(self) -> str:
@@ -82,15 +90,28 @@ _KNOWN = (
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
     Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", needed=True),
-    Resource(V1ALPHA2, "ClusterNetworkPolicy", "clusternetworkpolicies", namespaced=False, custom=True),
+    Resource(
+        V1ALPHA2,
+        "ClusterNetworkPolicy",
+        "clusternetworkpolicies",
+        namespaced=False,
+        custom=True,
+        elsewhere=(V1BETA1,),
+    ),
     Resource(V1ALPHA1, "AdminNetworkPolicy", "adminnetworkpolicies", namespaced=False, custom=True),
     Resource(V1ALPHA1, "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", namespaced=False, custom=True),
     Resource(_CILIUM, "CiliumNetworkPolicy", "ciliumnetworkpolicies", custom=True),
     Resource(
         _CILIUM, "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", namespaced=False, custom=True
     ),
-    # A server that has both versions of it gives the same objects under either.
-    Resource(_CILIUM, "CiliumCIDRGroup", "ciliumcidrgroups", namespaced=False, custom=True),
+    Resource(
+        _CILIUM,
+        "CiliumCIDRGroup",
+        "ciliumcidrgroups",
+        namespaced=False,
+        custom=True,
+        elsewhere=(f"{_CILIUM}alpha1",),
+    ),
     Resource("v1", "ServiceAccount", "serviceaccounts", checked=True),
     Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", checked=True),
     Resource(

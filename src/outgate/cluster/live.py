@@ -76,15 +76,17 @@ def fetch(client: Client, *, checks: bool = False) -> Fetched:
     for resource in RESOURCES:
         if resource.checked and not checks:
             continue
-        try:
-            documents += listed(client, resource)
-        except RefusedError as refused:
-            if resource.needed:
-                raise _without(client.access, refused) from refused
-            if resource.custom and _is_absent(client, refused):
-                continue
-            notes.append(_left_out(client.access, refused))
-        installed = installed or (resource.api_version, resource.kind) in DEFINITIONS
+        for one in resource.versions:
+            try:
+                documents += listed(client, one)
+            except RefusedError as refused:
+                if one.needed:
+                    raise _without(client.access, refused) from refused
+                if one.custom and _is_absent(client, refused):
+                    continue
+                notes.append(_left_out(client.access, refused))
+            installed = installed or (one.api_version, one.kind) in DEFINITIONS
+            break
     if not installed:
         notes.append(f"no ClusterNetworkPolicy is installed in this cluster ({client.access.name})")
     notes += unread_policies(client)

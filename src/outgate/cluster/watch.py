@@ -113,6 +113,8 @@ class Reflector:
         self.kind = subscription.kind
         self._client = client
         self._resource = KINDS[subscription.kind]
+        self._missing: set[str] = set()
+        """The versions of the kind that the server has just said it does not have."""
         self._deliver = deliver
         self._failed = failed
         self._wait = wait
@@ -121,7 +123,7 @@ class Reflector:
         self._clock = clock
         self._dice = dice or random.Random()  # noqa: S311 - it spreads load and keeps no secret
         self._backoff = Backoff(self._dice, first=self._pace.first, longest=self._pace.longest)
-        self._reader = Reader(subscription.kind, client.access.name)
+        self._reader = Reader(self._resource, client.access.name)
         given = (("fieldSelector", subscription.field_selector), ("labelSelector", subscription.label_selector))
         self._labels = subscription.label_selector
         self._selectors = {name: text for name, text in given if text}
@@ -193,8 +195,20 @@ class Reflector:
         return self._dice.uniform(0, spread)
 
     def _none_installed(self) -> float:
-        """The kind is not there: no objects, no trouble, and asked again as slowly as where somebody must act."""
+        """The kind is not there: no objects, no trouble, and asked again as slowly as where somebody must act.
+
+        Where it may be there in another version, that is asked for first.
+        """
         self._version = ""
+        self._missing.add(self._resource.api_version)
+        known = KINDS[self.kind].versions
+        left = [one for one in known if one.api_version not in self._missing]
+        if len(known) > 1:
+            self._resource = left[0] if left else known[0]
+            self._reader = Reader(self._resource, self._client.access.name)
+        if left:
+            return 0.0
+        self._missing.clear()
         if not self._absent:
             self._deliver(Replaced(self.kind, (), self._labels))
             self._absent = True
@@ -272,6 +286,7 @@ class Reflector:
             self._deliver(broken)
         self._version, self._doubtful = version, False
         self._absent = False
+        self._missing.clear()
 
     def _stream(self) -> None:
         """The state and the changes in one, where the server offers it; where it does not, that is remembered."""

@@ -152,12 +152,12 @@ class Found:
 
 
 class Reader:
-    """Reads the objects of one kind of one cluster."""
+    """Reads the objects of one kind of one cluster, as the server has them under this version."""
 
-    def __init__(self, kind: str, cluster: str) -> None:
-        self._resource = KINDS[kind]
+    def __init__(self, resource: Resource, cluster: str) -> None:
+        self._resource = resource
         self._cluster = cluster
-        shape = OBJECTS[self._resource.api_version, kind]
+        shape = OBJECTS[resource.api_version, resource.kind]
         # Of a policy everything is read, because everything in it may be wrong.
         wanted = dict[str, Any] if shape in POLICIES else plain_type(shape)
         self._decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(wanted)

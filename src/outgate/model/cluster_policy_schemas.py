@@ -1,6 +1,6 @@
 """The three kinds of network-policy-api as their definitions have them, of the experimental channel.
 
-    ClusterNetworkPolicy          v1alpha2, as of v0.2.0
+    ClusterNetworkPolicy          v1alpha2, as of v0.2.0; and v1beta1, which comes after it and differs in two words
     AdminNetworkPolicy            v1alpha1, as of v0.1.7
     BaselineAdminNetworkPolicy    v1alpha1, the one that is called "default"
 
@@ -14,16 +14,17 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from outgate.model.structural import Rule, Schema
 
-__all__ = ["DEFINITIONS", "DOMAIN_NAME", "GROUP", "SELECTOR", "V1ALPHA1", "V1ALPHA2", "is_cidr"]
+__all__ = ["DEFINITIONS", "DOMAIN_NAME", "GROUP", "SELECTOR", "V1ALPHA1", "V1ALPHA2", "V1BETA1", "is_cidr"]
 
 GROUP = "policy.networking.k8s.io"
 V1ALPHA1 = f"{GROUP}/v1alpha1"
 V1ALPHA2 = f"{GROUP}/v1alpha2"
+V1BETA1 = f"{GROUP}/v1beta1"
 
 _STRING = Schema("string")
 
@@ -64,6 +65,11 @@ def is_cidr(text: str) -> bool:
     return not mapped and int(length) <= found.max_prefixlen
 
 
+def _is_masked_cidr(text: str) -> bool:
+    """``isCIDR(self) && cidr(self) == cidr(self).masked()``: v1beta1 takes no bits beyond the prefix."""
+    return is_cidr(text) and ipaddress.ip_interface(text).ip == ipaddress.ip_interface(text).network.network_address
+
+
 _DOMAIN_LABEL = "[a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?"
 DOMAIN_NAME = rf"^(\*\.)?({_DOMAIN_LABEL}\.)+{_DOMAIN_LABEL}\.?$"
 """The pattern of a name, with the slip of the definition: ``A-z`` has ``[ \\ ] ^ _`` and the backtick too."""
@@ -100,7 +106,7 @@ def _no_names_without_pods(ports: str, name: str, *peers: str) -> Rule:
     return Rule(holds, f"{listed} peer {_NO_NAMED_PORTS} {listed}")
 
 
-# ---- v1alpha2 --------------------------------------------------------------------------------------------------------
+# ---- v1alpha2 and v1beta1 --------------------------------------------------------------------------------------------
 
 _PODS = _pods("podSelector")
 _RANGE = Schema(
@@ -111,10 +117,9 @@ _RANGE = Schema(
 )
 _PROTOCOL = Schema("object", {"destinationPort": _one_of(number=_PORT_NUMBER, range=_RANGE)}, fewest=1)
 _PROTOCOLS = _listed(_one_of(destinationNamedPort=_STRING, sctp=_PROTOCOL, tcp=_PROTOCOL, udp=_PROTOCOL), 25)
-_CIDRS = _listed(
-    Schema("string", most=43, rules=(Rule(is_cidr, "Invalid CIDR format provided"),)), most=25, unique=True
-)
 _NAMES = _listed(Schema("string", pattern=DOMAIN_NAME), most=25, unique=True)
+# The slip is mended.
+_NEW_NAMES = _listed(Schema("string", pattern=DOMAIN_NAME.replace("A-z", "A-Z")), most=25, unique=True)
 
 
 def _rules(peers: str, peer: Schema, rules: tuple[Rule, ...] = ()) -> Schema:
@@ -127,23 +132,22 @@ def _rules(peers: str, peer: Schema, rules: tuple[Rule, ...] = ()) -> Schema:
     return _listed(Schema("object", fields, required=tuple(sorted(("action", peers))), rules=rules), 25, fewest=None)
 
 
-_CLUSTER_NETWORK_POLICY = _definition(
-    Schema(
-        "object",
-        {
-            "egress": _rules(
-                "to",
-                _one_of(domainNames=_NAMES, namespaces=SELECTOR, networks=_CIDRS, nodes=SELECTOR, pods=_PODS),
-                (_no_names_without_pods("protocols", "destinationNamedPort", "networks", "nodes", "domainNames"),),
-            ),
-            "ingress": _rules("from", _one_of(namespaces=SELECTOR, pods=_PODS)),
-            "priority": Schema("integer", fewest=0, most=1000),
-            "subject": _one_of(namespaces=SELECTOR, pods=_PODS),
-            "tier": Schema("string", enum=("Admin", "Baseline")),
-        },
-        required=("priority", "subject", "tier"),
-    )
-)
+def _cluster_network_policy(names: Schema, is_block: Callable[[str], bool]) -> Schema:
+    block = Schema("string", most=43, rules=(Rule(is_block, "Invalid CIDR format provided"),))
+    networks = _listed(block, most=25, unique=True)
+    fields = {
+        "egress": _rules(
+            "to",
+            _one_of(domainNames=names, namespaces=SELECTOR, networks=networks, nodes=SELECTOR, pods=_PODS),
+            (_no_names_without_pods("protocols", "destinationNamedPort", "networks", "nodes", "domainNames"),),
+        ),
+        "ingress": _rules("from", _one_of(namespaces=SELECTOR, pods=_PODS)),
+        "priority": Schema("integer", fewest=0, most=1000),
+        "subject": _one_of(namespaces=SELECTOR, pods=_PODS),
+        "tier": Schema("string", enum=("Admin", "Baseline")),
+    }
+    return _definition(Schema("object", fields, required=("priority", "subject", "tier")))
+
 
 # ---- v1alpha1 --------------------------------------------------------------------------------------------------------
 
@@ -210,8 +214,10 @@ _ONE_NAME = Rule(
 )
 
 DEFINITIONS: Mapping[tuple[str, str], Schema] = {
-    (V1ALPHA2, "ClusterNetworkPolicy"): _CLUSTER_NETWORK_POLICY,
+    (V1BETA1, "ClusterNetworkPolicy"): _cluster_network_policy(_NEW_NAMES, _is_masked_cidr),
+    (V1ALPHA2, "ClusterNetworkPolicy"): _cluster_network_policy(_NAMES, is_cidr),
     (V1ALPHA1, "AdminNetworkPolicy"): _definition(_old_spec(baseline=False)),
     (V1ALPHA1, "BaselineAdminNetworkPolicy"): _definition(_old_spec(baseline=True), (_ONE_NAME,)),
 }
-"""By ``apiVersion`` and ``kind``: the whole object, whose metadata is checked elsewhere."""
+"""By ``apiVersion`` and ``kind``: the whole object, whose metadata is checked elsewhere. Of the versions of a kind the
+one that is best known comes last."""

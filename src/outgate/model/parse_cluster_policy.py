@@ -32,7 +32,7 @@ from outgate.model.cluster_policy import (
     TierWord,
     UnknownPeer,
 )
-from outgate.model.cluster_policy_schemas import SELECTOR, V1ALPHA2, is_cidr
+from outgate.model.cluster_policy_schemas import SELECTOR, V1ALPHA1, is_cidr
 from outgate.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from outgate.model.objects import BlockPeer, PodPeer, PolicyPort
 from outgate.model.parse_decode import Flaw
@@ -73,7 +73,7 @@ def read_cluster_policy(
 
     Of `metadata` the name, the uid and the annotations are taken.
     """
-    reader = _Reader(new=version == V1ALPHA2)
+    reader = _Reader(new=version != V1ALPHA1)
     at = place / "spec"
     fields = spec if isinstance(spec, dict) else {}
     if not isinstance(spec, dict):

@@ -34,6 +34,7 @@ from outgate.agent.settings import Settings
 from outgate.agent.step import CLUSTER_POLICIES, OF_CILIUM, Apply, State
 from outgate.cluster.access import Access, Credentials
 from outgate.cluster.watch import Pace
+from outgate.cluster.watch_decode import KINDS as RESOURCE_OF
 from outgate.cluster.watch_decode import Reader
 from outgate.host import process
 from outgate.host.namespaces import die_with_parent
@@ -232,7 +233,7 @@ class Farm:
         """The policies of the server; of one that cannot be understood what stands for it."""
         found: list[Policy | CidrGroup] = []
         for kind in ("NetworkPolicy", *sorted(CLUSTER_POLICIES | OF_CILIUM)):
-            reader = Reader(kind, "farm")
+            reader = Reader(RESOURCE_OF[kind], "farm")
             for one in (reader.read(json.dumps(one).encode()).value for one in self.server.store.all(kind)):
                 if isinstance(one, NetworkPolicy | ClusterPolicy | CidrGroup):
                     found.append(one)
