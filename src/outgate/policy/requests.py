@@ -4,7 +4,7 @@ An entry of `rules.http` (`HttpMatch`) is regular expressions for method, path a
 ANDed, entries are ORed, and what is empty asks nothing. Expressions match the whole value: ``/public`` is that path
 alone, and ``GET|POST`` is anchored as a whole. The path is the request's ``:path``, query included; the host is its
 ``:authority``, which may have a port; the method is case-sensitive. A header must be there, with the value that is
-given, if one is; where a mismatch is only logged, or mended on the way, it is no hindrance.
+given, if one is; where a mismatch is only logged, it is no hindrance.
 
 What is compared is what the proxy would send on: it normalises paths first (`is_settled` says which are so already),
 and several lines of one header are one value, joined by commas (RFC 9110, 5.3). An entry that no request can meet, as
