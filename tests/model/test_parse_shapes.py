@@ -59,7 +59,7 @@ def test_the_kinds_that_are_read() -> None:
         "v1/Namespace", "v1/Pod", "v1/Service", "v1/Endpoints", "v1/Node", "v1/ReplicationController",
         "discovery.k8s.io/v1/EndpointSlice", "networking.k8s.io/v1/NetworkPolicy", "apps/v1/Deployment",
         "networking.k8s.io/v1/Ingress", "policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy",
-        "policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy",
+        "policy.networking.k8s.io/v1beta1/ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha1/AdminNetworkPolicy",
         "policy.networking.k8s.io/v1alpha1/BaselineAdminNetworkPolicy",
         "cilium.io/v2/CiliumNetworkPolicy", "cilium.io/v2/CiliumClusterwideNetworkPolicy",
         "cilium.io/v2/CiliumCIDRGroup", "cilium.io/v2alpha1/CiliumCIDRGroup",

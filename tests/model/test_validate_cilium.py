@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from outgate.model.place import Path
 from outgate.model.validate_cilium import AGENT_PREFIX, check_cilium
+from outgate.testing_cilium import cidr_group
 from tests.model.cilium_objects import ANYBODY, cnp, http, said
 from tests.model.documents import parsed, refusals
 
@@ -344,6 +345,20 @@ def test_a_long_expression_is_warned_of() -> None:
     (warning,) = found.warnings
     assert warning.path == "spec.egress[0].toPorts[0].rules.http[1].path"
     assert "and Envoy refuses more than 100" in warning.message
+
+
+def test_blocks_that_no_packet_is_in() -> None:
+    """``netip.Prefix.Contains``: "An IPv4 address will not match an IPv6 prefix"; read as IPv4 it would open much."""
+    mapped, rest = "::ffff:10.0.0.0/104", ["10.0.0.0/8", "::/0", "::ffff:0:0/95", "64:ff9b::/96"]
+    rules = [{"toCIDR": [*rest, mapped]}, {"toCIDRSet": [{"cidr": "::ffff:0:0/96"}, *({"cidr": one} for one in rest)]}]
+    found = parsed(cnp(*rules))
+    assert not found.errors
+    assert [one.path for one in found.warnings] == ["spec.egress[0].toCIDR[4]", "spec.egress[1].toCIDRSet[0].cidr"]
+    words = 'no packet has such an address: "::ffff:10.0.0.0/104" matches nothing; write IPv4 as itself'
+    assert found.warnings[0].message == words
+    found = parsed(cidr_group("g", "10.0.0.0/8", mapped))
+    assert [(one.path, one.message) for one in found.warnings] == [("spec.externalCIDRs[1]", words)]
+    assert [str(one) for one in found.snapshot.cidr_groups[0].blocks] == ["10.0.0.0/8", "::ffff:a00:0/104"]
 
 
 def test_a_type_that_no_packet_has() -> None:

@@ -86,6 +86,12 @@ ROWS: dict[str, tuple[list[Manifest], tuple[str, ...]]] = {
          egress({"toCIDRSet": [{"cidrGroupSelector": {"matchLabels": {"team": "a"}}}]})],
         ("shop/web ip:203.0.113.10 TCP/1 allow", "shop/web ip:198.51.100.7 TCP/1 deny"),
     ),
+    "IPv4 within IPv6 is in no packet": (
+        [cidr_group("g", "::ffff:203.0.113.0/120"),
+         egress({"toCIDR": ["::ffff:0:0/96"]},
+                {"toCIDRSet": [{"cidrGroupRef": "g"}, {"cidr": "::ffff:cb00:7100/120"}]})],
+        ("shop/web ip:203.0.113.10 TCP/443 deny", "shop/web ip:2001:db8::1 TCPv6/443 deny"),
+    ),
     "host is one's own node": (
         [egress({"toEntities": ["host"]})],
         ("shop/web node:n1 TCP/22 allow", "shop/web node:n2 TCP/22 deny", "shop/api node:n2 TCP/22 allow",

@@ -26,7 +26,7 @@ from outgate.model.objects import BlockPeer, Direction, Network
 from outgate.model.parse_cilium_ports import icmp_matches, name_match, port_entry, unenforced_of_ports
 from outgate.model.parse_cilium_selectors import endpoint_peer, plain_selector, subject
 from outgate.model.place import Place
-from outgate.model.validate_cidr import read_address, read_cidr
+from outgate.model.validate_cidr import go_address, go_prefix
 
 __all__ = ["read_cilium"]
 
@@ -50,10 +50,13 @@ def read_cilium(kind: str, value: Mapping[str, Any], place: Place) -> Iterator[C
 
 
 def _network(text: str) -> Network:
-    """A block, or an address by itself, which the agent takes where the API server's schema does not."""
-    block = read_cidr(text)
+    """A block, or an address by itself, which the agent takes where the API server's schema does not.
+
+    IPv4 within IPv6 is IPv6, of which no packet is: "An IPv4 address will not match an IPv6 prefix" (``netip.Prefix``).
+    """
+    block = go_prefix(text)
     if block is None:
-        address = read_address(text)
+        address = go_address(text)
         assert address is not None, "validation lets no unreadable block through"
         block = ipaddress.ip_network(address)
     return block

@@ -14,7 +14,17 @@ import re
 from outgate.model.objects import Address, Network
 from outgate.model.validate_text import quote
 
-__all__ = ["NOT_A_CIDR", "cidr_problem", "cidr_warning", "go_prefix", "read_address", "read_cidr", "strictly_inside"]
+__all__ = [
+    "NOT_A_CIDR",
+    "cidr_problem",
+    "cidr_warning",
+    "go_address",
+    "go_prefix",
+    "is_mapped",
+    "read_address",
+    "read_cidr",
+    "strictly_inside",
+]
 
 NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
@@ -159,3 +169,13 @@ def go_prefix(text: str) -> Network | None:
         return ipaddress.ip_network((ipaddress.ip_address(host), int(length)), strict=False)
     except ValueError:
         return None
+
+
+def go_address(text: str) -> Address | None:
+    """An address as the readers of Go's own libraries take it, without a zone; None where it is none."""
+    return _strict_address(text) if "%" not in text else None
+
+
+def is_mapped(block: Network) -> bool:
+    """Whether a block is of IPv4 within IPv6 (``::ffff:10.0.0.0/104``), as nothing on the wire is."""
+    return block.version == 6 and block.prefixlen >= 96 and block.network_address.ipv4_mapped is not None

@@ -11,7 +11,7 @@ Objects of a server have passed the schema of whichever version it had, so only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from outgate.model.cilium_kinds import GROUP, NAMESPACED
@@ -26,7 +26,7 @@ from outgate.model.structural import (
     without_nulls,
 )
 from outgate.model.validate import metadata_flaws, selector_flaws
-from outgate.model.validate_cidr import go_prefix, read_address
+from outgate.model.validate_cidr import go_address, go_prefix, is_mapped
 from outgate.model.validate_cilium_ports import (
     Said,
     expression_warnings,
@@ -212,13 +212,15 @@ def _block(text: str, at: Path) -> Iterator[Said]:
     """A block of a list: an address by itself will do for the agent, though not for the schema."""
     if not text:
         yield at, "IP must be specified"
-    elif go_prefix(text) is None and read_address(text) is None:
+    elif go_prefix(text) is None and go_address(text) is None:
         yield at, f"unable to parse CIDR: ParseAddr({quote(text)}): unable to parse IP"
 
 
 def _warnings(value: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
     """What is accepted, and is most likely not what was meant."""
     if kind == GROUP:
+        for path, words in _mapped_warnings(value["spec"]["externalCIDRs"], ("spec", "externalCIDRs")):
+            yield Flaw(path, words, path)
         return
     for at, spec in _policies(value):
         yield from _namespace_warnings(spec, value["metadata"].get("namespace", ""), at)
@@ -237,8 +239,21 @@ def _namespace_warnings(spec: Mapping[str, Any], namespace: str, at: Path) -> It
             yield Flaw(path[:-2], words, path)
 
 
+def _mapped_warnings(texts: Iterable[str], at: Path) -> Iterator[Said]:
+    """Blocks of IPv4 in the clothes of IPv6: everybody takes them, and no packet is in them."""
+    for i, text in enumerate(texts):
+        block = go_prefix(text)
+        if block is not None and is_mapped(block):
+            yield (*at, i), f"no packet has such an address: {quote(text)} matches nothing; write IPv4 as itself"
+
+
 def _rule_warnings(rule: Mapping[str, Any], at: Path) -> Iterator[Said]:
     yield from icmp_warnings(rule, at)
+    for side in ("to", "from"):
+        yield from _mapped_warnings(rule.get(f"{side}CIDR", ()), (*at, f"{side}CIDR"))
+        for i, one in enumerate(rule.get(f"{side}CIDRSet", ())):
+            for path, words in _mapped_warnings([one["cidr"]] if one.get("cidr") else (), (*at, f"{side}CIDRSet", i)):
+                yield (*path[:-1], "cidr"), words
     for i, entry in enumerate(rule.get("toPorts", ())):
         yield from range_warnings(entry.get("ports", ()), (*at, "toPorts", i, "ports"))
         yield from expression_warnings(entry.get("rules", {}), (*at, "toPorts", i, "rules"))
