@@ -43,6 +43,13 @@ def test_a_client_without_a_name_matches_nothing() -> None:
     assert not any(parse_server_name(text).matches("") for text in ("a", "*.a", "**.a"))
 
 
+@pytest.mark.parametrize("label", ["a b", "ä", "a*", "*", "a/b", "", "a\n"])
+def test_a_star_stands_for_characters_of_names(label: str) -> None:
+    """A client may ask for anything; what is no name is none of these."""
+    assert not any(parse_server_name(text).matches(f"{label}.a.de") for text in ("*.a.de", "**.a.de", "**.de"))
+    assert parse_server_name("**.de").matches("x-1._t.a.de")
+
+
 def test_written_again() -> None:
     """In lower case, and without the last dot."""
     assert str(parse_server_name("**.Example.COM.")) == "**.example.com"

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 __all__ = ["ServerName", "parse_server_name"]
 
 _GRAMMAR = re.compile(r"(\*?\*\.)?([-a-zA-Z0-9_]+(?:\.[-a-zA-Z0-9_]+)*)\.?")
-_LABELS = {"": "", "*.": r"[^.]+\.", "**.": r"([^.]+\.)+"}
+_LABEL = "[-a-z0-9_]+"
+"""What a star stands for in cilium-envoy (``SniPattern``): "any number of valid DNS characters"."""
+_LABELS = {"": "", "*.": rf"{_LABEL}\.", "**.": rf"({_LABEL}\.)+"}
 _LONGEST = 255
 """Octets of a DNS name (RFC 1035, 2.3.4)."""
 
