@@ -155,6 +155,14 @@ def test_an_empty_list_beside_peers_is_no_second_kind() -> None:
             {"cidr": "10.0.0.0"},
             '.cidr: unable to parse CIDRRule "10.0.0.0": netip.ParsePrefix("10.0.0.0"): no valid block',
         ),
+        (
+            {"cidr": "10.0.0.0/08"},
+            '.cidr: unable to parse CIDRRule "10.0.0.0/08": netip.ParsePrefix("10.0.0.0/08"): no valid block',
+        ),
+        (
+            {"cidr": "::/0", "except": ["fd00::/008"]},
+            '.except[0]: netip.ParsePrefix("fd00::/008"): no valid block',
+        ),
     ],
 )
 def test_a_block_and_its_exceptions(entry: Manifest, words: str) -> None:
@@ -165,6 +173,14 @@ def test_a_block_and_its_exceptions(entry: Manifest, words: str) -> None:
 def test_exceptions_that_are_fine() -> None:
     """The rule: "equal is allowed, host bits are not checked"."""
     assert not refusals(cnp({"toCIDRSet": [{"cidr": "10.0.0.5/8", "except": ["10.0.0.0/8", "10.9.9.9/16"]}]}))
+
+
+def test_zeros_before_a_prefix_length() -> None:
+    """The server takes them (``net.ParseCIDR``), the agent does not (``netip.ParsePrefix``)."""
+    assert said(cnp({"toCIDR": ["10.0.0.0/08"]})) == [
+        'spec.egress[0].toCIDR[0]: unable to parse CIDR: ParseAddr("10.0.0.0/08"): unable to parse IP'
+    ]
+    assert not refusals(cnp({"toCIDR": ["0.0.0.0/0", "::/0"]}))
 
 
 def test_an_address_by_itself() -> None:

@@ -26,7 +26,7 @@ from outgate.model.objects import BlockPeer, Direction, Network
 from outgate.model.parse_cilium_ports import icmp_matches, name_match, port_entry, unenforced_of_ports
 from outgate.model.parse_cilium_selectors import endpoint_peer, plain_selector, subject
 from outgate.model.place import Place
-from outgate.model.validate_cidr import go_address, go_prefix
+from outgate.model.validate_cidr import go_address, netip_prefix
 
 __all__ = ["read_cilium"]
 
@@ -54,7 +54,7 @@ def _network(text: str) -> Network:
 
     IPv4 within IPv6 is IPv6, of which no packet is: "An IPv4 address will not match an IPv6 prefix" (``netip.Prefix``).
     """
-    block = go_prefix(text)
+    block = netip_prefix(text)
     if block is None:
         address = go_address(text)
         assert address is not None, "validation lets no unreadable block through"

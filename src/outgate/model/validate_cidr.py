@@ -21,6 +21,7 @@ __all__ = [
     "go_address",
     "go_prefix",
     "is_mapped",
+    "netip_prefix",
     "read_address",
     "read_cidr",
     "strictly_inside",
@@ -169,6 +170,12 @@ def go_prefix(text: str) -> Network | None:
         return ipaddress.ip_network((ipaddress.ip_address(host), int(length)), strict=False)
     except ValueError:
         return None
+
+
+def netip_prefix(text: str) -> Network | None:
+    """A block as Go's newer reader takes it (``netip.ParsePrefix``): no leading zeros in the prefix length either."""
+    length = text.partition("/")[2]
+    return go_prefix(text) if len(length) == 1 or not length.startswith("0") else None
 
 
 def go_address(text: str) -> Address | None:

@@ -26,7 +26,7 @@ from outgate.model.structural import (
     without_nulls,
 )
 from outgate.model.validate import metadata_flaws, selector_flaws
-from outgate.model.validate_cidr import go_address, go_prefix, is_mapped
+from outgate.model.validate_cidr import go_address, is_mapped, netip_prefix
 from outgate.model.validate_cilium_ports import (
     Said,
     expression_warnings,
@@ -195,12 +195,12 @@ def _cidr_rule(one: Mapping[str, Any], at: Path) -> Iterator[Said]:
     elif given > 1:
         yield at, "more than one of cidr, cidrGroupRef, or cidrGroupSelector may not be set"
     # Cilium looks at the exceptions of blocks only; those of groups must be readable as well.
-    block = go_prefix(one.get("cidr", ""))
+    block = netip_prefix(one.get("cidr", ""))
     if one.get("cidr") and block is None:
         text = quote(one["cidr"])
         yield (*at, "cidr"), f"unable to parse CIDRRule {text}: netip.ParsePrefix({text}): no valid block"
     for i, text in enumerate(one.get("except", ())):
-        hole = go_prefix(text)
+        hole = netip_prefix(text)
         if hole is None:
             yield (*at, "except", i), f"netip.ParsePrefix({quote(text)}): no valid block"
         elif block is not None and (hole.prefixlen < block.prefixlen or hole.network_address not in block):
@@ -212,7 +212,7 @@ def _block(text: str, at: Path) -> Iterator[Said]:
     """A block of a list: an address by itself will do for the agent, though not for the schema."""
     if not text:
         yield at, "IP must be specified"
-    elif go_prefix(text) is None and go_address(text) is None:
+    elif netip_prefix(text) is None and go_address(text) is None:
         yield at, f"unable to parse CIDR: ParseAddr({quote(text)}): unable to parse IP"
 
 
@@ -242,7 +242,7 @@ def _namespace_warnings(spec: Mapping[str, Any], namespace: str, at: Path) -> It
 def _mapped_warnings(texts: Iterable[str], at: Path) -> Iterator[Said]:
     """Blocks of IPv4 in the clothes of IPv6: everybody takes them, and no packet is in them."""
     for i, text in enumerate(texts):
-        block = go_prefix(text)
+        block = netip_prefix(text)
         if block is not None and is_mapped(block):
             yield (*at, i), f"no packet has such an address: {quote(text)} matches nothing; write IPv4 as itself"
 
