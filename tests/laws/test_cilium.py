@@ -33,6 +33,7 @@ from tests.laws.reference_cilium import Answer, CiliumReference
 from tests.laws.test_connections import PORTS, PROTOCOLS, ask_outside, owned, pairs
 from tests.laws.test_diff import Both, ask_pairs, dealt
 from tests.laws.traffic import Traffic
+from tests.laws.wider import widened
 from tests.slices import endpoint_slice
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -62,13 +63,17 @@ class Drawn(NamedTuple):
 
 
 def drawn(seed: int) -> Drawn:
-    """A random cluster under one to six policies of Cilium's, of which now and then none isolates anybody."""
+    """A random cluster under one to six policies of Cilium's, of which now and then none isolates anybody.
+
+    Of odd seeds they say more than are drawn elsewhere (`tests.laws.wider`).
+    """
     chance = random.Random(seed)
     made = random_cluster(seed, crowded=seed % 2 == 1)
     lenient = chance.random() < 0.2
     if lenient or chance.random() < 0.3:
         made = [one for one in made if one["kind"] != "NetworkPolicy"]
     above = random_cluster_policies(seed, 2) if seed % 5 == 0 else []
+    above += random_cluster_policies(seed, 3) if seed % 6 == 3 and not above else []
     of_cilium = random_cilium_policies(seed, 1 + seed % 6)
     for rule in (rule for one in of_cilium if lenient for rule in (one["spec"], *one.get("specs", ()))):
         rule["enableDefaultDeny"] = {"egress": False, "ingress": False}
@@ -77,7 +82,8 @@ def drawn(seed: int) -> Drawn:
     inside = [one["ip"] for pod in made if pod["kind"] == "Pod" for one in pod["status"].get("podIPs", ())]
     inside += ["192.168.50.11", "fd00:50::12"]
     beside = [*_services(made, chance, inside), *_beside(chance)]
-    return Drawn([*made, *above, *of_cilium, *beside], tuple(_learned(made, chance, inside)))
+    whole = [*made, *above, *of_cilium, *beside]
+    return Drawn(widened(whole, seed) if seed % 2 else whole, tuple(_learned(made, chance, inside)))
 
 
 def _with_labels(manifests: list[Manifest], chance: random.Random) -> None:
