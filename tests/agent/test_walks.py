@@ -115,6 +115,8 @@ class Walk:
 
     nodes_go = False
     """Whether nodes go that a cluster does not have."""
+    model: type[Now] = Now
+    """What is asked what may pass."""
 
     def __init__(self, seed: int, *, faults: bool) -> None:
         self.chance = random.Random(seed)
@@ -179,7 +181,7 @@ class Walk:
 
     def _at_rest(self, snapshot: Snapshot) -> None:
         assert self.player.state.settled
-        now = Now(self.player)
+        now = self.model(self.player)
         for pod in now.snapshot.endpoints:
             if pod.node != NODE and not pod.host_network:
                 self.abroad |= set(pod.addresses)
@@ -217,7 +219,7 @@ class Walk:
         return any(one in self.abroad and now.pod_at(one) is None for one in (packet.source, packet.destination))
 
     def _probes(self) -> Iterator[Probe]:
-        now = Now(self.player)
+        now = self.model(self.player)
         for flow in self.flows:
             yield Probe("forward", now.header(flow.packet))
             yield Probe("forward", established(now.header(flow.packet, flow.mark)))

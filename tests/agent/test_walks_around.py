@@ -22,6 +22,7 @@ from outgate.packets import Packet, Protocol
 from outgate.testing import Manifest, random_cluster, random_cluster_policies
 from outgate.testing_cilium import cidr_group, random_cilium_policies
 from tests.agent.test_walks import NODE, Now, Walk
+from tests.laws.wider import widened
 from tests.slices import endpoint_slice
 
 OUTSIDE = ("203.0.113.20", "203.0.113.130", "2001:db8:1::20", "10.1.0.200")
@@ -32,14 +33,19 @@ _CONDITIONS = ("rules", "serverNames", "toFQDNs")
 
 
 def surrounded(seed: int, policies: int | None = None) -> list[Manifest]:
-    """A random cluster with what is around its pods; the policies of Cilium's of another seed where that is given."""
+    """A random cluster with what is around its pods; the policies of Cilium's of another seed where that is given.
+
+    Of odd seeds these say more than are drawn elsewhere (`tests.laws.wider`).
+    """
     chance = random.Random(seed)
     drawn = random_cilium_policies(seed if policies is None else policies, 4)
     plain = [one for one in drawn if not any(f'"{word}"' in json.dumps(one) for word in _CONDITIONS)]
     nodes = list(_nodes(chance))
     names = {one["metadata"]["name"] for one in nodes}
     rest = [one for one in random_cluster(seed) if one["kind"] != "Node" or one["metadata"]["name"] not in names]
-    return [*rest, *nodes, *plain, *random_cluster_policies(seed, seed % 2), *_places(chance)]
+    whole = [*rest, *nodes, *plain, *random_cluster_policies(seed, seed % 3), *_places(chance)]
+    of = seed if policies is None else policies
+    return widened(whole, of) if of % 2 else whole
 
 
 def _nodes(chance: random.Random) -> Iterator[Manifest]:
@@ -81,7 +87,7 @@ class Surrounded(Walk):
 
     def _at_rest(self, snapshot: Snapshot) -> None:
         super()._at_rest(snapshot)
-        now = Now(self.player)
+        now = self.model(self.player)
         for pod in now.snapshot.endpoints:
             for source in pod.addresses if pod.node == NODE else ():
                 for target in map(ipaddress.ip_address, OUTSIDE):
