@@ -135,5 +135,5 @@ def test_what_passes_beyond_the_cluster_is_what_the_decision_says(
         expected = judge.policies.decision(pod, direction).allowed().restrict(outside)
         assert beyond_the_cluster(judge, pod, direction).restrict(outside) == expected
         for rule in judge.policies.isolation(pod, direction).rules:
-            alone = PacketSet.union_of((rule_beyond(rule, pod),)).restrict(outside)
+            alone = PacketSet.union_of((rule_beyond(judge.policies, rule, pod),)).restrict(outside)
             assert alone <= expected

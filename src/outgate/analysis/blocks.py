@@ -24,7 +24,7 @@ from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import Network
 from outgate.packets.packetset import Cube
-from outgate.policy import BlockMatch, Endpoint, Judge, Rule
+from outgate.policy import BlockMatch, Endpoint, Judge, Policies, Rule
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
 from outgate.policy.selection import resolve
 from outgate.policy.tiers import allowed
@@ -162,21 +162,22 @@ def _within(block: Network, wanted: AddressSet, addresses: Iterable[Address]) ->
 
 
 def beyond_the_cluster(judge: Judge, pod: Pod, direction: Direction) -> PacketSet:
-    """What may pass between a pod and addresses that are nobody's in the cluster: selectors match none of them."""
+    """What may pass between a pod and addresses that are no pod's in the cluster: selectors match none of them."""
     isolation = judge.policies.isolation(pod, direction)
     if not isolation.governed:
         return PacketSet.any()
     if isolation.united:
-        return PacketSet.union_of(rule_beyond(rule, pod) for rule in isolation.rules)
-    return allowed(isolation, PacketSet.any(), lambda rule: PacketSet.cube(*rule_beyond(rule, pod)))
+        return PacketSet.union_of(rule_beyond(judge.policies, rule, pod) for rule in isolation.rules)
+    return allowed(isolation, PacketSet.any(), lambda rule: PacketSet.cube(*rule_beyond(judge.policies, rule, pod)))
 
 
-def rule_beyond(rule: Rule, pod: Pod) -> Cube:
-    """The packets of one rule that selects a pod, between it and addresses that are nobody's in the cluster."""
+def rule_beyond(policies: Policies, rule: Rule, pod: Pod) -> Cube:
+    """The packets of one rule that selects a pod, between it and addresses that are no pod's in the cluster."""
     transports = TransportSet.any() if rule.ports is None else rule.ports.numbers
     if rule.ports is not None and rule.direction is Direction.INGRESS:
         # A port name means nothing where there is no pod to ask (concept page, "Targeting a Port by name").
         transports |= resolve(rule.ports.names, pod)
     if rule.peers is None:
         return AddressSet.any(), transports
-    return AddressSet.union_of(one.addresses for one in rule.peers if isinstance(one, BlockMatch)), transports
+    blocks = (policies.selection.beyond(one) for one in rule.peers if isinstance(one, BlockMatch))
+    return AddressSet.union_of(blocks), transports

@@ -104,7 +104,7 @@ class _Search:
         asked = demand.packets()
         if whole and asked - beyond_the_cluster(self.judge, pod, direction).restrict(demand.addresses):
             self._strike(whole)
-        self._strike(one.origin for one in rules if PacketSet.union_of((rule_beyond(one, pod),)) & asked)
+        self._strike(one.origin for one in rules if PacketSet.union_of((rule_beyond(policies, one, pod),)) & asked)
 
     def _strike(self, origins: Iterable[Origin]) -> None:
         for one in list(origins):

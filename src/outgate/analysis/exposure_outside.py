@@ -17,7 +17,7 @@ from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.packets.special import AddressRange
 from outgate.policy.grid import Grid, PolicyKey
-from outgate.policy.rules import BlockMatch, Origin, Rule
+from outgate.policy.rules import Origin, Rule
 from outgate.records import dataclass
 
 __all__ = ["DNS_PORTS", "DNS_TLS_PORTS", "Extent", "Share", "extent", "to_blame", "within"]
@@ -91,14 +91,8 @@ def to_blame(
     return tuple(
         rule.origin
         for rule in grid.accepting(key, direction)
-        if _speaks_of(rule, addresses) and _passes(rule, transports)
+        if not grid.outside_of(rule).isdisjoint(addresses) and _passes(rule, transports)
     )
-
-
-def _speaks_of(rule: Rule, addresses: AddressSet) -> bool:
-    if rule.peers is None:
-        return bool(addresses)
-    return any(isinstance(peer, BlockMatch) and not peer.addresses.isdisjoint(addresses) for peer in rule.peers)
 
 
 def _passes(rule: Rule, transports: TransportSet) -> bool:

@@ -56,7 +56,7 @@ def standing(judge: Judge, question: Question, name: NameTarget) -> tuple[Standi
 def parts(judge: Judge, pods: Iterable[Pod], families: Iterable[Family]) -> Standing:
     """All addresses that a name may have, cut so that no rule of some pods tells those of one part from each other."""
     blocks = dict.fromkeys(
-        rule_beyond(rule, pod)[0]
+        rule_beyond(judge.policies, rule, pod)[0]
         for pod in pods
         for rule in judge.policies.isolation(pod, Direction.EGRESS).every_rule()
     )

@@ -113,7 +113,8 @@ class Grid:
         self._contributed: dict[tuple[int, Family, int], tuple[Rule, tuple[Contribution, ...]]] = {}
         self._egress: dict[tuple[PolicyKey, Family], Row] = {}
         if previous is not None:
-            if previous.policies.profile == policies.profile:
+            before, now = previous.policies.selection.places, policies.selection.places
+            if previous.policies.profile == policies.profile and before.every_node == now.every_node:
                 self._outsides = previous._outsides
             if previous.identities is self.identities:
                 self._meanings, self._contributed, self._egress = (
@@ -415,7 +416,7 @@ class Grid:
     # ---- outside -----------------------------------------------------------------------------------------------------
 
     def outside(self, number: int, direction: Direction) -> PacketSet:
-        """What passes between an identity and addresses that are nobody's in the cluster: selectors match none."""
+        """What passes between an identity and addresses that are no pod's in the cluster: selectors match none."""
         key = self.keys[direction][number]
         if not key:
             return PacketSet.any()
@@ -471,10 +472,10 @@ class Grid:
         return found
 
     def outside_of(self, rule: Rule) -> AddressSet:
-        """The addresses outside that a rule speaks of."""
+        """The addresses outside that a rule speaks of, and those of nodes."""
         if rule.peers is None:
             return AddressSet.any()
-        blocks = [peer.addresses for peer in rule.peers if isinstance(peer, BlockMatch)]
+        blocks = [self.policies.selection.beyond(peer) for peer in rule.peers if isinstance(peer, BlockMatch)]
         return blocks[0] if len(blocks) == 1 else AddressSet.union_of(blocks)
 
 

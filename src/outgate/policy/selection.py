@@ -54,6 +54,7 @@ class Selection:
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
         self._kinds_in: dict[str | LabelSelector, tuple[LabelIndex, tuple[tuple[Pod, ...], ...]]] = {}
         self._addresses: dict[PeerMatch, AddressSet] = {}
+        self._beyond: dict[BlockMatch, AddressSet] = {}
         self._rules: dict[tuple[int, Direction, Standpoint], tuple[Policy, tuple[Rule, ...]]] = {}
         self._standing: dict[int, bool] = {}
         self._named: dict[NamedPort, tuple[tuple[TransportSet, AddressSet], ...]] = {}
@@ -285,6 +286,15 @@ class Selection:
             else:
                 found = AddressSet.of(address for pod in self.pods(match) for address in pod.addresses)
             self._addresses[match] = found
+        return found
+
+    def beyond(self, match: BlockMatch) -> AddressSet:
+        """The addresses of a block, as far as they are no pod's: those of nodes only where it matches nodes."""
+        if match.nodes is not None or not (match.outside or not self.profile.blocks_match_nodes):
+            return match.addresses
+        found = self._beyond.get(match)
+        if found is None:
+            found = self._beyond[match] = match.addresses - self.places.every_node
         return found
 
     @cached_property
