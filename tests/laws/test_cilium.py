@@ -113,15 +113,15 @@ def _with_accounts(policies: list[Manifest], chance: random.Random) -> None:
 
 def _services(manifests: list[Manifest], chance: random.Random, inside: list[str]) -> Iterator[Manifest]:
     """In each namespace perhaps a Service: with a selector, of labels that a pod there has, or without."""
-    for space in ("alpha", "beta", "gamma"):
+    for number, space in enumerate(("alpha", "beta", "gamma")):
         pods = [one["metadata"] for one in manifests if one["kind"] == "Pod" and one["metadata"]["namespace"] == space]
         labels = [pair for pod in pods for pair in pod["labels"].items()] or [("app", "web")]
         match chance.choice(("pods", "pods", "slices", "none")):
             case "pods":
                 selector = dict([chance.choice(labels)])
-                yield _labelled(service(f"{space}/web", "10.96.0.1", [{"port": 80}], **selector), chance)
+                yield _labelled(service(f"{space}/web", f"10.96.1.{number}", [{"port": 80}], **selector), chance)
             case "slices":
-                yield _labelled(service(f"{space}/web", "10.96.0.2", [{"port": 80}]), chance)
+                yield _labelled(service(f"{space}/web", f"10.96.1.{number}", [{"port": 80}]), chance)
                 yield _slice(space, "web", chance.choice(_OUTSIDE), chance.choice(inside))
 
 

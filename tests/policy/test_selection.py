@@ -9,10 +9,13 @@ import pytest
 from outgate.model import Direction
 from outgate.model.labels import LabelSelector
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Profile
+from outgate.policy import BlockMatch, Endpoint, Flow, NamedPort, PodMatch, Policies, Profile, judge
+from outgate.policy.profile import PROFILES
 from outgate.policy.selection import Selection, resolve
 from outgate.testing import Manifest, node, pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.policy.asking import TOWN, Row, names
+from tests.slices import endpoint_slice
 
 
 def to(*peers: object) -> dict[str, Any]:
@@ -292,3 +295,22 @@ def test_policies_are_named_in_one_order() -> None:
     web = snapshot.pod("shop", "web")
     assert web is not None
     assert [one.name for one in Policies(snapshot).selection.selecting(web, Direction.EGRESS)] == ["a", "m", "z"]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda one: str(one.name))
+def test_an_api_server_in_a_pod_is_the_api_server_to_every_plugin(profile: Profile) -> None:
+    """Cilium's policies mean the same under each profile; the list had it so, and can-reach had not as cilium does."""
+    town = [
+        pod("a/web", ["10.1.0.1"], app="web"),
+        pod("a/server", ["10.1.0.9"], app="server"),
+        endpoint_slice("default/kubernetes", "10.1.0.9"),
+        cilium_policy("a/p", {"endpointSelector": WEB, "egress": [{"toEntities": ["kube-apiserver"]}]}),
+    ]
+    policies = Policies(snapshot_of(town), profile)
+    server, web = (Endpoint.of_pod(one) for one in policies.snapshot.pods)
+    assert web is not None
+    assert server is not None
+    assert web.pod is not None
+    assert web.pod.name == "web"
+    assert judge(policies, Flow(web, server, int(Protocol.TCP), 6443)).verdict.allows
+    assert policies.decision(web.pod, Direction.EGRESS).allowed().contains(server.address, int(Protocol.TCP), 6443)

@@ -184,7 +184,8 @@ class Selection:
         if isinstance(match, BlockMatch):
             if match.outside:
                 return inside and pod is None and not on_node
-            if match.nodes is not None and (pod is None or pod.host_network):
+            if match.nodes is not None:
+                # Who has such an address is meant, whatever a plugin makes of blocks: an API server may be in a pod.
                 return inside
             if not self.profile.block_matches(pod, on_node=on_node):
                 return False
