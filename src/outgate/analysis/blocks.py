@@ -131,7 +131,7 @@ def _by_conditions(judge: Judge, addresses: AddressSet, known: Endpoint, directi
     if known.pod is not None and known.isolatable:
         for rule in judge.policies.isolation(known.pod, direction).every_rule():
             if rule.conditions is not None:
-                block = rule_beyond(rule, known.pod)[0]
+                block = rule_beyond(judge.policies, rule, known.pod)[0]
                 parts = [piece for part in parts for piece in (part & block, part - block) if piece]
     return (part for part in parts if part)
 
