@@ -6,6 +6,7 @@ from typing import Any
 
 from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import connections
+from outgate.analysis.listing import Asked, selected
 from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
 from outgate.testing import Manifest, cluster_policy, namespace, pod, snapshot_of
@@ -123,3 +124,18 @@ def test_addresses_are_split_by_what_is_asked_there() -> None:
 
 
 PORT = {"port": "80", "protocol": "TCP"}
+
+
+def test_of_a_connection_that_is_shown_in_part() -> None:
+    """`--port 81` shows no port of which something is asked, so nothing is said, whatever families the pods have."""
+    for families in ("4", "4"), ("46", "46"):
+        policy = cilium_policy("shop/p", {"endpointSelector": {}, "egress": [API | {"toPorts": [GET, PLAIN]}]})
+        pods = [
+            pod(f"shop/{name}", [{"4": f"10.0.0.{last}", "6": f"fd00::{last}"}[one] for one in mine], app=name)
+            for last, (name, mine) in enumerate(zip(("web", "api"), families, strict=True), 1)
+        ]
+        listed = connections(snapshot_of([namespace("shop"), *pods, policy]))
+        only = conditionals(listed)
+        eighty, other = (Asked(transports=TransportSet.ports(Protocol.TCP, port)) for port in (80, 81))
+        assert [part.transports for one in selected(listed, eighty) for part in only(one)] == [eighty.transports]
+        assert [only(one) for one in selected(listed, other) if str(one.source) == "shop/web"] == [()]

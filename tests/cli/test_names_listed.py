@@ -72,7 +72,7 @@ def test_the_list(before: str, after: str, capsys: pytest.CaptureFixture[str]) -
     assert out(capsys, "list", "-f", before, "--direction", "egress").splitlines() == [
         "shop/web",
         "  → api.example.com   TCP 443",
-        "  → *.example.org     TCP 80 (TCP 80 only for requests of HTTP GET *)",
+        "  → *.example.org     TCP 80 (only for requests of HTTP GET *)",
     ]
     assert "→ api.example.com outside of 192.168.0.0/16" in out(capsys, "list", "-f", after)
     assert "api.example.com" not in out(capsys, "list", "-f", before, "--port", "80")

@@ -11,6 +11,7 @@ from outgate.analysis.groups import Group
 from outgate.packets import AddressSet, Protocol, TransportSet
 from outgate.report.connections_csv import HEADER, connections_csv
 from outgate.testing import pod, snapshot_of
+from tests.report.asking import asking
 
 POD = snapshot_of([pod("n/p")]).pods
 
@@ -30,10 +31,10 @@ def test_a_row() -> None:
     assert rows(Connection(web, outside, ports | TransportSet.ports(Protocol.UDP, 0, 65535))) == [
         [
             *("Deployment", "shop", "web", "version=v2", "External", "", "10.0.0.0/8 fd00::/8", ""),
-            *("no", "443 8000-8010", "all", ""),
+            *("no", "443 8000-8010", "all", "", ""),
         ]
     ]
-    assert rows(Connection(INGRESS_CONTROLLER, web, TransportSet.any()))[0][8:] == ["yes", "all", "all", "all"]
+    assert rows(Connection(INGRESS_CONTROLLER, web, TransportSet.any()))[0][8:] == ["yes", "all", "all", "all", ""]
 
 
 def test_nothing_is_a_formula() -> None:
@@ -47,3 +48,14 @@ def test_every_connection_has_its_row() -> None:
     """No connection is lost on the way."""
     found = connections(snapshot_of([pod(f"n{i}/p") for i in range(4)]))
     assert len(rows(*found)) == len(list(found)) == 20
+
+
+def test_what_is_asked_of_ports() -> None:
+    """The last column; empty where nothing is."""
+    listed, only = asking()
+    found = list(csv.reader(io.StringIO("".join(connections_csv(listed, only)))))
+    assert found[0][-1] == "only if"
+    assert [row[-1] for row in found[1:]][1:] == [
+        "TCP 80 only for requests of HTTP POST *; TCP 8443 only for TLS to a server named a.example.com",
+        "only for requests of HTTP POST *",
+    ]

@@ -8,6 +8,7 @@ from outgate.analysis.groups import Group
 from outgate.packets import TransportSet
 from outgate.report.connections_graph import connections_dot, connections_mermaid
 from outgate.testing import pod, policy, snapshot_of
+from tests.report.asking import asking
 
 CLUSTER = snapshot_of(
     [
@@ -54,3 +55,32 @@ def test_names_are_no_syntax() -> None:
     mermaid = "".join(connections_mermaid([connection]))
     assert mermaid.count('"') == 2 * 4
     assert 'label="Deployment/x\\"] --> y[\\""' in "".join(connections_dot([connection]))
+
+
+def test_what_is_asked_of_ports() -> None:
+    """A line of its own for each, below the ports: one long line would be as wide as the picture."""
+    listed, only = asking()
+    mermaid = list(connections_mermaid(listed, only))
+    assert '    n0 -->|"TCP 80<br/>only for requests of HTTP POST *"| n3\n' in mermaid
+    first = next(line for line in mermaid if "n0 -->" in line)
+    assert first.count("<br/>") == 2
+    assert first.count('"') == 2
+    assert first.count("<") == 2
+    digraph = list(connections_dot(listed, only))
+    assert '    n0 -> n3 [label="TCP 80\\nonly for requests of HTTP POST *"]\n' in digraph
+    first = next(line for line in digraph if "n0 -> n1" in line)
+    assert '/v1|\\"<b>\\\\d or requests of HTTP HEAD *\\nwhere it enters, ' in first
+
+
+def test_two_ways_are_one_edge_only_where_the_same_is_asked() -> None:
+    """What may be sent without a question must not look as if it was asked about, nor the other way round."""
+    there, only = asking()
+    (to_api,) = (one for one in there if str(one.destination) == "shop/api")
+    back = Connection(to_api.destination, to_api.source, to_api.transports)
+    edges = [
+        line
+        for line in connections_mermaid([to_api, back], lambda one: only(one) if one is to_api else ())
+        if "|" in line
+    ]
+    assert len(edges) == 2
+    assert not any("<-->" in line for line in edges)

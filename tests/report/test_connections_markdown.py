@@ -7,6 +7,7 @@ from outgate.analysis.groups import Group
 from outgate.packets import TransportSet
 from outgate.report.connections_markdown import cell, connections_markdown
 from outgate.testing import pod, snapshot_of
+from tests.report.asking import asking
 
 
 def test_rows() -> None:
@@ -23,3 +24,13 @@ def test_a_name_cannot_leave_its_cell() -> None:
     evil = Group("Pod", "n", "x|y", snapshot_of([pod("n/p")]).pods, 0)
     row = list(connections_markdown([Connection(evil, evil, TransportSet.any())]))[1]
     assert row.replace("\\|", "").count("|") == 4
+
+
+def test_what_is_asked_of_ports() -> None:
+    """A table without it would say that every request passes; an expression is no syntax either."""
+    listed, only = asking()
+    rows = list(connections_markdown(listed, only))[1:]
+    assert [row.replace("\\|", "").count("|") for row in rows] == [4] * 3
+    assert 'TCP 80, TCP 443 (where it leaves, TCP 80 only for requests of HTTP GET /v1\\|"\\<b\\>\\\\d or ' in rows[0]
+    assert rows[2] == "| shop/web | b.example.com | TCP 80 (only for requests of HTTP POST \\*) |\n"
+    assert "only" not in "".join(connections_markdown(listed))

@@ -6,6 +6,7 @@ from outgate.analysis.connections import connections
 from outgate.report.connections_text import connections_text
 from outgate.testing import pod, policy, snapshot_of
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, snapshot
+from tests.report.asking import asking
 
 
 def text(*cluster: object, count: int | None = None) -> list[str]:
@@ -52,3 +53,20 @@ def test_nothing_is_said() -> None:
     assert text() == ["no workloads"]
     closed = policy("a/p", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
     assert text(pod("a/x"), closed) == ["no connection is allowed"]
+
+
+def test_what_is_asked_of_ports() -> None:
+    """Behind the ports, in their order; of a port of which both ends ask, each end says what it asks."""
+    listed, only = asking()
+    name, *lines = connections_text(listed, 2, only)
+    assert name == "shop/web\n"
+    both = (
+        'where it leaves, TCP 80 only for requests of HTTP GET /v1|"<b>\\d or requests of HTTP HEAD *',
+        "where it enters, TCP 80 only for requests of HTTP POST *",
+    )
+    block = "TCP 80 only for requests of HTTP POST *", "TCP 8443 only for TLS to a server named a.example.com"
+    assert [line.strip() for line in lines] == [
+        f"→ shop/api        TCP 80, TCP 443 ({'; '.join(both)})",
+        f"→ 192.0.2.0/24    TCP 9, TCP 80, TCP 8443 ({'; '.join(block)})",
+        "→ b.example.com   TCP 80 (only for requests of HTTP POST *)",
+    ]

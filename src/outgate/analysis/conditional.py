@@ -65,7 +65,8 @@ def _by_family(found: Connections, one: Connection) -> tuple[tuple[Family, Trans
     """What passes, by each family that has to be told apart and that both ends have."""
     families = found.grid.families
     if len(families) > 1 and isinstance(one.source, Group) and isinstance(one.destination, Group):
-        return found.by_family(one.source, one.destination)
+        # Of a connection that is shown in part (`--port`), that part.
+        return tuple((family, mine & one.transports) for family, mine in found.by_family(one.source, one.destination))
     return ((families[0], one.transports),)
 
 

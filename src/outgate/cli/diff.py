@@ -99,7 +99,8 @@ def diff(
     _say(found, output, (old, new), notes, everything=verbose > 0)
     if verbose:
         sizes = (
-            f"{len(one.snapshot.endpoints)} pods and {len(one.snapshot.policies)} policies" for one in (before, after)
+            f"{len(one.snapshot.endpoints)} pods and {len(one.snapshot.every_policy)} policies"
+            for one in (before, after)
         )
         note(f"note: compared {' with '.join(sizes)}")
     return 1 if _fails(found, fail_on or ("any",)) else 0

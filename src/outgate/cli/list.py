@@ -80,7 +80,7 @@ def list_(
     if verbose:
         grid = found.grid
         words = f"{len(found.groups.all)} groups of pods of {len(grid.identities.all)} kinds"
-        note(f"note: {words}, {len(loaded.snapshot.policies)} policies")
+        note(f"note: {words}, {len(loaded.snapshot.every_policy)} policies")
     return 0
 
 

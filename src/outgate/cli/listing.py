@@ -118,19 +118,19 @@ def _pieces(
         case "csv":
             from outgate.report.connections_csv import connections_csv
 
-            return connections_csv(connections)
+            return connections_csv(connections, conditionals(found))
         case "markdown":
             from outgate.report.connections_markdown import connections_markdown
 
-            return connections_markdown(connections)
+            return connections_markdown(connections, conditionals(found))
         case "mermaid":
             from outgate.report.connections_graph import connections_mermaid
 
-            return connections_mermaid(drawable(connections))
+            return connections_mermaid(drawable(connections), conditionals(found))
         case "dot":
             from outgate.report.connections_graph import connections_dot
 
-            return connections_dot(drawable(connections))
+            return connections_dot(drawable(connections), conditionals(found))
         case "html":
             from outgate.report.page import page
             from outgate.report.page_filling import page_of

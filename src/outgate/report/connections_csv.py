@@ -10,12 +10,14 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from outgate.analysis.conditional import Conditionals
 from outgate.analysis.connections import Connection, External, Party
 from outgate.analysis.controller import IngressController
 from outgate.analysis.groups import part_words
 from outgate.analysis.opened import Named
 from outgate.packets import IntervalSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
+from outgate.report.connections_text import nothing_asked, only_words
 
 __all__ = ["HEADER", "connections_csv", "party_cells", "row_text", "transport_cells"]
 
@@ -23,15 +25,18 @@ HEADER = (
     *("source kind", "source namespace", "source name", "source part"),
     *("destination kind", "destination namespace", "destination name", "destination part"),
     *("all", "tcp", "udp", "sctp"),
+    "only if",
 )
 _PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 
 
-def connections_csv(connections: Iterable[Connection]) -> Iterator[str]:
-    """The rows, the header first."""
+def connections_csv(connections: Iterable[Connection], only: Conditionals = nothing_asked) -> Iterator[str]:
+    """The rows, the header first. `only` tells what of a connection passes on a condition alone."""
     yield row_text(HEADER)
     for one in connections:
-        yield row_text((*party_cells(one.source), *party_cells(one.destination), *transport_cells(one.transports)))
+        asked = "; ".join(only_words(one, only(one)))
+        ends = *party_cells(one.source), *party_cells(one.destination)
+        yield row_text((*ends, *transport_cells(one.transports), asked))
 
 
 def row_text(cells: Iterable[str]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from outgate.analysis.conditional import Conditionals
 from outgate.analysis.connections import Connection, External, Party
 from outgate.analysis.groups import Group
 from outgate.analysis.opened import Named
-from outgate.report.connections_text import passing_words
-from outgate.report.dot import quoted
+from outgate.report.connections_text import nothing_asked, only_words, passing_words
+from outgate.report.dot import quoted, quoted_lines
 from outgate.report.mermaid import escape
 from outgate.report.parties import party_words
 
@@ -23,7 +24,8 @@ __all__ = ["connections_dot", "connections_mermaid"]
 class _Edge:
     source: int
     destination: int
-    words: str
+    words: tuple[str, ...]
+    """What passes, and line by line what is asked of it."""
     both: bool = False
 
 
@@ -35,10 +37,10 @@ class _Picture:
     edges: list[_Edge] = field(default_factory=list)
 
     @classmethod
-    def of(cls, connections: Iterable[Connection]) -> _Picture:
+    def of(cls, connections: Iterable[Connection], only: Conditionals) -> _Picture:
         picture = cls()
         numbers: dict[Party, int] = {}
-        found: dict[tuple[int, int, str], _Edge] = {}
+        found: dict[tuple[int, int, tuple[str, ...]], _Edge] = {}
         for one in connections:
             ends = []
             for party in (one.source, one.destination):
@@ -46,7 +48,7 @@ class _Picture:
                     numbers[party] = len(picture.nodes)
                     picture.nodes.append(party)
                 ends.append(numbers[party])
-            words = passing_words(one)
+            words = (passing_words(one), *only_words(one, only(one)))
             back = found.get((ends[1], ends[0], words))
             if back is not None:
                 back.both = True
@@ -70,9 +72,9 @@ def _name(party: Party) -> str:
     return party_words(party)
 
 
-def connections_mermaid(connections: Iterable[Connection]) -> Iterator[str]:
-    """The flowchart, line by line."""
-    picture = _Picture.of(connections)
+def connections_mermaid(connections: Iterable[Connection], only: Conditionals = nothing_asked) -> Iterator[str]:
+    """The flowchart, line by line. `only` tells what of a connection passes on a condition alone."""
+    picture = _Picture.of(connections, only)
     yield "flowchart LR\n"
     for index, (namespace, numbers) in enumerate(picture.namespaces().items()):
         yield f'    subgraph s{index}["namespace {escape(namespace)}"]\n'
@@ -84,12 +86,12 @@ def connections_mermaid(connections: Iterable[Connection]) -> Iterator[str]:
             yield f'    n{number}{left}"{escape(_name(party))}"{right}\n'
     for edge in picture.edges:
         arrow = "<-->" if edge.both else "-->"
-        yield f'    n{edge.source} {arrow}|"{escape(edge.words)}"| n{edge.destination}\n'
+        yield f'    n{edge.source} {arrow}|"{"<br/>".join(map(escape, edge.words))}"| n{edge.destination}\n'
 
 
-def connections_dot(connections: Iterable[Connection]) -> Iterator[str]:
-    """The digraph, line by line."""
-    picture = _Picture.of(connections)
+def connections_dot(connections: Iterable[Connection], only: Conditionals = nothing_asked) -> Iterator[str]:
+    """The digraph, line by line; `only` as for Mermaid."""
+    picture = _Picture.of(connections, only)
     yield "digraph connections {\n    rankdir=LR\n    compound=true\n    node [shape=box]\n"
     for index, (namespace, numbers) in enumerate(picture.namespaces().items()):
         yield f"    subgraph cluster_{index} {{\n        label={quoted(namespace)}\n"
@@ -101,5 +103,5 @@ def connections_dot(connections: Iterable[Connection]) -> Iterator[str]:
             yield f"    n{number} [label={quoted(_name(party))}, shape={shape}]\n"
     for edge in picture.edges:
         both = ", dir=both" if edge.both else ""
-        yield f"    n{edge.source} -> n{edge.destination} [label={quoted(edge.words)}{both}]\n"
+        yield f"    n{edge.source} -> n{edge.destination} [label={quoted_lines(edge.words)}{both}]\n"
     yield "}\n"

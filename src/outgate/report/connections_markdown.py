@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from outgate.analysis.conditional import Conditionals
 from outgate.analysis.connections import Connection
-from outgate.report.connections_text import passing_words
+from outgate.report.connections_text import allowed_words, nothing_asked
 from outgate.report.parties import party_words
 
 __all__ = ["cell", "connections_markdown"]
@@ -15,11 +16,11 @@ __all__ = ["cell", "connections_markdown"]
 _SYNTAX = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
-def connections_markdown(connections: Iterable[Connection]) -> Iterator[str]:
-    """The lines of the table."""
+def connections_markdown(connections: Iterable[Connection], only: Conditionals = nothing_asked) -> Iterator[str]:
+    """The lines of the table. `only` tells what of a connection passes on a condition alone."""
     yield "| source | destination | allowed |\n|---|---|---|\n"
     for one in connections:
-        cells = party_words(one.source), party_words(one.destination), passing_words(one)
+        cells = party_words(one.source), party_words(one.destination), allowed_words(one, only(one))
         yield f"| {' | '.join(map(cell, cells))} |\n"
 
 

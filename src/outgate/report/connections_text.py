@@ -10,28 +10,32 @@ other workload alike, one line says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from outgate.analysis.conditional import Conditional, Conditionals
 from outgate.analysis.connections import Connection
 from outgate.analysis.groups import Group
 from outgate.analysis.spelling import spell_transports
+from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.report.conditions import conditions_text
 from outgate.report.parties import party_words
 
-__all__ = ["connections_text", "passing_words"]
+__all__ = ["allowed_words", "connections_text", "nothing_asked", "only_words", "passing_words"]
 
 WIDEST = 48
 """Columns for a destination; what is longer pushes its ports to the right."""
 
 
-def _nothing(_: Connection) -> tuple[Conditional, ...]:
+def nothing_asked(_: Connection) -> tuple[Conditional, ...]:
+    """That nothing passes on a condition alone."""
     return ()
 
 
-def connections_text(connections: Iterable[Connection], workloads: int, only: Conditionals = _nothing) -> Iterator[str]:
+def connections_text(
+    connections: Iterable[Connection], workloads: int, only: Conditionals = nothing_asked
+) -> Iterator[str]:
     """The lines, each with its line end. `workloads` is how many groups there are, to say "every other workload".
 
     `only` tells what of a connection passes on a condition alone.
@@ -60,16 +64,41 @@ def _rows(connections: list[Connection], others: int, only: Conditionals) -> Ite
         yield "every other workload", passing_words(inside[0])
         connections = [one for one in connections if not isinstance(one.destination, Group)]
     for one in connections:
-        yield party_words(one.destination), passing_words(one) + _only(only(one))
+        yield party_words(one.destination), allowed_words(one, only(one))
 
 
-def _only(conditional: Iterable[Conditional]) -> str:
-    """What is asked of some ports beyond their numbers."""
+_WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it enters, "}
+
+
+def only_words(one: Connection, asked: Sequence[Conditional]) -> list[str]:
+    """What is asked of its ports beyond their numbers, for each part of these, in the order of the ports.
+
+    ``TCP 80 only for requests of HTTP GET /v1``; without the ports where it is asked of all that passes. Where both
+    ends ask, each says so: both have to be met, while what stands behind an "or" are alternatives.
+    """
+    both = len({part.direction for part in asked}) > 1
     parts = []
-    for one in conditional:
-        asked = " or ".join(words for _, words in conditions_text(one.rules))
-        parts.append(f"{spell_transports(one.transports)} only for {asked}")
-    return f" ({'; '.join(parts)})" if parts else ""
+    for part in sorted(asked, key=lambda part: (part.direction is Direction.INGRESS, _first(part.transports))):
+        ports = "" if part.transports == one.transports else f"{spell_transports(part.transports)} "
+        conditions = " or ".join(dict.fromkeys(words for _, words in conditions_text(part.rules)))
+        parts.append(f"{_WHERE[part.direction] if both else ''}{ports}only for {conditions}")
+    return parts
+
+
+def allowed_words(one: Connection, asked: Sequence[Conditional]) -> str:
+    """The ports, and behind them in brackets what is asked of them: ``TCP 80 (only for requests of HTTP GET /v1)``."""
+    parts = only_words(one, asked)
+    return passing_words(one) + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def _first(transports: TransportSet) -> tuple[int, int]:
+    """The place of some ports in the order in which ports are written: TCP, UDP, SCTP, each by number."""
+    found = (
+        (place, spans.lowest())
+        for place, spans in enumerate((transports.tcp, transports.udp, transports.sctp))
+        if spans
+    )
+    return min(found, default=(3, 0))
 
 
 def _same(one: TransportSet, other: TransportSet) -> bool:

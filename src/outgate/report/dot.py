@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from outgate.analysis.edges import EgressGraph
 from outgate.analysis.lookup import PodsTarget
 from outgate.report.mermaid import edge_words, outside_words, pods_words
 
-__all__ = ["dot", "quoted"]
+__all__ = ["dot", "quoted", "quoted_lines"]
 
 
 def dot(graph: EgressGraph) -> str:
@@ -34,4 +34,9 @@ def _lines(graph: EgressGraph) -> Iterator[str]:
 
 def quoted(text: str) -> str:
     """A DOT string: only the quote and the backslash mean anything in one."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return quoted_lines((text,))
+
+
+def quoted_lines(lines: Iterable[str]) -> str:
+    """A DOT string of several lines."""
+    return '"' + "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines) + '"'

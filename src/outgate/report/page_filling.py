@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import Connection, Connections, External, Party
 from outgate.analysis.controller import IngressController
 from outgate.analysis.deciding import side
@@ -12,7 +13,7 @@ from outgate.analysis.groups import Group, part_words
 from outgate.analysis.opened import Named
 from outgate.model import CiliumPolicy, Direction, Policy, Snapshot
 from outgate.policy import Origin
-from outgate.report.connections_text import passing_words
+from outgate.report.connections_text import allowed_words
 from outgate.report.page_data import (
     EXTERNAL,
     INGRESS_CONTROLLER,
@@ -80,13 +81,13 @@ def page_of(
     cited = Cited()
     nodes: dict[Party, int] = {}
     edges: list[PageEdge] = []
+    only = conditionals(found)
     for one in connections:
         ends = [nodes.setdefault(party, len(nodes)) for party in (one.source, one.destination)]
         egress, ingress = (side(found, one, direction) for direction in Direction)
         rules = [tuple(cited.rule(rule.origin, found.snapshot) for rule in end.rules) for end in (egress, ingress)]
-        edges.append(
-            PageEdge(ends[0], ends[1], passing_words(one), "", "", rules[0], rules[1], egress.words, ingress.words)
-        )
+        words = allowed_words(one, only(one))
+        edges.append(PageEdge(ends[0], ends[1], words, "", "", rules[0], rules[1], egress.words, ingress.words))
     for policy in found.snapshot.every_policy:
         cited.policy(policy)
     workloads = len({party.workload for party in nodes if isinstance(party, Group)})
