@@ -106,6 +106,26 @@ def test_only_the_ports_that_pass_on_both_sides_and_differ() -> None:
     assert [spell_transports(one.shift.opened | one.shift.closed) for one in found] == ["TCP 82-83"]
 
 
+def test_what_an_ingress_controller_asks_for_is_said_of_it() -> None:
+    """It is no address: said of "every address" it was said twice, and of the controller not at all."""
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    beside: list[Any] = [
+        namespace("shop"),
+        pod("shop/web", ["10.0.0.1"], app="web"),
+        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "i", "namespace": "shop"}}
+        | {"spec": {"defaultBackend": backend}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}}
+        | {"spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}},
+    ]
+    policies = (
+        cilium_policy("shop/p", {"endpointSelector": WEB, "ingress": [{"fromEntities": ["all"], "toPorts": [ports]}]})
+        for ports in (entry("80", **http(GET)), entry("80", **http(POST)))
+    )
+    old, new = (snapshot_of([*beside, policy]) for policy in policies)
+    found = diff(old, new)
+    assert [str(one.source) for one in found.conditions] == ["0.0.0.0/0, ::/0", "ingress controller"]
+
+
 def test_addresses_are_cut() -> None:
     """Of a block that is asked for anew in part, that part."""
     old = cluster({"toCIDR": ["192.0.2.0/24"], "toPorts": [entry("80", **http(GET))]})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.matching import Presence
-from outgate.testing import Manifest, namespace
+from outgate.testing import Manifest, namespace, pod
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.test_matching import versions
 from tests.analysis.two_sides import allow, lines, outwards, pods, two
 
@@ -93,3 +94,44 @@ def test_a_part_that_is_gone_is_none_that_stays() -> None:
     three = [*cluster("v1", "v2", "v3"), shut, *each]
     two_left = [one for one in three if one["metadata"]["name"] != "web-1"]
     assert parts(two(three, two_left)) == [(["v1", "v3"], None), (["v2"], Presence.REMOVED)]
+
+
+ITEMS = pod("shop/items", ["10.0.0.99"], app="items")
+
+
+def asking(name: str, method: str, **labels: str) -> Manifest:
+    """A policy for some pods, by which they send such requests to one other."""
+    port = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": method}]}}
+    rule = {"toEndpoints": [{"matchLabels": {"app": "items"}}], "toPorts": [port]}
+    return cilium_policy(f"shop/{name}", {"endpointSelector": {"matchLabels": labels}, "egress": [rule]})
+
+
+def conditions(found: ConnectionDiff) -> list[str]:
+    """Who is asked something else."""
+    return [f"{one.source} → {one.destination}" for one in found.conditions]
+
+
+def test_the_same_is_asked_of_all_parts() -> None:
+    """Split by a policy about something else, asked something else as a whole: it is said of the workload."""
+    both = [*cluster("v1", "v2"), ITEMS, allow("in", {"ingress": [{"ports": [{"port": 1}]}]}, version="v2")]
+    found = two([*both, asking("get", "GET", app="web")], [*both, asking("get", "PUT", app="web")])
+    assert conditions(found) == [f"{WEB} → shop/items"]
+    assert WEB in {str(piece.group) for piece in found.pieces}
+
+
+def test_something_else_is_asked_of_one() -> None:
+    """No connection differs, so that nothing but what is asked keeps the parts apart."""
+    both = [*cluster("v1", "v2"), ITEMS, asking("one", "GET", version="v1")]
+    found = two([*both, asking("two", "GET", version="v2")], [*both, asking("two", "PUT", version="v2")])
+    assert conditions(found) == [f"{WEB}[version=v2] → shop/items"]
+    assert f"{WEB}[version=v2]" in {str(piece.group) for piece in found.pieces}
+
+
+def test_something_else_is_asked_of_what_opens() -> None:
+    """The same port opens for both, for other requests: one line could not say for which."""
+    both = [*cluster("v1", "v2"), ITEMS, allow("closed", {"policyTypes": ["Egress"]}, app="web")]
+    found = two(both, [*both, asking("one", "GET", version="v1"), asking("two", "PUT", version="v2")])
+    opened = [str(one.source) for one in found if str(one.destination) == "shop/items"]
+    assert opened == [f"{WEB}[version=v1]", f"{WEB}[version=v2]"]
+    found = two(both, [*both, asking("all", "GET", app="web")])
+    assert [str(one.source) for one in found if str(one.destination) == "shop/items"] == [WEB]

@@ -19,7 +19,7 @@ from outgate.analysis.spelling import spell_transports
 from outgate.analysis.targets import TransportAsked
 from outgate.model import Direction
 from outgate.packets import Address, Protocol, TransportSet
-from outgate.policy import Judge, Policies
+from outgate.policy import Judge, Policies, Rule
 from outgate.testing import Manifest, cluster_policy, namespace, node, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.laws.test_cilium import drawn
@@ -173,3 +173,23 @@ def test_what_no_name_opens_makes_no_difference() -> None:
     """A denial of the metadata service says nothing about names: they do not lead there."""
     deny = {"toCIDR": ["169.254.169.254/32", "fd00:ec2::254/128"]}
     assert words(cilium(rule("api.example.com"), egressDeny=[deny])) == ["api.example.com: TCP 443"]
+
+
+def test_a_block_with_conditions_adds_to_a_name_only_within_itself() -> None:
+    """Said of all addresses of the name, a request that only the block lets through seemed to pass to each of them."""
+    get, put = ({"http": [{"method": method}]} for method in ("GET", "PUT"))
+    block = {"toCIDR": ["192.0.2.0/24"], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": put}]}
+    named = {"toFQDNs": [{"matchName": "a.example"}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}
+    named["toPorts"][0]["rules"] = get  # type: ignore[index]  # a dict
+    parts = {str(one.named): [_methods(rule) for rule in one.rules] for one in opened(cilium(block, named))}
+    assert parts == {
+        "a.example within 192.0.2.0/24": ["PUT", "GET"],
+        "a.example outside of 192.0.2.0/24": ["GET"],
+    }
+    block["toPorts"][0]["rules"] = get  # type: ignore[index]  # likewise
+    assert [str(one.named) for one in opened(cilium(block, named))] == ["a.example"]
+
+
+def _methods(one: Rule) -> str:
+    assert one.conditions is not None
+    return " ".join(request.method for request in one.conditions.http)

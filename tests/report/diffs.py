@@ -9,7 +9,7 @@ from outgate.testing import Manifest, namespace, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.analysis.two_sides import CLUSTER, allow, outwards, pods, two
 
-__all__ = ["CONDITIONS", "EVERYTHING", "NOTHING", "WILD", "reported"]
+__all__ = ["ASKED", "CONDITIONS", "EVERYTHING", "NOTHING", "WILD", "reported"]
 
 
 def _asking(method: str, path: str) -> Snapshot:
@@ -57,6 +57,24 @@ WILD = diff(_WILD, _WILD.with_policies([NetworkPolicy("shop", "p", types=frozens
 
 CONDITIONS = diff(_asking("GET", "/v1|<b>"), _asking("POST", "/v1|<b>"))
 """One rule about requests that becomes another, and one that goes."""
+
+
+def _toward(app: str, *entries: tuple[str, str]) -> Snapshot:
+    """A pod that sends requests of a method to a port of one app, and another to a block."""
+    ports = [
+        {"ports": [{"port": port, "protocol": "TCP"}], "rules": {"http": [{"method": method}]}}
+        for port, method in entries
+    ]
+    egress = [{"toEndpoints": [{"matchLabels": {"app": app}}], "toPorts": ports}]
+    egress += [{"toCIDR": ["192.0.2.0/25"], "toPorts": ports[:1]}] if app == "c" else []
+    egress += [{"toCIDR": ["192.0.2.128/25"], "toPorts": [{"ports": ports[0]["ports"]}]}] if app == "c" else []
+    pods = [pod(f"shop/{name}", [f"10.0.0.{place}"], app=name) for place, name in enumerate("abc", 1)]
+    policy = cilium_policy("shop/p", {"endpointSelector": {"matchLabels": {"app": "a"}}, "egress": egress})
+    return snapshot_of([namespace("shop"), *pods, policy])
+
+
+ASKED = diff(_toward("b", ("80", "GET")), _toward("c", ("80", "GET"), ("81", "PUT")))
+"""What is asked of something closed with it; what opens, opens on conditions, of a block in one half of it."""
 
 
 def reported(found: ConnectionDiff) -> tuple[ConnectionDiff, Causes]:

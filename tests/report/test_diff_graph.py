@@ -6,7 +6,7 @@ import re
 
 from outgate.report.diff_graph import MOST_EDGES, diff_dot, diff_mermaid
 from tests.analysis.two_sides import CLUSTER, allow, pods, two
-from tests.report.diffs import EVERYTHING, NOTHING, WILD
+from tests.report.diffs import ASKED, CONDITIONS, EVERYTHING, NOTHING, WILD
 
 
 def test_mermaid_has_an_edge_for_each_change() -> None:
@@ -55,3 +55,32 @@ def test_a_name_is_no_syntax() -> None:
     for line in mermaid.splitlines():
         assert line.count('"') in (0, 2)
     assert re.sub(r"\\.", "", dot, flags=re.DOTALL).count('"') % 2 == 0
+
+
+def test_conditions_are_edges() -> None:
+    """A picture that says "nothing differs" where every request passes now would be believed."""
+    for text in (diff_mermaid(CONDITIONS), diff_dot(CONDITIONS)):
+        assert "nothing differs" not in text
+        assert len(re.findall(r"^    n\d+ (?:==>|-> n\d+ \[)", text, re.MULTILINE)) == len(CONDITIONS.conditions)
+        assert len(re.findall("widens: TCP 80", text)) == sum(one.widens for one in CONDITIONS.conditions) == 2
+    (block, _) = (line for line in diff_mermaid(CONDITIONS).splitlines() if "widens" in line)
+    assert block.endswith('<br/>was requests of HTTP GET /v1#124;#60;b#62; with X-A<br/>now anything"| n2')
+    assert all(line.count('"') in (0, 2) for line in diff_mermaid(CONDITIONS).splitlines())
+
+
+def test_what_is_asked_of_a_change() -> None:
+    """A line below the ports."""
+    text = diff_mermaid(ASKED)
+    assert '"closed: TCP 80<br/>was only for requests of HTTP GET *"' in text
+    assert '"opened: TCP 80<br/>with 192.0.2.0/25, only for requests of HTTP GET *"' in text
+    assert "opened: TCP 80-81\\nTCP 80 only for requests of HTTP GET *\\nTCP 81 only for" in diff_dot(ASKED)
+
+
+def test_what_is_no_edge_is_counted() -> None:
+    """Isolation alone is a difference, and stands beside edges too."""
+    alone = two(CLUSTER, [*CLUSTER, allow("web", {"policyTypes": ["Ingress"], "ingress": [{}]}, app="web")])
+    assert not alone.changes
+    assert alone.isolation
+    for draw in (diff_mermaid, diff_dot):
+        assert "no connection differs, isolation differs for 1 workload" in draw(alone)
+        assert re.search(r'note0.*"isolation differs for \d+ workload', draw(EVERYTHING))

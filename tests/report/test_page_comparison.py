@@ -8,15 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outgate.analysis.connections import connections
+from outgate.analysis.conditional import conditionals
+from outgate.analysis.connections import External, connections
 from outgate.analysis.diff import diff
 from outgate.analysis.groups import Group
+from outgate.analysis.opened import Named
 from outgate.cluster import load
+from outgate.model import Snapshot
+from outgate.packets import AddressSet
+from outgate.report.connections_text import allowed_words
 from outgate.report.page import page
 from outgate.report.page_comparison import page_of_diff
 from outgate.report.page_data import Page, PageNode
-from outgate.testing import Manifest, pod, policy, random_cluster, snapshot_of
+from outgate.testing import Manifest, namespace, pod, policy, random_cluster, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.laws.test_connections import owned
+from tests.report.diffs import ASKED, CONDITIONS
 
 EGRESS: Manifest = {"policyTypes": ["Egress"]}
 
@@ -107,7 +114,7 @@ def test_nothing_changed() -> None:
     """A page that says so."""
     made = compared([pod("n/a"), pod("n/b")], [pod("n/a"), pod("n/b")])
     assert {one.change for one in made.edges} == {""}
-    assert made.subtitle == "2 workloads, 0 changes"
+    assert made.subtitle.startswith("2 workloads compared; nothing differs")
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -116,3 +123,117 @@ def test_an_empty_side(side: int) -> None:
     cluster = [pod("n/a"), pod("n/b")]
     made = compared(*([], cluster)[:: 1 if side else -1])
     assert {one.change for one in made.nodes if one.namespace} == {"added" if side else "removed"}
+
+
+def test_conditions_alone() -> None:
+    """The page said "0 changes" of a rule that lets every request through now."""
+    made = page_of_diff(CONDITIONS, ["old", "new"])
+    assert made.subtitle == "2 workloads compared; no connection differs, conditions differ for 3 connections"
+    changed = {ends: words for ends, words in edges(made).items() if words[0]}
+    asked = "requests of HTTP {} /v1|<b> with X-A"
+    assert changed["a", "192.0.2.0/24"] == ("widened", f"TCP 80 (only for {asked.format('GET')})", "TCP 80")
+    both = [f"TCP 80 (only for {asked.format(method)})" for method in ("GET", "POST")]
+    assert changed["a", "b"] == ("changed", *both)
+    assert len(changed) == 3
+    assert "GET /v1|&lt;b&gt; with X-A" in page(made)
+
+
+def test_what_is_asked_of_a_change() -> None:
+    """On its side, and of addresses outside only where it is."""
+    changed = {ends: words for ends, words in edges(page_of_diff(ASKED, ["old", "new"])).items() if words[0]}
+    assert changed["a", "b"] == ("closed", "TCP 80 (only for requests of HTTP GET *)", "")
+    assert changed["a", "192.0.2.0/24"][2] == "TCP 80 (with 192.0.2.0/25, only for requests of HTTP GET *)"
+
+
+_REQUESTS = (None, [{"method": "GET"}], [{"method": "PUT"}], [{"method": "GET"}, {"method": "PUT"}])
+_PEERS: tuple[Manifest, ...] = (
+    {"toEndpoints": [{"matchLabels": {"app": "b"}}]},
+    {"toCIDR": ["192.0.2.0/24"]},
+    {"toCIDR": ["192.0.2.0/26", "198.51.100.0/24"]},
+    {"toFQDNs": [{"matchName": "api.example.com"}]},
+)
+
+
+@st.composite
+def _asking(draw: st.DrawFn) -> list[Manifest]:
+    """A policy or two for a workload or one of its pods, each with rules that ask something or nothing."""
+    specs: list[Manifest] = []
+    for labels in draw(st.lists(st.sampled_from([{"app": "a"}, {"v": "1"}]), max_size=2)):
+        rules = []
+        for peer in draw(st.lists(st.sampled_from(_PEERS), max_size=3, unique_by=str)):
+            ports = []
+            for port in draw(st.lists(st.sampled_from(["80", "81"]), min_size=1, max_size=2, unique=True)):
+                asked = draw(st.sampled_from(_REQUESTS))
+                one: Manifest = {"ports": [{"port": port, "protocol": "TCP"}]}
+                ports.append(one | ({} if asked is None else {"rules": {"http": asked}}))
+            rules.append(peer | {"toPorts": ports})
+        specs.append({"endpointSelector": {"matchLabels": labels}, "egress": rules or [{}]})
+    return specs
+
+
+def _under(specs: list[Manifest]) -> Snapshot:
+    """A workload of two pods under these policies, beside another pod."""
+    owner = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a", "uid": "a", "controller": True}]
+    pods = [pod(f"shop/a{version}", [f"10.0.0.{version}"], app="a", v=str(version)) for version in (1, 2)]
+    for one in pods:
+        one["metadata"]["ownerReferences"] = owner
+    policies = [cilium_policy(f"shop/p{number}", spec) for number, spec in enumerate(specs)]
+    return snapshot_of([namespace("shop"), *pods, pod("shop/b", ["10.0.0.9"], app="b"), *policies])
+
+
+_PLACES = [AddressSet.network(one) for one in ("192.0.2.1/32", "192.0.2.99/32", "198.51.100.1/32", "8.8.8.8/32")]
+_Said = dict[tuple[str, str], set[str]]
+
+
+def _told(ends: tuple[str, str], addresses: AddressSet | None, words: str, said: _Said) -> None:
+    """Note what is said of two ends, and of each place that is among some addresses."""
+    for place in [ends[1]] if addresses is None else [str(one.lowest()) for one in _PLACES if one <= addresses]:
+        said.setdefault((ends[0], place.split(" ")[0]), set()).add(words)
+
+
+def _of_page(made: Page, *, after: bool) -> _Said:
+    said: _Said = {}
+    for one in made.edges:
+        source, destination = made.nodes[one.source], made.nodes[one.destination]
+        words = one.words if after else one.before
+        if source.namespace and words:
+            blocks = AddressSet.union_of(AddressSet.network(block) for block in destination.cidrs)
+            _told((source.name, destination.name), blocks if destination.cidrs else None, words, said)
+    return said
+
+
+def _of_list(snapshot: Snapshot) -> _Said:
+    said: _Said = {}
+    listed = connections(snapshot)
+    only = conditionals(listed)
+    for one in listed:
+        if isinstance(one.source, Group):
+            outside = one.destination.addresses if isinstance(one.destination, External) else None
+            name = one.destination.name if isinstance(one.destination, Group | Named) else ""
+            _told((one.source.name, name), outside, allowed_words(one, only(one)), said)
+    return said
+
+
+@settings(deadline=None)
+@given(_asking(), _asking())
+def test_each_side_is_its_list(before: list[Manifest], afterwards: list[Manifest]) -> None:
+    """Whatever changed, before and after say of each end what the lists of both sides say, and of nothing else."""
+    old, new = _under(before), _under(afterwards)
+    found = diff(old, new)
+    made = page_of_diff(found, ["old", "new"])
+    assert bool(found.changes or found.conditions) == any(one.change for one in made.edges)
+    assert all((one.before == one.words) <= (not one.change) for one in made.edges)
+    for snapshot, after in (old, False), (new, True):
+        said, expected = _of_page(made, after=after), _of_list(snapshot)
+        assert said.keys() == expected.keys()
+        for ends, words in said.items():
+            # Of addresses that changed together, those of which something is asked are named: no line of a list does.
+            if not any("with " in one for one in words):
+                assert {_plain(one) for one in words} == {_plain(one) for one in expected[ends]}
+
+
+def _plain(words: str) -> tuple[str, frozenset[frozenset[str]]]:
+    """What passes and, in any order, what of it on which condition. Of what changed only TCP, UDP and SCTP are said."""
+    ports, _, asked = words.replace("every port of TCP, UDP and SCTP", "every port").partition(" (")
+    parts = (part.replace("only for ", "only for or ") for part in asked.rstrip(")").split("; "))
+    return ports, frozenset(frozenset(part.split(" or ")) for part in parts)

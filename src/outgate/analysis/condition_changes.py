@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import Connection, Connections, External, Party
+from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Matched
 from outgate.analysis.opened import Named
@@ -28,9 +29,9 @@ from outgate.records import dataclass
 __all__ = ["ConditionChange", "condition_changes"]
 
 _GOVERNED = TransportSet.governed()
-_OUTSIDE = "outside"
+_OUTSIDE, _CONTROLLER = "outside", "controller"
 _Ends = tuple[Hashable, Hashable]
-"""The key of a source, and of a destination: a workload and an identity, names, or `_OUTSIDE`."""
+"""The key of a source, and of a destination: a workload and an identity, names, or one of these words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class _Pairs:
     def _shown(self, one: Hashable, addresses: AddressSet) -> Party:
         if isinstance(one, int):
             return self._pieces[one].group
+        if one == _CONTROLLER:
+            return INGRESS_CONTROLLER
         return External(addresses) if one == _OUTSIDE else Named(one[0], addresses, one[1:])  # type: ignore[index]  # names are a tuple of patterns
 
 
@@ -179,6 +182,8 @@ def _key(party: Party) -> Hashable:
             return party.workload, party.identity
         case Named():
             return party.patterns
+        case IngressController():
+            return _CONTROLLER
     return _OUTSIDE
 
 

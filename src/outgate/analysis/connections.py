@@ -257,6 +257,10 @@ class Connections:
         differs = self.grid.differing(source.identity) >> destination.identity & 1
         return Connection(source, destination, transports, self.by_family(source, destination) if differs else ())
 
+    def whole(self, source: Group, destination: Group) -> Connection:
+        """All that passes between two groups, whether or not it is in the list."""
+        return self.connection(source, destination, _at(self.grid.joined(source.identity), destination.identity))
+
     def group(self, kind: str, namespace: str, name: str) -> tuple[Group, ...]:
         """The groups of one workload; none where the input has no such workload."""
         return tuple(one for one in self.groups.all if one.workload == (namespace, name, kind))

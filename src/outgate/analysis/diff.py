@@ -9,9 +9,9 @@ sets are compared and not lines: for two workloads the ports of TCP, UDP and SCT
 outside, the parts in which the same happens, so that a block that becomes half of itself is the half that closed.
 
 What is asked of requests, questions of DNS or names of TLS may differ where addresses and ports do not: that is said
-beside (`condition_changes`). A change in one address family is a change. What comes or goes with a workload that is on
-one side alone is a change too, and marked. Parts of a workload that changed alike are put together again (see
-`merging`).
+beside (`condition_changes`), and what is asked of something that opens on demand (`asking`). A change in one address
+family is a change. What comes or goes with a workload that is on one side alone is a change too, and marked. Parts of a
+workload that changed alike are put together again (see `merging`).
 
 The work is done on kinds of pod, as everywhere (`policy.grid`): pieces with the same identities on both sides have the
 same changes.
@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
+from outgate.analysis.asking import Movements
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
 from outgate.analysis.condition_changes import ConditionChange, condition_changes
 from outgate.analysis.connections import Connections, External, Party, connections
@@ -67,8 +68,9 @@ def diff(old: Snapshot, new: Snapshot, profile: Profile = OUTGATE) -> Connection
             f"more than {MOST_CHANGES:,} connections differ",
             hint="compare parts of the inputs, or the lists of both: outgate list has no such limit",
         )
-    shown = merged(after.grid, pieces, changes, tuple(_isolation(before, after, pieces)))
-    return ConnectionDiff(before, after, *shown, tuple(condition_changes(before, after, pieces)))
+    isolation, conditions = tuple(_isolation(before, after, pieces)), tuple(condition_changes(before, after, pieces))
+    asked = Movements(before, after, pieces)
+    return ConnectionDiff(before, after, *merged(after.grid, pieces, changes, isolation, conditions, asked))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

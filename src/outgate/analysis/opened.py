@@ -201,31 +201,45 @@ def _passing(grid: Grid, number: int, standing: Isolation, patterns: Sequence[Pa
 def _opened(
     grid: Grid, number: int, standing: Isolation, patterns: Sequence[Pattern], passing: PacketSet, asking: PacketSet
 ) -> Iterator[Opening]:
-    conditional = [rule for rule in standing.rules if rule.conditions is not None]
-    for addresses, transports, asked in _apart(grid, passing, asking):
-        part = PacketSet.cube(addresses, asked)
-        rules = tuple(rule for rule in conditional if _extent(grid, number, rule, patterns) & part) if asked else ()
-        yield Opening(Named(patterns[0], addresses, tuple(patterns[1:])), transports, asked, rules)
-
-
-def _apart(
-    grid: Grid, passing: PacketSet, asking: PacketSet
-) -> Iterator[tuple[AddressSet, TransportSet, TransportSet]]:
-    """The parts in which the same passes, and the same of it on a condition."""
+    conditional = [
+        (rule, _extent(grid, number, rule, patterns)) for rule in standing.rules if rule.conditions is not None
+    ]
     inside = grid.policies.selection.places.taken | NEVER_NAMED
-    parts = []
+    for some, transports, asked in _apart(passing, asking):
+        for addresses, rules in _by_rules(some, asked, conditional):
+            # What is the cluster's is left out, or filled up: it is told apart from the rest for nothing.
+            if not addresses <= inside:
+                whole = (_EVERYWHERE - addresses) <= inside
+                shown = _EVERYWHERE if whole else addresses
+                yield Opening(Named(patterns[0], shown, tuple(patterns[1:])), transports, asked, rules)
+
+
+def _apart(passing: PacketSet, asking: PacketSet) -> Iterator[tuple[AddressSet, TransportSet, TransportSet]]:
+    """The parts in which the same passes, and the same of it on a condition."""
     for addresses, transports in passing:
         if not transports & TransportSet.governed():
             continue
         rest = addresses
         for some, asked in asking.restrict(addresses):
-            parts.append((some, transports, asked))
+            yield some, transports, asked
             rest = rest - some
         if rest:
-            parts.append((rest, transports, TransportSet()))
-    for addresses, transports, asked in parts:
-        # What is the cluster's is left out, or filled up: it is told apart from the rest for nothing.
-        if addresses <= inside:
-            continue
-        whole = (_EVERYWHERE - addresses) <= inside
-        yield (_EVERYWHERE if whole else addresses), transports, asked
+            yield rest, transports, TransportSet()
+
+
+def _by_rules(
+    addresses: AddressSet, asked: TransportSet, conditional: Sequence[tuple[Rule, PacketSet]]
+) -> Iterator[tuple[AddressSet, tuple[Rule, ...]]]:
+    """The parts of some addresses of which the same is asked: to what a name asks, a block may add conditions."""
+    parts: list[tuple[AddressSet, tuple[tuple[Rule, TransportSet], ...]]] = [(addresses, ())]
+    for rule, extent in conditional if asked else ():
+        for block, ports in extent & PacketSet.cube(addresses, asked):
+            cut = ((some & block, (*mine, (rule, ports))) for some, mine in parts)
+            parts = [one for one in (*cut, *((some - block, mine) for some, mine in parts)) if one[0]]
+    alike: dict[object, tuple[list[AddressSet], dict[Rule, None]]] = {}
+    for some, mine in parts:
+        # What another rule asks as well makes no difference, wherever it does.
+        many, rules = alike.setdefault(frozenset((rule.conditions, ports) for rule, ports in mine), ([], {}))
+        many.append(some)
+        rules.update((rule, None) for rule, _ in mine)
+    yield from ((AddressSet.union_of(many), tuple(rules)) for many, rules in alike.values())

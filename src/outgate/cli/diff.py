@@ -94,8 +94,6 @@ def diff(
     for words in notes:
         note(f"note: {words}", quiet)
     _say_audited(found, quiet)
-    if found.conditions and output not in ("text", "json", "markdown"):
-        note(f"note: conditions differ for {len(found.conditions)} connections; text, json and markdown say which")
     _say(found, output, (old, new), notes, everything=verbose > 0)
     if verbose:
         sizes = (

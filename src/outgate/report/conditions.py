@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from outgate.analysis.on_condition import Conditional
+from outgate.analysis.spelling import spell_addresses, spell_transports
 from outgate.model import Direction
 from outgate.model.cilium import HttpMatch
 from outgate.packets import TransportSet
@@ -12,9 +14,14 @@ from outgate.policy import Rule
 from outgate.policy.rules import Conditions
 from outgate.report.terms import Json, origin_json, transports_json, without_empty
 
-__all__ = ["conditions_json", "conditions_text", "entries_json"]
+if TYPE_CHECKING:
+    # For its type alone: it brings the whole list of connections, of which a single answer has no need.
+    from outgate.analysis.asking import Asked
+
+__all__ = ["asked_words", "conditions_json", "conditions_text", "entries_json"]
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
+_WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it enters, "}
 
 
 def conditions_text(rules: Iterable[Rule]) -> Iterator[tuple[Rule, str]]:
@@ -40,10 +47,41 @@ def _request(one: HttpMatch) -> str:
     return " ".join(parts)
 
 
+def asked_words(asked: Sequence[Asked], transports: TransportSet, only: str = "only") -> list[str]:
+    """What is asked of ports beyond their numbers, for each part of these, in the order of the ports.
+
+    ``TCP 80 only for requests of HTTP GET /v1``; without the ports where it is asked of all that passes. Where both
+    ends ask, each says so: both have to be met, while what stands behind an "or" are alternatives.
+    """
+    both = len({one.part.direction for one in asked}) > 1
+    return [_asked(one, transports, only, both=both) for one in sorted(asked, key=_order)]
+
+
+def _asked(one: Asked, transports: TransportSet, only: str, *, both: bool) -> str:
+    conditions = " or ".join(dict.fromkeys(words for _, words in conditions_text(one.part.rules)))
+    words = [_WHERE[one.part.direction]] if both else []
+    words += [f"with {spell_addresses(one.addresses)}, "] if one.addresses is not None else []
+    words += [f"{spell_transports(one.part.transports)} "] if one.part.transports != transports else []
+    return "".join([*words, f"{only} for {conditions}"])
+
+
+def _order(one: Asked) -> tuple[bool, int, int]:
+    """Egress first, and then as ports are written: TCP, UDP, SCTP, each by number."""
+    transports = one.part.transports
+    found = (
+        (place, spans.lowest())
+        for place, spans in enumerate((transports.tcp, transports.udp, transports.sctp))
+        if spans
+    )
+    return one.part.direction is Direction.INGRESS, *min(found, default=(3, 0))
+
+
 def conditions_json(rules: Iterable[Rule]) -> list[Json]:
     """Conditions = [{rule, http, dns, serverNames}]; of the last three those that are there."""
     return [
-        {"rule": origin_json(rule.origin), **_asked(rule.conditions)} for rule in rules if rule.conditions is not None
+        {"rule": origin_json(rule.origin), **_conditions_json(rule.conditions)}
+        for rule in rules
+        if rule.conditions is not None
     ]
 
 
@@ -71,13 +109,13 @@ def _entries(transports: TransportSet, asked: Json) -> Iterator[tuple[int, Json]
 def _alternatives(rules: Iterable[Rule]) -> Json:
     found: Json = {}
     for rule in rules:
-        for key, values in _asked(rule.conditions or Conditions()).items():
+        for key, values in _conditions_json(rule.conditions or Conditions()).items():
             mine = found.setdefault(key, [])
             mine.extend(value for value in values if value not in mine)
     return found
 
 
-def _asked(conditions: Conditions) -> Json:
+def _conditions_json(conditions: Conditions) -> Json:
     found: Json = {"http": [_request_json(one) for one in conditions.http]}
     found["dns"] = [one.name or one.pattern for one in conditions.dns]
     found["serverNames"] = list(conditions.server_names)

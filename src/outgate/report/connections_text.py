@@ -10,16 +10,16 @@ other workload alike, one line says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from outgate.analysis.asking import Asked
 from outgate.analysis.conditional import Conditional, Conditionals
 from outgate.analysis.connections import Connection
 from outgate.analysis.groups import Group
 from outgate.analysis.spelling import spell_transports
-from outgate.model import Direction
 from outgate.packets import TransportSet
-from outgate.report.conditions import conditions_text
+from outgate.report.conditions import asked_words
 from outgate.report.parties import party_words
 
 __all__ = ["allowed_words", "connections_text", "nothing_asked", "only_words", "passing_words"]
@@ -67,38 +67,15 @@ def _rows(connections: list[Connection], others: int, only: Conditionals) -> Ite
         yield party_words(one.destination), allowed_words(one, only(one))
 
 
-_WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it enters, "}
+def only_words(one: Connection, asked: Iterable[Conditional]) -> list[str]:
+    """What is asked of its ports beyond their numbers, for each part of these."""
+    return asked_words([Asked(part) for part in asked], one.transports)
 
 
-def only_words(one: Connection, asked: Sequence[Conditional]) -> list[str]:
-    """What is asked of its ports beyond their numbers, for each part of these, in the order of the ports.
-
-    ``TCP 80 only for requests of HTTP GET /v1``; without the ports where it is asked of all that passes. Where both
-    ends ask, each says so: both have to be met, while what stands behind an "or" are alternatives.
-    """
-    both = len({part.direction for part in asked}) > 1
-    parts = []
-    for part in sorted(asked, key=lambda part: (part.direction is Direction.INGRESS, _first(part.transports))):
-        ports = "" if part.transports == one.transports else f"{spell_transports(part.transports)} "
-        conditions = " or ".join(dict.fromkeys(words for _, words in conditions_text(part.rules)))
-        parts.append(f"{_WHERE[part.direction] if both else ''}{ports}only for {conditions}")
-    return parts
-
-
-def allowed_words(one: Connection, asked: Sequence[Conditional]) -> str:
+def allowed_words(one: Connection, asked: Iterable[Conditional]) -> str:
     """The ports, and behind them in brackets what is asked of them: ``TCP 80 (only for requests of HTTP GET /v1)``."""
     parts = only_words(one, asked)
     return passing_words(one) + (f" ({'; '.join(parts)})" if parts else "")
-
-
-def _first(transports: TransportSet) -> tuple[int, int]:
-    """The place of some ports in the order in which ports are written: TCP, UDP, SCTP, each by number."""
-    found = (
-        (place, spans.lowest())
-        for place, spans in enumerate((transports.tcp, transports.udp, transports.sctp))
-        if spans
-    )
-    return min(found, default=(3, 0))
 
 
 def _same(one: TransportSet, other: TransportSet) -> bool:

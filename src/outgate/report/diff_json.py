@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from outgate.analysis.asking import Asked, Movements
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.condition_changes import ConditionChange
@@ -12,6 +13,7 @@ from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.policy import OUTGATE, Origin
 from outgate.report.conditions import conditions_json
+from outgate.report.diff_words import asked_otherwise
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, origin_json, transports_json, without_empty
 
@@ -23,7 +25,8 @@ def diff_json(found: ConnectionDiff, why: Causes, notes: Sequence[str] = ()) -> 
 
     `notes`: what the inputs refer to and do not have, and the comparison hangs on.
     """
-    writer, profile = _Writer(why), found.after.grid.policies.profile.name
+    asked = Movements(found.before, found.after, found.pieces)
+    writer, profile = _Writer(why, asked), found.after.grid.policies.profile.name
     return {
         "apiVersion": API_VERSION,
         "kind": "ConnectionDiff",
@@ -48,8 +51,9 @@ def diff_json(found: ConnectionDiff, why: Causes, notes: Sequence[str] = ()) -> 
 class _Writer:
     """What many changes share is written once and used again: a line is looked up in the text of its file."""
 
-    def __init__(self, why: Causes) -> None:
+    def __init__(self, why: Causes, asked: Movements) -> None:
         self._why = why
+        self._asked = asked
         # Ends and shifts live as long as the diff, so no other can have their identity.
         self._parties: dict[int, Json] = {}
         self._shifts: dict[int, Json] = {}
@@ -65,6 +69,8 @@ class _Writer:
             "destinationChange": one.destination_presence.value if one.destination_presence is not None else None,
             "opens": self._cause(self._why.opens(one)),
             "closes": self._cause(self._why.closes(one)),
+            "opensOnlyIf": [_asked(each) for each in self._asked.opens(one)],
+            "closedOnlyIf": [_asked(each) for each in self._asked.closes(one)],
         }
         return {
             "change": one.kind.value,
@@ -114,6 +120,16 @@ class _Writer:
         return known[1]
 
 
+def _asked(one: Asked) -> Json:
+    """OnlyIf = {direction, cidrs where it is only asked there, what passes so, conditions}."""
+    return {
+        "direction": one.part.direction.value,
+        **({"cidrs": list(one.addresses.cidrs())} if one.addresses is not None else {}),
+        **transports_json(one.part.transports),
+        "conditions": conditions_json(one.part.rules),
+    }
+
+
 def _shift(shift: Shift) -> Json:
     form: Json = {
         "before": transports_json(shift.before),
@@ -138,7 +154,11 @@ def _summary(found: ConnectionDiff) -> Json:
         for namespace in {end.namespace for end in (one.source, one.destination) if isinstance(end, Group)}:
             mine = namespaces.setdefault(namespace, dict.fromkeys(total, 0))
             mine[one.kind.value] += 1
-    return {**total, "namespaces": {name: namespaces[name] for name in sorted(namespaces)}}
+    return {
+        **total,
+        "conditions": asked_otherwise(found),
+        "namespaces": {name: namespaces[name] for name in sorted(namespaces)},
+    }
 
 
 def _policy(change: PolicyChange) -> Json:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from outgate.analysis.asking import Movements
 from outgate.analysis.causes import Causes
 from outgate.analysis.changes import Change
 from outgate.analysis.diff import ConnectionDiff
@@ -18,14 +19,14 @@ from outgate.analysis.matching import Presence
 from outgate.report.diff_words import (
     Sections,
     blames,
+    change_words,
     condition_kind,
     condition_lines,
+    condition_ports,
     headline,
     isolation_words,
     plural,
     policies_around,
-    ports_words,
-    shift_words,
     with_workload,
 )
 from outgate.report.parties import party_words
@@ -58,11 +59,12 @@ def _lines(found: ConnectionDiff, why: Causes, rows: int) -> Iterator[str]:
     if not found:
         return
     parts = Sections.of(found)
-    yield from _table("Opens", [*parts.wider, *parts.both], why, rows)
-    yield from _table("Closes", parts.narrower, why, rows)
+    asked = Movements(found.before, found.after, found.pieces)
+    yield from _table("Opens", [*parts.wider, *parts.both], why, asked, rows)
+    yield from _table("Closes", parts.narrower, why, asked, rows)
     yield from _conditions(found, rows)
-    yield from _workloads("New workloads", parts.added, Presence.ADDED, rows)
-    yield from _workloads("Workloads that are gone", parts.removed, Presence.REMOVED, rows)
+    yield from _workloads("New workloads", parts.added, Presence.ADDED, asked, rows)
+    yield from _workloads("Workloads that are gone", parts.removed, Presence.REMOVED, asked, rows)
     yield from _folded("Isolation", [*_isolation(found, why)], rows)
     lines = [
         f"{one.presence.value if one.presence is not None else 'changed'} {one.policy} {one.policy.place}".rstrip()
@@ -71,7 +73,7 @@ def _lines(found: ConnectionDiff, why: Causes, rows: int) -> Iterator[str]:
     yield from _folded("Policies that differ", lines, rows)
 
 
-def _table(title: str, changes: Sequence[Change], why: Causes, rows: int) -> Iterator[str]:
+def _table(title: str, changes: Sequence[Change], why: Causes, asked: Movements, rows: int) -> Iterator[str]:
     if not changes:
         return
     yield from ("", f"**{title}** ({len(changes):,})", "")
@@ -82,7 +84,7 @@ def _table(title: str, changes: Sequence[Change], why: Causes, rows: int) -> Ite
         because = "; ".join(
             " ".join(part for part in (blame.words, place_text(blame.origin)) if part) for blame in blames(one, why)
         )
-        cells = (party_words(one.source), party_words(one.destination), shift_words(one.shift), because)
+        cells = (party_words(one.source), party_words(one.destination), change_words(one, asked), because)
         yield f"| {' | '.join(map(escape_markdown, cells))} |"
     yield from _more(len(changes) - len(shown), paragraph=True)
 
@@ -97,22 +99,22 @@ def _conditions(found: ConnectionDiff, rows: int) -> Iterator[str]:
         yield from ("| | from | to | ports | was | now |", "| --- | --- | --- | --- | --- | --- |")
     for one in shown:
         asked = (
-            "; ".join(" ".join(filter(None, each)) for each in condition_lines(some))
+            " or ".join(" ".join(filter(None, each)) for each in condition_lines(some))
             for some in (one.before, one.after)
         )
         ends = party_words(one.source), party_words(one.destination)
-        cells = (condition_kind(one), *ends, ports_words(one.transports), *asked)
+        cells = (condition_kind(one), *ends, condition_ports(one), *asked)
         yield f"| {' | '.join(map(escape_markdown, cells))} |"
     yield from _more(len(found.conditions) - len(shown), paragraph=True)
 
 
-def _workloads(title: str, changes: Sequence[Change], presence: Presence, rows: int) -> Iterator[str]:
+def _workloads(title: str, changes: Sequence[Change], presence: Presence, asked: Movements, rows: int) -> Iterator[str]:
     lines = []
     for group, mine in with_workload(changes, presence).items():
         lines.append(f"{group}: {plural(len(mine), 'connection')}")
         for one in mine:
             arrow, other = ("→", one.destination) if one.source is group else ("←", one.source)
-            lines.append(f"{group} {arrow} {party_words(other)} {shift_words(one.shift)}")
+            lines.append(f"{group} {arrow} {party_words(other)} {change_words(one, asked)}")
     yield from _folded(title, lines, rows)
 
 

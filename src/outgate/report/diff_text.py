@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from outgate.analysis.asking import Movements
 from outgate.analysis.causes import Causes, PolicyChange
 from outgate.analysis.changes import Change
 from outgate.analysis.diff import ConnectionDiff
@@ -18,14 +19,14 @@ from outgate.analysis.matching import Presence
 from outgate.report.diff_words import (
     Sections,
     blames,
+    change_words,
     condition_kind,
     condition_lines,
+    condition_ports,
     headline,
     isolation_words,
     plural,
     policies_around,
-    ports_words,
-    shift_words,
     with_workload,
     workloads,
 )
@@ -51,6 +52,7 @@ def diff_text(found: ConnectionDiff, why: Causes, *, everything: bool = False) -
 
 def _sections(found: ConnectionDiff, why: Causes, everything: bool) -> Iterator[str]:
     parts = Sections.of(found)
+    asked = Movements(found.before, found.after, found.pieces)
     most = len(found.changes) if everything else MOST_LINES
     for title, changes in (
         ("WIDER", parts.wider),
@@ -60,19 +62,19 @@ def _sections(found: ConnectionDiff, why: Causes, everything: bool) -> Iterator[
         if changes:
             yield from ("", f"{title}: {len(changes):,}")
             for one in changes[:most]:
-                yield from _change(one, why)
+                yield from _change(one, why, asked)
             yield from _more(len(changes) - most)
     yield from _conditions(found, everything)
     yield from _isolation(found, why, everything)
     most = len(found.changes) if everything else MOST_OF_WORKLOAD
-    yield from _with_workloads("NEW WORKLOADS", parts.added, Presence.ADDED, most)
-    yield from _with_workloads("WORKLOADS THAT ARE GONE", parts.removed, Presence.REMOVED, most)
+    yield from _with_workloads("NEW WORKLOADS", parts.added, Presence.ADDED, most, asked)
+    yield from _with_workloads("WORKLOADS THAT ARE GONE", parts.removed, Presence.REMOVED, most, asked)
     yield from _policies(found, why, everything)
 
 
-def _change(change: Change, why: Causes) -> Iterator[str]:
+def _change(change: Change, why: Causes, asked: Movements) -> Iterator[str]:
     ends = f"{party_words(change.source)} → {party_words(change.destination)}"
-    yield f"  {change.kind.value:<8} {ends}  {shift_words(change.shift)}"
+    yield f"  {change.kind.value:<8} {ends}  {change_words(change, asked)}"
     for blame in blames(change, why):
         place = place_text(blame.origin)
         yield f"           {blame.words}" + (f"   {place}" if place else "")
@@ -84,10 +86,10 @@ def _conditions(found: ConnectionDiff, everything: bool) -> Iterator[str]:
         yield from ("", f"CONDITIONS: {len(found.conditions):,}")
         for one in found.conditions[:most]:
             ends = f"{party_words(one.source)} → {party_words(one.destination)}"
-            yield f"  {condition_kind(one):<8} {ends}  {ports_words(one.transports)}"
+            yield f"  {condition_kind(one):<8} {ends}  {condition_ports(one)}"
             for word, rules in (("was", one.before), ("now", one.after)):
-                for words, place in condition_lines(rules):
-                    yield f"           {word} {words}" + (f"   {place}" if place else "")
+                for number, (words, place) in enumerate(condition_lines(rules)):
+                    yield f"           {' or' if number else word} {words}" + (f"   {place}" if place else "")
         yield from _more(len(found.conditions) - most)
 
 
@@ -108,7 +110,9 @@ def _isolation(found: ConnectionDiff, why: Causes, everything: bool) -> Iterator
         yield from _more(len(found.isolation) - most)
 
 
-def _with_workloads(title: str, changes: Sequence[Change], presence: Presence, most: int) -> Iterator[str]:
+def _with_workloads(
+    title: str, changes: Sequence[Change], presence: Presence, most: int, asked: Movements
+) -> Iterator[str]:
     groups = with_workload(changes, presence)
     if not groups:
         return
@@ -118,7 +122,7 @@ def _with_workloads(title: str, changes: Sequence[Change], presence: Presence, m
         for one in mine[:most]:
             words = party_words(one.destination) if one.source is group else party_words(one.source)
             arrow = "→" if one.source is group else "←"
-            yield f"           {arrow} {words}  {shift_words(one.shift)}"
+            yield f"           {arrow} {words}  {change_words(one, asked)}"
         if len(mine) > most:
             yield f"           and {len(mine) - most:,} more; -v lists all"
 

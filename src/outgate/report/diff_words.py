@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from outgate.analysis.asking import Movements
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, IsolationChange, Kind, Shift
 from outgate.analysis.condition_changes import ConditionChange
@@ -18,20 +19,28 @@ from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
 from outgate.analysis.spelling import spell_transports
+from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.policy import Origin, Rule
-from outgate.report.conditions import conditions_text
+from outgate.report.conditions import asked_words, conditions_text
 from outgate.report.terms import place_text
 
 __all__ = [
     "EQUAL",
     "Blame",
     "Sections",
+    "asked_otherwise",
     "blames",
+    "change_words",
     "condition_kind",
     "condition_lines",
+    "condition_ports",
+    "condition_words",
     "headline",
+    "isolation_differs",
     "isolation_words",
+    "moved_words",
+    "one_of_words",
     "plural",
     "policies_around",
     "ports_words",
@@ -41,6 +50,7 @@ __all__ = [
 ]
 
 _ALL_RANGES = 3 * 65536
+_NO_PORT = TransportSet()
 MOST_NAMED = 3
 """Rules or policies that are named for one change."""
 
@@ -107,10 +117,20 @@ def headline(found: ConnectionDiff) -> str:
     else:
         words.append("no connection differs")
     if found.conditions:
-        words.append(f"conditions differ for {plural(len(found.conditions), 'connection')}")
+        words.append(f"conditions differ for {plural(asked_otherwise(found), 'connection')}")
     if found.isolation:
-        words.append(f"isolation differs for {plural(workloads(one.group for one in found.isolation), 'workload')}")
+        words.append(isolation_differs(found))
     return ", ".join(words)
+
+
+def asked_otherwise(found: ConnectionDiff) -> int:
+    """Of how many connections something else is asked: of one both ends may ask, and of each port something else."""
+    return len({(one.source, one.destination) for one in found.conditions})
+
+
+def isolation_differs(found: ConnectionDiff) -> str:
+    """``isolation differs for 2 workloads``."""
+    return f"isolation differs for {plural(workloads(one.group for one in found.isolation), 'workload')}"
 
 
 def _with_workloads(parts: Sections) -> Iterator[str]:
@@ -145,6 +165,21 @@ def shift_words(shift: Shift) -> str:
         if len(touched) == 1 < len(shift.families):
             words += f", by IPv{next(iter(touched))} alone"
     return f"{words}; was {ports_words(shift.before)}"
+
+
+def change_words(change: Change, asked: Movements) -> str:
+    """The shift of a change, and in brackets what is asked of it (`moved_words`)."""
+    parts = moved_words(change, asked)
+    return shift_words(change.shift) + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def moved_words(change: Change, asked: Movements) -> list[str]:
+    """What is asked of that which opens, and was asked of that which closes, part by part."""
+    whole = change.shift.kind is not Kind.CHANGED
+    return [
+        *asked_words(asked.opens(change), change.shift.opened if whole else _NO_PORT),
+        *asked_words(asked.closes(change), change.shift.closed if whole else _NO_PORT, "was only"),
+    ]
 
 
 def _moves(opened: TransportSet, closed: TransportSet) -> str:
@@ -249,6 +284,22 @@ def policies_around(found: ConnectionDiff, why: Causes) -> list[PolicyChange]:
 def condition_kind(one: ConditionChange) -> str:
     """Which way it goes: what is asked of a connection may let more through, less, or something else."""
     return "widens" if one.widens else "narrows" if one.narrows else "changes"
+
+
+def condition_words(one: ConditionChange) -> list[str]:
+    """``TCP 80``, and below it what had to be met and what has to be."""
+    sides = (("was", one.before), ("now", one.after))
+    return [condition_ports(one), *(f"{word} {one_of_words(rules)}" for word, rules in sides)]
+
+
+def one_of_words(rules: Sequence[Rule]) -> str:
+    """The conditions of which one is to be met, each once; ``anything`` without rules."""
+    return " or ".join(dict.fromkeys(words for words, _ in condition_lines(rules)))
+
+
+def condition_ports(one: ConditionChange) -> str:
+    """The ports, and where it is the receiving end that asks, so: the sending end is what everybody expects."""
+    return ports_words(one.transports) + (", where it enters" if one.direction is Direction.INGRESS else "")
 
 
 def condition_lines(rules: Sequence[Rule]) -> list[tuple[str, str]]:
