@@ -6,8 +6,9 @@ import re
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
+from outgate.analysis.spelling import exceptions, spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.testing import transport_sets
 
@@ -53,10 +54,36 @@ def test_addresses_take_the_shorter_way() -> None:
     """0.0.0.0/0 without one address is 32 blocks, which nobody recognises."""
     whole, hole = AddressSet.whole(4), AddressSet.network("169.254.169.254/32")
     assert spell_addresses(whole) == "0.0.0.0/0"
-    assert spell_addresses(whole - hole) == "0.0.0.0/0 except 169.254.169.254/32"
+    assert spell_addresses(whole - hole) == "every IPv4 address except 169.254.169.254/32"
+    six = AddressSet.network("fd00:ec2::254/128")
+    assert (
+        spell_addresses(AddressSet.any() - hole - six) == "every address except 169.254.169.254/32, fd00:ec2::254/128"
+    )
+    assert spell_addresses(AddressSet.any() - hole) == "every address except 169.254.169.254/32"
+    # A block behind the exceptions would be read as one more of them.
+    mixed = (whole - hole) | AddressSet.network("2001:db8::/32")
+    assert spell_addresses(mixed) == "2001:db8::/32, every IPv4 address except 169.254.169.254/32"
+    mixed = (AddressSet.whole(6) - six) | AddressSet.network("10.0.0.0/8")
+    assert spell_addresses(mixed) == "10.0.0.0/8, every IPv6 address except fd00:ec2::254/128"
+    many = AddressSet.union_of(AddressSet.network(f"10.0.{2 * number}.0/24") for number in range(6))
+    assert spell_addresses(whole - many, 2) == "every IPv4 address except 10.0.0.0/24, 10.0.2.0/24 and 4 more blocks"
     assert spell_addresses(AddressSet.any()) == "0.0.0.0/0, ::/0"
     assert spell_addresses(hole | AddressSet.network("2001:db8::/32")) == "169.254.169.254/32, 2001:db8::/32"
     assert spell_addresses(AddressSet()) == "no address"
+
+
+@given(st.lists(st.tuples(st.sampled_from([4, 6]), st.integers(0, 31), st.integers(0, 3)), max_size=4))
+def test_exceptions_are_what_is_missing(holes: list[tuple[int, int, int]]) -> None:
+    """Whatever is said to be excepted, with what is there it is every address of the families that are there."""
+    missing = AddressSet.union_of(
+        AddressSet.network(f"{net << 3}.0.0.0/{5 + more}" if family == 4 else f"{net << 11:x}::/{5 + more}")
+        for family, net, more in holes
+    )
+    rest = AddressSet.any() - missing
+    excepted = exceptions(rest)
+    assert AddressSet.union_of(map(AddressSet.network, excepted)) == (missing if excepted else AddressSet())
+    if excepted:
+        assert len(excepted) < len(rest.cidrs())
 
 
 def test_protocols() -> None:

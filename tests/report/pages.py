@@ -342,7 +342,7 @@ def everything(workloads: int = 120) -> Page:
         edge(
             source,
             destination,
-            why=("no policy isolates it", f"no policy selects {there.namespace}/{there.name} for ingress"),
+            why=("no policy isolates it", f"no policy selects {there.namespace}/{there.kind}/{there.name} for ingress"),
         )
         for source in range(workloads)
         for destination, there in enumerate(base.nodes)

@@ -88,4 +88,4 @@ def test_words_of_addresses() -> None:
     assert outside_words(Outside(AddressSet.network("::/0"), rest=True)) == "every other address"
     assert outside_words(Outside(AddressSet.network("10.0.0.0/8"))) == "10.0.0.0/8"
     hole = AddressSet.whole(4) - AddressSet.network("169.254.169.254/32")
-    assert outside_words(Outside(hole)) == "0.0.0.0/0 except 169.254.169.254/32"
+    assert outside_words(Outside(hole)) == "every IPv4 address except 169.254.169.254/32"

@@ -10,11 +10,12 @@ from outgate.cluster import load
 from outgate.policy import PROFILES
 from outgate.report.page import page
 from outgate.report.page_filling import page_of
+from outgate.report.page_words import node_name, node_small, node_title
 from outgate.testing import cluster_policy, ingress, namespace, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, snapshot
 
-NEARLY_ALL = "0.0.0.0/0 except 169.254.169.254/32, ::/0 except fd00:ec2::254/128"
+NEARLY_ALL = "every address except 169.254.169.254/32, fd00:ec2::254/128"
 
 
 def test_the_example_cluster(repository: Path) -> None:
@@ -72,6 +73,15 @@ def test_policies_of_every_kind_are_counted_and_shown(repository: Path) -> None:
     assert "no-cloud-metadata" in {one.name for one in made.policies}
     names = {one.name for one in made.nodes if one.kind == "External"}
     assert names == {"", "every address", "api.example.com", NEARLY_ALL}
+    (nearly,) = [one for one in made.nodes if one.name == NEARLY_ALL]
+    assert nearly.excepted == ("169.254.169.254/32", "fd00:ec2::254/128")
+    assert (node_name(nearly), node_small(nearly)) == ("every address but", "169.254.169.254 +1")
+    assert node_title(nearly) == NEARLY_ALL
+    (name,) = [one for one in made.nodes if one.name == "api.example.com"]
+    assert (node_small(name), node_title(name)) == ("DNS name", "api.example.com")
+    asked = {one.words for one in made.edges if "only" in one.words}
+    assert "TCP 8080 (only for requests of HTTP GET /v1/items(/.*)?)" in asked
+    assert len(asked) == 3
     assert all(len(one.ingress_words) < 200 for one in made.edges)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,14 @@ from outgate.report.page_words import (
 )
 from tests.report.pages import WEB_POLICY, edge, node, policy
 
+BUT = replace(
+    node("every address except 10.0.0.1/32, ::1/128", "", "External", cidrs=("a", "b")),
+    excepted=("10.0.0.1/32", "::1/128"),
+)
+BUT_ONE = replace(
+    node("every IPv4 address except 10.0.0.0/8", "", "External", cidrs=("a", "b")), excepted=("10.0.0.0/8",)
+)
+
 
 @pytest.mark.parametrize(
     ("one", "name", "title", "small"),
@@ -33,7 +43,15 @@ from tests.report.pages import WEB_POLICY, edge, node, policy
         (node("", "", "External", cidrs=("10.0.0.0/8",)), "10.0.0.0/8", "10.0.0.0/8", "addresses"),
         (node("", "", "External", cidrs=("10.0.0.0/8", "::/0")), "10.0.0.0/8 +1", "10.0.0.0/8 +1", "addresses"),
         (node("metadata", "", "External", cidrs=("a", "b", "c")), "metadata", "metadata", "a +2"),
-        (node("rest", "", "External"), "rest", "rest", ""),
+        (node("a.x", "", "External"), "a.x", "a.x", "DNS name"),
+        (node("*.x", "", "External"), "*.x", "*.x", "DNS names"),
+        (node("a.x", "", "External", part="within ::/0"), "a.x", "a.x (within ::/0)", "within ::/0"),
+        (BUT, "every address but", BUT.name, "10.0.0.1 +1"),
+        (BUT_ONE, "all of IPv4 but", BUT_ONE.name, "10.0.0.0/8"),
+        (
+            node("every IPv6 address", "", "External", cidrs=("::/0",)),
+            *("all of IPv6", "every IPv6 address", "::/0"),
+        ),
         (node("nginx", "edge", "IngressController"), "nginx", "edge/nginx", "ingress controller"),
         (node("", "", "Node"), "Node", "Node", "Node · 2 pods"),
     ],
@@ -107,7 +125,12 @@ def test_titles_of_policies_and_rules() -> None:
 
 def test_a_reason_beside_a_name() -> None:
     """Only the whole name counts: `shop/web` is not in `shop/web-api`."""
-    web = node("web")
+    web = node("web", kind="Pod")
+    part = node("web", part="version=v2")
+    assert without_name("no policy selects shop/Deployment/web[version=v2] for ingress", part).count(" it ") == 1
+    assert "/web " in without_name("no policy selects shop/Deployment/web for ingress", part)
+    whole = node("web")
+    assert without_name("no policy selects shop/Deployment/web for ingress", whole).count(" it ") == 1
     assert without_name("no policy selects shop/web for ingress", web) == "no policy selects it for ingress"
     assert (
         without_name("no policy selects shop/web-api for ingress", web) == "no policy selects shop/web-api for ingress"

@@ -6,7 +6,7 @@ from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.packets.transport import PORTS
 
-__all__ = ["spell_addresses", "spell_protocol", "spell_transports"]
+__all__ = ["exceptions", "spell_addresses", "spell_protocol", "spell_transports"]
 
 _SPELLED = {Protocol.ICMPV6: "ICMPv6"}
 _ORDER = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
@@ -44,20 +44,39 @@ def _ports(protocol: Protocol, spans: IntervalSet) -> list[str]:
 
 
 def spell_addresses(addresses: AddressSet, most: int = 4) -> str:
-    """``10.0.0.0/8``, ``0.0.0.0/0 except 169.254.169.254/32``: whichever of the two ways is shorter."""
+    """``10.0.0.0/8``, ``every address except 169.254.169.254/32``: whichever of the two ways is shorter.
+
+    Of a family with exceptions what stands behind "except" is the last, so that no block is read as one more exception.
+    """
     if not addresses:
         return "no address"
-    words = [_family(addresses.only(family), AddressSet.whole(family), most) for family in FAMILIES]
-    return ", ".join(word for word in words if word)
+    excepted = exceptions(addresses)
+    if excepted:
+        return f"{_every(addresses)} except {_some(excepted, most)}"
+    plain, holed = [], []
+    for one in (addresses.only(family) for family in FAMILIES):
+        if one and exceptions(one):
+            holed.append(spell_addresses(one, most))
+        elif one:
+            plain.append(_some(one.cidrs(), most))
+    return ", ".join([*plain, *holed])
 
 
-def _family(addresses: AddressSet, whole: AddressSet, most: int) -> str:
-    if not addresses:
-        return ""
-    cidrs, holes = addresses.cidrs(), (whole - addresses).cidrs()
-    if holes and len(holes) < len(cidrs):
-        return f"{whole.cidrs()[0]} except {_some(holes, most)}"
-    return _some(cidrs, most)
+def exceptions(addresses: AddressSet) -> tuple[str, ...]:
+    """The blocks that are missing of every address of one family, or of both, where these are fewer; else none."""
+    missing: list[str] = []
+    for family in FAMILIES:
+        mine, whole = addresses.only(family), AddressSet.whole(family)
+        holes = (whole - mine).cidrs()
+        if mine and len(holes) >= len(mine.cidrs()):
+            return ()
+        missing += holes if mine else ()
+    return tuple(missing)
+
+
+def _every(addresses: AddressSet) -> str:
+    families = [family for family in FAMILIES if addresses.only(family)]
+    return "every address" if len(families) > 1 else f"every IPv{families[0]} address"
 
 
 def _some(cidrs: tuple[str, ...], most: int) -> str:

@@ -85,7 +85,7 @@ def page(data: Page) -> str:
 def _header(data: Page) -> str:
     sources = ", ".join(data.generated_from)
     title = element("h1", escape(data.title))
-    subtitle = element("p", escape(data.subtitle), class_="subtitle")
+    subtitle = element("p", escape(data.subtitle), class_="subtitle", title=data.subtitle)
     origin = element("p", "from " + escape(sources), class_="origin", title=sources) if sources else ""
     tabs = "".join(element("a", words, href=f"#{name}", id=f"tab-{name}", data_view=name) for name, words in VIEWS)
     parts = [

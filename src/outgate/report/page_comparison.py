@@ -44,7 +44,7 @@ def page_of_diff(found: ConnectionDiff, sources: Sequence[str], notes: Sequence[
     nodes = tuple(making.node(party) for party in making.nodes)
     return Page(
         "What changes",
-        f"{count(workloads, 'workload')} compared; {headline(found)}",
+        f"{headline(found)}; {count(workloads, 'workload')}",
         tuple(sources),
         nodes,
         tuple(edges),

@@ -32,6 +32,8 @@ class PageNode:
     isolated_ingress: bool
     change: str
     """Empty, ``added`` or ``removed``: in a comparison, whether it exists on one side alone."""
+    excepted: tuple[str, ...] = ()
+    """Of every address but a few: these."""
 
 
 @dataclass(frozen=True, slots=True)

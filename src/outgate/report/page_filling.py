@@ -11,6 +11,7 @@ from outgate.analysis.controller import IngressController
 from outgate.analysis.deciding import side
 from outgate.analysis.groups import Group, part_words
 from outgate.analysis.opened import Named
+from outgate.analysis.spelling import exceptions
 from outgate.model import CiliumPolicy, Direction, Policy, Snapshot
 from outgate.policy import Origin
 from outgate.report.connections_text import allowed_words
@@ -114,10 +115,12 @@ def page_node(party: Party, found: Connections, change: str = "") -> PageNode:
         case External(addresses=addresses):
             words = addresses_words(addresses)
             # Blocks have no other name than themselves, unless nearly all of them are meant.
-            name = words if words.startswith("every ") or " except " in words else ""
-            return PageNode(EXTERNAL, "", name, "", addresses.cidrs(), 0, False, False, change)
-        case Named():
-            return PageNode(EXTERNAL, "", str(party), "", (), 0, False, False, change)
+            name = words if words.startswith("every ") else ""
+            excepted = exceptions(addresses)
+            return PageNode(EXTERNAL, "", name, "", addresses.cidrs(), 0, False, False, change, excepted)
+        case Named(name=name):
+            limits = str(party).removeprefix(name).strip()
+            return PageNode(EXTERNAL, "", name, limits, (), 0, False, False, change)
         case IngressController():
             return PageNode(INGRESS_CONTROLLER, "", "ingress controller", "", (), 0, False, False, change)
     isolated = [found.grid.isolated(party.identity, direction) for direction in Direction]

@@ -186,7 +186,10 @@ def _node(index: int, node: PageNode, box: Box) -> str:
 
 
 def _node_title(node: PageNode) -> str:
-    words = [f"{node_title(node)}: {node_small(node)}", isolation_words(node), node.change]
+    title = node_title(node)
+    # Of what is outside, the title may say all that the box says, and more.
+    whole = node.kind == EXTERNAL and bool(node.excepted or node.part)
+    words = [title if whole else f"{title}: {node_small(node)}", isolation_words(node), node.change]
     return ", ".join(word for word in words if word)
 
 

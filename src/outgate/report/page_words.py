@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Sequence
 
 from outgate.report.page_data import EXTERNAL, INGRESS_CONTROLLER, PageEdge, PageNode, PagePolicy, PageRule
 from outgate.report.page_markup import visible
@@ -33,6 +35,10 @@ def edge_change(edge: PageEdge) -> str:
 
 def node_name(node: PageNode) -> str:
     """What is written large in a node's box."""
+    if node.kind == EXTERNAL and node.name.startswith("every "):
+        # What is excepted is below, in `node_small`: in one line it would be cut off, and with it the point.
+        every = re.sub(r"^every (IPv[46]) address", r"all of \1", node.name.partition(" except ")[0])
+        return f"{every} but" if node.excepted else every
     if node.name:
         return node.name
     if node.cidrs:
@@ -42,20 +48,27 @@ def node_name(node: PageNode) -> str:
 
 def node_title(node: PageNode) -> str:
     """The node among all others: ``shop/web (version=v2)``, ``203.0.113.0/24``."""
-    name = f"{node.namespace}/{node_name(node)}" if node.namespace else node_name(node)
+    name = node.name or node_name(node)
+    name = f"{node.namespace}/{name}" if node.namespace else name
     return f"{name} ({node.part})" if node.part else name
 
 
 def node_small(node: PageNode) -> str:
     """What is written small below: kind, part, pods."""
     if node.kind == EXTERNAL:
+        if not node.cidrs:
+            return node.part or ("DNS names" if "*" in node.name else "DNS name")
         if not node.name:
             return "addresses"
-        return f"{node.cidrs[0]} +{len(node.cidrs) - 1}" if len(node.cidrs) > 1 else "".join(node.cidrs)
+        return _first_of([one.removesuffix("/32").removesuffix("/128") for one in node.excepted] or node.cidrs)
     if node.kind == INGRESS_CONTROLLER:
         return "ingress controller"
     pods = "no pod yet" if node.pods == 0 else count(node.pods, "pod")
     return " · ".join([node.part or node.kind, *([pods] if node.kind != "Pod" else [])])
+
+
+def _first_of(blocks: Sequence[str]) -> str:
+    return f"{blocks[0]} +{len(blocks) - 1}" if len(blocks) > 1 else blocks[0]
 
 
 def isolation_words(node: PageNode) -> str:
@@ -108,9 +121,11 @@ def without_name(words: str, node: PageNode) -> str:
 
     Rows of a table that say the same of many nodes can so share a cell.
     """
-    name = f"{node.namespace}/{node.name}"
-    head, found, tail = words.partition(f" {name} ")
-    return f"{head} it {tail}" if found and node.namespace and node.name else words
+    if not (node.namespace and node.name):
+        return words
+    name = f"{node.namespace}/{node.name}" if node.kind == "Pod" else f"{node.namespace}/{node.kind}/{node.name}"
+    head, found, tail = words.partition(f" {name}[{node.part}] " if node.part else f" {name} ")
+    return f"{head} it {tail}" if found else words
 
 
 def short(text: str, room: int) -> str:

@@ -160,7 +160,7 @@ function lightGroup(index, lit) {
 
 // The words of a lit line stand where it meets the other end, where no other label can be.
 function edgeLabel(edge, target, path) {
-  const words = shortened(edgeWords(edge) || "nothing", 34);
+  const words = shortened(edgePorts(edge) || "nothing", 38);
   const length = path.getTotalLength();
   if (target.kind === "edge") {
     const at = path.getPointAtLength(length / 2);

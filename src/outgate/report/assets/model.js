@@ -64,13 +64,20 @@ function nodeShown(node) {
   return true;
 }
 
-// What flows on the side that is shown.
-function edgeWords(edge) {
-  if (!data.comparison || state.side === "after") return edge.words;
-  if (state.side === "before") return edge.before;
-  if (changeName(edge) === "opened") return edge.words;
-  if (changeName(edge) === "closed") return edge.before;
-  return changeName(edge) === "same" ? edge.words : `${edge.before} ⟶ ${edge.words}`;
+// What flows on the side that is shown, before and after where both are; one after another, or as `join` has it.
+function edgeWords(edge, form = (words) => words, join = (before, after) => `${before} ⟶ ${after}`) {
+  if (!data.comparison || state.side === "after") return form(edge.words);
+  if (state.side === "before") return form(edge.before);
+  if (changeName(edge) === "opened") return form(edge.words);
+  if (changeName(edge) === "closed") return form(edge.before);
+  return changeName(edge) === "same" ? form(edge.words) : join(form(edge.before), form(edge.words));
+}
+
+// The same on a line of the picture: the ports, and that something is asked of them. What it is has no room there.
+function edgePorts(edge) {
+  const ports = (words) => words.split(" (")[0] + (words.includes(" (") ? " on conditions" : "");
+  const both = (before, after) => (before === after ? after.replace(/ on conditions$/, " on other conditions") : `${before} ⟶ ${after}`);
+  return edgeWords(edge, ports, both);
 }
 
 function edgeTitle(edge) {

@@ -151,17 +151,18 @@ function refreshTables() {
   }
   let total = 0;
   for (const body of document.querySelectorAll("#connections tbody")) {
-    let any = false;
+    let mine = 0;
     for (const row of body.querySelectorAll("tr")) {
       const items = row.querySelectorAll("td.to b");
       if (!items.length) continue;
       const shown = [...items].filter((item) => !item.classList.contains("faint")).length;
       const unchanged = data.comparison && state.side === "changes" && !row.className;
       row.hidden = shown === 0 || unchanged;
-      any = any || !row.hidden;
-      total += row.hidden ? 0 : shown;
+      mine += row.hidden ? 0 : shown;
     }
-    body.hidden = !any;
+    body.hidden = mine === 0;
+    body.querySelector("th i").textContent = counted(mine, "connection");
+    total += mine;
   }
   const caption = document.querySelector("#connections caption");
   const changed = data.comparison && state.side === "changes" ? " that changed" : "";
