@@ -9,6 +9,7 @@ from outgate.report.page_data import Page, PageEdge, PageNode, PagePolicy, PageR
 __all__ = [
     "SAMPLES",
     "comparison",
+    "conditions",
     "crowd",
     "edge",
     "empty",
@@ -254,6 +255,22 @@ def comparison() -> Page:
     return page_of(nodes, edges, rules=rules, policies=policies, comparison=True, title="main compared with the branch")
 
 
+def conditions() -> Page:
+    """A comparison in which no port differs: what is asked does, and one connection beside is as it was."""
+    nodes = (node("web"), node("items"), node("api.example.com", "", "External"))
+    get, every = (
+        "TCP 8080 (only for requests of HTTP GET /v1/items(/.*)?)",
+        "TCP 8080 (only for requests of HTTP GET /.*)",
+    )
+    edges = (
+        edge(0, 1, every, before=get, change="changed"),
+        edge(0, 2, "TCP 443", before="TCP 443 (only for TLS to a server named api.example.com)", change="widened"),
+        edge(1, 0, get, before=get),
+        edge(1, 2, "TCP 443", before="TCP 443", egress=(), why=("a", "b")),
+    )
+    return page_of(nodes, edges, comparison=True, title="What changes")
+
+
 def hostile() -> Page:
     """Every text is an attack, or at least a nuisance."""
     nodes = tuple(
@@ -354,6 +371,7 @@ def everything(workloads: int = 120) -> Page:
 SAMPLES: dict[str, Callable[[], Page]] = {
     "small": small,
     "comparison": comparison,
+    "conditions": conditions,
     "hostile": hostile,
     "crowd": crowd,
     "beyond": lambda: crowd(320, 900, namespaces=24),

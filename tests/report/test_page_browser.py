@@ -317,3 +317,27 @@ def test_a_narrow_window(view: View) -> None:
     view.open("comparison", "#edge-6")
     assert view.run("return document.documentElement.scrollWidth <= innerWidth")
     view.keep("narrow")
+
+
+def test_conditions_have_words_that_are_not_cut_in_the_middle(view: View) -> None:
+    """On a line stand the ports, and that something is asked of them; what it is stands in the details and tables."""
+    for edge, on_the_line in (0, "TCP 8080 on other conditions"), (1, "TCP 443 on conditions ⟶ TCP 443"):
+        view.open("conditions", f"#edge-{edge}")
+        assert view.text("#labels text.words") == on_the_line
+    assert view.text("#panel .flow").startswith("Before\nTCP 443 (only for TLS to a server named api.example.com)\n")
+    view.open("conditions", "#edge-0")
+    view.press("b")
+    assert view.text("#labels text.words") == "TCP 8080 on conditions"
+    view.press("d")
+    view.press("c")
+    heads = view.run(
+        "return [...document.querySelectorAll('#connections tbody:not([hidden]) th')].map(one => one.textContent)"
+    )
+    assert heads == ["shop/web → 2 connections"]
+    assert "2 connections that changed" in view.text("#connections caption")
+    view.press("a")
+    heads = view.run(
+        "return [...document.querySelectorAll('#connections tbody:not([hidden]) th')].map(one => one.textContent)"
+    )
+    assert heads == ["shop/web → 2 connections", "shop/items → 2 connections"]
+    view.keep("conditions")
