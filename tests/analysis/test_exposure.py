@@ -10,9 +10,11 @@ from outgate.analysis.exposure import KUBELET_PORT, Exposure, Finding, exposure
 from outgate.analysis.exposure_places import Found, Reach
 from outgate.cli.exposure import FAIL_ON
 from outgate.model import Direction, Snapshot
-from outgate.policy import OUTGATE, Policies
+from outgate.packets import Protocol
+from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies
 from outgate.policy.grid import Grid
-from outgate.testing import namespace, pod, policy, snapshot_of
+from outgate.testing import namespace, node, pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.estate import WEB, allow, estate, report_of, standing_of
 from tests.analysis.shop import deployment
 
@@ -96,6 +98,41 @@ def test_selectors_never_reach_nodes() -> None:
     """A host-network pod has the node's address, but selectors do not match it (concept page: undefined)."""
     nodes = standing_of(allow({"to": [{"namespaceSelector": {}}]})).outside.nodes
     assert (nodes.reach, nodes.names) == (Reach.NO, ())
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"egress": [{"toCIDR": ["0.0.0.0/0"]}]},
+        {"egress": [{"toEntities": ["world"]}]},
+        {"egress": [{"toEntities": ["remote-node"], "toPorts": [{"ports": [{"port": "22", "protocol": "TCP"}]}]}]},
+        {"egress": [{"toEntities": ["all"]}]},
+        {"egress": [{"toEntities": ["all"]}], "egressDeny": [{"toCIDR": ["0.0.0.0/0"]}]},
+        {"egress": [{"toEntities": ["all"]}], "egressDeny": [{"toEntities": ["remote-node"]}]},
+        {"egress": [{"toEntities": ["cluster"]}, {"toCIDR": ["0.0.0.0/0"]}]},
+    ],
+    ids=str,
+)
+def test_nodes_are_those_of_single_flows(rules: dict[str, object]) -> None:
+    """A block of Cilium's is outside of the cluster: to deny or to allow every address says nothing of nodes."""
+    snapshot = snapshot_of(
+        [
+            namespace("shop"),
+            node("one", ["192.168.0.1"]),
+            pod("shop/web", ["10.1.0.1"]),
+            cilium_policy("shop/p", {"endpointSelector": {}, **rules}),
+        ]
+    )
+    (one,) = exposure(snapshot).workloads
+    (web,) = snapshot.pods
+    judge, nodes = Judge(Policies(snapshot)), one.standing.outside.nodes
+    source, there = Endpoint.of_pod(web, 4), Endpoint.at(snapshot, snapshot.nodes["one"].addresses[0])
+    assert source is not None
+    for port in (22, 80):
+        flow = Flow(source, there, int(Protocol.TCP), port)
+        assert judge.judge(flow).verdict.allows == nodes.transports.contains(Protocol.TCP, port)
+    assert nodes.names == (("one",) if nodes.transports else ())
+    assert bool(nodes.origins) == bool(nodes.transports)
 
 
 def test_unknown_nodes_are_reached_by_whom_nothing_holds_and_by_nobody_who_may_send_nothing() -> None:

@@ -46,8 +46,8 @@ def ask(snapshot: Snapshot, end: str, port: int | None = None, protocol: int | N
 def only(answer: Reachability) -> list[str]:
     """The lines that say what is asked."""
     assert complaints(reach_json(answer)) == []
-    lines = [line.partition("   ") for line in reach_text(answer).splitlines() if line.startswith("  only")]
-    return [f"{head[6:]}{words.rpartition('   ')[0]}".strip() for head, _, words in lines]
+    lines = [line for line in reach_text(answer).splitlines() if line.startswith(("  only", "  or"))]
+    return [line[11:].rpartition("   ")[0] for line in lines]
 
 
 def test_every_port_says_what_is_asked_of_it() -> None:

@@ -91,3 +91,12 @@ def test_protocols() -> None:
     assert [spell_protocol(number) for number in (6, 17, 132, 1, 58, 47)] == [
         *("TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "protocol 47")
     ]
+
+
+def test_some_types_of_icmp() -> None:
+    """That ping passes must not be read as that every type does."""
+    echo = TransportSet.icmp_types(Protocol.ICMP, 8)
+    assert spell_transports(echo) == "ICMP type 8"
+    six = TransportSet.icmp_types(Protocol.ICMPV6, 1, 2, 3, 128, 129)
+    assert spell_transports(echo | six) == "ICMP type 8, ICMPv6 types 1, 2, 3, 128 and 1 more types"
+    assert spell_transports(TransportSet.protocol(1)) == "ICMP"

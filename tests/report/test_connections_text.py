@@ -70,3 +70,12 @@ def test_what_is_asked_of_ports() -> None:
         f"→ 192.0.2.0/24    TCP 9, TCP 80, TCP 8443 ({'; '.join(block)})",
         "→ b.example.com   TCP 80 (only for requests of HTTP POST *)",
     ]
+
+
+def test_to_an_address_outside_all_workloads_are_others() -> None:
+    """It is none of them: four of five that it reaches were called "every other", as if it reached the fifth."""
+    cluster = [pod(f"n/p{i}") for i in range(4)]
+    assert text(*cluster)[-2:] == ["every address", "  → every workload   every port"]
+    closed = policy("n/closed", {"podSelector": {"matchLabels": {"app": "x"}}, "policyTypes": ["Ingress"]})
+    lines = text(*cluster, pod("n/x", app="x"), closed)
+    assert lines[lines.index("every address") + 1 :] == [f"  → n/p{i}   every port" for i in range(4)]

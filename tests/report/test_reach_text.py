@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from outgate.policy import PROFILES, Judge, Policies
+from outgate.report.reach_json import reach_json
 from outgate.report.reach_text import reach_text
-from outgate.testing import policy
+from outgate.testing import namespace, pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.shop import EGRESS_TO_DB, INGRESS_OF_DB, ask, deployment, judge_of
+from tests.report.schema import complaints
 
 BOTH = (EGRESS_TO_DB, INGRESS_OF_DB)
 
@@ -129,3 +132,37 @@ def test_the_same_among_the_ports_of_a_block() -> None:
     assert [line.partition("stands for ")[2] for line in found if "stands for" in line] == [
         "shop/later, which has no address in the input"
     ], found
+
+
+def asking() -> Judge:
+    """A judge under a rule about requests, of two kinds on one port."""
+    port = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}, {"path": "/v1"}]}}
+    plain = {"ports": [{"port": "81", "protocol": "TCP"}]}
+    rules = [
+        {"toEndpoints": [{"matchLabels": {"app": "b"}}], "toPorts": [port, plain]},
+        {"toCIDR": ["192.0.2.0/25"], "toPorts": [port]},
+        {"toCIDR": ["192.0.2.128/25"], "toPorts": [{"ports": port["ports"]}]},
+    ]
+    pods = [pod(f"shop/{name}", [f"10.0.0.{place}"], app=name) for place, name in enumerate("ab", 1)]
+    spec = {"endpointSelector": {"matchLabels": {"app": "a"}}, "egress": rules}
+    return Judge(Policies(snapshot_of([namespace("shop"), *pods, cilium_policy("shop/p", spec)])))
+
+
+def test_conditions_are_alternatives() -> None:
+    """Two lines "only" below each other would contradict each other. Without a port they name theirs."""
+    only = ["requests of HTTP GET *   test.yaml", "requests of HTTP * /v1   test.yaml"]
+    for port, on in (":80", ""), ("", "TCP 80 for "):
+        found = reach_text(ask(asking(), "shop/a", f"shop/b{port}")).splitlines()
+        assert [line for line in found if line.startswith(("  only", "  or"))] == [
+            f"  only     {on}{only[0]}",
+            f"  or       {only[1]}",
+        ]
+
+
+def test_conditions_of_some_addresses() -> None:
+    """Half of the block is asked, and nobody may think that it is all of it."""
+    found = reach_text(ask(asking(), "shop/a", "192.0.2.0/24"))
+    assert "  only     192.0.2.0/25: TCP 80 for requests of HTTP GET *" in found
+    document = reach_json(ask(asking(), "shop/a", "192.0.2.0/24"))
+    assert complaints(document) == []
+    assert [one["between"][0]["cidrs"] for one in document["ports"]["onlyIf"]] == [["192.0.2.0/25"]]

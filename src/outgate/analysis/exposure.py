@@ -34,7 +34,8 @@ from outgate.packets.addresses import FAMILIES, Family
 from outgate.packets.special import INTERNET, RANGES, AddressRange
 from outgate.policy import OUTGATE, Judge, Origin, Policies, Profile
 from outgate.policy.grid import Grid, PolicyKey
-from outgate.policy.rules import Action, Tier
+from outgate.policy.rules import Action, BlockMatch, Rule, Tier
+from outgate.policy.tiers import allowed
 from outgate.records import dataclass
 
 __all__ = [
@@ -118,7 +119,7 @@ class Outside:
     resolvers_tls: tuple[Extent, ...]
     """Port 853 of the internet."""
     clouds: tuple[Opened, ...]
-    nodes: NodesReached
+    nodes: NodesReached = NodesReached(Reach.NO)
     names: tuple[OpenedName, ...] = ()
     """What rules about names open; where the names lead, nobody knows, so no range above has it."""
 
@@ -300,7 +301,9 @@ class _Asked:
             everything = AddressSet.union_of(map(AddressSet.whole, families))
             packets = within(self.grid.outside(number, Direction.EGRESS), _GOVERNED).restrict(everything)
             names = opened_names(self.grid, number)
-            found = self._outsides[key, families] = replace(self._laid_out(key, packets, families), names=names)
+            found = self._outsides[key, families] = replace(
+                self._laid_out(key, packets, families), names=names, nodes=self._nodes(number, families)
+            )
         return found
 
     def _laid_out(self, key: PolicyKey, packets: PacketSet, families: tuple[Family, ...]) -> Outside:
@@ -318,7 +321,6 @@ class _Asked:
             tuple(self._extent(key, one, names) for one in internet),
             tuple(self._extent(key, one, tls) for one in internet),
             tuple(clouds),
-            self._nodes(key, packets),
         )
 
     def _extent(self, key: PolicyKey, where: AddressRange, packets: PacketSet) -> Extent:
@@ -328,11 +330,19 @@ class _Asked:
     def _blame(self, key: PolicyKey, addresses: AddressSet, transports: TransportSet) -> tuple[Origin, ...]:
         return to_blame(self.grid, key, Direction.EGRESS, addresses, transports)
 
-    def _nodes(self, key: PolicyKey, packets: PacketSet) -> NodesReached:
+    def _nodes(self, number: int, families: tuple[Family, ...]) -> NodesReached:
+        grid, key = self.grid, self.grid.keys[Direction.EGRESS][number]
+        everything = AddressSet.union_of(map(AddressSet.whole, families))
         if not self.nodes:
             # What is not in the input is an address outside like any other.
-            return NodesReached((Reach.UNKNOWN if packets else Reach.NO) if key else Reach.YES)
-        reached = packets.restrict(self._every_node)
+            some = within(grid.outside(number, Direction.EGRESS), _GOVERNED).restrict(everything)
+            return NodesReached((Reach.UNKNOWN if some else Reach.NO) if key else Reach.YES)
+        nodes = PacketSet.cube(self._every_node & everything, _GOVERNED)
+
+        def extent(rule: Rule) -> PacketSet:
+            return PacketSet.cube(self._nodes_of(rule), grid.ports_outside(rule, number)) & nodes
+
+        reached = allowed(grid.standing(key, Direction.EGRESS), nodes, extent) if key else nodes
         if not reached:
             return NodesReached(Reach.NO)
         addresses, transports = reached.addresses(), TransportSet()
@@ -340,7 +350,15 @@ class _Asked:
             transports |= mine
         every = addresses == self._every_node
         names = tuple(name for name, mine in self.nodes.items() if every or not mine.isdisjoint(addresses))
-        return NodesReached(Reach.YES, names, transports, self._blame(key, addresses, transports))
+        origins = (rule.origin for rule in grid.accepting(key, Direction.EGRESS) if extent(rule) & reached)
+        return NodesReached(Reach.YES, names, transports, tuple(origins))
+
+    def _nodes_of(self, rule: Rule) -> AddressSet:
+        """The nodes that a rule speaks of. Cilium's blocks mean what is outside of the cluster, and no node is."""
+        if rule.peers is None:
+            return self._every_node
+        blocks = (peer for peer in rule.peers if isinstance(peer, BlockMatch) and not peer.outside)
+        return AddressSet.union_of(peer.addresses for peer in blocks) & self._every_node
 
 
 def _holds(finding: Finding, standing: Standing) -> bool:

@@ -31,10 +31,19 @@ def spell_transports(transports: TransportSet, most: int = 12) -> str:
         words = [text for protocol in _ORDER for text in _ports(protocol, transports.of(protocol))]
     if len(words) > most:
         words = [*words[:most], f"and {len(words) - most} more ranges"]
-    words.extend(spell_protocol(one) for one in (Protocol.ICMP, Protocol.ICMPV6) if transports.of(one))
+    words.extend(_icmp(one, transports.of(one)) for one in (Protocol.ICMP, Protocol.ICMPV6) if transports.of(one))
     if transports.other:
         words.append("other protocols")
     return ", ".join(words)
+
+
+def _icmp(protocol: Protocol, spans: IntervalSet) -> str:
+    """``ICMP``, ``ICMP type 8``, ``ICMP types 0, 8``: a type is 256 points, one for each code."""
+    if spans == PORTS:
+        return spell_protocol(protocol)
+    types = sorted({one for low, high in spans for one in range(low >> 8, (high >> 8) + 1)})
+    some = _some(tuple(map(str, types)), 4, "types")
+    return f"{spell_protocol(protocol)} type{'s' * (len(types) > 1)} {some}"
 
 
 def _ports(protocol: Protocol, spans: IntervalSet) -> list[str]:
@@ -79,6 +88,6 @@ def _every(addresses: AddressSet) -> str:
     return "every address" if len(families) > 1 else f"every IPv{families[0]} address"
 
 
-def _some(cidrs: tuple[str, ...], most: int) -> str:
-    shown = ", ".join(cidrs[:most])
-    return shown if len(cidrs) <= most else f"{shown} and {len(cidrs) - most} more blocks"
+def _some(every: tuple[str, ...], most: int, noun: str = "blocks") -> str:
+    shown = ", ".join(every[:most])
+    return shown if len(every) <= most else f"{shown} and {len(every) - most} more {noun}"

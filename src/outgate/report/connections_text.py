@@ -47,7 +47,7 @@ def connections_text(
         if isinstance(source, Group):
             sources.add(source.workload)
         yield f"{party_words(source)}\n"
-        rows = list(_rows(many, workloads - 1, only))
+        rows = list(_rows(many, workloads, only))
         width = min(WIDEST, max(len(name) for name, _ in rows))
         yield from (f"  → {name.ljust(width)}   {words}\n" for name, words in rows)
     if not count:
@@ -55,13 +55,15 @@ def connections_text(
         yield "no connection is allowed\n" if workloads else "no workloads\n"
 
 
-def _rows(connections: list[Connection], others: int, only: Conditionals) -> Iterator[tuple[str, str]]:
+def _rows(connections: list[Connection], workloads: int, only: Conditionals) -> Iterator[tuple[str, str]]:
     inside = [one for one in connections if isinstance(one.destination, Group)]
     # Nearly always they are the same object, and comparing tens of thousands of sets would be most of the work.
     alike = bool(inside) and all(_same(one.transports, inside[0].transports) for one in inside)
     alike = alike and not any(one.families or only(one) for one in inside)
-    if alike and len(inside) == others > 1:
-        yield "every other workload", passing_words(inside[0])
+    # An address outside and an ingress controller are none of the workloads, of which all are others to them.
+    own = isinstance(connections[0].source, Group)
+    if alike and len(inside) == workloads - own > 1:
+        yield f"every {'other ' * own}workload", passing_words(inside[0])
         connections = [one for one in connections if not isinstance(one.destination, Group)]
     for one in connections:
         yield party_words(one.destination), allowed_words(one, only(one))

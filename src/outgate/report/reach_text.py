@@ -14,7 +14,7 @@ from outgate.analysis.reach_asked import Among, AskedOf, asked_of
 from outgate.analysis.reachability import Judged, Reachability, Split, by_address
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, TransportSet
-from outgate.policy import OUTGATE, Side, Verdict
+from outgate.policy import OUTGATE, Rule, Side, Verdict
 from outgate.report.conditions import conditions_text
 from outgate.report.terms import place_text
 
@@ -66,8 +66,7 @@ def _lines(answer: Reachability) -> Iterator[str]:
         if side.verdict.allows and not divided:
             yield from _only(answer, [one for one in asked if one.part.direction is side.direction])
         else:
-            for rule, words in conditions_text(side.conditional):
-                yield line_text("allows", words, place_text(rule.origin))
+            yield from _alternatives("allows", "", side.conditional)
     yield from _split(answer)
     yield from _by_address(answer)
     yield from _only(answer, asked if divided else ())
@@ -91,8 +90,13 @@ def _only(answer: Reachability, asked: Sequence[AskedOf]) -> Iterator[str]:
         all_of_it = answer.ports is None or (bool(everywhere) and not one.among and transports >= everywhere)
         ports = "" if all_of_it else f"{spell_transports(transports)} for "
         between = _between(one.among)
-        for rule, words in conditions_text(one.part.rules):
-            yield line_text("only", f"{between}{ports}{words}", place_text(rule.origin))
+        yield from _alternatives("only", f"{between}{ports}", one.part.rules)
+
+
+def _alternatives(head: str, of_what: str, rules: Sequence[Rule]) -> Iterator[str]:
+    """Of several conditions one is to be met: without an "or", two lines "only" would contradict each other."""
+    for number, (rule, words) in enumerate(conditions_text(rules)):
+        yield line_text("or" if number else head, f"{'' if number else of_what}{words}", place_text(rule.origin))
 
 
 def _between(among: Sequence[Among]) -> str:
