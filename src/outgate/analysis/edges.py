@@ -4,22 +4,29 @@ An edge leads to a workload (or a pod that belongs to none), or to a part of the
 that the pod's policies make, split by nothing else. What is denied is drawn where it tells something: workloads that
 cannot be reached at all, the metadata address of the clouds, and the rest of the addresses.
 
-An edge to a workload carries the ports that pass to *each* of its pods, by an address of either family.
+An edge to a workload carries the ports that pass to *each* of its pods, by an address of either family. DNS names that
+rules open are destinations too, wherever they lead. What is asked of ports beyond their numbers, an edge says as
+the list of connections does.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from outgate.analysis.asking import Asked, Asking
 from outgate.analysis.blocks import beyond_the_cluster
+from outgate.analysis.connections import Connections, External, Party
 from outgate.analysis.lookup import PodsTarget
+from outgate.analysis.opened import Named
 from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.errors import TooComplex
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Judge
+from outgate.policy.grid import Grid
 from outgate.records import dataclass
 
 __all__ = ["METADATA", "Edge", "EgressGraph", "Outside", "egress_graph"]
@@ -49,10 +56,12 @@ class Outside:
 class Edge:
     """One destination and what passes to it. Empty `transports`: denied, at the end `denied_at` (None: at both)."""
 
-    destination: PodsTarget | Outside
+    destination: PodsTarget | Outside | Named
     transports: TransportSet
     denied_at: Direction | None = None
     """Which end denies everything; None where both let something pass and nothing passes both."""
+    asked: tuple[Asked, ...] = ()
+    """What is asked of some of it, of some of the pods at least."""
 
     @property
     def allowed(self) -> bool:
@@ -81,14 +90,61 @@ def egress_graph(judge: Judge, subject: PodsTarget) -> EgressGraph:
     inside = [_to_group(judge, subject.pods, group) for group in groups]
     outside = list(_to_outside(judge, subject.pods))
     denied = sorted((edge for edge in inside if not edge.allowed), key=_is_ordinary)
+    above = _Above.of(judge, subject)
     edges = [
-        *(edge for edge in inside if edge.allowed),
-        *(edge for edge in outside if edge.allowed),
+        *(above.asking(edge) for edge in inside if edge.allowed),
+        *(above.asking(edge) for edge in outside if edge.allowed),
+        *above.names(),
         *denied[:MOST_DENIED],
         *(edge for edge in outside if not edge.allowed),
     ]
     isolated = any(judge.policies.decision(pod, Direction.EGRESS).governed for pod in subject.pods)
     return EgressGraph(subject, isolated, tuple(edges), max(0, len(denied) - MOST_DENIED))
+
+
+class _Above:
+    """What the list of connections says of a subject above addresses and ports; made only where a policy may ask."""
+
+    def __init__(self, found: Connections | None, subject: PodsTarget) -> None:
+        self._found = found
+        self._groups = () if found is None else found.of_pods(pod.key for pod in subject.pods)
+        self._asking = None if found is None else Asking(found)
+
+    @classmethod
+    def of(cls, judge: Judge, subject: PodsTarget) -> _Above:
+        snapshot = judge.policies.snapshot
+        asks = bool(snapshot.cilium_policies or snapshot.cluster_policies)
+        return cls(Connections(Grid(judge.policies)) if asks else None, subject)
+
+    def asking(self, edge: Edge) -> Edge:
+        """The edge, with what is asked of it."""
+        if self._found is None or self._asking is None:
+            return edge
+        there: Iterable[Party] = ()
+        match edge.destination:
+            case PodsTarget(pods=pods):
+                there = self._found.of_pods(pod.key for pod in pods)
+            case Outside(addresses=addresses):
+                there = (External(addresses),)
+        return replace(edge, asked=self._between(there, edge.transports))
+
+    def names(self) -> Iterator[Edge]:
+        """The names that are open for each of the pods, on the ports that are for each."""
+        opened: dict[Named, list[TransportSet]] = {}
+        for group in self._groups if self._found is not None else ():
+            for line in self._found.to_names(group):  # type: ignore[union-attr]  # as the line above says
+                opened.setdefault(line.destination, []).append(line.transports)  # type: ignore[arg-type]  # they are names
+        for named, many in opened.items():
+            everywhere = TransportSet.any()
+            for transports in many:
+                everywhere &= transports
+            if len(many) == len(self._groups) and everywhere & _GOVERNED:
+                yield Edge(named, everywhere, asked=self._between((named,), everywhere))
+
+    def _between(self, there: Iterable[Party], transports: TransportSet) -> tuple[Asked, ...]:
+        assert self._asking is not None, "asked only where there is a list"
+        asked = (one for end in there for group in self._groups for one in self._asking(group, end, transports))
+        return tuple(dict.fromkeys(asked))
 
 
 def _is_ordinary(edge: Edge) -> bool:

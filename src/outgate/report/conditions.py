@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # For its type alone: it brings the whole list of connections, of which a single answer has no need.
     from outgate.analysis.asking import Asked
 
-__all__ = ["asked_words", "conditions_json", "conditions_text", "entries_json"]
+__all__ = ["asked_json", "asked_words", "conditions_json", "conditions_text", "entries_json"]
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it enters, "}
@@ -74,6 +74,16 @@ def _order(one: Asked) -> tuple[bool, int, int]:
         if spans
     )
     return one.part.direction is Direction.INGRESS, *min(found, default=(3, 0))
+
+
+def asked_json(one: Asked) -> Json:
+    """OnlyIf = {direction, cidrs where it is only asked there, what passes so, conditions}."""
+    return {
+        "direction": one.part.direction.value,
+        **({"cidrs": list(one.addresses.cidrs())} if one.addresses is not None else {}),
+        **transports_json(one.part.transports),
+        "conditions": conditions_json(one.part.rules),
+    }
 
 
 def conditions_json(rules: Iterable[Rule]) -> list[Json]:

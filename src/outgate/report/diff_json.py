@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from outgate.analysis.asking import Asked, Movements
+from outgate.analysis.asking import Movements
 from outgate.analysis.causes import Cause, Causes, PolicyChange
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.condition_changes import ConditionChange
@@ -12,7 +12,7 @@ from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.policy import OUTGATE, Origin
-from outgate.report.conditions import conditions_json
+from outgate.report.conditions import asked_json, conditions_json
 from outgate.report.diff_words import asked_otherwise
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, origin_json, transports_json, without_empty
@@ -69,8 +69,8 @@ class _Writer:
             "destinationChange": one.destination_presence.value if one.destination_presence is not None else None,
             "opens": self._cause(self._why.opens(one)),
             "closes": self._cause(self._why.closes(one)),
-            "opensOnlyIf": [_asked(each) for each in self._asked.opens(one)],
-            "closedOnlyIf": [_asked(each) for each in self._asked.closes(one)],
+            "opensOnlyIf": [asked_json(each) for each in self._asked.opens(one)],
+            "closedOnlyIf": [asked_json(each) for each in self._asked.closes(one)],
         }
         return {
             "change": one.kind.value,
@@ -118,16 +118,6 @@ class _Writer:
         if known is None:
             known = self._origins[id(origin)] = origin, origin_json(origin)
         return known[1]
-
-
-def _asked(one: Asked) -> Json:
-    """OnlyIf = {direction, cidrs where it is only asked there, what passes so, conditions}."""
-    return {
-        "direction": one.part.direction.value,
-        **({"cidrs": list(one.addresses.cidrs())} if one.addresses is not None else {}),
-        **transports_json(one.part.transports),
-        "conditions": conditions_json(one.part.rules),
-    }
 
 
 def _shift(shift: Shift) -> Json:

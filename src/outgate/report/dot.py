@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from outgate.analysis.edges import EgressGraph
 from outgate.analysis.lookup import PodsTarget
-from outgate.report.mermaid import edge_words, outside_words, pods_words
+from outgate.report.mermaid import edge_lines, outside_words, pods_words
 
 __all__ = ["dot", "quoted", "quoted_lines"]
 
@@ -26,7 +26,7 @@ def _lines(graph: EgressGraph) -> Iterator[str]:
         shape = "" if isinstance(there, PodsTarget) else ", shape=parallelogram"
         style = "" if edge.allowed else ", style=dotted"
         yield f"    n{number} [label={quoted(words)}{shape}]"
-        yield f"    subject -> n{number} [label={quoted(edge_words(edge))}{style}]"
+        yield f"    subject -> n{number} [label={quoted_lines(edge_lines(edge))}{style}]"
     if graph.left_out:
         yield f'    more [label="{graph.left_out} more workloads"]'
         yield '    subject -> more [label="denied", style=dotted]'

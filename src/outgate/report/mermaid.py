@@ -12,9 +12,11 @@ from collections.abc import Iterator
 
 from outgate.analysis.edges import Edge, EgressGraph, Outside
 from outgate.analysis.lookup import PodsTarget
+from outgate.analysis.opened import Named
 from outgate.analysis.spelling import spell_addresses, spell_transports
+from outgate.report.conditions import asked_words
 
-__all__ = ["edge_words", "escape", "mermaid", "outside_words", "pods_words"]
+__all__ = ["edge_lines", "edge_words", "escape", "mermaid", "outside_words", "pods_words"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9 ./,:*→·-]")
 MOST_RANGES = 6
@@ -37,7 +39,7 @@ def _nodes(graph: EgressGraph) -> Iterator[str]:
         yield from (f"        {line}" for line in lines)
         yield "    end"
     for number, edge in enumerate(graph.edges):
-        if isinstance(edge.destination, Outside):
+        if not isinstance(edge.destination, PodsTarget):
             yield f'    n{number}[/"{escape(outside_words(edge.destination))}"/]'
     if graph.left_out:
         yield f'    more["{graph.left_out} more workloads"]'
@@ -45,7 +47,7 @@ def _nodes(graph: EgressGraph) -> Iterator[str]:
 
 def _edges(graph: EgressGraph) -> Iterator[str]:
     for number, edge in enumerate(graph.edges):
-        words = escape(edge_words(edge))
+        words = "<br/>".join(map(escape, edge_lines(edge)))
         yield f'    subject -->|"{words}"| n{number}' if edge.allowed else f'    subject -. "{words}" .-> n{number}'
     if graph.left_out:
         yield '    subject -. "denied" .-> more'
@@ -67,8 +69,10 @@ def pods_words(target: PodsTarget) -> str:
     return f"{target.namespace}/{target.name}{part}" + ("" if target.kind == "Pod" else f" · {target.kind}")
 
 
-def outside_words(outside: Outside) -> str:
-    """``203.0.113.0/24``, ``metadata service 169.254.169.254``, ``every other address``."""
+def outside_words(outside: Outside | Named) -> str:
+    """``203.0.113.0/24``, ``metadata service 169.254.169.254``, ``every other address``, ``api.example.com``."""
+    if isinstance(outside, Named):
+        return str(outside)
     if outside.rest:
         return "every address" if outside.addresses.v4.size() == 1 << 32 else "every other address"
     if outside.name:
@@ -83,6 +87,11 @@ def edge_words(edge: Edge) -> str:
     if edge.denied_at is None:
         return "denied: no port passes both ends"
     return f"denied at {edge.denied_at.value.lower()}"
+
+
+def edge_lines(edge: Edge) -> list[str]:
+    """The same, and below it what is asked of some ports."""
+    return [edge_words(edge), *asked_words(edge.asked, edge.transports)]
 
 
 def escape(label: str) -> str:
