@@ -120,7 +120,13 @@ def test_a_name_that_is_taken_away(before: str, tmp_path: Path, capsys: pytest.C
 def test_the_exposure(before: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Not "no address of it" of a pod that may send to whoever owns a name."""
     text = out(capsys, "exposure", "-f", before)
-    assert "names       api.example.com: TCP 443, *.example.org: TCP 80, wherever they lead" in text
+    asked = "TCP 80 (only for requests of HTTP GET *)"
+    assert f"names       api.example.com: TCP 443, *.example.org: {asked}, wherever they lead" in text
     found = document(capsys, "exposure", "-f", before)
     (workload,) = found["workloads"]
     assert [one["name"] for one in workload["names"]] == ["api.example.com", "*.example.org"]
+    plain, other = workload["names"]
+    assert "onlyIf" not in plain
+    assert other["onlyIf"][0]["conditions"][0]["http"] == [{"method": "GET"}]
+    table = out(capsys, "exposure", "-f", before, "-o", "csv")
+    assert f",names,*.example.org,,{asked}," in table

@@ -85,8 +85,5 @@ def _asking(
 
 def _of_name(found: Connections, one: Connection, named: Named) -> Iterator[Conditional]:
     for opening in found.opened(one.source) if isinstance(one.source, Group) else ():
-        asked = opening.asked & one.transports
-        if opening.named == named and asked:
-            mine = [(rule, TransportSet.any() if rule.ports is None else rule.ports.numbers) for rule in opening.rules]
-            for part, rules in by_rules(asked, mine):
-                yield Conditional(Direction.EGRESS, part, rules)
+        if opening.named == named:
+            yield from opening.conditional(one.transports)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+from outgate.analysis.alternatives import Conditional, by_rules
 from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -91,6 +92,12 @@ class Opening:
     transports: TransportSet
     asked: TransportSet = TransportSet()
     rules: tuple[Rule, ...] = ()
+
+    def conditional(self, transports: TransportSet) -> Iterator[Conditional]:
+        """What is asked of some of these ports, part by part."""
+        mine = [(rule, TransportSet.any() if rule.ports is None else rule.ports.numbers) for rule in self.rules]
+        for part, rules in by_rules(self.asked & transports, mine):
+            yield Conditional(Direction.EGRESS, part, rules)
 
 
 def openings(grid: Grid, number: int) -> tuple[Opening, ...]:

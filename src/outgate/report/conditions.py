@@ -15,10 +15,11 @@ from outgate.policy.rules import Conditions
 from outgate.report.terms import Json, origin_json, transports_json, without_empty
 
 if TYPE_CHECKING:
-    # For its type alone: it brings the whole list of connections, of which a single answer has no need.
+    # For their types alone: they bring the whole list of connections, of which a single answer has no need.
     from outgate.analysis.asking import Asked
+    from outgate.analysis.opened import Opening
 
-__all__ = ["asked_json", "asked_words", "conditions_json", "conditions_text", "entries_json"]
+__all__ = ["asked_json", "asked_words", "conditions_json", "conditions_text", "entries_json", "name_words"]
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it enters, "}
@@ -74,6 +75,12 @@ def _order(one: Asked) -> tuple[bool, int, int]:
         if spans
     )
     return one.part.direction is Direction.INGRESS, *min(found, default=(3, 0))
+
+
+def name_words(one: Opening) -> str:
+    """What passes to a name, and in brackets what is asked of it."""
+    asked = asked_words([Asked(part) for part in one.conditional(one.transports)], one.transports)
+    return spell_transports(one.transports) + (f" ({'; '.join(asked)})" if asked else "")
 
 
 def asked_json(one: Asked) -> Json:

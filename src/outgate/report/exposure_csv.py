@@ -18,6 +18,7 @@ from outgate.model import Direction
 from outgate.packets import AddressSet, TransportSet
 from outgate.packets.special import AddressRange
 from outgate.policy import Origin
+from outgate.report.conditions import name_words
 from outgate.report.exposure_words import opening_words, part_cidrs, ports_words
 from outgate.report.terms import place_text
 
@@ -72,6 +73,8 @@ def _items(one: Standing) -> Iterator[_Item]:
         for addresses, transports in extent.parts:
             target = _blocks(extent.range, addresses)
             yield _item(extent.range.name, target, extent.share.value, transports, extent.origins)
+    for name in outside.names:
+        yield "names", str(name.named), "", name_words(name), ""
     for question, extents in (("dns resolvers", outside.resolvers), ("dns over tls", outside.resolvers_tls)):
         for extent in extents:
             if extent.share is not Share.NONE:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from outgate.analysis.asking import Asked
 from outgate.analysis.exposure import Exposure, ExposureReport, Finding, NodesReached, PlaceReached, Standing
 from outgate.analysis.exposure_metadata import Opened
 from outgate.analysis.exposure_namespaces import Neighbours
 from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Door, Place
 from outgate.analysis.exposure_strangers import Opening
+from outgate.analysis.opened import Opening as OpenedName
 from outgate.model import Direction
 from outgate.model.labels import LabelSelector, Operator
 from outgate.packets import AddressSet
 from outgate.packets.packetset import Cube
 from outgate.packets.special import RANGES, AddressRange
 from outgate.policy import Origin
+from outgate.report.conditions import asked_json
 from outgate.report.exposure_words import part_cidrs
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, transports_json, without_empty
@@ -64,7 +67,7 @@ def _standing(one: Standing) -> Json:
         "egress": _isolation(one, Direction.EGRESS),
         "ingress": _isolation(one, Direction.INGRESS),
         "ranges": [_extent(each) for each in outside.ranges],
-        "names": [{**party_json(each.named), **transports_json(each.transports)} for each in outside.names],
+        "names": [_name(each) for each in outside.names],
         "metadata": [_opened(each) for each in outside.clouds],
         "dns": {
             "cluster": _reached(one.dns),
@@ -149,6 +152,12 @@ def _opened(one: Opened) -> Json:
         "allowedBy": _origins(one.origins),
         **without_empty({"note": one.place.note}),
     }
+
+
+def _name(one: OpenedName) -> Json:
+    asked = [asked_json(Asked(part)) for part in one.conditional(one.transports)]
+    found = {**party_json(one.named), **transports_json(one.transports)}
+    return found | ({"onlyIf": asked} if asked else {})
 
 
 def _nodes(one: NodesReached) -> Json:

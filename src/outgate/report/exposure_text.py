@@ -17,12 +17,12 @@ from outgate.analysis.exposure_metadata import Opened
 from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Found, Place, Reach
 from outgate.analysis.exposure_strangers import Opening
-from outgate.analysis.spelling import spell_transports
 from outgate.errors import one_line
 from outgate.model import Direction
 from outgate.packets import AddressSet
 from outgate.packets.special import INTERNET, PRIVATE, SHARED, UNIQUE_LOCAL
 from outgate.policy import Origin
+from outgate.report.conditions import name_words
 from outgate.report.exposure_words import (
     extent_words,
     isolation_words,
@@ -167,7 +167,7 @@ def _outside(standing: Standing) -> Iterator[str]:
     yield from _ranges("internet", internet)
     if not internet:
         yield _line("internet", "no address of it" + (" by itself" if standing.outside.names else ""))
-    names = [f"{one.named}: {spell_transports(one.transports)}" for one in standing.outside.names]
+    names = [f"{one.named}: {name_words(one)}" for one in standing.outside.names]
     if names:
         yield _line("names", f"{listed(names, MOST_LINES)}, wherever they lead")
     yield from _ranges("beside it", [one for one in shown if one.range not in INTERNET])
