@@ -15,7 +15,7 @@ from outgate.analysis.matching import Presence
 from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.testing import Manifest, ingress, namespace, pod, policy, service, snapshot_of
+from outgate.testing import Manifest, cluster_policy, ingress, namespace, pod, policy, service, snapshot_of
 from tests.analysis.shop import owned
 from tests.analysis.two_sides import CLUSTER, DENY, allow, compared, lines, outwards, pods, two
 
@@ -283,3 +283,39 @@ def test_more_changes_than_can_be_kept_are_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys.modules[diff.__module__], "MOST_CHANGES", found - 1)
     with pytest.raises(TooComplex, match=f"more than {found - 1} connections differ"):
         diff(before, after)
+
+
+def test_what_one_pod_loses_is_not_told_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set for each pod, by what it calls a port, was kept by nobody: the next was taken for the last.
+
+    `id` is "unique and constant for this object during its lifetime": here the next object has it at once.
+    """
+    held: list[object] = []
+
+    def hasty(one: object) -> int:
+        for number in range(len(held)):
+            if held[number] is one:
+                return number
+        for number in range(len(held)):
+            if sys.getrefcount(held[number]) <= 2:  # the list here has it, and whoever is asked
+                held[number] = one
+                return number
+        held.append(one)
+        return len(held) - 1
+
+    monkeypatch.setattr(sys.modules[diff.__module__], "id", hasty, raising=False)
+    many = [pod(f"a/p{n}", [f"10.1.0.{n}"], ports=[{"name": "http", "containerPort": 8000 + n}]) for n in (1, 2, 3)]
+    never = {
+        "action": "Deny",
+        "from": [{"namespaces": {}}],
+        "protocols": [{"tcp": {"destinationPort": {"number": 22}}}],
+    }
+    ruled = policy("a/p", {"policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": "http"}]}]})
+    town = [namespace("a"), *many]
+    found = diff(snapshot_of(town), snapshot_of([*town, cluster_policy("c", ingress=[never]), ruled]))
+    left = {
+        one.destination.name: one.shift.after
+        for one in found.changes
+        if isinstance(one.source, External) and isinstance(one.destination, Group)
+    }
+    assert left == {f"p{n}": TransportSet.ports(Protocol.TCP, 8000 + n) for n in (1, 2, 3)}

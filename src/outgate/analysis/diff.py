@@ -146,7 +146,7 @@ class _Compared:
         self.families = len(before.grid.families) > 1 or len(after.grid.families) > 1
         self._shifts: dict[tuple[object, ...], Shift | None] = {}
         self._reached: dict[int, list[tuple[int, Shift]]] = {}
-        self._outside: dict[tuple[int, int], tuple[tuple[External, Shift], ...]] = {}
+        self._outside: dict[tuple[int, int], tuple[PacketSet, PacketSet, tuple[tuple[External, Shift], ...]]] = {}
 
     def __iter__(self) -> Iterator[Change]:
         for piece in self.pieces:
@@ -227,12 +227,12 @@ class _Compared:
         new = _outside(self.after, piece.after, direction)
         if old is new:
             return ()
-        # Both grids keep the sets that they made, so no other set can have their identity.
         key = (id(old), id(new))
         found = self._outside.get(key)
         if found is None:
-            found = self._outside[key] = tuple(_outside_changes(old, new))
-        return found
+            # Not every set is kept by its grid: those beside the answer are, so that no other can have their identity.
+            found = self._outside[key] = old, new, tuple(_outside_changes(old, new))
+        return found[2]
 
     def _names(self, piece: Matched) -> Iterator[tuple[Named, Shift]]:
         """The names to whose addresses something else passes than before, told apart by these where need be."""
