@@ -97,3 +97,15 @@ def test_as_the_proxy_admits(dialect: Dialect, name: str, leads_to: str) -> None
     question = Question(Lookup(snapshot).find(parse("shop/web")), AddressTarget((address,)), TransportAsked(443, None))
     admission = Admission(cluster=["10.0.0.0/24", "fd00::/64"], nodes=["192.168.0.1"])
     assert reach(Judge(Policies(snapshot)), question).verdict.allows is admission.admits(address.packed, name, dialect)
+
+
+@pytest.mark.parametrize("end", ["203.0.113.9", "2001:db8::9", "shop/api", "svc/shop/api"])
+@pytest.mark.parametrize("port", [443, None])
+def test_what_has_no_name_was_not_asked_for(end: str, port: int | None) -> None:
+    """`*` matches the empty word, too: each address was taken for one that the pod had been told of, and passed."""
+    others = [
+        pod("shop/api", ["10.0.0.3", "fd00::3"], app="api"),
+        service("shop/api", "10.96.0.1", [{"port": 443}], app="api"),
+    ]
+    answer = ask(shop({"toFQDNs": [{"matchPattern": "*"}]}, more=others), end, port)
+    assert not answer.verdict.allows

@@ -40,7 +40,10 @@ def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
     """The judge of a cluster whose pods have asked for the name in question; the same one where there is none."""
     policies = judge.policies
     name, addresses = _answered(policies.snapshot, destination)
-    if not (isinstance(source, PodsTarget) and any(one.matches(name) for one in patterns_of(policies.snapshot))):
+    # No name is none that a pattern means, though `*` matches the empty word.
+    if not (name and isinstance(source, PodsTarget)):
+        return judge
+    if not any(one.matches(name) for one in patterns_of(policies.snapshot)):
         return judge
     learned = (Learned(pod.key, name, addresses) for pod in source.pods)
     snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *learned))
