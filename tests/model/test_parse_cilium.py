@@ -206,6 +206,27 @@ def test_requirements_of_old_objects_are_kept_as_marks() -> None:
     value = cnp({**ANYBODY, "toRequires": [{}]})
     (policy,) = parsed(value, stored=True).snapshot.cilium_policies
     assert [one.feature for one in policy.not_enforced()] == ["toRequires"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "feature"),
+    [
+        ({"toFoo": ["x"], "toPorts": [{"ports": [{"port": "443"}]}]}, "toFoo"),
+        ({"toEndpoints": [{"foo": {}}]}, "toEndpoints[0].foo"),
+        ({"toPorts": [{"ports": [{"port": "443", "foo": 1}]}]}, "toPorts[0].ports[0].foo"),
+        ({**ANYBODY, "auth": {"type": "required"}}, "auth"),
+    ],
+)
+@pytest.mark.parametrize("section", ["egress", "egressDeny"])
+def test_a_field_that_is_not_known_closes_its_rule(section: str, rule: dict[str, object], feature: str) -> None:
+    """A server with a newer schema stores it; passed over, it left the rule wider than it was meant."""
+    value = cnp(ANYBODY)
+    value["spec"][section] = [rule]
+    found = parsed(value, stored=True)
+    (policy,) = found.snapshot.cilium_policies
+    (mark,) = policy.not_enforced()
+    assert (mark.feature, mark.words) == (feature, "this field is not known here")
+    assert mark.place.path == f"spec.{section}[0].{feature}"
     assert parsed(value).errors
 
 

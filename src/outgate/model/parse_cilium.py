@@ -5,7 +5,9 @@ Only what `outgate.model.validate_cilium` found nothing in comes here: every val
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,8 +27,10 @@ from outgate.model.cilium_kinds import GROUP
 from outgate.model.objects import BlockPeer, Direction, Network
 from outgate.model.parse_cilium_ports import icmp_matches, name_match, port_entry, unenforced_of_ports
 from outgate.model.parse_cilium_selectors import endpoint_peer, plain_selector, subject
-from outgate.model.place import Place
+from outgate.model.place import Place, spell
+from outgate.model.structural import unknown_fields
 from outgate.model.validate_cidr import go_address, netip_prefix
+from outgate.model.validate_cilium_schema import CILIUM_RULES
 
 __all__ = ["read_cilium"]
 
@@ -103,13 +107,18 @@ def _policy(metadata: Mapping[str, Any], spec: Mapping[str, Any], place: Place, 
 
 
 def _rules(rules: list[Mapping[str, Any]], section: str, namespace: str, place: Place) -> tuple[CiliumRule, ...]:
+    return tuple(_rule(rule, section, namespace, place / i) for i, rule in enumerate(rules))
+
+
+def _rule(rule: Mapping[str, Any], section: str, namespace: str, place: Place) -> CiliumRule:
     side = "to" if section.startswith("egress") else "from"
     deny = section.endswith("Deny")
-    return tuple(_rule(rule, side, namespace, place / i, deny=deny) for i, rule in enumerate(rules))
-
-
-def _rule(rule: Mapping[str, Any], side: str, namespace: str, place: Place, *, deny: bool) -> CiliumRule:
-    marks: _Marks = []
+    # A server may have fields that are newer than what reads them, and each may narrow what the rule is about.
+    words = "this field is not known here"
+    marks: _Marks = [
+        Unenforced(spell(path), words, functools.reduce(operator.truediv, path, place))
+        for path in unknown_fields(rule, CILIUM_RULES[section])
+    ]
     peers = _peers(rule, side, namespace, place, marks)
     entries, icmps = rule.get("toPorts", ()), rule.get("icmps", ())
     marks += unenforced_of_ports(entries, place / "toPorts", deny=deny)

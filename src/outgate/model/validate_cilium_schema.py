@@ -13,7 +13,7 @@ from outgate.model.cilium_kinds import CILIUM_KINDS, GROUP
 from outgate.model.structural import Schema
 from outgate.model.validate_cilium_words import is_dns_name, is_dns_pattern, is_port, is_server_name
 
-__all__ = ["CILIUM_DEFINITIONS", "ENTITIES"]
+__all__ = ["CILIUM_DEFINITIONS", "CILIUM_RULES", "ENTITIES"]
 
 ENTITIES = (
     "all", "world", "cluster", "host", "init", "ingress", "unmanaged", "remote-node", "health", "none",
@@ -262,6 +262,13 @@ _POLICY_SPEC = _fields(
     one_of=("endpointSelector", "nodeSelector"),
     any_of=("ingress", "ingressDeny", "egress", "egressDeny"),
 )
+CILIUM_RULES: Mapping[str, Schema] = {
+    section: one.items
+    for section, one in _POLICY_SPEC.properties.items()
+    if section.startswith(("ingress", "egress")) and one.items is not None
+}
+"""The rules of each section."""
+
 # ``spec``, and each of ``specs``, of both kinds of policy; and the groups, which are the same in both versions.
 _OPAQUE = Schema("object")
 _POLICY = _fields({"metadata": _OPAQUE, "spec": _POLICY_SPEC, "specs": _listed(_POLICY_SPEC)})
