@@ -225,3 +225,14 @@ def test_the_table_of_the_document_can_be_written(repository: Path) -> None:
     assert complaints(document) == []
     (suite,) = read([Document("docs/test.md", document)])
     assert len(suite.assertions) >= 9
+
+
+def test_what_a_request_should_have_been_is_said(
+    tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That it is not what a rule allows sends the reader to look for the rule: what that allows is said with it."""
+    line = "- {from: shop/web, allow: {to: shop/items, port: 8080, http: DELETE /v1/items}}\n"
+    assert main(["test", written(tmp_path, line), "-f", str(repository / "examples" / "zero-trust"), "-q"]) == 1
+    said = capsys.readouterr().out
+    assert "denied: it is not what shop/web-reads-items egress[0] allows" in said
+    assert "\n  allows   requests of HTTP GET /v1/items(/.*)?   " in said

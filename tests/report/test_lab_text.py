@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
 import pytest
 
+from outgate.packets import Protocol
+from outgate.policy import Endpoint, Flow, Judge, Policies
+from outgate.policy.meeting import About
+from outgate.policy.requests import Request
 from outgate.report.lab import KernelRule, LabReport
 from outgate.report.lab_text import lab_text
+from outgate.testing import namespace, snapshot_of
+from outgate.testing import pod as manifest
+from outgate.testing_cilium import cilium_policy
 from tests.report.lab_results import ALLOW, DENY, pod, report, result, world
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -146,3 +154,20 @@ def test_colours_are_sequences_that_can_be_taken_out() -> None:
     assert "\x1b[1m\x1b[33m!\x1b[0m" in text
     for line in text.split("\n"):
         assert not ANSI.search(line) or line.rindex("\x1b[0m") >= max(m.start() for m in ANSI.finditer(line))
+
+
+def test_a_rule_that_allows_something_else_is_not_said_to_deny() -> None:
+    """Whoever reads that an allowing rule denies looks for a fault that is not there."""
+    port = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}
+    rule = {"toEndpoints": [{"matchLabels": {"app": "b"}}], "toPorts": [port]}
+    pods = [manifest(f"shop/{name}", [f"10.0.0.{place}"], app=name) for place, name in enumerate("ab", 1)]
+    spec = {"endpointSelector": {"matchLabels": {"app": "a"}}, "egress": [rule]}
+    snapshot = snapshot_of([namespace("shop"), *pods, cilium_policy("shop/p", spec)])
+    source, destination = (Endpoint.of_pod(one, 4) for one in snapshot.pods)
+    assert source is not None
+    assert destination is not None
+    flow = Flow(source, destination, int(Protocol.TCP), 80, about=About(Request("POST", "/", "x")))
+    found = result(WEB, DB, 5432, DENY)
+    found = dataclasses.replace(found, egress=Judge(Policies(snapshot)).judge(flow).egress)
+    assert "it is not what shop/p egress[0] allows" in plain(report(found))
+    assert "shop/p egress[0] denies it" not in plain(report(found))

@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from outgate.analysis.alternatives import Conditional, by_rules
+from outgate.analysis.on_condition import Conditional, by_rules
 from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet

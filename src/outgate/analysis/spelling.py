@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from outgate.model.cilium import HttpMatch
 from outgate.packets import AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.packets.transport import PORTS
+from outgate.policy.rules import Conditions
 
-__all__ = ["exceptions", "spell_addresses", "spell_protocol", "spell_transports"]
+__all__ = ["exceptions", "spell_addresses", "spell_conditions", "spell_protocol", "spell_transports"]
 
 _SPELLED = {Protocol.ICMPV6: "ICMPv6"}
 _ORDER = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
@@ -91,3 +95,20 @@ def _every(addresses: AddressSet) -> str:
 def _some(every: tuple[str, ...], most: int, noun: str = "blocks") -> str:
     shown = ", ".join(every[:most])
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more {noun}"
+
+
+def spell_conditions(conditions: Conditions) -> Iterator[str]:
+    """What a rule asks above TCP, of which one must be met: ``requests of HTTP GET /v1``."""
+    yield from (f"requests of HTTP {_request(one)}" for one in conditions.http)
+    if conditions.dns:
+        names = ", ".join(one.name or one.pattern for one in conditions.dns)
+        yield f"questions of DNS for {names}"
+    if conditions.server_names:
+        yield f"TLS to a server named {', '.join(conditions.server_names)}"
+
+
+def _request(one: HttpMatch) -> str:
+    parts = [one.method or "*", one.path or "*"]
+    parts += [f"to host {one.host}"] if one.host else []
+    parts += [f"with {header.name}{'' if header.value is None else f': {header.value}'}" for header in one.headers]
+    return " ".join(parts)

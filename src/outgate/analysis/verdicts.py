@@ -26,12 +26,14 @@ from outgate.analysis.names import cannot_ask, patterns_of
 from outgate.analysis.notes import notes
 from outgate.analysis.ports import open_points, pair_ports
 from outgate.analysis.reachability import OUTSIDE
+from outgate.analysis.spelling import spell_conditions
 from outgate.errors import InputError, InvalidInput
 from outgate.model import Direction
 from outgate.packets import Address, AddressSet, IntervalSet, PacketSet, Protocol, TransportSet
 from outgate.packets.addresses import address_of
 from outgate.policy import BlockMatch, Endpoint, Flow, Judge, Trace, Verdict, decide, matched
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
+from outgate.policy.rules import Conditions
 
 __all__ = ["Failure", "Outcome", "Pair", "allowed", "evaluate", "witness", "wrong"]
 
@@ -271,8 +273,10 @@ def _conditions(judge: Judge, demand: Demand) -> Iterator[str]:
             if rule in trace.egress.conditional:
                 end = demand.name or destination
                 where = f"{source} → {end} {Protocol(protocol).name} {port}"
-                hint = ": http asks about one request" if rule.conditions and rule.conditions.http else ""
-                yield f"{where} is allowed on a condition alone, by {rule.origin}{hint}"
+                conditions = rule.conditions or Conditions()
+                hint = "; http asks about one request" if conditions.http else ""
+                only = " or ".join(spell_conditions(conditions))
+                yield f"{where} is allowed only for {only}, by {rule.origin}{hint}"
 
 
 def _first(transports: TransportSet) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_tra
 from outgate.analysis.verdicts import Failure, Outcome
 from outgate.packets import Protocol
 from outgate.policy import Endpoint, Flow, Origin
-from outgate.report.reach_text import line_text, side_text
+from outgate.report.reach_text import line_text, side_lines
 from outgate.report.terms import place_text
 
 __all__ = ["coverage_text", "failure_text", "outcome_text", "plain", "rule_text", "summary_text"]
@@ -75,8 +75,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
         yield line_text("because", plain(outcome.assertion.because))
     trace = failure.trace
     yield line_text("found", f"{_flow(trace.flow, failure.name)} {_complaint(outcome.assertion.verb, failure)}")
-    yield line_text("egress", side_text(trace.egress), place_text(trace.egress.decided_by))
-    yield line_text("ingress", side_text(trace.ingress), place_text(trace.ingress.decided_by))
+    yield from side_lines(trace.egress)
+    yield from side_lines(trace.ingress)
     yield from _extent(failure)
     if failure.more:
         shown = ", ".join(map(str, failure.more[:MOST_LINES]))

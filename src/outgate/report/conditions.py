@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from outgate.analysis.on_condition import Conditional
-from outgate.analysis.spelling import spell_addresses, spell_transports
+from outgate.analysis.spelling import spell_addresses, spell_conditions, spell_transports
 from outgate.model import Direction
 from outgate.model.cilium import HttpMatch
 from outgate.packets import TransportSet
@@ -28,24 +28,8 @@ _WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it en
 def conditions_text(rules: Iterable[Rule]) -> Iterator[tuple[Rule, str]]:
     """Each condition, of which one must be met, with the rule that has it."""
     for rule in rules:
-        for words in _words(rule.conditions or Conditions()):
+        for words in spell_conditions(rule.conditions or Conditions()):
             yield rule, words
-
-
-def _words(conditions: Conditions) -> Iterator[str]:
-    yield from (f"requests of HTTP {_request(one)}" for one in conditions.http)
-    if conditions.dns:
-        names = ", ".join(one.name or one.pattern for one in conditions.dns)
-        yield f"questions of DNS for {names}"
-    if conditions.server_names:
-        yield f"TLS to a server named {', '.join(conditions.server_names)}"
-
-
-def _request(one: HttpMatch) -> str:
-    parts = [one.method or "*", one.path or "*"]
-    parts += [f"to host {one.host}"] if one.host else []
-    parts += [f"with {header.name}{'' if header.value is None else f': {header.value}'}" for header in one.headers]
-    return " ".join(parts)
 
 
 def asked_words(asked: Sequence[Asked], transports: TransportSet, only: str = "only") -> list[str]:

@@ -185,6 +185,10 @@ def _reasons(report: LabReport) -> Iterator[str]:
                 policies = ", ".join(dict.fromkeys(one.name for one in side.isolated_by))
                 ruled = side.decided_by.rule is not None
                 why = f"{side.decided_by} denies it" if ruled else f"no rule of {policies} allows it"
+                if side.conditional:
+                    # The rule allows something else: a request that it asks for, the name of a server.
+                    asking = ", ".join(dict.fromkeys(str(rule.origin) for rule in side.conditional))
+                    why = f"it is not what {asking} allows"
                 key = (side.direction.value.lower(), why, str(side.decided_by.place))
                 reasons.setdefault(key, {})[str(end)] = None
     if not reasons:

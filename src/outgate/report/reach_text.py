@@ -18,7 +18,7 @@ from outgate.policy import OUTGATE, Rule, Side, Verdict
 from outgate.report.conditions import conditions_text
 from outgate.report.terms import place_text
 
-__all__ = ["line_text", "reach_text", "side_text"]
+__all__ = ["line_text", "reach_text", "side_lines", "side_text"]
 
 MOST_LINES = 10
 """Lines of one list; what is left out is counted."""
@@ -61,8 +61,8 @@ def _lines(answer: Reachability) -> Iterator[str]:
     yield from _such_as(answer)
     asked = asked_of(answer)
     divided = answer.split is not None and bool(answer.split.allowed and answer.split.denied)
-    for head, side in (("egress", answer.egress), ("ingress", answer.ingress)):
-        yield line_text(head, side_text(side), place_text(side.decided_by))
+    for side in (answer.egress, answer.ingress):
+        yield _side_line(side)
         if side.verdict.allows and not divided:
             yield from _only(answer, [one for one in asked if one.part.direction is side.direction])
         else:
@@ -111,6 +111,16 @@ def _between(among: Sequence[Among]) -> str:
 def line_text(head: str, words: str, place: str = "") -> str:
     """One line below a headline: what it is about, the words, and the place that they come from."""
     return f"  {head:<8} {words}" + (f"   {place}" if place else "")
+
+
+def side_lines(side: Side) -> Iterator[str]:
+    """What one end says, with the place that decided it, and the conditions of which one must be met."""
+    yield _side_line(side)
+    yield from _alternatives("only" if side.verdict.allows else "allows", "", side.conditional)
+
+
+def _side_line(side: Side) -> str:
+    return line_text(side.direction.value.lower(), side_text(side), place_text(side.decided_by))
 
 
 def _through(answer: Reachability) -> Iterator[str]:
