@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from outgate.analysis import edges as edges_module
 from outgate.analysis.edges import METADATA, EgressGraph, Outside, egress_graph
 from outgate.analysis.lookup import Lookup, PodsTarget
+from outgate.analysis.opened import Named
 from outgate.analysis.spelling import spell_addresses, spell_transports
 from outgate.analysis.targets import parse
 from outgate.errors import TooComplex
@@ -35,7 +36,9 @@ def words(graph: EgressGraph) -> list[str]:
     ]
 
 
-def _outside(one: Outside) -> str:
+def _outside(one: Outside | Named) -> str:
+    if isinstance(one, Named):
+        return str(one)
     return one.name or ("the rest" if one.rest else spell_addresses(one.addresses))
 
 

@@ -153,7 +153,7 @@ def test_requests_are_asked_about_one_by_one() -> None:
     assert not holds(town, {"allow": {**there, "http": "GET /v2"}})
     (plain,) = outcomes(town, {"from": "shop/web", "allow": there})
     assert plain.holds
-    assert any("on a condition" in words for words in plain.notes)
+    assert any("allowed only for requests of HTTP " in words for words in plain.notes)
     (mixed,) = outcomes(town, {"from": "shop/web", "deny": [{**there, "http": "DELETE /"}, there]})
     assert not mixed.holds
 
