@@ -102,8 +102,10 @@ class Verbs:
                     and not edge.destination.name
                     and flow.destination.address in edge.destination.addresses
                 )
-            else:
+            elif isinstance(edge.destination, PodsTarget) and there is not None:
                 mine = there in edge.destination.pods and len(_families(pod) & _families(there)) == 1
+            else:
+                mine = False  # what names open is asked about by name
             if mine:
                 yield "graph", edge.transports.contains(flow.protocol, flow.coordinate)
 
