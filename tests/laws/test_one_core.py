@@ -201,10 +201,10 @@ def many_pods(group: Group) -> PodsTarget:
 @settings(max_examples=EXAMPLES)
 @given(SEEDS)
 def test_can_reach_outside_says_what_the_list_says(seed: int) -> None:
-    """Single addresses at the borders, and whole blocks, both ways."""
+    """Single addresses at some of the borders, and whole blocks, both ways."""
     asked = core(seed)
     for pod in asked.subjects():
-        for address in asked.outside:
+        for address in asked.chance.sample(asked.outside, min(20, len(asked.outside))):
             if address.version not in {one.version for one in pod.addresses}:
                 continue
             for direction in Direction:
@@ -300,7 +300,8 @@ def _outside_of(change: object, direction: Direction) -> bool:
 def _ask_diff_outside(old: Core, new: Core, pod: Pod, direction: Direction, changes: list[object]) -> None:
     near, far = ("source", "destination")[:: 1 if direction is Direction.EGRESS else -1]
     mine = [one for one in changes if pod.key in {each.key for each in getattr(one, near).pods}]
-    for address in {*old.outside, *new.outside}:
+    borders = tuple(dict.fromkeys((*old.outside, *new.outside)))
+    for address in new.chance.sample(borders, min(40, len(borders))):
         pair = [one.listed_outside(pod, direction, address) & GOVERNED for one in (old, new)]
         said = [one.shift for one in mine if address in getattr(one, far).addresses]  # type: ignore[attr-defined]
         assert len(said) <= 1
