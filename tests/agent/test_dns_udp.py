@@ -7,15 +7,17 @@ import itertools
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 import pytest
 
 from outgate.agent.dns_udp import drawn_numbers
+from outgate.host.dns_origin import Server
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, Question, Record
 from outgate.proxy.orders import Asking, NameList, PodOrder
+from tests.host.test_dns_origin import deleted
 from tests.lab.dns.proxied import SHORT, Proxied, orders, reaches
 from tests.lab.dns.resolver import Resolver, addresses, ask, question
 from tests.lab.dns.town import CLUSTER_IP, POD, RESOLVERS, WIRINGS, WORLD, Town, in_town
@@ -295,5 +297,28 @@ def test_the_kernel_judges_what_the_proxy_asks_for_a_pod(family: int) -> None:
             until(lambda: proxied.count("no_server") == 1)
             assert not forbidden.asked
             assert ask(client, CLUSTER_IP[family], question("b.example.com")).addresses
+
+    in_town(play)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_an_answer_finds_its_way_where_kube_proxy_has_deleted_it(family: int) -> None:
+    """Its entry of connection tracking is gone when the answer comes: one of a rule, known or not, and one of none."""
+
+    def play(town: Town) -> None:
+        entries: list[tuple[str, int]] = []
+
+        def reply(asked: Message, data: bytes) -> Iterator[bytes]:
+            address, port = entries.pop()
+            deleted(address, port, Server(CLUSTER_IP[family], 53))
+            yield from addresses(WORLD[4][0])(asked, data)
+
+        Resolver(town, RESOLVERS[family][0], reply)
+        with Proxied(town, orders()) as proxied, proxied.client(family) as client:
+            client.bind((POD[family], 5353))
+            for name in ("a.example.com", "a.example.com", "a.example.com", "of.no.rule"):
+                entries.append((POD[family], 5353))
+                assert ask(client, CLUSTER_IP[family], question(name)).answers
+            assert proxied.proxy.measures.restored == 4
 
     in_town(play)

@@ -83,6 +83,8 @@ class DnsStatus(msgspec.Struct, frozen=True):
     """From an answer to its addresses being in the kernel."""
     lost_lines: int = 0
     """Refused questions that are not in the log."""
+    restored: int = 0
+    """Entries of connection tracking that somebody had deleted before the answer came, and that were put back."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ class Measures:
 
     results: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
     kept_out: int = 0
+    restored: int = 0
     elements: int = 0
     refused_elements: int = 0
     orders: int = 0
@@ -111,6 +114,7 @@ class Measures:
             learned=learned,
             evicted=evicted,
             kept_out=self.kept_out,
+            restored=self.restored,
             elements=self.elements,
             refused_elements=self.refused_elements,
             orders=self.orders,

@@ -9,6 +9,7 @@ bytes between are those that either side has sent, but for the number: EDNS, coo
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
@@ -36,10 +37,15 @@ __all__ = ["UdpSide", "drawn_numbers"]
 _AT_ONCE = 64
 """Datagrams that are read from one socket before the others have their turn."""
 _LARGEST = 65535
+_LOOKS = 1000
+"""Answers between two ticks of which it is looked whether their way back is still there: more would take the processor
+that they need themselves."""
 
 
 class _Client(msgspec.Struct, frozen=True):
     listener: socket.socket
+    here: Server
+    """Where it listens."""
     address: Any
     """As the socket told it: two parts or four."""
     query: bytes
@@ -63,7 +69,7 @@ class UdpSide(Closing):
         clock: Callable[[], float],
     ) -> None:
         self._loop, self._desk, self._clock = loop, desk, clock
-        self._results = desk.measures.results
+        self._measures, self._results = desk.measures, desk.measures.results
         self._patience = settings.patience
         self._origins = UdpOrigins(clock)
         self._channels = Channels(settings.patience)
@@ -71,6 +77,7 @@ class UdpSide(Closing):
             drawn_numbers(), limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
         )
         self._by_number: dict[int, Channel] = {}
+        self._looks_left = _LOOKS
         self._pods = desk.plan.pods
         desk.followers.append(self.follow)
         for one in listeners:
@@ -94,6 +101,7 @@ class UdpSide(Closing):
 
     def tick(self, now: float) -> None:
         """Ends what has waited too long. A channel that gave no answer is asked no more: its server may have gone."""
+        self._looks_left = _LOOKS
         for number, _ in self.questions.expired(now):
             self._results[Result.TIMEOUT] += 1
             self._channels.retire(self._by_number[number], now)
@@ -129,12 +137,12 @@ class UdpSide(Closing):
             self._results[Result.NO_ROOM] += 1
             return
         now = self._clock()
-        client = _Client(listener, address, data)
+        client = _Client(listener, here, address, data)
         question = Question(said, data[0] << 8 | data[1], client, now, now + self._patience)
         try:
             channel, new = self._channels.next(server, now, said.door)
         except OSError:
-            self._unanswered(question, Result.UNREACHABLE)
+            self._unanswered(question, server, Result.UNREACHABLE)
             return
         if new:
             self._by_number[channel.number] = channel
@@ -176,33 +184,41 @@ class UdpSide(Closing):
         granted, client = question.granted, question.client
         if self._desk.again(granted, data, question.began):
             self.questions.close(channel.number, number)
-            self._reply(granted.pod.key, client, glance.with_number(data, question.number))
+            self._reply(granted.pod.key, client, channel.server, glance.with_number(data, question.number))
         elif not glance.answers(data, granted.asked):
             self._results[Result.FORGED] += 1
         else:
             self.questions.close(channel.number, number)
-            send = partial(self._reply, granted.pod.key, client, glance.with_number(data, question.number))
+            answer = glance.with_number(data, question.number)
+            send = partial(self._reply, granted.pod.key, client, channel.server, answer)
             self._desk.answer(granted, data, question.began, send)
 
     def _refused(self, channel: Channel, now: float) -> None:
         for question in self.questions.close_channel(channel.number):
-            self._unanswered(question, Result.UNREACHABLE)
+            self._unanswered(question, channel.server, Result.UNREACHABLE)
         # At once: where a server is not there, each question costs a socket.
         self._channels.drop(channel, now)
         self._end(channel, Result.UNREACHABLE)
 
-    def _unanswered(self, question: Question[_Client], result: Result) -> None:
+    def _unanswered(self, question: Question[_Client], server: Server, result: Result) -> None:
         """Says at once what the pod would else wait for: a server that is not there is SERVFAIL."""
         self._results[result] += 1
         client = question.client
         refusal = glance.refusal(client.query, ResponseCode.SERVER_FAILURE, question.granted.asked)
-        self._reply(question.granted.pod.key, client, refusal)
+        self._reply(question.granted.pod.key, client, server, refusal)
 
-    def _reply(self, key: str, client: _Client, data: bytes) -> None:
+    def _reply(self, key: str, client: _Client, server: Server, data: bytes) -> None:
         """Answers a pod, if its address has not become another's meanwhile."""
-        pod = self._desk.plan.pods.get(client.address[0])
-        if pod is not None and pod.key == key:
-            _send(client.listener, data, client.address)
+        address = client.address
+        pod = self._desk.plan.pods.get(address[0])
+        if pod is None or pod.key != key:
+            return
+        if self._looks_left:
+            self._looks_left -= 1
+            # What cannot be put back is a lost packet.
+            with contextlib.suppress(KernelError):
+                self._measures.restored += self._origins.restore(client.here, address[0], address[1], server)
+        _send(client.listener, data, address)
 
     def _end(self, channel: Channel, result: Result) -> None:
         self._results[result] += len(self.questions.close_channel(channel.number))

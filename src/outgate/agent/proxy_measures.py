@@ -83,6 +83,7 @@ def names_metrics(seen: NamesSeen | None) -> Iterator[Metric]:
     for name, words, value in (
         ("outgate_names_evicted", "Addresses that had to go for others.", status.evicted if status else 0),
         ("outgate_names_kept_out", "Addresses that no name may open.", status.kept_out if status else 0),
+        ("outgate_names_restored", "Ways back of answers that had been deleted.", status.restored if status else 0),
         ("outgate_names_log_lost", "Refused questions that are not in the log.", status.lost_lines if status else 0),
     ):
         yield metrics_core.CounterMetricFamily(name, words, value=value)

@@ -10,6 +10,10 @@ What was found is kept for a few seconds: a resolver asks for A and AAAA from on
 the entry that was asked lives on for nf_conntrack_udp_timeout after each packet, and while it lives nobody else has its
 reply tuple.
 
+An entry may be deleted while its question is under way: kube-proxy takes away the UDP entries of a Service's address
+that lead to none of its endpoints (pkg/proxy/conntrack, `CleanStaleEntries`), and the proxy is none. The answer would
+go out from the proxy's own address, and the pod would not know it. So it is put back first (`UdpOrigins.restore`).
+
 It also tells what a connection of our own does not: whether its first packet has left the node (`departed`).
 """
 
@@ -24,13 +28,18 @@ from typing import NamedTuple
 
 from outgate.errors import KernelError
 from outgate.host.closing import Closing
-from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun
+from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun, Refused
 from outgate.host.netlink_format import ERROR, NESTED, REQUEST, attribute, attributes, message, messages
 
 __all__ = ["Server", "UdpOrigins", "departed", "tcp_origin"]
 
 _GET, _NEW = 1 << 8 | 1, 1 << 8
 """NFNL_SUBSYS_CTNETLINK is 1; IPCTNL_MSG_CT_GET is answered with IPCTNL_MSG_CT_NEW."""
+_CREATE_ONCE = 0x200 | 0x400
+"""NLM_F_EXCL and NLM_F_CREATE: what is there already stays as it is."""
+_TIMEOUT_ATTRIBUTE, _NAT_DST = 7, 13
+_SECONDS = 30
+"""Of an entry that is put back: nf_conntrack_udp_timeout, as long as the kernel would have given it."""
 _GENMSG = struct.Struct(">BBH")
 _ORIGINAL, _REPLY = 1, 2
 """CTA_TUPLE_ORIG and CTA_TUPLE_REPLY; in each CTA_TUPLE_IP is 1 and CTA_TUPLE_PROTO 2."""
@@ -58,8 +67,8 @@ class Server(NamedTuple):
 
 class _Kept(NamedTuple):
     server: Server
-    renewed: float
-    """When the next packet is to lengthen it."""
+    port: int
+    """From which the pod sends."""
     until: float
 
 
@@ -128,24 +137,48 @@ class UdpOrigins(Closing):
         key = (here.address, address, port)
         now = self._clock()
         kept = self._kept.get(key)
-        if kept is not None and now < kept.renewed:
-            return kept.server
         if kept is not None and now < kept.until:
-            found = kept.server
-            del self._kept[key]
-        else:
-            asked = self._ask(here, address, port)
-            if asked is None:
-                self._kept.pop(key, None)
-                return None
-            found = asked
-            if len(self._kept) >= _MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
-        # Each packet lengthens the life of the entry, and so of what is known of it; that is noted now and then.
-        self._kept[key] = _Kept(found, now + self._lifetime / 2, now + self._lifetime)
-        return found
+            return kept.server
+        asked = self._ask(here, address, port)
+        self._kept.pop(key, None)
+        if asked is None:
+            return None
+        if len(self._kept) >= _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        server, own = asked
+        self._kept[key] = _Kept(server, own, now + self._lifetime)
+        return server
 
-    def _ask(self, here: Server, address: str, port: int) -> Server | None:
+    def restore(self, here: Server, address: str, port: int, server: Server) -> bool:
+        """Puts back the entry of a datagram that came to `here` for a server, if it is no more. True where it was not.
+
+        Raises:
+            KernelError: the kernel refuses, or does not answer.
+        """
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        ours, its, asked = (socket.inet_pton(family, one) for one in (here.address, address, server.address))
+        kept = self._kept.get((here.address, address, port))
+        if kept is not None and kept.port != port:
+            # Two servers were asked from one port, so that the proxy sees another; that is not made again.
+            return False
+        body = _GENMSG.pack(family, 0, 0) + b"".join(
+            (
+                attribute(_ORIGINAL | NESTED, _tuple(its, port, asked, server.port)),
+                # As without translation: the kernel makes the real one of it, with what NAT is to do.
+                attribute(_REPLY | NESTED, _tuple(asked, server.port, its, port)),
+                attribute(_NAT_DST | NESTED, _translated(ours, here.port)),
+                attribute(_TIMEOUT_ATTRIBUTE, struct.pack(">I", _SECONDS)),
+            )
+        )
+        try:
+            self._socket.ask(_NEW, body, "put an entry of connection tracking back", flags=_CREATE_ONCE)
+        except Refused as error:
+            if error.number == errno.EEXIST:
+                return False
+            raise
+        return True
+
+    def _ask(self, here: Server, address: str, port: int) -> tuple[Server, int] | None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         ours, its = socket.inet_pton(family, here.address), socket.inet_pton(family, address)
         sequence = self._socket.numbers(1)
@@ -158,8 +191,8 @@ class UdpOrigins(Closing):
                 if one.sequence != sequence:
                     continue
                 if one.kind == _NEW:
-                    found = _destination(one.body)
-                    return found if found != here else None
+                    found = _asked(one.body)
+                    return found if found is not None and found[0] != here else None
                 if one.kind == ERROR:
                     return None
         raise KernelError("the kernel did not tell where a datagram was going")
@@ -186,11 +219,21 @@ def _tuple(source: bytes, source_port: int, destination: bytes, destination_port
     return attribute(1 | NESTED, addresses) + attribute(2 | NESTED, attribute(1, bytes((_UDP,))) + ports)
 
 
-def _destination(body: bytes) -> Server | None:
+def _translated(address: bytes, port: int) -> bytes:
+    """CTA_NAT_DST, to one address and port. CTA_NAT_V4_MINIP is 1, _V4_MAXIP 2, _PROTO 3, _V6_MINIP 4, _V6_MAXIP 5."""
+    lowest, highest = (1, 2) if len(address) == 4 else (4, 5)
+    number = port.to_bytes(2, "big")
+    ports = attribute(1, number) + attribute(2, number)
+    return attribute(lowest, address) + attribute(highest, address) + attribute(3 | NESTED, ports)
+
+
+def _asked(body: bytes) -> tuple[Server, int] | None:
+    """Where the first datagram of an entry went, and from which port."""
     original = attributes(attributes(body, _GENMSG.size).get(_ORIGINAL, b""))
     addresses, ports = attributes(original.get(1, b"")), attributes(original.get(2, b""))
     for length, (_, kind) in _ADDRESSES.items():
         packed = addresses.get(kind, b"")
         if len(packed) == length:
-            return Server(socket.inet_ntop(_FAMILIES[length], packed), int.from_bytes(ports.get(3, b""), "big"))
+            source, destination = (int.from_bytes(ports.get(one, b""), "big") for one in (2, 3))
+            return Server(socket.inet_ntop(_FAMILIES[length], packed), destination), source
     return None

@@ -53,6 +53,11 @@ class _Origins:
         """As `UdpOrigins.forget`."""
         self.forgotten += [one for one in PODS if one in addresses]
 
+    def restore(self, _: Server, address: str, port: int, server: Server) -> bool:
+        """As `UdpOrigins.restore`; an answer that is looked after is for whom it was asked of."""
+        assert self.targets[address, port] == server
+        return False
+
     def close(self) -> None:
         """Nothing is open."""
 
