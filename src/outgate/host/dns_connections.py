@@ -29,8 +29,8 @@ _STANDS = 130.0
 _MOST = 16384
 """Places that are remembered: some megabytes."""
 _TRIES = 4
-_SYN_SENT, _CLOSE = 2, 7
-"""tcpi_state, the first octet of struct tcp_info (include/net/tcp_states.h): nobody has answered; a reset has come."""
+_ESTABLISHED, _SYN_SENT, _CLOSE = 1, 2, 7
+"""tcpi_state (include/net/tcp_states.h): it stands; nobody has answered; a reset has come."""
 
 
 class Connections(Closing):
@@ -75,7 +75,7 @@ class Connections(Closing):
     def end(self, made: socket.socket) -> None:
         """Closes one."""
         place = self._open.pop(made)
-        state = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        state = _state(made)
         made.close()
         now = self._clock()
         self._past.pop(place, None)
@@ -83,6 +83,11 @@ class Connections(Closing):
             self._past[place] = now + _STANDS
         while self._past and (len(self._past) > _MOST or next(iter(self._past.values())) <= now):
             del self._past[next(iter(self._past))]
+
+
+def _state(made: socket.socket) -> int:
+    """The first octet of struct tcp_info."""
+    return made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
 
 
 def _connecting(server: Server, door: int, *, resets: bool) -> socket.socket:
@@ -94,7 +99,8 @@ def _connecting(server: Server, door: int, *, resets: bool) -> socket.socket:
         error = made.connect_ex((server.address, server.port))
         if error not in (0, errno.EINPROGRESS):
             raise OSError(error, "cannot be connected")
-        if not departed(made):
+        # A server on this node has answered by now. What it says may not be tracked: NodeLocal DNSCache has it so.
+        if _state(made) != _ESTABLISHED and not departed(made):
             # A server on this node that nobody listens for has sent its reset before connect(2) returns.
             error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             raise OSError(errno.EPERM if resets or not error else error, "the first packet went nowhere")

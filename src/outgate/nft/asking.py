@@ -1,5 +1,7 @@
 """The part of the frame for pods that ask for names: their questions go to the DNS proxy of the node.
 
+    prerouting ─► dns_tracked: questions of a pod of ``dns4``/``dns6`` are followed by connection tracking, or could not
+                  be led elsewhere
     prerouting ─► dns: a pod of ``dns4``/``dns6``, a protocol and a port of DNS ─► led to the proxy's own address
     input      ─► what was led there passes; what goes there of itself does not
     output     ─► asked: the proxy asks on in the node's name. Its socket carries the traffic class of a *door*, and the
@@ -33,6 +35,7 @@ from outgate.nft.objects import (
     Lookup,
     NftSet,
     SetKey,
+    SetZone,
     VerdictMap,
 )
 from outgate.packets import Address, Protocol
@@ -74,6 +77,8 @@ _NFPROTO = {4: 2, 6: 10}
 _DNAT_STATUS = 32
 """IPS_DST_NAT (nf_conntrack_common.h)."""
 _BEFORE_DSTNAT = -101
+_BEFORE_RAW = -301
+"""Where programs like NodeLocal DNSCache take packets out of connection tracking: the table raw of iptables, -300."""
 _DNS = 53
 
 
@@ -110,6 +115,7 @@ def asking_sets() -> Iterator[NftSet]:
 def asking_chains(*, leased: bool) -> Iterator[Chain]:
     """The chains. `leased`: questions are led to the proxy only while it says that it lives."""
     alive = (Lookup((Field.L4PROTO,), LEASE),) if leased else ()
+    tracked: list[ChainRule] = []
     led: list[ChainRule] = []
     for family, name in ASKERS.items():
         to = Dnat(ipaddress.ip_address(STAND_INS[family]), PORT)
@@ -117,7 +123,12 @@ def asking_chains(*, leased: bool) -> Iterator[Chain]:
             # nft(8) wants to see a transport protocol before a port, and does not see the one inside a key.
             fixed = Compare(Field.L4PROTO, int(protocol), int(protocol))
             port = Field.TCP_DPORT if protocol is Protocol.TCP else Field.UDP_DPORT
-            led.append(ChainRule((*alive, fixed, Lookup((_SOURCE[family], Field.L4PROTO, port), name), to)))
+            asks = (*alive, fixed, Lookup((_SOURCE[family], Field.L4PROTO, port), name))
+            # A packet with a zone is not taken out of connection tracking any more (xt_CT.c, nft_ct.c: "Previously
+            # seen (loopback or untracked)? Ignore."), and the zone is the one that it has in any case.
+            tracked.append(ChainRule((*asks, SetZone(0))))
+            led.append(ChainRule((*asks, to)))
+    yield Chain("dns_tracked", tuple(tracked), Hook("prerouting", _BEFORE_RAW))
     yield Chain("dns", tuple(led), Hook("prerouting", _BEFORE_DSTNAT, "nat"))
     judged = [
         ChainRule((Compare(Field.NFPROTO, number, number), VerdictMap((Field.PRIORITY,), DOORS[family])))

@@ -75,9 +75,10 @@ class World:
         with farm.stage.enter(farm.stage.world):
             for one in DNS.values():
                 farm.stage.run(farm.stage.world, ("ip", "addr", "replace", one, "dev", "lo"))
-        self.resolvers = [Resolver(town, one, self._reply) for one in DNS.values()]
+        self.resolvers = [Resolver(town, one, self.reply) for one in DNS.values()]
 
-    def _reply(self, asked: Message, _: bytes) -> Iterator[bytes]:
+    def reply(self, asked: Message, _: bytes) -> Iterator[bytes]:
+        """What a resolver says."""
         (one,) = asked.questions
         found = self.names(one.name)
         records = [
@@ -94,14 +95,14 @@ class World:
         made.settimeout(0.5)
         return made
 
-    def asks(self, path: str, name: str = NAME, family: int = 4) -> Message:
+    def asks(self, path: str, name: str = NAME, family: int = 4, server: str = "") -> Message:
         """The answer to a pod's question, which it asks until there is one: a proxy that is started takes a moment."""
         found: list[Message] = []
 
         def answered() -> bool:
             with self.socket(self.farm.box(path), family) as client:
                 try:
-                    found.append(ask(client, DNS[family], question(name, TYPES[family])))
+                    found.append(ask(client, server or DNS[family], question(name, TYPES[family])))
                 except (TimeoutError, ConnectionError):
                     return False
             return True
@@ -310,3 +311,47 @@ def test_names_that_may_be_asked_for() -> None:
         farm.until(lambda: world.unanswered("a/one"))
 
     grow([*CLUSTER, listed("*.example.com", "*.example.org")], check, **SETTINGS)
+
+
+LOCAL = {4: "169.254.20.10", 6: "fd00:20::10"}
+"""Of a cache on each node, as NodeLocal DNSCache is one."""
+_PORT = "meta l4proto { tcp, udp } th"
+NOT_TRACKED = "".join(
+    f"""
+table {table} cache {{
+    chain in {{ type filter hook prerouting priority -300; {table} daddr {LOCAL[family]} {_PORT} dport 53 notrack; }}
+    chain out {{ type filter hook output priority -300; {table} daddr {LOCAL[family]} {_PORT} dport 53 notrack
+                 {table} saddr {LOCAL[family]} {_PORT} sport 53 notrack; }}
+}}
+"""
+    for family, table in ((4, "ip"), (6, "ip6"))
+)
+
+
+def test_a_cache_on_the_node_whose_packets_are_not_tracked() -> None:
+    """It takes its packets out of connection tracking, without which nothing is translated: nobody was answered."""
+    port = {"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*.example.com"}]}}
+    there = {"toCIDR": [f"{LOCAL[4]}/32", f"{LOCAL[6]}/128"], "toPorts": [port]}
+    spec = {"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": NAME}]}, there]}
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        node = farm.stage.nodes["n1"]
+        for one in LOCAL.values():
+            farm.stage.run(node, ("ip", "addr", "replace", one, "dev", "lo"))
+        farm.stage.run(node, ("nft", "-f", "-"), input=NOT_TRACKED)
+        town = cast("Town", SimpleNamespace(outside=node, socket=world.socket))
+        caches = [Resolver(town, one, world.reply) for one in LOCAL.values()]
+        for family, server in LOCAL.items():
+            assert world.asks("a/one", family=family, server=server).answers
+            assert farm.passes("a/one", ADDRESSES[family], PORT, family)
+            assert world.asks("a/one", "other.example.net", family, server).code == dns.ResponseCode.REFUSED
+            with world.socket(farm.box("a/one"), family, socket.SOCK_STREAM) as client:
+                client.settimeout(10)
+                client.connect((server, 53))
+                names = ("other.example.net", NAME)
+                said = {one.questions[0].name: one.code for one in ask_tcp(client, *map(question, names))}
+                assert said == dict(zip(names, (dns.ResponseCode.REFUSED, 0), strict=True))
+        assert {one.questions[0].name for cache in caches for one, _, _ in cache.asked} == {NAME}
+
+    grow([*CLUSTER, cilium_policy("a/names", spec)], check, **SETTINGS)
