@@ -14,7 +14,9 @@ import pytest
 
 from outgate.agent import cluster_events
 from outgate.agent.cluster_events import BURST, KEPT, QUEUED, WINDOW, ClusterEvents
+from outgate.agent.state import NEEDED
 from outgate.cluster.client import Client
+from outgate.cluster.watch_decode import KINDS
 from outgate.errors import InputError
 from outgate.report.packet_log import LogRecord, Party, PodName, Workload
 from tests.cluster.apiserver import ApiServer, Asked, Reply, access_to, status
@@ -186,6 +188,20 @@ def test_policies_and_the_table() -> None:
     assert (policy["reason"], drift["reason"]) == ("PolicyBroken", "DriftRepaired")
     assert other == "/apis/events.k8s.io/v1/namespaces/default/events"
     assert drift["regarding"] == {"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": "node-a"}
+
+
+@pytest.mark.parametrize("kind", sorted(NEEDED - {"Pod", "Namespace", "Node"}))
+def test_whatever_can_be_broken_is_told_of(kind: str) -> None:
+    """Each kind that the agent follows, where its own API has it: to be asked about it must not end the agent."""
+    namespace = "shop" if KINDS[kind].namespaced else ""
+    server = Server()
+    with writing(server) as events:
+        events.policy_broken(kind, namespace, "bad", [InputError("x", 0, "spec", "is no object")])
+        ((_, path, body),) = server.written(1)
+    assert path == f"/apis/events.k8s.io/v1/namespaces/{namespace or 'default'}/events"
+    told = {"apiVersion": KINDS[kind].api_version, "kind": kind, "name": "bad"}
+    assert body["regarding"] == told | ({"namespace": namespace} if namespace else {})
+    assert body["note"].endswith("spec: is no object")
 
 
 def test_a_note_has_its_limit_in_bytes() -> None:

@@ -14,7 +14,7 @@ from outgate.agent.measures import Measures
 from outgate.errors import UsageError
 from outgate.nft.objects import Counter
 from outgate.report.agent_status import AgentStatus, Lag
-from tests.agent.test_counters import INDEX
+from tests.agent.test_counters import INDEX, origin
 from tests.house.sources import ROOT
 
 STATUS = AgentStatus(
@@ -134,6 +134,26 @@ def test_what_the_kernel_counts_is_read_when_it_is_asked_for() -> None:
     assert found["allowed_packets_total", by] == 5
     assert (found["unknown_pod_packets_total", ()], found["spoofed_packets_total", ()]) == (6, 7)
     assert found["log_lost_total", ()] == 25
+
+
+def test_no_series_is_told_twice() -> None:
+    """A policy denies where it isolates, and by several of its rules: Prometheus takes one number of a series alone."""
+    index = {
+        "d_all": (origin("web"),),
+        "d_two": (origin("web", 2),),
+        "d_one": (origin("web", 1), origin("web", 2)),
+        "w_all": (origin("web"),),
+        "w_one": (origin("web", 1),),
+        "r_one": (origin("web", 1),),
+    }
+    chains = {"d_all": 3, "d_two": 20, "d_one": 100, "w_all": 1, "w_one": 4, "r_one": 7}
+    counters = PacketCounters(lambda: {(name, 0): Counter(count) for name, count in chains.items()}, lambda: index)
+    told = Measures(counters=counters).exposition()[1].decode().splitlines()
+    names = [line.rpartition(" ")[0] for line in told if not line.startswith("#")]
+    assert len(names) == len(set(names))
+    found = samples(Measures(counters=counters))
+    by = (("direction", "egress"), ("policy", "web"), ("policy_namespace", "shop"))
+    assert (found["denied_packets_total", by], found["would_deny_packets_total", by]) == (123, 5)
 
 
 def test_a_label_that_others_fill_is_bounded() -> None:

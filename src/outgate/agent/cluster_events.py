@@ -27,8 +27,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from outgate.cluster.client import Client
+from outgate.cluster.watch_decode import KINDS
 from outgate.cluster.writes import create, replace
 from outgate.errors import ClusterError, InputError, one_line
+from outgate.model.cilium_kinds import GROUP
 from outgate.report.packet_log import LogRecord
 
 __all__ = ["ClusterEvents", "Subject"]
@@ -46,12 +48,6 @@ _NOTE = 1000
 _PATIENCE = 5.0
 """Seconds: a server that does not answer is not waited for longer; the thread ends with the process."""
 _REASONS = {("denied", "egress"): "EgressDenied", ("denied", "ingress"): "IngressDenied"}
-_VERSIONS = {
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
-    "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
-    "BaselineAdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
-}
 _API = "/apis/events.k8s.io/v1/namespaces"
 
 
@@ -155,10 +151,11 @@ class ClusterEvents:
         self._happened((reason, owner, record.peer, record.protocol, record.port, record.policy), reason, subject, note)
 
     def policy_broken(self, kind: str, namespace: str, name: str, errors: Iterable[InputError]) -> None:
-        """A policy cannot be understood, and closes."""
+        """A policy, or a group of blocks that policies name, cannot be understood, and closes."""
         words = "; ".join(f"{one.path}: {one.message}" if one.path else one.message for one in errors)
-        subject = Subject(kind, name, namespace, _VERSIONS[kind])
-        note = f"cannot be understood, so nothing is allowed to the pods it selects: {words}"
+        subject = Subject(kind, name, namespace, KINDS[kind].api_version)
+        closes = "rules that name it are closed" if kind == GROUP else "nothing is allowed to the pods it selects"
+        note = f"cannot be understood, so {closes}: {words}"
         self._happened(("PolicyBroken", subject), "PolicyBroken", subject, note)
 
     def drift_repaired(self) -> None:

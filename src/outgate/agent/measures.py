@@ -210,9 +210,14 @@ class Measures:
 
         for what, (name, words, labels) in _PACKETS.items():
             family = metrics_core.CounterMetricFamily(name, words, labels=labels)
-            for series, packets in sorted(counted.items()):
+            # Of denials no rule is told, so that what a policy denies by several of its rules is one series.
+            summed: dict[tuple[str, ...], int] = {}
+            for series, packets in counted.items():
                 if series.what == what:
-                    family.add_metric(series[1 : 1 + len(labels)], packets)
+                    told = series[1 : 1 + len(labels)]
+                    summed[told] = summed.get(told, 0) + packets
+            for told, packets in sorted(summed.items()):
+                family.add_metric(told, packets)
             if not labels and not family.samples:
                 family.add_metric((), 0)
             yield family

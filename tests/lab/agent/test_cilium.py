@@ -86,18 +86,25 @@ def test_05_a_denial_cuts_what_lives_and_a_label_does() -> None:
     grow(CLUSTER, check)
 
 
+def said(farm: Farm) -> list[tuple[str, str]]:
+    """The reasons of the Events that the agents have written, and the names of what they are about."""
+    bodies = (body for _, path, body in farm.server.written if path.endswith("/events"))
+    return [(one["reason"], one["regarding"]["name"]) for one in bodies]
+
+
 def test_13_a_policy_that_is_broken_closes_its_subject_alone() -> None:
-    """In the direction that it has."""
+    """In the direction that it has. Beside its workloads it is said by an Event."""
     broken = of_a("c", egress=[{"toEndpoints": [{}], "toCIDR": ["10.0.0.0/8"]}])
 
     def check(farm: Farm) -> None:
         farm.server.put(broken)
         assert not farm.settled().passes("a/one", "b/three", PORT)
         assert farm.passes("b/three", "a/two", PORT)
+        farm.until(lambda: ("PolicyBroken", "c") in said(farm))
         farm.server.delete("CiliumNetworkPolicy", "a", "c")
         assert farm.settled().passes("a/one", "b/three", PORT)
 
-    grow(CLUSTER, check)
+    grow(CLUSTER, check, write_events=True)
 
 
 def service(path: str, **spec: object) -> Manifest:
