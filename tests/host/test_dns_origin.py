@@ -13,6 +13,7 @@ from outgate.host.dns_origin import Server, UdpOrigins, tcp_origin
 from outgate.host.dns_sockets import Listeners
 from outgate.host.netlink import NETFILTER, NetlinkSocket
 from outgate.host.netlink_format import NESTED, attribute
+from outgate.nft.asking import ZONE
 from tests.lab.dns.town import CLUSTER_IP, POD, RESOLVERS, WIRINGS, Town, in_town
 
 pytestmark = pytest.mark.kernel
@@ -114,7 +115,8 @@ def deleted(address: str, port: int, server: Server) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     its, asked = (socket.inet_pton(family, one) for one in (address, server.address))
     tuple_ = dns_origin._tuple(its, port, asked, server.port)
-    body = dns_origin._GENMSG.pack(family, 0, 0) + attribute(1 | NESTED, tuple_)
+    zoned = attribute(1 | NESTED, tuple_ + attribute(3, ZONE.to_bytes(2, "big")))
+    body = dns_origin._GENMSG.pack(family, 0, 0) + zoned
     with NetlinkSocket(NETFILTER) as door:
         door.ask(1 << 8 | 2, body, "delete an entry")
 

@@ -18,6 +18,7 @@ from outgate.nft.asking import (
     DOORS_LAST,
     PORT,
     STAND_INS,
+    ZONE,
     asker_keys,
     asking_chains,
     asking_sets,
@@ -31,7 +32,7 @@ from outgate.nft.delta import delta
 from outgate.nft.document import ruleset_document
 from outgate.nft.evaluate import CtDirection, Evaluator, Fate, Header
 from outgate.nft.lines import names_id
-from outgate.nft.objects import CtState, Hook, Judgement, Ruleset, SetKey
+from outgate.nft.objects import CtState, Hook, Judgement, Ruleset, SetKey, SetZone
 from outgate.nft.options import Options
 from outgate.nft.parse import parse_ruleset
 from outgate.nft.text import ruleset_text
@@ -115,6 +116,16 @@ def test_28_what_a_pod_has_learned_opens_for_it_alone_and_at_the_port_of_the_rul
     assert open_.run("forward", replace(first, dport=444)).fate is Fate.DROP
     assert open_.run("forward", packet(family, OTHER[family], WORLD[family])).fate is Fate.DROP
     assert open_.run("forward", packet(family, ASKER[family], WORLD[family][:-1] + "1")).fate is Fate.DROP
+
+
+@pytest.mark.parametrize("leased", [False, True])
+def test_what_is_led_is_of_a_connection_of_its_own(*, leased: bool) -> None:
+    """The same questions are led and told apart, before connection tracking, and not those of Envoy's connections."""
+    anew, led, _ = asking_chains(leased=leased)
+    assert (anew.hook, led.hook) == (Hook("prerouting", -301), Hook("prerouting", -101, "nat"))
+    assert [one.statements[:-1] for one in anew.rules] == [one.statements[:-1] for one in led.rules]
+    assert {one.statements[-1] for one in anew.rules} == {SetZone(ZONE)}
+    assert Options().proxy_zone != ZONE
 
 
 @pytest.mark.parametrize("action", ["Deny", "Pass"])

@@ -30,6 +30,7 @@ from outgate.errors import KernelError
 from outgate.host.closing import Closing
 from outgate.host.netlink import NETFILTER, NetlinkSocket, Overrun, Refused
 from outgate.host.netlink_format import ERROR, NESTED, REQUEST, attribute, attributes, message, messages
+from outgate.nft.asking import ZONE
 
 __all__ = ["Server", "UdpOrigins", "departed", "tcp_origin"]
 
@@ -38,11 +39,12 @@ _GET, _NEW = 1 << 8 | 1, 1 << 8
 _CREATE_ONCE = 0x200 | 0x400
 """NLM_F_EXCL and NLM_F_CREATE: what is there already stays as it is."""
 _TIMEOUT_ATTRIBUTE, _NAT_DST = 7, 13
+_ZONED = attribute(3, struct.pack(">H", ZONE))
 _SECONDS = 30
 """Of an entry that is put back: nf_conntrack_udp_timeout, as long as the kernel would have given it."""
 _GENMSG = struct.Struct(">BBH")
 _ORIGINAL, _REPLY = 1, 2
-"""CTA_TUPLE_ORIG and CTA_TUPLE_REPLY; in each CTA_TUPLE_IP is 1 and CTA_TUPLE_PROTO 2."""
+"""CTA_TUPLE_ORIG and CTA_TUPLE_REPLY; in each CTA_TUPLE_IP is 1, CTA_TUPLE_PROTO 2 and CTA_TUPLE_ZONE 3."""
 _ADDRESSES = {4: (1, 2), 16: (3, 4)}
 """CTA_IP_V4_SRC and _DST, CTA_IP_V6_SRC and _DST, by the length of an address."""
 _FAMILIES = {4: socket.AF_INET, 16: socket.AF_INET6}
@@ -163,7 +165,9 @@ class UdpOrigins(Closing):
             return False
         body = _GENMSG.pack(family, 0, 0) + b"".join(
             (
-                attribute(_ORIGINAL | NESTED, _tuple(its, port, asked, server.port)),
+                attribute(
+                    _ORIGINAL | NESTED, _tuple(its, port, asked, server.port) + attribute(3, struct.pack(">H", ZONE))
+                ),
                 # As without translation: the kernel makes the real one of it, with what NAT is to do.
                 attribute(_REPLY | NESTED, _tuple(asked, server.port, its, port)),
                 attribute(_NAT_DST | NESTED, _translated(ours, here.port)),

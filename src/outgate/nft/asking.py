@@ -1,11 +1,17 @@
 """The part of the frame for pods that ask for names: their questions go to the DNS proxy of the node.
 
-    prerouting ─► dns_tracked: questions of a pod of ``dns4``/``dns6`` are followed by connection tracking, or could not
-                  be led elsewhere
-    prerouting ─► dns: a pod of ``dns4``/``dns6``, a protocol and a port of DNS ─► led to the proxy's own address
+    prerouting ─► anew: a question that goes to the proxy is of a connection of its own
+               ─► dns: a pod of ``dns4``/``dns6``, a protocol and a port of DNS ─► led to the proxy's own address
     input      ─► what was led there passes; what goes there of itself does not
     output     ─► asked: the proxy asks on in the node's name. Its socket carries the traffic class of a *door*, and the
                   door leads to the chain of the pod's policy class: the kernel judges the proxy's question as the pod's
+
+A translation is chosen with the first packet of a connection, and over UDP a connection lasts as long as somebody uses
+its port: a resolver that keeps one socket would be led past the proxy, or to one that is gone, for good. So what is led
+to the proxy has a zone of connection tracking of its own, in which nothing is known of before and nothing is left of
+after. Its answers are found without: the zone is that of one direction. And what has a zone is not taken out of
+connection tracking any more (xt_CT.c, nft_ct.c: "Previously seen (loopback or untracked)? Ignore."), as caches on nodes
+have it done: without tracking no NAT rule is asked.
 
 `dns` hangs one before ``dstnat``, so the proxy learns which Service was asked and not which endpoint of it; `asked`
 hangs behind every translation, where the server is what policies are written about. A door that is gone is closed: the
@@ -48,6 +54,7 @@ __all__ = [
     "LEASE",
     "PORT",
     "STAND_INS",
+    "ZONE",
     "asker_keys",
     "asking_chains",
     "asking_sets",
@@ -78,7 +85,11 @@ _DNAT_STATUS = 32
 """IPS_DST_NAT (nf_conntrack_common.h)."""
 _BEFORE_DSTNAT = -101
 _BEFORE_RAW = -301
-"""Where programs like NodeLocal DNSCache take packets out of connection tracking: the table raw of iptables, -300."""
+"""Where programs like NodeLocal DNSCache take packets out of connection tracking is the table raw of iptables, -300.
+Fragments are put together before both (-400), so each packet has its port."""
+ZONE = 8
+"""Of connection tracking, for what pods ask. Not that of HTTP (`Options.proxy_zone`): what is sent from there in the
+name of a pod may go to port 53, too."""
 _DNS = 53
 
 
@@ -115,7 +126,7 @@ def asking_sets() -> Iterator[NftSet]:
 def asking_chains(*, leased: bool) -> Iterator[Chain]:
     """The chains. `leased`: questions are led to the proxy only while it says that it lives."""
     alive = (Lookup((Field.L4PROTO,), LEASE),) if leased else ()
-    tracked: list[ChainRule] = []
+    anew: list[ChainRule] = []
     led: list[ChainRule] = []
     for family, name in ASKERS.items():
         to = Dnat(ipaddress.ip_address(STAND_INS[family]), PORT)
@@ -123,12 +134,10 @@ def asking_chains(*, leased: bool) -> Iterator[Chain]:
             # nft(8) wants to see a transport protocol before a port, and does not see the one inside a key.
             fixed = Compare(Field.L4PROTO, int(protocol), int(protocol))
             port = Field.TCP_DPORT if protocol is Protocol.TCP else Field.UDP_DPORT
-            asks = (*alive, fixed, Lookup((_SOURCE[family], Field.L4PROTO, port), name))
-            # A packet with a zone is not taken out of connection tracking any more (xt_CT.c, nft_ct.c: "Previously
-            # seen (loopback or untracked)? Ignore."), and the zone is the one that it has in any case.
-            tracked.append(ChainRule((*asks, SetZone(0))))
-            led.append(ChainRule((*asks, to)))
-    yield Chain("dns_tracked", tuple(tracked), Hook("prerouting", _BEFORE_RAW))
+            asked = (*alive, fixed, Lookup((_SOURCE[family], Field.L4PROTO, port), name))
+            anew.append(ChainRule((*asked, SetZone(ZONE))))
+            led.append(ChainRule((*asked, to)))
+    yield Chain("anew", tuple(anew), Hook("prerouting", _BEFORE_RAW))
     yield Chain("dns", tuple(led), Hook("prerouting", _BEFORE_DSTNAT, "nat"))
     judged = [
         ChainRule((Compare(Field.NFPROTO, number, number), VerdictMap((Field.PRIORITY,), DOORS[family])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -258,6 +259,44 @@ def test_policies_come_and_go_and_the_proxy_with_the_first() -> None:
         farm.server.delete("CiliumNetworkPolicy", "a", "names")
         assert farm.settled().passes("a/one", OTHER[4], PORT)
         assert "dns" not in farm.counted("n1")
+
+    grow(CLUSTER, check, **SETTINGS)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_28_sockets_from_before_the_rule_ask_the_proxy_too(family: int) -> None:
+    """Some resolvers keep one socket for good: its packets are of a connection that was not led to the proxy.
+
+    Over UDP it is asked from now on, and no longer once the rule has gone; over TCP the pod is told to begin anew.
+    """
+
+    def check(farm: Farm) -> None:
+        world = World(farm)
+        kept = world.socket(farm.box("a/one"), family)
+        stream = world.socket(farm.box("a/one"), family, socket.SOCK_STREAM)
+        with kept, stream:
+            stream.settimeout(10)
+            stream.connect((DNS[family], 53))
+            wanted = question(NAME, TYPES[family])
+
+            def told() -> bool:
+                with contextlib.suppress(TimeoutError):
+                    return bool(ask(kept, DNS[family], wanted).answers)
+                return False
+
+            assert told()
+            assert ask_tcp(stream, wanted)[0].answers
+            (policy,) = of_cilium(NAME)
+            farm.server.put(policy)
+            farm.settle()
+            farm.until(lambda: told() and farm.passes("a/one", ADDRESSES[family], PORT, family))
+            with pytest.raises((ConnectionError, AssertionError), match=r"reset|ended"):
+                ask_tcp(stream, wanted)
+            farm.server.delete("CiliumNetworkPolicy", "a", "names")
+            farm.settle()
+            for pid in proxies():
+                os.kill(pid, signal.SIGKILL)
+            farm.until(told)
 
     grow(CLUSTER, check, **SETTINGS)
 

@@ -18,7 +18,7 @@ import pytest
 
 from outgate.host import links, namespaces, process
 from outgate.host.namespaces import NetworkNamespace, create, mount_namespace, write_sysctls
-from outgate.nft.asking import PORT, STAND_INS
+from outgate.nft.asking import PORT, STAND_INS, ZONE
 from tests.lab.alone import alone
 
 __all__ = ["CLUSTER_IP", "NEIGHBOUR", "POD", "REDIRECT", "RESOLVERS", "WIRINGS", "Town", "in_town", "redirect"]
@@ -43,6 +43,11 @@ def redirect(*, leased: bool = False) -> str:
         set dns4 {{ type ipv4_addr . inet_proto . inet_service; }}
         set dns6 {{ type ipv6_addr . inet_proto . inet_service; }}
         set dns_up {{ type inet_proto; flags timeout; }}
+        chain anew {{
+            type filter hook prerouting priority -301; policy accept;
+            {proto}ip saddr . meta l4proto . th dport @dns4 ct original zone set {ZONE}
+            {proto}ip6 saddr . meta l4proto . th dport @dns6 ct original zone set {ZONE}
+        }}
         chain dns {{
             type nat hook prerouting priority -101; policy accept;
             {proto}ip saddr . meta l4proto . th dport @dns4 dnat ip to {STAND_INS[4]}:{PORT}
