@@ -234,6 +234,32 @@ def test_a_pod_that_went_while_the_kernel_was_busy_leaves_nothing() -> None:
     assert seconds[-1] == 0
 
 
+def test_what_one_set_took_is_known_where_another_is_missing() -> None:
+    """Of an answer that goes into two: it is taken out with its pod, or the next one with that address would find it."""
+    door = Door()
+    door.missing = {"f4_b"}
+    (web, *others) = ORDERS.pods
+    both = msgspec.structs.replace(web, sets=("a", "b"))
+    orders = msgspec.structs.replace(
+        ORDERS, sets=(*ORDERS.sets, NameSet(name="b", patterns=("a.x.io",))), pods=(both, *others)
+    )
+    with Committer(door) as committer:
+        office = Office(committer)
+        office.desk.follow(orders)
+        office.answer("a.x.io", "203.0.113.1")
+        office.settle()
+        assert office.sent == ["a.x.io"]
+        assert (office.measures.elements, office.measures.refused_elements) == (1, 1)
+        office.answer("a.x.io", "203.0.113.1")
+        office.settle()
+        office.desk.follow(Orders())
+        office.settle()
+    (first, again, last) = ([(one.element.set, one.seconds > 0) for one in batch] for batch in door.batches)
+    assert set(first) == {("a", True), ("b", True)}
+    assert again == [("b", True)], "what is missing is tried with each answer"
+    assert last == [("a", False)]
+
+
 # ---- the same answer again -------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from outgate.nft.options import Options
 from outgate.policy import Mode
 from outgate.policy.names import Dialect
 from outgate.proxy.orders import Plan, read
-from outgate.testing import cluster_policy, node, pod, random_cluster, random_cluster_policies
+from outgate.testing import cluster_policy, node, pod, policy, random_cluster, random_cluster_policies
 from tests.agent.states import NODE, SHOP, enforced, tell
 
 NAMES = Options(names=True, mode=Mode.ENFORCE)
@@ -43,6 +43,15 @@ def test_a_pod_that_asks() -> None:
     assert orders.nodes == ("192.168.0.1", "192.168.0.2")
     assert not orders.resets
     assert orders_of(enforced([*SHOP, POLICY], replace(NAMES, reject=True)).desired, "t").resets
+
+
+def test_names_of_a_tier_that_is_not_asked_have_their_sets() -> None:
+    """As the Baseline behind a policy that isolates: an answer for a set that is missing would be refused each time."""
+    isolating = policy("shop/deny", {"podSelector": {}, "policyTypes": ["Egress"]})
+    below = {**POLICY, "spec": {**POLICY["spec"], "tier": "Baseline"}}
+    state = enforced([*SHOP, isolating, below], NAMES)
+    (names,) = orders_of(state.desired, "t").sets
+    assert {f"f{family}_{names.name}" for family in (4, 6)} <= state.desired.ruleset.sets.keys()
 
 
 def test_what_is_the_clusters_own_is_said() -> None:

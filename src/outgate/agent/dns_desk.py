@@ -196,18 +196,18 @@ class Desk:
 
     def _settle(self, done: Done) -> None:
         held = self._held.pop(done.number, None)
-        if done.fault:
-            self.measures.refused_elements += len(done.lesson.new)
-            self.learned.hold(done.lesson.closing)
-            if held is not None:
-                self.measures.results[Result.OVERDUE] += 1
-        else:
-            self.measures.elements += len(done.lesson.new)
-            undo = self.learned.hold(done.lesson)
-            if undo.gone:
-                self._committer.submit(undo)
-            if held is not None:
-                self.measures.programming.add(self._clock() - held.began)
+        lesson, taken = done.lesson, done.taken if done.fault else done.lesson.new
+        self.measures.elements += len(taken)
+        self.measures.refused_elements += len(lesson.new) - len(taken)
+        # What is in must be known, or it would stay when the pod goes, for the next one with its address.
+        known = lesson.closing if done.fault and not taken else lesson._replace(new=taken)
+        undo = self.learned.hold(known)
+        if undo.gone:
+            self._committer.submit(undo)
+        if held is not None and done.fault:
+            self.measures.results[Result.OVERDUE] += 1
+        elif held is not None:
+            self.measures.programming.add(self._clock() - held.began)
         if held is not None:
             held.send()
 

@@ -46,6 +46,8 @@ class Done(NamedTuple):
     number: int
     lesson: Lesson
     fault: str
+    taken: tuple[Element, ...] = ()
+    """Of a lesson with a fault, what is in all the same: one set may be missing, and another is not."""
 
 
 def changes_of(lesson: Lesson) -> Iterator[Change]:
@@ -158,7 +160,8 @@ class Committer(Closing):
                 self._owed[change.element] = None
         for number, lesson in lessons:
             said = fault or next((str(failed[name]) for one in lesson.new if (name := set_name(one)) in failed), "")
-            self._done.append(Done(number, lesson, said))
+            some = tuple(one for one in lesson.new if said and not fault and set_name(one) not in failed)
+            self._done.append(Done(number, lesson, said, some))
         os.eventfd_write(self._bell, 1)
 
 

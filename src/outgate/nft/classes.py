@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from outgate.model import CiliumPolicy, ClusterPolicy, Direction, NetworkPolicy, Pod, Policy
 from outgate.model.cilium import NameMatch
 from outgate.nft.denial import denial, warning
-from outgate.nft.lines import Registry, View
+from outgate.nft.lines import Registry, View, stand_names
 from outgate.nft.names import named
 from outgate.nft.objects import RETURN, Judgement, goto
 from outgate.nft.options import Options
@@ -176,6 +176,8 @@ class Classes:
         index |= {self.registry.rule_chain(rule).chain: (rule.origin,) for rule in isolation.rules} | lines.index
         way = goto(self.registry.add_chain(view.letter, made))
         asks = any(rule.asks for rule in isolation.every_rule())
+        if asks and self.options.names and not view.mirrored:
+            stand_names(isolation.every_rule(), view.family, self.registry)
         caught = lines.looks_into and not view.mirrored
         catch = Catching(self.registry, f"c{view.family}").way(made) if caught else None
         questions = tuple(self._questions(isolation, end, lines, view)) if self.options.names else ()

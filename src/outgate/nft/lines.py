@@ -48,7 +48,7 @@ from outgate.packets.transport import PORTS
 from outgate.policy import BlockMatch, NamedPort, PodMatch, Policies, Rule
 from outgate.policy.rules import EVERY_POD, Action, NamesMatch, Origin, PeerMatch
 
-__all__ = ["Registry", "View", "class_lines", "names_id", "rule_lines", "rule_parts", "rule_title"]
+__all__ = ["Registry", "View", "class_lines", "names_id", "rule_lines", "rule_parts", "rule_title", "stand_names"]
 
 Elements = Mapping[SetKey, Judgement | None]
 _PERHAPS: dict[bool, tuple[str, ...]] = {False: (), True: ("perhaps",)}
@@ -290,6 +290,18 @@ def _names_set(peer: NamesMatch, family: int, registry: Registry) -> str:
     address = _ADDRESS_TYPE[family]
     name = f"f{family}_{names_id(peer)}"
     return registry.add_set(NftSet(name, (address, address), comment=str(peer), timeout=True))
+
+
+def stand_names(rules: Iterable[Rule], family: int, registry: Registry) -> None:
+    """Have the sets of all names in some rules stand.
+
+    The DNS proxy is told of them (`outgate.host.name_orders`), and a rule may have no line that looks into its set: it
+    has no port of this family, or is of the Baseline tier, behind policies that isolate.
+    """
+    for rule in rules:
+        for peer in rule.peers or ():
+            if isinstance(peer, NamesMatch):
+                _names_set(peer, family, registry)
 
 
 def _numbers(rule: Rule, meanings: Mapping[NamedPort, TransportSet]) -> TransportSet | None:
