@@ -235,7 +235,7 @@ def test_a_pod_that_went_while_the_kernel_was_busy_leaves_nothing() -> None:
 
 
 def test_what_one_set_took_is_known_where_another_is_missing() -> None:
-    """Of an answer that goes into two: it is taken out with its pod, or the next one with that address would find it."""
+    """It is taken out with its pod, or the next one with that address would find it open."""
     door = Door()
     door.missing = {"f4_b"}
     (web, *others) = ORDERS.pods

@@ -40,15 +40,15 @@ def surrounded(seed: int, policies: int | None = None) -> list[Manifest]:
     chance = random.Random(seed)
     drawn = random_cilium_policies(seed if policies is None else policies, 4)
     plain = [one for one in drawn if not any(f'"{word}"' in json.dumps(one) for word in _CONDITIONS)]
-    nodes = list(_nodes(chance))
-    names = {one["metadata"]["name"] for one in nodes}
+    there = list(nodes(chance))
+    names = {one["metadata"]["name"] for one in there}
     rest = [one for one in random_cluster(seed) if one["kind"] != "Node" or one["metadata"]["name"] not in names]
-    whole = [*rest, *nodes, *plain, *random_cluster_policies(seed, seed % 3), *_places(chance)]
+    whole = [*rest, *there, *plain, *random_cluster_policies(seed, seed % 3), *places(chance)]
     of = seed if policies is None else policies
     return widened(whole, of) if of % 2 else whole
 
 
-def _nodes(chance: random.Random) -> Iterator[Manifest]:
+def nodes(chance: random.Random) -> Iterator[Manifest]:
     """Those of the random cluster, which have more addresses at times, and one that is there at times."""
     for name, *addresses in (
         (NODE, "192.168.50.11", "fd00:50::11"),
@@ -62,7 +62,8 @@ def _nodes(chance: random.Random) -> Iterator[Manifest]:
             yield {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"addresses": ends}}
 
 
-def _places(chance: random.Random) -> Iterator[Manifest]:
+def places(chance: random.Random) -> Iterator[Manifest]:
+    """Groups of blocks, Services and their slices, and the API server's."""
     if chance.random() < 0.8:
         yield cidr_group("g", *chance.sample(BLOCKS, 2), **({"a": "b"} if chance.random() < 0.5 else {}))
     for space in ("alpha", "beta"):

@@ -13,10 +13,12 @@ import ipaddress
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,15 +37,24 @@ from outgate.policy.names import Dialect, Pattern
 from outgate.policy.requests import Request
 from outgate.testing import Manifest, random_cluster, random_cluster_policies
 from outgate.testing_cilium import random_cilium_policies
-from tests.agent.player import Player, fate
+from tests.agent.player import Player
 from tests.agent.test_walks import NODE, Now, Walk
-from tests.agent.test_walks_around import OUTSIDE, _nodes, _places
+from tests.agent.test_walks_around import OUTSIDE, nodes, places
 from tests.agent.words import PREFIX
 from tests.laws.wider import widened
 from tests.proxy.test_envoy_rules import Rbac
 
 OPTIONS = Options(interface_prefix=PREFIX, mode=Mode.ENFORCE, names=True, proxied=True)
-ENDS = (*OUTSIDE, "203.0.113.5", "203.0.113.21", "10.1.0.10", "10.1.0.11", "192.168.50.12", "169.254.169.254", "fd00:1::b")
+ENDS = (
+    *OUTSIDE,
+    "203.0.113.5",
+    "203.0.113.21",
+    "10.1.0.10",
+    "10.1.0.11",
+    "192.168.50.12",
+    "169.254.169.254",
+    "fd00:1::b",
+)
 NAMES = (
     "www.example.org",
     "api.example.org",
@@ -60,14 +71,15 @@ ABOUT = (
     About(server_name="other.test"),
     About(server_name=""),
 )
-DELIVER, UPSTREAM = OPTIONS.deliver_mark, OPTIONS.upstream_mark
+UPSTREAM = OPTIONS.upstream_mark
+MOST = 30
 
 
 def named(seed: int) -> list[Manifest]:
     """A random cluster under policies of all kinds, most of them about names or requests."""
     chance = random.Random(seed)
-    nodes = list(_nodes(chance))
-    names = {one["metadata"]["name"] for one in nodes}
+    there = list(nodes(chance))
+    names = {one["metadata"]["name"] for one in there}
     rest = [one for one in random_cluster(seed) if one["kind"] != "Node" or one["metadata"]["name"] not in names]
     above = random_cluster_policies(seed, chance.choice((0, 1, 3)), names=True)
     cilium = random_cilium_policies(seed, chance.choice((2, 4, 6)))
@@ -76,14 +88,14 @@ def named(seed: int) -> list[Manifest]:
             for peer in rule["to"]:
                 if "domainNames" in peer and chance.random() < 0.4:
                     peer["domainNames"] = ["*.cluster.local"]
-    whole = [*rest, *nodes, *above, *cilium, *_places(chance)]
+    whole = [*rest, *there, *above, *cilium, *places(chance)]
     return widened(whole, seed) if seed % 2 else whole
 
 
 class Granting:
     """The orders, as they are written: who learns what, and by which door a question goes."""
 
-    def __init__(self, orders: dict[str, Any], nodes: set[Address]) -> None:
+    def __init__(self, orders: dict[str, Any]) -> None:
         self.pods = {ipaddress.ip_address(text): one for one in orders["pods"] for text in one["addresses"]}
         self.sets = {one["name"]: one for one in orders["sets"]}
         self.cluster = [ipaddress.ip_network(text) for text in orders["cluster"]]
@@ -101,6 +113,7 @@ class Granting:
                                 yield name, pod, address
 
     def admits(self, address: Address, name: str, dialect: str) -> bool:
+        """Whether an answer may open an address: none of a node, of the cluster only under its own names."""
         if address in self.nodes or address.is_link_local or address.is_loopback:
             return False
         if any(address in block for block in self.cluster if block.version == address.version):
@@ -127,7 +140,7 @@ class NowNamed(Now):
         super().__init__(player)
         desired = player.state.desired
         orders = json.loads(msgspec.json.encode(orders_of(desired, "t")))
-        self.granting = Granting(orders, set())
+        self.granting = Granting(orders)
         self.unlearned = self.judge
         here = [one for one in self.snapshot.pods if one.node == NODE]
         lessons = tuple(Learned(pod.key, name, tuple(many)) for pod in here for name, many in table.items())
@@ -200,13 +213,14 @@ class NowNamed(Now):
         if not first.proxied:
             header = dataclasses.replace(header, packet_mark=first.packet_mark)
             return self.evaluator.run(hook, header).fate is Fate.ACCEPT
-        given = dataclasses.replace(header, packet_mark=first.packet_mark, transparent=True)
-        if self.evaluator.run("input", given).fate is not Fate.ACCEPT or not self.envoy(packet, about):
+        come = dataclasses.replace(header, packet_mark=first.packet_mark, transparent=True)
+        if self.evaluator.run("input", come).fate is not Fate.ACCEPT or not self.envoy(packet, about):
             return False
         sent = dataclasses.replace(header, packet_mark=UPSTREAM)
         return self.evaluator.run("output", sent).fate is Fate.ACCEPT
 
     def envoy(self, packet: Packet, about: About) -> bool:
+        """Whether Envoy lets it, by all filters that see it."""
         name = about.server_name or ""
         asked = Rbac(packet.source, packet.destination, packet.coordinate, about.request, name)
         wanted = ("names",) if about.server_name is not None else ("connections", "requests")
@@ -217,27 +231,30 @@ class Named(Walk):
     """A walk on which names move."""
 
     nodes_go = True
+    many = 3
+    """Where each address dials."""
 
     def __init__(self, seed: int, *, faults: bool) -> None:
         super().__init__(seed, faults=faults)
         self.player = Player(OPTIONS, node=NODE)
         if faults:
             self.player.refusal = self._refusal
-        self.counts: dict[str, int] = {}
+        self.met: Counter[tuple[str, bool]] = Counter()
+        """How many of which kind were met, and whether they may pass."""
 
-    def _at_rest(self, snapshot: Snapshot) -> None:
+    def _at_rest(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - what is met is fixed
         assert self.player.state.settled
         ends = list(map(ipaddress.ip_address, ENDS))
         table = {name: self.chance.sample(ends, self.chance.choice((1, 2, 3))) for name in NAMES}
         now = NowNamed(self.player, table)
         mine = [one for pod in now.snapshot.endpoints if pod.node == NODE for one in pod.addresses]
         for source in mine:
-            for _ in range(6):
+            for _ in range(self.many):
                 target = self.chance.choice([one for one in ends if one.version == source.version])
                 port = self.chance.choice((80, 8080, 443, 81))
                 for about in ABOUT:
                     self._holds(now, Packet(source, target, Protocol.TCP, port), about)
-            for _ in range(3):
+            for _ in range(2):
                 target = self.chance.choice([one for one in ends if one.version == source.version])
                 protocol = self.chance.choice((Protocol.UDP, Protocol.TCP))
                 for name in NAMES[:4]:
@@ -257,5 +274,38 @@ class Named(Walk):
             hook, may = found
         does = now.passes(hook, packet, about)
         kind = "question" if about.question else "request" if about.request else "tls"
-        self.counts[f"{kind} {may}"] = self.counts.get(f"{kind} {may}", 0) + 1
+        self.met[kind, may] += 1
         assert does == may, f"{packet} {about}: should {may}, and does {does}"
+
+
+def walk(seed: int, *, faults: bool) -> Counter[tuple[str, bool]]:
+    """To three clusters; what was met on the way."""
+    one = Named(seed, faults=faults)
+    for number in range(3):
+        one.to(named(seed + number))
+    return one.met
+
+
+@settings(max_examples=2)
+@given(st.integers(0, 1 << 32), st.booleans())
+def test_a_walk_among_names_and_requests(seed: int, faults: bool) -> None:
+    """What one of the three is not told in time, or is told of what another does not know, would be found."""
+    walk(seed, faults=faults)
+
+
+def test_walks_meet_what_they_are_about() -> None:
+    """Questions, requests and greetings, of each some that may pass and some that may not."""
+    met = walk(7, faults=False)
+    assert min(met[kind, may] for kind in ("question", "request", "tls") for may in (True, False)) > 10
+
+
+def test_walks_find_envoy_letting_everything_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its names alone: what was caught for it is then open."""
+    monkeypatch.setattr(NowNamed, "envoy", lambda *_: True)
+    with pytest.raises(AssertionError, match="should False"):
+        _walks()
+
+
+def _walks() -> None:
+    for seed in range(MOST):
+        walk(seed, faults=False)

@@ -9,14 +9,25 @@ nor from a policy that could not be read.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outgate.model import CiliumPolicy, ClusterPolicy, ClusterRule, Direction, NetworkPolicy, Pod, Policy, Snapshot
+from outgate.model import (
+    BlockPeer,
+    CiliumPolicy,
+    ClusterPolicy,
+    ClusterRule,
+    Direction,
+    NetworkPolicy,
+    Pod,
+    Policy,
+    Snapshot,
+)
 from outgate.model.cluster_policy import UnknownPeer
 from outgate.nft.classes import Classes
 from outgate.packets import Packet
@@ -30,6 +41,7 @@ from tests.agent.words import Happening
 
 _UNREAD = ("NetworkPolicy", "Node", "CiliumCIDRGroup", "Service", "CiliumNetworkPolicy", "ClusterNetworkPolicy")
 _WORDS = ("", "", "audit", "audit", "enforce", "strange")
+_EVERYBODY = tuple(BlockPeer(ipaddress.ip_network(one)) for one in ("0.0.0.0/0", "::/0"))
 MOST = 30
 
 
@@ -39,11 +51,15 @@ class Watched(Now):
     def __init__(self, player: Player) -> None:
         super().__init__(player)
         enforced = [one for one in self.snapshot.policies if not self._is_audited(one)]
-        above = [self._without_denials(one) for one in self.snapshot.cluster_policies]
-        admin = [one for one in above if one.tier == "Admin"]
-        self.isolating = Policies(self._under(enforced, above))
-        self.all_allowed = Judge(Policies(self._under(self.snapshot.policies, above)))
-        self.nobody_isolates = Judge(Policies(self._under(enforced, admin)))
+        self.isolating = Policies(self._under(enforced, ()))
+        self.all_allowed: list[Judge] = []
+        self.nobody_isolates: list[Judge] = []
+        # Whom a rule passes on that is not known: nobody, or everybody.
+        for passing in ((), _EVERYBODY):
+            above = [self._without_denials(one, passing) for one in self.snapshot.cluster_policies]
+            admin = [one for one in above if one.tier == "Admin"]
+            self.all_allowed.append(Judge(Policies(self._under(self.snapshot.policies, above))))
+            self.nobody_isolates.append(Judge(Policies(self._under(enforced, admin))))
 
     def expected(self, packet: Packet) -> tuple[str, bool] | None:
         """The same for each end by itself."""
@@ -60,22 +76,27 @@ class Watched(Now):
 
     def _may(self, flow: Flow, pod: Pod, direction: Direction) -> bool:
         """Beside one that isolates, what any rule allows; under audited ones alone, what nobody denies above."""
-        judge = self.all_allowed
+        judges = self.all_allowed
         if not self.isolating.selection.selecting(pod, direction) and self.policies.selection.selecting(pod, direction):
-            judge = self.nobody_isolates
-        trace = judge.judge(flow)
-        side = trace.egress if direction is Direction.EGRESS else trace.ingress
-        return side.verdict.allows
+            judges = self.nobody_isolates
+        return all(one.verdicts(flow)[direction is Direction.INGRESS] for one in judges)
 
     def _is_audited(self, one: Policy) -> bool:
         space = self.snapshot.namespace(one.namespace) if one.namespace else None
         return mode_of(one, space, Mode.ENFORCE) is Mode.AUDIT
 
-    def _without_denials(self, one: ClusterPolicy) -> ClusterPolicy:
+    def _without_denials(self, one: ClusterPolicy, passing: tuple[BlockPeer, ...]) -> ClusterPolicy:
         if not self._is_audited(one):
             return one
-        egress, ingress = (tuple(rule for rule in many if not _denies(one, rule)) for many in (one.egress, one.ingress))
-        return dataclasses.replace(one, egress=egress, ingress=ingress)
+
+        def left(rules: Iterable[ClusterRule]) -> Iterator[ClusterRule]:
+            for rule in rules:
+                if rule.action == "Pass" and _is_unknown(one, rule):
+                    yield dataclasses.replace(rule, peers=passing, ports=())
+                elif rule.action != "Deny":
+                    yield rule
+
+        return dataclasses.replace(one, egress=tuple(left(one.egress)), ingress=tuple(left(one.ingress)))
 
     def _of_cilium(self, one: CiliumPolicy) -> CiliumPolicy:
         if not self._is_audited(one):
@@ -89,10 +110,9 @@ class Watched(Now):
         )
 
 
-def _denies(policy: ClusterPolicy, rule: ClusterRule) -> bool:
-    """Whether a rule would deny: one that passes on does, too, where it is not known whom it means."""
-    unknown = any(isinstance(one, UnknownPeer) for one in (policy.subject, *rule.peers))
-    return rule.action == "Deny" or (rule.action == "Pass" and unknown)
+def _is_unknown(policy: ClusterPolicy, rule: ClusterRule) -> bool:
+    """Whether it is not known whom a rule means."""
+    return any(isinstance(one, UnknownPeer) for one in (policy.subject, *rule.peers))
 
 
 class WatchedWalk(Surrounded):

@@ -14,7 +14,9 @@ Of policies that share a priority the strictest answer counts (`outgate.policy.t
 in rounds: does one of them deny, by its own first match; does one pass; and what is left may be accepted by any. One
 round is one chain for each policy.
 
-A rule that denies and is only audited counts and logs, and is then passed over as if it were not there.
+A rule that denies and is only audited counts and logs, and is then passed over as if it were not there. But if it is
+one that passes on whom nobody knows, what follows the tier is called first: what that denies is denied, and what it
+allows comes back and is asked on, so that the packet passes only where it would whomever the rule means.
 """
 
 from __future__ import annotations
@@ -128,15 +130,18 @@ class TierLines:
         """What a rule does with what it matches.
 
         What it perhaps passes on (an address that several pods claim, of which it means one) is not to be judged by
-        what comes after it in this tier, nor by what comes behind the tier: it is denied.
+        what comes after it in this tier, nor by what comes behind the tier: it is denied, or judged by both.
         """
         yield from self._rule(rule, self._target(rule, passing))
         pods = tuple(peer for peer in rule.peers or () if isinstance(peer, PodMatch))
         if rule.action is Action.PASS and (
             pods or (rule.peers is None and rule.ports is not None and rule.ports.names)
         ):
-            denial = replace(rule, action=Action.DENY, peers=None if rule.peers is None else pods)
-            yield from self._rule(denial, self._target(denial, passing))
+            peers = None if rule.peers is None else pods
+            rule = replace(rule, action=Action.DENY, peers=peers, perhaps_passes=True)
+            yield from self._rule(rule, self._target(rule, passing))
+        if rule.perhaps_passes and passing.chain and self._audited(rule):
+            yield from self._rule(rule, jump(passing.chain))
 
     def _rule(self, rule: Rule, target: Judgement) -> Iterator[ChainRule]:
         return rule_lines(self._policies, rule, self._meanings, self._view, self._registry, target)

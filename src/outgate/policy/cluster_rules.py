@@ -92,7 +92,8 @@ def _closed(rule: Rule) -> Rule:
     """A rule with something in it that we do not know."""
     if rule.action is Action.ACCEPT:
         return dataclasses.replace(rule, peers=())
-    return dataclasses.replace(rule, action=Action.DENY, peers=None, ports=None)
+    passes = rule.action is Action.PASS
+    return dataclasses.replace(rule, action=Action.DENY, peers=None, ports=None, perhaps_passes=passes)
 
 
 def _peers(rule: ClusterRule, places: Places, standpoint: Standpoint) -> Iterator[PeerMatch]:

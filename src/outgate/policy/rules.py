@@ -228,6 +228,9 @@ class Rule:
     ports: PortMatch | None
     origin: Origin
     conditions: Conditions | None = None
+    perhaps_passes: bool = False
+    """Of one that denies: it passes on what it means, and that is not known. Where it is only watched, what comes next
+    and what it would be passed on to are both asked."""
 
     @property
     def asks(self) -> bool:
