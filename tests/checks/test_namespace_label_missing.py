@@ -25,6 +25,12 @@ def test_the_name_is_another_label() -> None:
     assert [(edit.place.path, edit.key) for edit in found.fix] == [(found.place.path, "kubernetes.io/metadata.name")]
 
 
+@pytest.mark.parametrize("more", [{"kubernetes.io/metadata.name": "data"}, {"ns": "data"}])
+def test_no_key_is_written_twice(more: dict[str, str]) -> None:
+    """The right label may stand beside it, or two that are taken for it: the server would refuse what is left."""
+    assert all(not found.fix for found in ask(RULE, egress("shop/p", to(by(name="data", **more))), namespace("data")))
+
+
 def test_a_label_that_somebody_sets_is_right() -> None:
     """On any namespace of the input, whatever its value; so is the one that the server sets."""
     assert not ask(RULE, egress("shop/p", to(by(name="data"))), namespace("data"), namespace("old", name="old"))

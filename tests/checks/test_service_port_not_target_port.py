@@ -63,6 +63,16 @@ def test_what_others_may_have_is_for_people_to_change() -> None:
     assert len(one(RULE, everybody, DB, SERVICE).fix) == 1
 
 
+@pytest.mark.parametrize(
+    ("whom", "mends"),
+    [({}, 0), ({"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}, 0), ({"from": [{"podSelector": {}}]}, 1)],
+)
+def test_no_other_port_is_opened_to_the_internet(whom: dict[str, object], mends: int) -> None:
+    """Which an ingress rule for anybody lets in, as one for a block does."""
+    spec = {"podSelector": {"matchLabels": {"app": "db"}}, "ingress": [{**whom, "ports": [{"port": 80}]}]}
+    assert len(one(RULE, policy("shop/p", spec), DB, SERVICE).fix) == mends
+
+
 def test_other_services_and_headless_ones() -> None:
     """A Service of other pods or of another namespace says nothing, and a headless one translates nothing."""
     far = service("data/db", "10.96.0.9", [{"port": 80, "targetPort": 8080}], app="db")

@@ -122,9 +122,11 @@ def _place(policy: Policy, place: Place) -> Place:
 def _finding(found: _Namespaces, one: Requirement, labelled: list[str]) -> Finding:
     place = found.place
     fix: tuple[Edit, ...] = ()
-    if one.operator is Operator.IN and len(one.values) == 1 and one.key in keys_at(place / "matchLabels"):
+    keys = keys_at(place / "matchLabels")
+    if one.operator is Operator.IN and len(one.values) == 1 and one.key in keys:
         place = place / "matchLabels" / one.key
-        if one.key in _TAKEN_FOR_NAME and found.mends:
+        # Two labels may not get one key, which may be there as well: the object would be refused.
+        if found.mends and [key for key in keys if key in (NAME_LABEL, *_TAKEN_FOR_NAME)] == [one.key]:
             fix = (Edit.rename(place, NAME_LABEL),)
     name = f"k8s:{NAMESPACE_KEY}" if isinstance(found.policy, CiliumPolicy) else NAME_LABEL
     return Finding(

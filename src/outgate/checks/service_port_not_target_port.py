@@ -3,7 +3,8 @@
 What it does:
     Finds rules with the number of a port that a Service of the selected pods has, and that the Service sends on to
     another port of theirs. It looks at egress rules (the pods are the peers, or behind a Service of `toServices`) and
-    at ingress rules (the pods are the subjects), in policies of every kind. What denies is found, and not mended.
+    at ingress rules (the pods are the subjects), in policies of every kind. What denies, or lets in others than pods,
+    is found and not mended.
 
 Why it matters:
     The Service's address and port are translated before the policies see the packet: it goes to the pod's own port. A
@@ -178,9 +179,9 @@ def _is_for_them(survey: Survey, written: Written, entry: PortSaid, number: int,
     declare a port may listen on it (K/core types, Container.ports: "Not specifying a port here DOES NOT prevent that
     port from being exposed").
     """
-    outside = written.direction is Direction.EGRESS and any(
-        not isinstance(peer, PodPeer | EndpointPeer | ServicePeer) for peer in written.peers
-    )
+    outside = any(not isinstance(peer, PodPeer | EndpointPeer | ServicePeer) for peer in written.peers)
+    # A rule of egress for anybody says of no pod what its ports are; one of ingress lets the internet in.
+    outside |= written.direction is Direction.INGRESS and not written.peers
     every = all(any(True for _ in _translated(survey, entry, number, [pod])) for pod in pods)
     return written.accepts and every and not outside
 
