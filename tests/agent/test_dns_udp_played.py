@@ -72,7 +72,8 @@ def test_what_a_pod_has_asked_ends_with_it(when: str, there: bool) -> None:
         game.desk.overdue(game.now + 1)
         game.read(pod)
         assert not pod.heard
-        assert game.measures.results[Result.UNREACHABLE] == {"refused": 3}.get(when, 0)
+        assert game.measures.results[Result.UNREACHABLE] == {"refused": 1}.get(when, 0), "the other pod's"
+        assert not game.side.questions
 
 
 def test_a_server_that_is_not_there_costs_no_sockets() -> None:
@@ -131,6 +132,6 @@ def test_the_same_answer_once_more_is_for_nobody_else_either() -> None:
         for asked, sender in server.open:
             server.socket.sendto(asked[:2] + answer[2:], sender)
         game.settle()
-        assert game.measures.results[Result.ANSWERED] == 3
+        assert game.measures.results[Result.STRAY] == 3, "nobody waits for it"
         game.read(pod)
         assert not pod.heard

@@ -47,10 +47,23 @@ def test_a_number_is_drawn_until_it_is_free() -> None:
 def test_neither_all_pods_nor_one_can_fill_the_memory() -> None:
     """And one that asks without end keeps no other from asking."""
     table: OpenQuestions[str] = OpenQuestions(counting(), limit=5, of_a_pod=3)
-    assert sum(table.add(1, question("a")) is not None for _ in range(9)) == 3
-    assert sum(table.add(1, question("b")) is not None for _ in range(9)) == 2
+
+    def ask(pod: str) -> bool:
+        return table.has_room(pod) and table.add(1, question(pod)) >= 0
+
+    assert sum(ask("a") for _ in range(9)) == 3
+    assert sum(ask("b") for _ in range(9)) == 2
     table.close(1, 0)
-    assert table.add(1, question("b")) is not None
+    assert ask("b")
+
+
+def test_the_questions_of_some_end_and_leave_room() -> None:
+    """Those of one pod and no other's; nothing is counted of what is no more."""
+    table: OpenQuestions[str] = OpenQuestions(counting(), of_a_pod=2)
+    numbers = [table.add(1, question(pod)) for pod in "abab"]
+    table.end(lambda one: one.granted.pod.key == "a")
+    assert [table.find(1, one) is None for one in numbers] == [True, False, True, False]
+    assert (table.has_room("a"), table.has_room("b"), len(table)) == (True, False, 2)
 
 
 def test_a_channel_ends_with_its_questions() -> None:

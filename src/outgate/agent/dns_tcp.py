@@ -133,6 +133,8 @@ class _Conversation:
             self._close()
         elif isinstance(said, bytes):
             self._pod.put(said)
+        elif not self.side.questions.has_room(said.pod.key):
+            self._close(Result.NO_ROOM)
         else:
             try:
                 upstream = self._upstreams.get(said.door) or self._opened(said.door)
@@ -157,9 +159,6 @@ class _Conversation:
         now = self.side.clock()
         question = Question(said, data[0] << 8 | data[1], self, now, now + self.side.patience)
         number = self.side.questions.add(upstream.channel, question)
-        if number is None:
-            self._close(Result.NO_ROOM)
-            return
         self._open += 1
         upstream.open += 1
         upstream.put(glance.with_number(data, number))

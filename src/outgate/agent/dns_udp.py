@@ -90,11 +90,13 @@ class UdpSide(Closing):
         self._channels.close()
 
     def follow(self) -> None:
-        """New orders. Where an address is another pod's now, it is asked anew whom datagrams from there are for.
+        """New orders. What was asked from an address that is another pod's now ends: nobody else hears its answer.
 
-        Whoever takes a pod away may take its entries out of connection tracking, too, and others may stand there now.
+        It is also asked anew whom datagrams from there are for. Whoever takes a pod away may take its entries out of
+        connection tracking, too, and others may stand there now.
         """
         old, self._pods = self._pods, self._desk.plan.pods
+        self.questions.end(lambda one: not self._is_there(one.granted.pod.key, one.client))
         self._origins.forget(
             {one for one, pod in old.items() if one not in self._pods or self._pods[one].key != pod.key}
         )
@@ -150,7 +152,6 @@ class UdpSide(Closing):
             for old in self._channels.surplus():
                 self._end(old, Result.NO_ROOM)
         number = self.questions.add(channel.number, question)
-        assert number is not None, "there was room"
         try:
             channel.socket.send(glance.with_number(data, number))
         except BlockingIOError:
@@ -184,11 +185,12 @@ class UdpSide(Closing):
         granted, client = question.granted, question.client
         if self._desk.again(granted, data, question.began):
             self.questions.close(channel.number, number)
-            self._reply(granted.pod.key, client, channel.server, glance.with_number(data, question.number))
+            self._give(client, channel.server, glance.with_number(data, question.number))
         elif not glance.answers(data, granted.asked):
             self._results[Result.FORGED] += 1
         else:
             self.questions.close(channel.number, number)
+            # It may have to wait for the kernel, and then for longer than its address is the pod's.
             answer = glance.with_number(data, question.number)
             send = partial(self._reply, granted.pod.key, client, channel.server, answer)
             self._desk.answer(granted, data, question.began, send)
@@ -205,20 +207,25 @@ class UdpSide(Closing):
         self._results[result] += 1
         client = question.client
         refusal = glance.refusal(client.query, ResponseCode.SERVER_FAILURE, question.granted.asked)
-        self._reply(question.granted.pod.key, client, server, refusal)
+        self._give(client, server, refusal)
 
     def _reply(self, key: str, client: _Client, server: Server, data: bytes) -> None:
         """Answers a pod, if its address has not become another's meanwhile."""
+        if self._is_there(key, client):
+            self._give(client, server, data)
+
+    def _give(self, client: _Client, server: Server, data: bytes) -> None:
         address = client.address
-        pod = self._desk.plan.pods.get(address[0])
-        if pod is None or pod.key != key:
-            return
         if self._looks_left:
             self._looks_left -= 1
             # What cannot be put back is a lost packet.
             with contextlib.suppress(KernelError):
                 self._measures.restored += self._origins.restore(client.here, address[0], address[1], server)
         _send(client.listener, data, address)
+
+    def _is_there(self, key: str, client: _Client) -> bool:
+        pod = self._desk.plan.pods.get(client.address[0])
+        return pod is not None and pod.key == key
 
     def _end(self, channel: Channel, result: Result) -> None:
         self._results[result] += len(self.questions.close_channel(channel.number))

@@ -63,20 +63,17 @@ class OpenQuestions(Generic[Client]):
         return len(self._open)
 
     def has_room(self, pod: str) -> bool:
-        """Whether a question of a pod has room: to be asked before anything is opened for it."""
+        """Whether a question of a pod has room: to be asked before it is added, and before anything is opened for it."""
         return len(self._open) < self._limit and self._pods.get(pod, 0) < self._of_a_pod
 
-    def add(self, channel: int, question: Question[Client]) -> int | None:
-        """The number under which to send a question over a channel; None where there is no room."""
-        pod = question.granted.pod.key
-        mine = self._pods.get(pod, 0)
-        if len(self._open) >= self._limit or mine >= self._of_a_pod:
-            return None
+    def add(self, channel: int, question: Question[Client]) -> int:
+        """The number under which to send a question over a channel."""
         # A channel never has so many open that no number is free: the limit is an eighth of all.
         while (key := channel << 16 | (number := self._draw())) in self._open:
             pass
         self._open[key] = question
-        self._pods[pod] = mine + 1
+        pod = question.granted.pod.key
+        self._pods[pod] = self._pods.get(pod, 0) + 1
         return number
 
     def find(self, channel: int, number: int) -> Question[Client] | None:
@@ -86,6 +83,11 @@ class OpenQuestions(Generic[Client]):
     def close(self, channel: int, number: int) -> None:
         """It has been answered."""
         self._forget(channel << 16 | number)
+
+    def end(self, is_over: Callable[[Question[Client]], bool]) -> None:
+        """Ends those of which this is true. What comes for them is under a number that nobody waits for."""
+        for key in [key for key, one in self._open.items() if is_over(one)]:
+            self._forget(key)
 
     def close_channel(self, channel: int) -> list[Question[Client]]:
         """Ends a channel, and says which questions are now without an answer."""
