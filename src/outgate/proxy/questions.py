@@ -63,7 +63,7 @@ class OpenQuestions(Generic[Client]):
         return len(self._open)
 
     def has_room(self, pod: str) -> bool:
-        """Whether a question of a pod has room: to be asked before it is added, and before anything is opened for it."""
+        """Whether a question of a pod has room: to be asked before anything is opened for it, and before `add`."""
         return len(self._open) < self._limit and self._pods.get(pod, 0) < self._of_a_pod
 
     def add(self, channel: int, question: Question[Client]) -> int:
