@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from outgate.analysis.asking import Asked, Asking, Movements
+from outgate.analysis.asking import Asking, Movements
 from outgate.analysis.connections import Connections, External, Party, connections
 from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.analysis.diff import diff
 from outgate.analysis.groups import Group
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Named
 from outgate.analysis.spelling import spell_addresses, spell_transports
 from outgate.model import Direction, Snapshot

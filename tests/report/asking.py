@@ -1,13 +1,13 @@
-"""A list in which something is asked of some ports, at one end and at both: what the tests of each format write."""
+"""Clusters in which something is asked of some ports, at one end and at both: what the tests of each format write."""
 
 from __future__ import annotations
 
 from outgate.analysis.conditional import Conditionals, conditionals
 from outgate.analysis.connections import Connection, connections
-from outgate.testing import namespace, pod, snapshot_of
+from outgate.testing import Manifest, namespace, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 
-__all__ = ["asking"]
+__all__ = ["asking", "naming"]
 
 _GET = {"http": [{"method": "GET", "path": '/v1|"<b>\\d'}, {"method": "HEAD"}]}
 _POST = {"http": [{"method": "POST"}]}
@@ -45,3 +45,11 @@ def asking() -> tuple[list[Connection], Conditionals]:
         )
     )
     return [one for one in found if str(one.source) == "shop/web"], conditionals(found)
+
+
+def naming() -> list[Manifest]:
+    """A pod for which rules open two names, one of them for some requests alone."""
+    named = (("a.io", _port("80", rules={"http": [{"method": "GET"}]})), ("b.io", _port("443")))
+    egress = [{"toFQDNs": [{"matchName": name}], "toPorts": [entry]} for name, entry in named]
+    policy = cilium_policy("shop/names", {"endpointSelector": {}, "egress": egress})
+    return [namespace("shop"), pod("shop/web", ["10.0.0.1"]), policy]

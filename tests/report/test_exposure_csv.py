@@ -11,6 +11,7 @@ from outgate.report.exposure_csv import HEADINGS, exposure_csv
 from outgate.testing import namespace, pod, policy, snapshot_of
 from tests.analysis.estate import allow, report_of
 from tests.analysis.shop import owned
+from tests.report.asking import naming
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -26,6 +27,15 @@ def test_a_line_for_each_thing_with_the_rule_that_lets_it() -> None:
     assert (internet["target"], internet["share"], internet["ports"]) == ("8.8.8.0/24", "some", "TCP 443")
     assert internet["allowed_by"].startswith("shop/out egress[0] test.yaml")
     assert (internet["egress_isolated"], internet["ingress_isolated"], internet["pods"]) == ("yes", "no", "2")
+
+
+def test_a_line_for_each_name_with_what_is_asked_there() -> None:
+    """No rule stands there: a name is opened by all that are about it."""
+    found = [one for one in rows(exposure_csv(exposure(snapshot_of(naming())))) if one["exposure"] == "names"]
+    assert [(one["target"], one["ports"]) for one in found] == [
+        ("b.io", "TCP 443"),
+        ("a.io", "TCP 80 (only for requests of HTTP GET *)"),
+    ]
 
 
 def test_a_workload_without_exposure_has_a_line_too() -> None:

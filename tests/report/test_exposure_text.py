@@ -13,6 +13,7 @@ from outgate.testing import namespace, pod, snapshot_of
 from tests.analysis.estate import allow, estate, report_of
 from tests.analysis.shop import owned
 from tests.laws.test_exposure import cluster
+from tests.report.asking import naming
 
 HOSTILE = "web\x1b[2J\nALLOW|`<b>`"
 
@@ -50,6 +51,12 @@ def test_one_workload_is_a_block_and_no_table() -> None:
     lines = exposure_text(exposure(snapshot)).splitlines()
     assert lines[0] == "1  shop/web"
     assert not any(line.startswith("#") for line in lines)
+
+
+def test_names_are_said_with_what_is_asked_there() -> None:
+    """Wherever they lead; only the ports, where nothing is asked."""
+    text = exposure_text(exposure(snapshot_of(naming())))
+    assert "b.io: TCP 443, a.io: TCP 80 (only for requests of HTTP GET *), wherever they lead" in text
 
 
 def test_nothing() -> None:

@@ -13,25 +13,17 @@ from dataclasses import replace
 
 from outgate.analysis.changes import Change
 from outgate.analysis.condition_changes import ConditionChange
-from outgate.analysis.conditional import Conditional, conditionals
+from outgate.analysis.conditional import conditionals
 from outgate.analysis.connections import Connection, Connections, External, Party
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Matched
+from outgate.analysis.on_condition import Asked, Conditional
 from outgate.analysis.opened import Named
 from outgate.packets import AddressSet, TransportSet
-from outgate.records import dataclass
 
-__all__ = ["Asked", "Asking", "Movements"]
+__all__ = ["Asking", "Movements"]
 
 _GOVERNED = TransportSet.governed()
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A condition on ports of a connection; with `addresses`, only where its end outside has one of these."""
-
-    part: Conditional
-    addresses: AddressSet | None = None
 
 
 class Asking:

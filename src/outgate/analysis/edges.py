@@ -15,10 +15,11 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from outgate.analysis.asking import Asked, Asking
+from outgate.analysis.asking import Asking
 from outgate.analysis.blocks import beyond_the_cluster
 from outgate.analysis.connections import Connections, External, Party
 from outgate.analysis.lookup import PodsTarget
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Named
 from outgate.analysis.ports import PairPorts, pair_ports
 from outgate.errors import TooComplex

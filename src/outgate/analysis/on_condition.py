@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from outgate.model import Direction
-from outgate.packets import TransportSet
+from outgate.packets import AddressSet, TransportSet
 from outgate.policy import Rule
 from outgate.records import dataclass
 
-__all__ = ["Conditional", "by_rules"]
+__all__ = ["Asked", "Conditional", "by_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,14 @@ class Conditional:
     direction: Direction
     transports: TransportSet
     rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The same, and of which addresses of the end outside it is asked; None where that is all of them."""
+
+    part: Conditional
+    addresses: AddressSet | None = None
 
 
 def by_rules(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from outgate.analysis.on_condition import Conditional
+from outgate.analysis.on_condition import Asked, Conditional
 from outgate.analysis.spelling import spell_addresses, spell_conditions, spell_transports
 from outgate.model import Direction
 from outgate.model.cilium import HttpMatch
@@ -15,11 +15,18 @@ from outgate.policy.rules import Conditions
 from outgate.report.terms import Json, origin_json, transports_json, without_empty
 
 if TYPE_CHECKING:
-    # For their types alone: they bring the whole list of connections, of which a single answer has no need.
-    from outgate.analysis.asking import Asked
+    # For its type alone: it brings the whole list of connections, of which a single answer has no need.
     from outgate.analysis.opened import Opening
 
-__all__ = ["asked_json", "asked_words", "conditions_json", "conditions_text", "entries_json", "name_words"]
+__all__ = [
+    "asked_json",
+    "asked_words",
+    "conditions_json",
+    "conditions_text",
+    "entries_json",
+    "name_words",
+    "with_asked",
+]
 
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
 _WHERE = {Direction.EGRESS: "where it leaves, ", Direction.INGRESS: "where it enters, "}
@@ -64,7 +71,12 @@ def _order(one: Asked) -> tuple[bool, int, int]:
 def name_words(one: Opening) -> str:
     """What passes to a name, and in brackets what is asked of it."""
     asked = asked_words([Asked(part) for part in one.conditional(one.transports)], one.transports)
-    return spell_transports(one.transports) + (f" ({'; '.join(asked)})" if asked else "")
+    return with_asked(spell_transports(one.transports), asked)
+
+
+def with_asked(words: str, asked: Sequence[str]) -> str:
+    """What passes, and behind it in brackets what is asked of it: ``TCP 80 (only for requests of HTTP GET /v1)``."""
+    return f"{words} ({'; '.join(asked)})" if asked else words
 
 
 def asked_json(one: Asked) -> Json:

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from outgate.analysis.asking import Asked
 from outgate.analysis.conditional import Conditional, Conditionals
 from outgate.analysis.connections import Connection
 from outgate.analysis.groups import Group
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.spelling import spell_transports
 from outgate.packets import TransportSet
-from outgate.report.conditions import asked_words
+from outgate.report.conditions import asked_words, with_asked
 from outgate.report.parties import party_words
 
 __all__ = ["allowed_words", "connections_text", "nothing_asked", "only_words", "passing_words"]
@@ -75,9 +75,8 @@ def only_words(one: Connection, asked: Iterable[Conditional]) -> list[str]:
 
 
 def allowed_words(one: Connection, asked: Iterable[Conditional]) -> str:
-    """The ports, and behind them in brackets what is asked of them: ``TCP 80 (only for requests of HTTP GET /v1)``."""
-    parts = only_words(one, asked)
-    return passing_words(one) + (f" ({'; '.join(parts)})" if parts else "")
+    """The ports, and what is asked of them (`with_asked`)."""
+    return with_asked(passing_words(one), only_words(one, asked))
 
 
 def _same(one: TransportSet, other: TransportSet) -> bool:

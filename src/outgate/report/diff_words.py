@@ -22,7 +22,7 @@ from outgate.analysis.spelling import spell_transports
 from outgate.model import Direction
 from outgate.packets import TransportSet
 from outgate.policy import Origin, Rule
-from outgate.report.conditions import asked_words, conditions_text
+from outgate.report.conditions import asked_words, conditions_text, with_asked
 from outgate.report.terms import place_text
 
 __all__ = [
@@ -169,8 +169,7 @@ def shift_words(shift: Shift) -> str:
 
 def change_words(change: Change, asked: Movements) -> str:
     """The shift of a change, and in brackets what is asked of it (`moved_words`)."""
-    parts = moved_words(change, asked)
-    return shift_words(change.shift) + (f" ({'; '.join(parts)})" if parts else "")
+    return with_asked(shift_words(change.shift), moved_words(change, asked))
 
 
 def moved_words(change: Change, asked: Movements) -> list[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from outgate.analysis.asking import Asked
 from outgate.analysis.exposure import Exposure, ExposureReport, Finding, NodesReached, PlaceReached, Standing
 from outgate.analysis.exposure_metadata import Opened
 from outgate.analysis.exposure_namespaces import Neighbours
 from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Door, Place
 from outgate.analysis.exposure_strangers import Opening
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Opening as OpenedName
 from outgate.model import Direction
 from outgate.model.labels import LabelSelector, Operator

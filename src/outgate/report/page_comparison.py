@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from outgate.analysis.asking import Asked, Asking
+from outgate.analysis.asking import Asking
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.condition_changes import ConditionChange
 from outgate.analysis.connections import Connection, Connections, External, Party
@@ -20,10 +20,11 @@ from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.listing import drawable
 from outgate.analysis.matching import Matched, Presence
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Named
 from outgate.model import Direction, Pod
 from outgate.packets import AddressSet, TransportSet
-from outgate.report.conditions import asked_words
+from outgate.report.conditions import asked_words, with_asked
 from outgate.report.connections_text import passing_words
 from outgate.report.diff_words import headline
 from outgate.report.page_data import Page, PageEdge, PageNode
@@ -275,5 +276,4 @@ def _common(group: Group, piece: Group, pods: list[Pod]) -> Group:
 
 
 def _with_conditions(one: Connection, asked: Sequence[Asked]) -> str:
-    parts = asked_words(asked, one.transports)
-    return passing_words(one) + (f" ({'; '.join(parts)})" if parts else "")
+    return with_asked(passing_words(one), asked_words(asked, one.transports))

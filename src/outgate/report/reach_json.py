@@ -8,11 +8,12 @@ The fields that every answer has come first and never change. Those behind them 
 from __future__ import annotations
 
 from outgate.analysis.notes import Hint
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.reach_asked import AskedOf, asked_of
 from outgate.analysis.reachability import Judged, Reachability, Split, by_address
 from outgate.analysis.spelling import spell_protocol
 from outgate.policy import OUTGATE, Side
-from outgate.report.conditions import conditions_json, entries_json
+from outgate.report.conditions import asked_json, conditions_json, entries_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, target_json, transports_json, without_empty
 
 __all__ = ["MOST_FLOWS_SHOWN", "reach_json", "side_json"]
@@ -87,12 +88,8 @@ def _ports(found: Reachability) -> Json | None:
 
 
 def _asked(one: AskedOf) -> Json:
-    """OnlyIf = {direction, what passes so, conditions}, and between whom, where that is not all of the ends."""
-    found = {
-        "direction": one.part.direction.value,
-        **transports_json(one.part.transports),
-        "conditions": conditions_json(one.part.rules),
-    }
+    """OnlyIf (`asked_json`), and between whom, where that is not all of the ends."""
+    found = asked_json(Asked(one.part))
     if one.among:
         found["between"] = [
             {
