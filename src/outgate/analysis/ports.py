@@ -74,33 +74,30 @@ def pair_ports(judge: Judge, source: Endpoint, destination: Endpoint) -> PairPor
         tuple(_shares(judge, trace.ingress, destination, source)),
         trace,
     )
-    asked = (
-        *_on_condition(judge, trace.egress, found.egress, source, destination, found.allowed),
-        *_on_condition(judge, trace.ingress, found.ingress, destination, source, found.allowed),
-    )
+    asked = tuple(one for direction in Direction for one in _on_condition(judge, found, direction))
     return replace(found, on_condition=asked) if asked else found
 
 
-def _on_condition(
-    judge: Judge,
-    side: Side,
-    shares: Iterable[PortShare],
-    subject: Endpoint,
-    peer: Endpoint,
-    passing: TransportSet,
-) -> Iterator[Conditional]:
+def _on_condition(judge: Judge, pair: PairPorts, direction: Direction) -> Iterator[Conditional]:
     """Of what passes, what an end lets through on a condition, with all rules that would."""
-    asked = _union(one for one in shares if one.rule is not None and one.rule.conditions is not None) & passing
+    egress = direction is Direction.EGRESS
+    asking = [
+        one
+        for one in (pair.egress if egress else pair.ingress)
+        if one.rule is not None and one.rule.conditions is not None
+    ]
+    # Nearly always there are none, and all that passes need not be known.
+    asked = _union(asking) & pair.allowed if asking else None
+    subject, peer = (pair.source, pair.destination) if egress else (pair.destination, pair.source)
     if not asked or subject.pod is None:
         return
-    destination = peer if side.direction is Direction.EGRESS else subject
     rules = [
-        (rule, matched(judge.policies, rule, peer, destination))
-        for rule in judge.policies.isolation(subject.pod, side.direction).every_rule()
+        (rule, matched(judge.policies, rule, peer, pair.destination))
+        for rule in judge.policies.isolation(subject.pod, direction).every_rule()
         if rule.conditions is not None and rule.action is Action.ACCEPT
     ]
     for part, those in by_rules(asked, rules):
-        yield Conditional(side.direction, part, those)
+        yield Conditional(direction, part, those)
 
 
 def _shares(judge: Judge, side: Side, subject: Endpoint, peer: Endpoint) -> Iterator[PortShare]:
