@@ -12,6 +12,7 @@ from outgate.testing import namespace, pod, policy, snapshot_of
 from tests.analysis.estate import allow, report_of
 from tests.analysis.shop import owned
 from tests.report.asking import naming
+from tests.report.test_exposure_text import HOST, asking
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -32,9 +33,9 @@ def test_a_line_for_each_thing_with_the_rule_that_lets_it() -> None:
 def test_a_line_for_each_name_with_what_is_asked_there() -> None:
     """No rule stands there: a name is opened by all that are about it."""
     found = [one for one in rows(exposure_csv(exposure(snapshot_of(naming())))) if one["exposure"] == "names"]
-    assert [(one["target"], one["ports"]) for one in found] == [
-        ("b.io", "TCP 443"),
-        ("a.io", "TCP 80 (only for requests of HTTP GET *)"),
+    assert [(one["target"], one["ports"], one["only_if"]) for one in found] == [
+        ("b.io", "TCP 443", ""),
+        ("a.io", "TCP 80", "only for requests of HTTP GET *"),
     ]
 
 
@@ -59,3 +60,20 @@ def test_names_are_no_formulas_and_no_lines() -> None:
         for row in rows(text):
             assert row["name"][0] not in "=@+-"
             assert row["name"].isprintable()
+
+
+def test_what_is_asked_stands_in_a_column_of_its_own() -> None:
+    """Who adds up the ports must not take one host for everything: nothing but what is open has an empty cell."""
+    found = {(one["exposure"], one["target"]): one for one in rows(exposure_csv(asking())) if one["name"] == "web"}
+    host, some = f"only for {HOST}", "only for questions of DNS for *.example.com"
+    assert found["metadata", "169.254.169.254"]["only_if"] == f"TCP 80 {host}; UDP 53 {some}"
+    assert found["internet-v4", "8.8.8.0/24"]["only_if"] == f"UDP 53 {some}"
+    assert found["internet-v4", "all but 8.8.8.0/24"]["ports"] == "TCP 80, UDP 53"
+    assert found["dns resolvers", "all"]["only_if"] == some
+    name = found["names", "b.example.com"]
+    assert (name["ports"], name["only_if"]) == ("TCP 443", "only for TLS to a server named b.example.com")
+    assert found["api server", "192.168.50.1:6443/TCP"]["only_if"] == "only for requests of HTTP GET /healthz"
+    assert found["may reach new pods", "any pod in any namespace on TCP 80"]["only_if"] == host
+    between = found["reaches namespaces", "data kube-system"]["only_if"]
+    assert f"some pods of data {host}; kube-system: TCP 80 {host} and UDP 53 {some}" in between
+    assert found["new pods may reach it", "any pod in any namespace on every port"]["only_if"] == ""

@@ -14,8 +14,10 @@ from outgate.packets.special import RANGES
 from outgate.report.exposure_json import exposure_json
 from outgate.testing import snapshot_of
 from tests.analysis.estate import allow, api_service, api_slice, report_of
+from tests.laws.test_cilium import drawn
 from tests.laws.test_exposure import cluster
 from tests.report.schema import complaints
+from tests.report.test_exposure_text import asking
 
 
 def document(*more: Any) -> Any:
@@ -108,3 +110,31 @@ def test_the_summary_has_every_finding() -> None:
     summary = document(allow())["summary"]
     assert list(summary["findings"]) == [one.value for one in Finding]
     assert (summary["workloads"], summary["findings"]["unisolated"]) == (5, 4)
+
+
+def test_what_is_asked_is_in_the_document_and_the_schema_knows_it() -> None:
+    """Of every port that passes on a condition, at every place; and of no other."""
+    found = json.loads(json.dumps(exposure_json(asking())))
+    assert complaints(found) == []
+    assert found["summary"]["onCondition"]["metadata"] == 1
+    (web,) = [one for one in found["workloads"] if one["workload"]["name"] == "web"]
+    assert web["onCondition"] == [one for one in web["findings"] if one not in ("internet-part", "open-ingress")]
+    host = {"http": [{"method": "GET", "host": "api.example.com"}]}
+    (anybody,) = [one for one in web["futurePods"]["reaches"] if one["anyPod"]]
+    (asked,) = anybody["onlyIf"]
+    assert [{key: one[key] for key in one if key != "rule"} for one in asked["conditions"]] == [host]
+    assert web["apiServer"]["doors"][0]["onlyIf"][0]["conditions"][0]["http"] == [{"method": "GET", "path": "/healthz"}]
+    parts = {tuple(part.get("cidrs", ())): part for one in web["ranges"] for part in one["parts"]}
+    assert [one["allowed"] for one in parts[("8.8.8.0/24",)]["onlyIf"]] == [[{"protocol": "UDP", "ports": [[53, 53]]}]]
+    assert [one["namespaces"] for one in web["namespaces"]["reachesOnlyIf"]] == [
+        # The pod on the host network is its node.
+        *(["data"], ["data"], ["kube-system"])
+    ]
+    others = [one for one in found["workloads"] if one["workload"]["name"] != "web" and "agent" not in str(one)]
+    assert not any("onCondition" in one for one in others)
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 3))
+def test_clusters_with_conditions_keep_to_the_schema(seed: int) -> None:
+    """Of names of ports, too, and between namespaces."""
+    assert complaints(json.loads(json.dumps(exposure_json(exposure(drawn(seed).snapshot(seed)))))) == []

@@ -10,6 +10,7 @@ from outgate.report.exposure_markdown import exposure_markdown
 from outgate.testing import namespace, pod, snapshot_of
 from tests.analysis.estate import allow, report_of
 from tests.analysis.shop import owned
+from tests.report.test_exposure_text import HOST, asking
 
 
 def cells(line: str) -> list[str]:
@@ -47,3 +48,12 @@ def test_names_are_neither_markup_nor_cells() -> None:
     assert len({len(cells(row)) for row in rows}) == 1
     assert not re.search(r"(?<!\\)[<`\[]", rows[2])
     assert not any(line.startswith("# ") for line in text.splitlines())
+
+
+def test_what_is_asked_stands_beside_the_rule() -> None:
+    """The cells have stars, the last one says what is asked, and the legend what a star is."""
+    text = exposure_markdown(asking()).replace("\\", "")
+    (row,) = [line for line in text.splitlines() if "Deployment/web" in line]
+    assert "| some+all*/all* | any* | yes* | 2*/2 | 2*/2 |" in row
+    assert f"on TCP 80, UDP 53 (TCP 80 only for {HOST}; UDP 53 only for" in row
+    assert text.rstrip().endswith("*: only on a condition (some requests of HTTP, questions of DNS, names of TLS)")

@@ -146,4 +146,4 @@ def test_the_table_has_a_row_for_each_and_a_legend_for_its_signs() -> None:
     assert len(rows) == len(report.workloads)
     assert {len(row) for row in rows} == {len(heads)}
     assert [row[0] for row in rows] == ["1", "2", "3", "4", "5"]
-    assert "?" in legend()
+    assert "?" in legend(report)

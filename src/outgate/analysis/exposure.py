@@ -20,12 +20,25 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from outgate.analysis.exposure_asked import AskedThere, asked_there
 from outgate.analysis.exposure_metadata import LINK_LOCAL_METADATA, Opened, opened
 from outgate.analysis.exposure_namespaces import Neighbourhood, Neighbours
 from outgate.analysis.exposure_outside import DNS_PORTS, DNS_TLS_PORTS, Extent, Share, extent, to_blame, within
-from outgate.analysis.exposure_places import Door, Found, Place, Reach, api_server, cluster_dns, passage, rules_through
+from outgate.analysis.exposure_places import (
+    Door,
+    DoorAsked,
+    Found,
+    Place,
+    Reach,
+    api_server,
+    asked_at,
+    cluster_dns,
+    passage,
+    rules_through,
+)
 from outgate.analysis.exposure_strangers import Opening, openings
 from outgate.analysis.groups import Group, Groups
+from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Opening as OpenedName
 from outgate.analysis.opened import openings as opened_names
 from outgate.model import Direction, Pod, Snapshot
@@ -89,6 +102,15 @@ class PlaceReached:
     reach: Reach
     doors: tuple[Door, ...] = ()
     origins: tuple[Origin, ...] = ()
+    asked: tuple[DoorAsked, ...] = ()
+    """What is asked at each of the doors; empty where nothing is at any."""
+
+    @property
+    def openly(self) -> bool:
+        """Whether it is reached whatever is asked for."""
+        if self.reach is not Reach.YES or not self.asked:
+            return self.reach is Reach.YES
+        return any(not any(one.chooses for one in door) for door in self.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,10 @@ class NodesReached:
     transports: TransportSet = _NO_PORT
     """What passes to at least one of them."""
     origins: tuple[Origin, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    """What is asked of it above TCP, by the addresses."""
+    openly: tuple[str, ...] = ()
+    """Those that are reached whatever is asked for."""
 
     @property
     def kubelet(self) -> bool:
@@ -138,6 +164,22 @@ class Standing:
     neighbours: Neighbours
     openings: Mapping[Direction, tuple[Opening, ...]]
     findings: tuple[Finding, ...]
+    on_condition: tuple[Finding, ...] = ()
+    """Of the findings those that hold only for what policies ask for: some requests, some questions, some servers."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything of it is only on a condition: what the table marks with a star."""
+        nodes, near = self.outside.nodes, self.neighbours
+        shares = (*self.outside.internet, *self.outside.resolvers)
+        return (
+            bool(self.on_condition)
+            or any(one.share is not one.openly for one in shares)
+            or any(one.reach is Reach.YES and not one.openly for one in (self.api_server, self.dns))
+            or not all(one.openly for one in self.metadata())
+            or nodes.names != nodes.openly
+            or near.reaches != near.reaches_openly
+        )
 
     def metadata(self) -> tuple[Opened, ...]:
         """The metadata addresses that are reached as such."""
@@ -168,10 +210,18 @@ class ExposureReport:
         """How many workloads a finding is true of."""
         return sum(finding in one.standing.findings for one in self.workloads)
 
-    def reaching_link_local_metadata(self) -> int:
-        """How many reach 169.254.169.254, which most clouds share."""
+    def having_on_condition(self, finding: Finding) -> int:
+        """Of how many of them it is true on a condition alone."""
+        return sum(finding in one.standing.on_condition for one in self.workloads)
+
+    def reaching_link_local_metadata(self, *, openly: bool = False) -> int:
+        """How many reach 169.254.169.254, which most clouds share; those alone that do whatever is asked for."""
         return sum(
-            any(each.place.address == LINK_LOCAL_METADATA for each in one.standing.metadata()) for one in self.workloads
+            any(
+                each.place.address == LINK_LOCAL_METADATA and (each.openly or not openly)
+                for each in one.standing.metadata()
+            )
+            for one in self.workloads
         )
 
 
@@ -186,8 +236,11 @@ def exposure(snapshot: Snapshot, profile: Profile = OUTGATE, *, grid: Grid | Non
     return ExposureReport(asked.profile, tuple(found), asked.api_server, asked.dns, asked.nodes, undeclared)
 
 
-def _rank(standing: Standing) -> tuple[bool, ...]:
-    return tuple(finding not in standing.findings for finding in Finding)
+def _rank(standing: Standing) -> tuple[int, ...]:
+    """What is true as it stands comes before what is true on a condition, and that before what is not."""
+    return tuple(
+        2 if finding not in standing.findings else int(finding in standing.on_condition) for finding in Finding
+    )
 
 
 class _Asked:
@@ -249,7 +302,10 @@ class _Asked:
             {direction: self._openings_of(number, direction) for direction in Direction},
             (),
         )
-        return replace(standing, findings=tuple(one for one in Finding if _holds(one, standing)))
+        findings = tuple(one for one in Finding if _holds(one, standing))
+        asks = grid.has_conditions
+        on_condition = tuple(one for one in findings if not _holds_openly(one, standing)) if asks else ()
+        return replace(standing, findings=findings, on_condition=on_condition)
 
     def _isolating(self, number: int, direction: Direction) -> tuple[Origin, ...]:
         standing = self.grid.standing(self.grid.keys[direction][number], direction)
@@ -277,12 +333,15 @@ class _Asked:
         if place.found is Found.UNKNOWN:
             return PlaceReached(self._anywhere(number))
         passed: list[Door] = []
+        asked: list[DoorAsked] = []
         origins: dict[Origin, None] = {}
         for door, trace in passage(self._judge, pod, doors):
             if trace.verdict.allows:
                 passed.append(door)
+                asked.append(asked_at(door, trace))
                 origins.update(dict.fromkeys(rules_through(self._judge, pod, door, trace)))
-        return PlaceReached(Reach.YES if passed else Reach.NO, tuple(passed), tuple(origins))
+        found = tuple(asked) if any(asked) else ()
+        return PlaceReached(Reach.YES if passed else Reach.NO, tuple(passed), tuple(origins), found)
 
     def _anywhere(self, number: int) -> Reach:
         """Of a place that nobody knows: reached by whom no policy holds, by nobody who may send nothing at all."""
@@ -302,29 +361,41 @@ class _Asked:
             packets = within(self.grid.outside(number, Direction.EGRESS), _GOVERNED).restrict(everything)
             names = opened_names(self.grid, number)
             found = self._outsides[key, families] = replace(
-                self._laid_out(key, packets, families), names=names, nodes=self._nodes(number, families)
+                self._laid_out(key, packets, families, self._asked_outside(number)),
+                names=names,
+                nodes=self._nodes(number, families),
             )
         return found
 
-    def _laid_out(self, key: PolicyKey, packets: PacketSet, families: tuple[Family, ...]) -> Outside:
+    def _asked_outside(self, number: int) -> AskedThere:
+        def extent(rule: Rule) -> PacketSet:
+            return PacketSet.cube(self.grid.outside_of(rule), self.grid.ports_outside(rule, number))
+
+        return asked_there(self.grid, number, PacketSet.any(), extent)
+
+    def _laid_out(self, key: PolicyKey, packets: PacketSet, families: tuple[Family, ...], there: AskedThere) -> Outside:
         names, tls = within(packets, DNS_PORTS), within(packets, DNS_TLS_PORTS)
         beyond = within(packets, _GOVERNED - DNS_PORTS)
         ranges = [one for one in RANGES if one.family in families]
         internet = [one for one in INTERNET if one.family in families]
         clouds = (
-            replace(one, origins=self._blame(key, AddressSet.of((one.place.address,)), one.transports))
+            replace(
+                one,
+                origins=self._blame(key, AddressSet.of((one.place.address,)), one.transports),
+                asked=there.of(PacketSet.cube(AddressSet.of((one.place.address,)), one.transports)),
+            )
             for one in opened(packets)
         )
         return Outside(
-            tuple(self._extent(key, one, packets) for one in ranges),
-            tuple(self._extent(key, one, beyond) for one in internet),
-            tuple(self._extent(key, one, names) for one in internet),
-            tuple(self._extent(key, one, tls) for one in internet),
+            tuple(self._extent(key, one, packets, there) for one in ranges),
+            tuple(self._extent(key, one, beyond, there) for one in internet),
+            tuple(self._extent(key, one, names, there) for one in internet),
+            tuple(self._extent(key, one, tls, there) for one in internet),
             tuple(clouds),
         )
 
-    def _extent(self, key: PolicyKey, where: AddressRange, packets: PacketSet) -> Extent:
-        found = extent(where, packets)
+    def _extent(self, key: PolicyKey, where: AddressRange, packets: PacketSet, there: AskedThere) -> Extent:
+        found = extent(where, packets, there)
         return replace(found, origins=self._blame(key, found.addresses, found.transports)) if found.parts else found
 
     def _blame(self, key: PolicyKey, addresses: AddressSet, transports: TransportSet) -> tuple[Origin, ...]:
@@ -348,10 +419,15 @@ class _Asked:
         addresses, transports = reached.addresses(), TransportSet()
         for _, mine in reached:
             transports |= mine
-        every = addresses == self._every_node
-        names = tuple(name for name, mine in self.nodes.items() if every or not mine.isdisjoint(addresses))
         origins = (rule.origin for rule in grid.accepting(key, Direction.EGRESS) if extent(rule) & reached)
-        return NodesReached(Reach.YES, names, transports, tuple(origins))
+        there = asked_there(grid, number, nodes, extent)
+        names = self._named(addresses)
+        openly = self._named((reached - there.chosen(reached)).addresses()) if there.packets else names
+        return NodesReached(Reach.YES, names, transports, tuple(dict.fromkeys(origins)), there.of(reached), openly)
+
+    def _named(self, addresses: AddressSet) -> tuple[str, ...]:
+        every = addresses == self._every_node
+        return tuple(name for name, mine in self.nodes.items() if every or not mine.isdisjoint(addresses))
 
     def _nodes_of(self, rule: Rule) -> AddressSet:
         """The nodes that a rule speaks of. Cilium's blocks mean what is outside of the cluster, and no node is."""
@@ -384,3 +460,29 @@ def _holds(finding: Finding, standing: Standing) -> bool:
             return any(one.anybody for one in standing.openings[Direction.EGRESS])
         case Finding.OPEN:
             return any(one.anybody for one in standing.openings[Direction.INGRESS])
+
+
+def _holds_openly(finding: Finding, standing: Standing) -> bool:
+    """Whether a finding that holds would hold without all that passes only for what is asked."""
+    outside = standing.outside
+    match finding:
+        case Finding.METADATA:
+            return any(one.openly for one in standing.metadata())
+        case Finding.INTERNET:
+            return any(one.openly.wide for one in outside.internet)
+        case Finding.DNS:
+            return any(one.openly.wide for one in outside.resolvers)
+        case Finding.API_SERVER:
+            return standing.api_server.openly
+        case Finding.NODES:
+            return bool(outside.nodes.openly) or not outside.nodes.names
+        case Finding.PART:
+            return any(one.openly is not Share.NONE for one in outside.internet)
+        case Finding.NAMESPACES:
+            return bool(standing.neighbours.reaches_openly)
+        case Finding.ANY_POD:
+            return any(one.anybody and one.openly for one in standing.openings[Direction.EGRESS])
+        case Finding.OPEN:
+            return any(one.anybody and one.openly for one in standing.openings[Direction.INGRESS])
+        case Finding.UNISOLATED:
+            return True

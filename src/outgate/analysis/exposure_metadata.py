@@ -17,6 +17,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from outgate.analysis.exposure_outside import DNS_PORTS
+from outgate.analysis.on_condition import Asked, chosen
 from outgate.packets import Address, AddressSet, PacketSet, Protocol, TransportSet
 from outgate.policy import Origin
 from outgate.records import dataclass
@@ -135,11 +136,19 @@ class Opened:
     transports: TransportSet
     origins: tuple[Origin, ...] = ()
     """The rules that let it through. Empty where no policy isolates the workload."""
+    asked: tuple[Asked, ...] = ()
+    """What is asked of it above TCP."""
 
     @property
     def exposes_metadata(self) -> bool:
         """Whether more passes than names and the time, to an address that has more."""
         return self.place.use is CloudUse.METADATA and bool(self.transports - _HARMLESS)
+
+    @property
+    def openly(self) -> bool:
+        """Whether it exposes metadata whatever is asked for."""
+        passing = self.transports - chosen(one.part for one in self.asked) - _HARMLESS
+        return self.place.use is CloudUse.METADATA and bool(passing)
 
 
 def opened(packets: PacketSet) -> tuple[Opened, ...]:

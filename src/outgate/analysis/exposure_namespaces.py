@@ -3,22 +3,46 @@
 Both ends are asked, egress and ingress, of the pods that are there: a namespace is reached if any pod of it is, on any
 port of TCP, UDP or SCTP. Sets of identities are integers (see `policy.identity`), so a namespace is one integer, and
 the question is one intersection for each.
+
+A namespace may be reached for what policies ask for alone, and for nothing else. Then pairs of identities are looked
+at, until one is found between which something passes openly: that is no work where no rule has conditions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
 
+from outgate.analysis.conditional import Conditional, Conditionals, conditionals
+from outgate.analysis.connections import Connections
+from outgate.analysis.groups import Group
+from outgate.analysis.on_condition import chosen
 from outgate.model import Direction
 from outgate.packets import TransportSet
-from outgate.policy.grid import Grid
-from outgate.policy.identity import Bits
+from outgate.policy.grid import Grid, PolicyKey
+from outgate.policy.identity import Bits, members
 from outgate.policy.rules import Origin, Rule
 from outgate.records import dataclass
 
-__all__ = ["Neighbourhood", "Neighbours"]
+__all__ = ["Neighbourhood", "Neighbours", "Purpose"]
 
 _GOVERNED = TransportSet.governed()
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What all that passes to (or from) some pods of these namespaces has to be asked for."""
+
+    namespaces: tuple[str, ...]
+    transports: TransportSet
+    asked: tuple[Conditional, ...]
+    """Of every port; where both ends ask, both have to be met."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether none of it passes openly."""
+        return not self.transports - chosen(self.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +56,17 @@ class Neighbours:
     """The egress rules by which any pod there is reached. Empty where no policy isolates it."""
     in_by: tuple[Origin, ...]
     """The ingress rules that name any pod of the namespaces that reach it."""
+    reaches_for: tuple[Purpose, ...] = ()
+    """What is asked of all that passes to some of them. Where a namespace is in several, its pods differ in that."""
+    reached_for: tuple[Purpose, ...] = ()
+    """The same of those that it is reached from."""
+
+    @property
+    def reaches_openly(self) -> tuple[str, ...]:
+        """Those that are reached without a request, a question or a name being chosen for it."""
+        chosen = {name for one in self.reaches_for for name in one.namespaces if one.chooses}
+        every = {name for one in self.reaches_for for name in one.namespaces if not one.chooses}
+        return tuple(name for name in self.reaches if name not in chosen or name in every)
 
 
 class Neighbourhood:
@@ -43,6 +78,8 @@ class Neighbourhood:
         for number, identity in enumerate(grid.identities.all):
             self._members[identity.namespace] = self._members.get(identity.namespace, 0) | 1 << number
         self._opens: dict[int, bool] = {}
+        self._asking: dict[tuple[PolicyKey, Direction], bool] = {}
+        self._pairs: dict[tuple[int, int], Purpose | None] = {}
         self._reached = [self._reaches(number) for number in range(len(grid.identities.all))]
         self._from: dict[str, Bits] = dict.fromkeys(self._members, 0)
         for number, identity in enumerate(grid.identities.all):
@@ -60,7 +97,76 @@ class Neighbourhood:
             tuple(reached_from),
             self._out_by(number, _union(others[name] for name in reaches)),
             self._in_by(number, _union(others[name] for name in reached_from)),
+            self._purposes(number, {name: others[name] & self._reached[number] for name in reaches}, Direction.EGRESS),
+            self._purposes(number, {name: others[name] for name in reached_from}, Direction.INGRESS),
         )
+
+    # ---- what is asked -----------------------------------------------------------------------------------------------
+
+    def _purposes(self, number: int, others: Mapping[str, Bits], direction: Direction) -> tuple[Purpose, ...]:
+        """Of the namespaces to (from) which nothing passes openly: what is asked of what does."""
+        if not self._grid.has_conditions:
+            return ()
+        found: dict[object, tuple[list[str], Purpose]] = {}
+        for name, bits in others.items():
+            pairs = ((number, one) if direction is Direction.EGRESS else (one, number) for one in members(bits))
+            for purpose in self._all_asked(pairs):
+                sign = (purpose.transports, frozenset(map(_sign, purpose.asked)))
+                found.setdefault(sign, ([], purpose))[0].append(name)
+        return tuple(replace(one, namespaces=tuple(names)) for names, one in found.values())
+
+    def _all_asked(self, pairs: Iterable[tuple[int, int]]) -> Iterable[Purpose]:
+        """What is asked between some pairs, each that differs; nothing where anything passes of which nothing is."""
+        found: dict[object, Purpose] = {}
+        for pair in pairs:
+            purpose = self._between(pair)
+            if purpose is None:
+                continue
+            left = purpose.transports
+            for one in purpose.asked:
+                left = left - one.transports
+            if left:
+                return ()
+            found.setdefault((purpose.transports, frozenset(map(_sign, purpose.asked))), purpose)
+        return found.values()
+
+    def _between(self, pair: tuple[int, int]) -> Purpose | None:
+        if pair not in self._pairs:
+            transports = self._passing(*pair)
+            asked: tuple[Conditional, ...] = ()
+            ends = zip(pair, (Direction.EGRESS, Direction.INGRESS), strict=True)
+            if transports and any(self._asks(self._grid.keys[each][one], each) for one, each in ends):
+                source, destination = map(self._alone, pair)
+                whole = self._list.whole(source, destination)
+                asked = self._only(replace(whole, transports=whole.transports & _GOVERNED))
+            self._pairs[pair] = Purpose((), transports, asked) if transports else None
+        return self._pairs[pair]
+
+    def _passing(self, source: int, destination: int) -> TransportSet:
+        for number, bits in self._grid.joined(source):
+            if bits >> destination & 1:
+                return self._grid.transports.sets[number] & _GOVERNED
+        return TransportSet()
+
+    def _asks(self, key: PolicyKey, direction: Direction) -> bool:
+        found = self._asking.get((key, direction))
+        if found is None:
+            rules = self._grid.standing(key, direction).rules if key else ()
+            found = self._asking[key, direction] = any(rule.conditions is not None for rule in rules)
+        return found
+
+    def _alone(self, number: int) -> Group:
+        """One identity as an end of a connection."""
+        pods = self._grid.identities.pods[number]
+        return Group("Pod", pods[0].namespace, pods[0].name, tuple(pods), number)
+
+    @cached_property
+    def _list(self) -> Connections:
+        return Connections(self._grid)
+
+    @cached_property
+    def _only(self) -> Conditionals:
+        return conditionals(self._list)
 
     def _reaches(self, number: int) -> Bits:
         found = 0
@@ -77,7 +183,7 @@ class Neighbourhood:
 
     def _out_by(self, number: int, whom: Bits) -> tuple[Origin, ...]:
         rules = self._grid.accepting(self._grid.keys[Direction.EGRESS][number], Direction.EGRESS) if whom else ()
-        return tuple(rule.origin for rule in rules if self._leads_out(rule, number, whom))
+        return tuple(dict.fromkeys(rule.origin for rule in rules if self._leads_out(rule, number, whom)))
 
     def _leads_out(self, rule: Rule, number: int, whom: Bits) -> bool:
         """Whether what the rule lets out is let in by any of these."""
@@ -92,7 +198,13 @@ class Neighbourhood:
     def _in_by(self, number: int, whom: Bits) -> tuple[Origin, ...]:
         rules = self._grid.accepting(self._grid.keys[Direction.INGRESS][number], Direction.INGRESS) if whom else ()
         families = self._grid.families
-        return tuple(rule.origin for rule in rules if any(self._grid.peers(rule, one) & whom for one in families))
+        named = (rule.origin for rule in rules if any(self._grid.peers(rule, one) & whom for one in families))
+        return tuple(dict.fromkeys(named))
+
+
+def _sign(one: Conditional) -> object:
+    """What makes two of them say the same, wherever it is written."""
+    return one.direction, one.transports, frozenset(rule.conditions for rule in one.rules)
 
 
 def _union(many: Iterable[Bits]) -> Bits:

@@ -11,7 +11,11 @@ nothing of it.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from outgate.analysis.exposure_asked import NOTHING_ASKED, AskedThere
+from outgate.analysis.on_condition import Asked
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.packets.packetset import Cube
@@ -51,6 +55,24 @@ class Extent:
     share: Share
     origins: tuple[Origin, ...] = ()
     """The rules that let any of it through. Empty where no policy isolates the workload."""
+    asked: tuple[Asked, ...] = ()
+    """What is asked of it above TCP, by the addresses."""
+    openly: Share = Share.NONE
+    """How much is reached whatever is asked for."""
+
+    @property
+    def pieces(self) -> Iterator[tuple[AddressSet, TransportSet, tuple[Asked, ...]]]:
+        """The parts, told apart by what is asked there as well."""
+        for whole, transports in self.parts:
+            cut: list[tuple[AddressSet, tuple[Asked, ...]]] = [(whole, ())]
+            for one in self.asked:
+                there = whole if one.addresses is None else one.addresses
+                mine = Asked(replace(one.part, transports=one.part.transports & transports))
+                if mine.part.transports:
+                    inside = ((some & there, (*asked, mine)) for some, asked in cut)
+                    outside = ((some - there, asked) for some, asked in cut)
+                    cut = [each for each in (*inside, *outside) if each[0]]
+            yield from ((some, transports, asked) for some, asked in cut)
 
     @property
     def addresses(self) -> AddressSet:
@@ -71,28 +93,35 @@ def within(packets: PacketSet, transports: TransportSet) -> PacketSet:
     return PacketSet.union_of((addresses, mine & transports) for addresses, mine in packets)
 
 
-def extent(where: AddressRange, packets: PacketSet) -> Extent:
-    """How much of a range some packets go to."""
+def extent(where: AddressRange, packets: PacketSet, there: AskedThere = NOTHING_ASKED) -> Extent:
+    """How much of a range some packets go to, and what is asked there."""
     parts = [cube for cube in packets.restrict(where.addresses) if cube[1]]
     parts.sort(key=lambda part: int(part[0].lowest()))
-    covered = sum(addresses.size() for addresses, _ in parts)
-    size = where.addresses.size()
+    share = _share(where, parts)
+    if not parts or not there.packets:
+        return Extent(where, tuple(parts), share, openly=share)
+    mine = PacketSet.union_of(parts)
+    return Extent(where, tuple(parts), share, (), there.of(mine), _share(where, mine - there.chosen(mine)))
+
+
+def _share(where: AddressRange, parts: Iterable[Cube]) -> Share:
+    covered, size = sum(addresses.size() for addresses, _ in parts), where.addresses.size()
     if covered == size:
-        share = Share.WHOLE
-    else:
-        share = Share.MOST if 2 * covered > size else Share.SOME if covered else Share.NONE
-    return Extent(where, tuple(parts), share)
+        return Share.WHOLE
+    return Share.MOST if 2 * covered > size else Share.SOME if covered else Share.NONE
 
 
 def to_blame(
     grid: Grid, key: PolicyKey, direction: Direction, addresses: AddressSet, transports: TransportSet
 ) -> tuple[Origin, ...]:
     """The rules that let through any of these packets, to or from addresses outside."""
-    return tuple(
+    found = (
         rule.origin
         for rule in grid.accepting(key, direction)
         if not grid.outside_of(rule).isdisjoint(addresses) and _passes(rule, transports)
     )
+    # A rule of Cilium's is several here: one for each entry of its ports.
+    return tuple(dict.fromkeys(found))
 
 
 def _passes(rule: Rule, transports: TransportSet) -> bool:

@@ -16,9 +16,10 @@ import enum
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from outgate.analysis.on_condition import Conditional
 from outgate.analysis.routes import routes_of
 from outgate.model import Pod, Service, Snapshot
-from outgate.packets import Address, Protocol
+from outgate.packets import Address, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
 from outgate.policy.rules import Action, BlockMatch
@@ -27,10 +28,12 @@ from outgate.records import dataclass
 __all__ = [
     "NODE_CACHE",
     "Door",
+    "DoorAsked",
     "Found",
     "Place",
     "Reach",
     "api_server",
+    "asked_at",
     "cluster_dns",
     "cluster_dns_services",
     "doors_of",
@@ -88,6 +91,10 @@ class Door:
         if self.end.pod is not None:
             there = str(self.end.pod)
         return f"{there}:{self.port}/{self.protocol.name}"
+
+
+DoorAsked = tuple[Conditional, ...]
+"""What each end asks of what goes through a door; empty where it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,13 @@ def passage(judge: Judge, pod: Pod, doors: Iterable[Door]) -> Iterator[tuple[Doo
         start = Endpoint.of_pod(anywhere, door.end.address.version)
         if start is not None:
             yield door, judge.judge(Flow(start, door.end, door.protocol, door.port, door.dialled))
+
+
+def asked_at(door: Door, trace: Trace) -> DoorAsked:
+    """What is asked of what passes a door."""
+    transports = TransportSet.ports(door.protocol, door.port)
+    sides = ((side.direction, side.conditional) for side in (trace.egress, trace.ingress))
+    return tuple(Conditional(direction, transports, rules) for direction, rules in sides if rules)
 
 
 def rules_through(judge: Judge, pod: Pod, door: Door, trace: Trace) -> Iterator[Origin]:

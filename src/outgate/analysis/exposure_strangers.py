@@ -19,18 +19,22 @@ from dataclasses import replace
 
 from outgate.analysis.controller import for_everybody
 from outgate.analysis.exposure_selectors import implied, of_namespace, simplified
+from outgate.analysis.on_condition import Conditional, by_rules, chosen
 from outgate.model import Direction
 from outgate.model.labels import EVERYTHING, Labels, LabelSelector
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.policy.grid import Grid
-from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Tier
+from outgate.policy.rules import Action, BlockMatch, Conditions, NamedPort, Origin, PeerMatch, PodMatch, Rule, Tier
 from outgate.records import dataclass
 
 __all__ = ["Opening", "openings"]
 
 _GOVERNED = TransportSet.governed()
+_Peers = tuple[LabelSelector, LabelSelector, AddressSet | None]
+_Ruled = tuple[Rule, TransportSet, tuple[NamedPort, ...]]
+_EVERYBODY: _Peers = (EVERYTHING, EVERYTHING, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,16 @@ class Opening:
     names: tuple[NamedPort, ...] = ()
     """Ports that each such pod gives a number to. Empty on ingress."""
     origins: tuple[Origin, ...] = ()
+    asked: tuple[Conditional, ...] = ()
+    """What is asked of some of the transports above TCP."""
+    names_asked: tuple[tuple[NamedPort, tuple[Rule, ...]], ...] = ()
+    """Of the names those of which something is asked, with the rules of which one must be met."""
+
+    @property
+    def openly(self) -> bool:
+        """Whether anything passes without a request, a question or a name being chosen for it."""
+        named = {name for name, rules in self.names_asked if _chooses(rules)}
+        return bool(self.transports - chosen(self.asked)) or any(name not in named for name in self.names)
 
     @property
     def anybody(self) -> bool:
@@ -60,7 +74,28 @@ class Opening:
 
     def contains(self, other: Opening) -> bool:
         """Whether whatever the other lets through, this one does too."""
-        return self._has_peers_of(other) and other.transports <= self.transports and self._has_names_of(other)
+        return (
+            self._has_peers_of(other)
+            and other.transports <= self.transports
+            and self._has_names_of(other)
+            and all(self._meets(one) for one in other.asked)
+            and other._unasked <= self._unasked
+        )
+
+    @property
+    def _unasked(self) -> TransportSet:
+        found = self.transports
+        for one in self.asked:
+            found = found - one.transports
+        return found
+
+    def _meets(self, asked: Conditional) -> bool:
+        """Whether whatever passes on a condition passes here."""
+        left = asked.transports - self._unasked
+        for one in self.asked:
+            if _conditions(asked.rules) <= _conditions(one.rules):
+                left = left - one.transports
+        return not left
 
     def _has_peers_of(self, other: Opening) -> bool:
         if self.addresses is not None:
@@ -72,10 +107,27 @@ class Opening:
         return implied(other.namespaces, self.namespaces) and implied(other.pods, self.pods)
 
     def _has_names_of(self, other: Opening) -> bool:
-        return all(name in self.names or self.transports.of(name.protocol) == PORTS for name in other.names)
+        mine, theirs = dict(self.names_asked), dict(other.names_asked)
+        return all(
+            self._unasked.of(name.protocol) == PORTS
+            or (
+                name in self.names
+                and (name not in mine or _conditions(theirs.get(name, ())) <= _conditions(mine[name]) != frozenset())
+                and (name not in mine or name in theirs)
+            )
+            for name in other.names
+        )
 
 
-_ANYBODY = Opening(EVERYTHING, EVERYTHING, None, _GOVERNED)
+def _conditions(rules: Iterable[Rule]) -> frozenset[Conditions | None]:
+    return frozenset(rule.conditions for rule in rules)
+
+
+def _chooses(rules: tuple[Rule, ...]) -> bool:
+    return Conditional(Direction.EGRESS, TransportSet(), rules).chooses
+
+
+_ANYBODY = Opening(*_EVERYBODY, _GOVERNED)
 
 
 def openings(grid: Grid, number: int, direction: Direction) -> tuple[Opening, ...]:
@@ -83,7 +135,7 @@ def openings(grid: Grid, number: int, direction: Direction) -> tuple[Opening, ..
     key = grid.keys[direction][number]
     if not key:
         return (_ANYBODY,)
-    found: dict[tuple[LabelSelector, LabelSelector, AddressSet | None], Opening] = {}
+    found: dict[_Peers, list[_Ruled]] = {}
     standing = grid.standing(key, direction)
     left = _Left(grid, number)
     for rule in standing.every_rule():
@@ -91,13 +143,44 @@ def openings(grid: Grid, number: int, direction: Direction) -> tuple[Opening, ..
         if not transports and not names:
             continue
         for namespaces, pods, addresses in _peers(rule, by_address=grid.policies.profile.blocks_match_pods):
-            one = Opening(namespaces, pods, addresses, transports, names, (rule.origin,))
-            known = found.get((namespaces, pods, addresses))
-            found[namespaces, pods, addresses] = one if known is None else _both(known, one)
-    rest = _GOVERNED - left.ended
+            found.setdefault((namespaces, pods, addresses), []).append((rule, transports, names))
+    many = {peers: _together(peers, ruled) for peers, ruled in found.items()}
+    rest = _GOVERNED - left.ended - left.caught
     if not standing.policies and rest:
-        found[EVERYTHING, EVERYTHING, None] = Opening(EVERYTHING, EVERYTHING, None, rest)
-    return tuple(_widest(sorted(found.values(), key=_order)))
+        many[_EVERYBODY] = _beside(many.get(_EVERYBODY), rest)
+    return tuple(_widest(sorted(many.values(), key=_order)))
+
+
+def _together(peers: _Peers, ruled: list[_Ruled]) -> Opening:
+    """All that rules say of the same pods: what one of them asks nothing of, passes."""
+    transports, plain = TransportSet(), TransportSet()
+    for rule, mine, _ in ruled:
+        transports |= mine
+        plain |= mine if rule.conditions is None else TransportSet()
+    direction = ruled[0][0].direction
+    asking = [(rule, mine) for rule, mine, _ in ruled if rule.conditions is not None]
+    asked = tuple(Conditional(direction, part, rules) for part, rules in by_rules(transports - plain, asking))
+    by_name: dict[NamedPort, list[Rule]] = {}
+    for rule, _, names in ruled:
+        for name in names:
+            by_name.setdefault(name, []).append(rule)
+    names_asked = ((name, rules) for name, rules in by_name.items() if all(one.conditions is not None for one in rules))
+    return Opening(
+        *peers,
+        transports,
+        tuple(by_name),
+        tuple(dict.fromkeys(rule.origin for rule, _, _ in ruled)),
+        asked,
+        tuple((name, tuple(rules)) for name, rules in names_asked),
+    )
+
+
+def _beside(known: Opening | None, rest: TransportSet) -> Opening:
+    """What nobody decides passes, beside what rules say of everybody."""
+    if known is None:
+        return Opening(*_EVERYBODY, rest)
+    cut = (replace(one, transports=one.transports - rest) for one in known.asked)
+    return replace(known, transports=known.transports | rest, asked=tuple(one for one in cut if one.transports))
 
 
 class _Left:
@@ -113,12 +196,21 @@ class _Left:
         self._passed = TransportSet()
         self.ended = TransportSet()
         """What is decided for everybody."""
+        self.caught = TransportSet()
+        """What rules of the NetworkPolicy tier allow everybody: the Baseline tier is not asked of it any more."""
 
     def of(self, rule: Rule) -> tuple[TransportSet, tuple[NamedPort, ...]]:
         """The ports and names of ports that a rule opens."""
         transports, names = _ports(self._grid, rule, self._number)
         if rule.tier is Tier.NETWORK_POLICY:
-            return transports - self.ended, names
+            transports = transports - self.ended
+            if rule.action is Action.DENY:
+                self.ended |= transports if _is_of_every_pod(rule) else TransportSet()
+                return TransportSet(), ()
+            self.caught |= transports if _is_of_every_pod(rule) else TransportSet()
+            return transports, names
+        if rule.tier is Tier.BASELINE:
+            transports = transports - self.caught
         gone = self.ended | self._passed if rule.tier is Tier.ADMIN else self.ended
         transports = transports - gone
         if rule.action is Action.ACCEPT:
@@ -130,6 +222,12 @@ class _Left:
             elif rule.tier is Tier.ADMIN:
                 self._passed |= transports
         return TransportSet(), ()
+
+
+def _is_of_every_pod(rule: Rule) -> bool:
+    """Whether a rule speaks of every pod by its selectors. Cilium's blocks speak of none."""
+    everybody = (_selectors(peer) == (EVERYTHING, EVERYTHING) for peer in rule.peers or ())
+    return rule.peers is None or any(everybody)
 
 
 def _ports(grid: Grid, rule: Rule, number: int) -> tuple[TransportSet, tuple[NamedPort, ...]]:
@@ -163,15 +261,6 @@ def _selectors(peer: PeerMatch) -> tuple[LabelSelector, LabelSelector] | None:
     namespaces = of_namespace(peer.namespace or "") if peer.namespaces is None else peer.namespaces
     where, who = simplified(namespaces, always=NAME_LABEL), simplified(peer.pods)
     return None if where is None or who is None else (where, who)
-
-
-def _both(one: Opening, other: Opening) -> Opening:
-    return replace(
-        one,
-        transports=one.transports | other.transports,
-        names=tuple(dict.fromkeys((*one.names, *other.names))),
-        origins=tuple(dict.fromkeys((*one.origins, *other.origins))),
-    )
 
 
 def _order(one: Opening) -> tuple[object, ...]:

@@ -6,14 +6,16 @@ own ports. `by_rules` cuts a set of ports into the parts of which the same rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from outgate.model import Direction
+from outgate.model.cilium import HttpMatch
 from outgate.packets import AddressSet, TransportSet
 from outgate.policy import Rule
+from outgate.policy.rules import Conditions
 from outgate.records import dataclass
 
-__all__ = ["Asked", "Conditional", "by_rules"]
+__all__ = ["Asked", "Conditional", "by_rules", "chosen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,15 @@ class Conditional:
     transports: TransportSet
     rules: tuple[Rule, ...]
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it leaves anything out of what the protocol has: any request of HTTP, and any question, do not."""
+        asked = [rule.conditions or Conditions() for rule in self.rules]
+        return not any(
+            any(one == HttpMatch() for one in each.http) or any(one.pattern == "*" for one in each.dns)
+            for each in asked
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -31,6 +42,15 @@ class Asked:
 
     part: Conditional
     addresses: AddressSet | None = None
+
+
+def chosen(asked: Iterable[Conditional]) -> TransportSet:
+    """The ports on which only some of what the protocol has passes."""
+    found = TransportSet()
+    for one in asked:
+        if one.chooses:
+            found |= one.transports
+    return found
 
 
 def by_rules(

@@ -39,18 +39,24 @@ def conditions_text(rules: Iterable[Rule]) -> Iterator[tuple[Rule, str]]:
             yield rule, words
 
 
-def asked_words(asked: Sequence[Asked], transports: TransportSet, only: str = "only") -> list[str]:
+def asked_words(
+    asked: Sequence[Asked], transports: TransportSet, only: str = "only", most: int | None = None
+) -> list[str]:
     """What is asked of ports beyond their numbers, for each part of these, in the order of the ports.
 
     ``TCP 80 only for requests of HTTP GET /v1``; without the ports where it is asked of all that passes. Where both
-    ends ask, each says so: both have to be met, while what stands behind an "or" are alternatives.
+    ends ask, each says so: both have to be met, while what stands behind an "or" are alternatives. `most`: of more
+    alternatives the others are counted.
     """
     both = len({one.part.direction for one in asked}) > 1
-    return [_asked(one, transports, only, both=both) for one in sorted(asked, key=_order)]
+    return [_asked(one, transports, only, most, both=both) for one in sorted(asked, key=_order)]
 
 
-def _asked(one: Asked, transports: TransportSet, only: str, *, both: bool) -> str:
-    conditions = " or ".join(dict.fromkeys(words for _, words in conditions_text(one.part.rules)))
+def _asked(one: Asked, transports: TransportSet, only: str, most: int | None, *, both: bool) -> str:
+    every = list(dict.fromkeys(words for _, words in conditions_text(one.part.rules)))
+    if most is not None and len(every) > most:
+        every = [*every[:most], f"{len(every) - most} more"]
+    conditions = " or ".join(every)
     words = [_WHERE[one.part.direction]] if both else []
     words += [f"with {spell_addresses(one.addresses)}, "] if one.addresses is not None else []
     words += [f"{spell_transports(one.part.transports)} "] if one.part.transports != transports else []
@@ -68,10 +74,10 @@ def _order(one: Asked) -> tuple[bool, int, int]:
     return one.part.direction is Direction.INGRESS, *min(found, default=(3, 0))
 
 
-def name_words(one: Opening) -> str:
+def name_words(one: Opening, most: int | None = None) -> str:
     """What passes to a name, and in brackets what is asked of it."""
-    asked = asked_words([Asked(part) for part in one.conditional(one.transports)], one.transports)
-    return with_asked(spell_transports(one.transports), asked)
+    parts = [Asked(part) for part in one.conditional(one.transports)]
+    return with_asked(spell_transports(one.transports), asked_words(parts, one.transports, most=most))
 
 
 def with_asked(words: str, asked: Sequence[str]) -> str:

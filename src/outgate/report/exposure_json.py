@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from outgate.analysis.exposure import Exposure, ExposureReport, Finding, NodesReached, PlaceReached, Standing
 from outgate.analysis.exposure_metadata import Opened
-from outgate.analysis.exposure_namespaces import Neighbours
+from outgate.analysis.exposure_namespaces import Neighbours, Purpose
 from outgate.analysis.exposure_outside import Extent, Share
 from outgate.analysis.exposure_places import Door, Place
 from outgate.analysis.exposure_strangers import Opening
@@ -14,11 +14,10 @@ from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Opening as OpenedName
 from outgate.model import Direction
 from outgate.model.labels import LabelSelector, Operator
-from outgate.packets import AddressSet
-from outgate.packets.packetset import Cube
+from outgate.packets import AddressSet, TransportSet
 from outgate.packets.special import RANGES, AddressRange
-from outgate.policy import Origin
-from outgate.report.conditions import asked_json
+from outgate.policy import Origin, Rule
+from outgate.report.conditions import asked_json, conditions_json
 from outgate.report.exposure_words import part_cidrs
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, end_json, origin_json, transports_json, without_empty
@@ -38,6 +37,7 @@ def exposure_json(report: ExposureReport) -> Json:
             "workloads": len(report.workloads),
             "findings": {finding.value: report.having(finding) for finding in Finding},
             "linkLocalMetadata": report.reaching_link_local_metadata(),
+            **without_empty({"onCondition": _counts(report)}),
         },
         "ranges": [
             {"name": one.name, "family": one.family, "cidrs": list(one.addresses.cidrs()), "source": one.source}
@@ -49,6 +49,11 @@ def exposure_json(report: ExposureReport) -> Json:
         "undeclaredNamespaces": list(report.undeclared),
         "workloads": [_workload(rank, one, written) for rank, one in enumerate(report.workloads, 1)],
     }
+
+
+def _counts(report: ExposureReport) -> Json:
+    counts = {finding.value: report.having_on_condition(finding) for finding in Finding}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _workload(rank: int, one: Exposure, written: dict[int, Json]) -> Json:
@@ -64,6 +69,7 @@ def _standing(one: Standing) -> Json:
         "families": list(one.families),
         "hostNetwork": one.host_network,
         "findings": [finding.value for finding in one.findings],
+        **without_empty({"onCondition": [finding.value for finding in one.on_condition]}),
         "egress": _isolation(one, Direction.EGRESS),
         "ingress": _isolation(one, Direction.INGRESS),
         "ranges": [_extent(each) for each in outside.ranges],
@@ -112,10 +118,15 @@ def _address(door: Door) -> str:
     return str(door.end.address) if pod is None or pod.addressed else ""
 
 
+def _only_if(asked: Iterable[Asked]) -> Json:
+    return without_empty({"onlyIf": [asked_json(one) for one in asked]})
+
+
 def _reached(one: PlaceReached) -> Json:
+    asked = one.asked or ((),) * len(one.doors)
     return {
         "reached": one.reach.value,
-        "doors": [_door(door) for door in one.doors],
+        "doors": [_door(door) | _only_if(map(Asked, mine)) for door, mine in zip(one.doors, asked, strict=True)],
         "allowedBy": _origins(one.origins),
     }
 
@@ -129,16 +140,15 @@ def _extent(one: Extent) -> Json:
         "range": one.range.name,
         "family": one.range.family,
         "share": one.share.value,
-        "parts": [_part(one.range, part) for part in one.parts],
+        "parts": [_part(one.range, *piece) for piece in one.pieces],
         "allowedBy": _origins(one.origins),
     }
 
 
-def _part(where: AddressRange, part: Cube) -> Json:
+def _part(where: AddressRange, addresses: AddressSet, transports: TransportSet, asked: Iterable[Asked]) -> Json:
     """`cidrs`, or `allBut`: the blocks that the rest of the range is made of."""
-    addresses, transports = part
     blocks, but = part_cidrs(where, addresses)
-    return {("allBut" if but else "cidrs"): list(blocks), **transports_json(transports)}
+    return {("allBut" if but else "cidrs"): list(blocks), **transports_json(transports), **_only_if(asked)}
 
 
 def _opened(one: Opened) -> Json:
@@ -149,15 +159,15 @@ def _opened(one: Opened) -> Json:
         "knownPorts": transports_json(one.place.ports)["allowed"],
         "exposed": one.exposes_metadata,
         **transports_json(one.transports),
+        **_only_if(one.asked),
         "allowedBy": _origins(one.origins),
         **without_empty({"note": one.place.note}),
     }
 
 
 def _name(one: OpenedName) -> Json:
-    asked = [asked_json(Asked(part)) for part in one.conditional(one.transports)]
-    found = {**party_json(one.named), **transports_json(one.transports)}
-    return found | ({"onlyIf": asked} if asked else {})
+    asked = map(Asked, one.conditional(one.transports))
+    return {**party_json(one.named), **transports_json(one.transports), **_only_if(asked)}
 
 
 def _nodes(one: NodesReached) -> Json:
@@ -166,6 +176,7 @@ def _nodes(one: NodesReached) -> Json:
         "names": list(one.names),
         "kubelet": one.kubelet,
         **transports_json(one.transports),
+        **_only_if(one.asked),
         "allowedBy": _origins(one.origins),
     }
 
@@ -177,11 +188,24 @@ def _namespaces(one: Neighbours) -> Json:
         "allowedBy": _origins(one.out_by),
         "reachedFrom": list(one.reached_from),
         "letInBy": _origins(one.in_by),
+        **without_empty({"reachesOnlyIf": _purposes(one.reaches_for), "reachedOnlyIf": _purposes(one.reached_for)}),
     }
+
+
+def _purposes(purposes: Iterable[Purpose]) -> list[Json]:
+    return [
+        {"namespaces": list(one.namespaces), **transports_json(one.transports), **_only_if(map(Asked, one.asked))}
+        for one in purposes
+    ]
+
+
+def _conditions(rules: Iterable[Rule]) -> Json:
+    return without_empty({"conditions": conditions_json(rules)})
 
 
 def _opening(one: Opening) -> Json:
     whom: Json = {"anyPod": one.anybody}
+    named = dict(one.names_asked)
     if one.addresses is not None:
         whom["cidrs"] = _cidrs(one.addresses)
     else:
@@ -189,7 +213,11 @@ def _opening(one: Opening) -> Json:
     return {
         **whom,
         **transports_json(one.transports),
-        "portNames": [{"protocol": name.protocol.name, "name": name.name} for name in one.names],
+        **_only_if(map(Asked, one.asked)),
+        "portNames": [
+            {"protocol": name.protocol.name, "name": name.name, **_conditions(named.get(name, ()))}
+            for name in one.names
+        ],
         "allowedBy": _origins(one.origins),
     }
 

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator
 from outgate.analysis.exposure import ExposureReport, Standing
 from outgate.errors import one_line
 from outgate.model import Direction
-from outgate.report.exposure_words import blame_words, isolation_words, legend, summary, table
+from outgate.report.exposure_words import (
+    asked_bracket,
+    blame_words,
+    isolation_words,
+    legend,
+    ports_words,
+    summary,
+    table,
+)
 
 __all__ = ["exposure_markdown"]
 
@@ -38,7 +46,7 @@ def _lines(report: ExposureReport) -> Iterator[str]:
     for row, one in zip(rows, report.workloads, strict=True):
         yield _row((*row, _why(one.standing)))
     yield ""
-    yield _escaped(legend())
+    yield _escaped(legend(report))
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -50,11 +58,13 @@ def _escaped(text: str) -> str:
 
 
 def _why(standing: Standing) -> str:
-    """The rules behind the worst that is reached outside; the isolation where there is none."""
-    worst = [one.origins for one in standing.metadata()]
-    worst += [one.origins for one in standing.outside.internet]
-    worst.append(standing.outside.nodes.origins)
-    for origins in worst:
+    """The rules behind the worst that is reached outside, and what they ask; the isolation where there is none."""
+    worst = [(one.origins, one.asked, one.transports) for one in standing.metadata()]
+    worst += [(one.origins, one.asked, one.transports) for one in standing.outside.internet]
+    nodes = standing.outside.nodes
+    worst.append((nodes.origins, nodes.asked, nodes.transports))
+    for origins, asked, transports in worst:
         if origins:
-            return blame_words(standing, origins)
+            on = f" on {ports_words(transports)}{asked_bracket(asked, transports)}" if asked else ""
+            return blame_words(standing, origins) + on
     return isolation_words(standing, Direction.EGRESS)

@@ -24,12 +24,18 @@ from outgate.packets.special import INTERNET, PRIVATE, SHARED, UNIQUE_LOCAL
 from outgate.policy import Origin
 from outgate.report.conditions import name_words
 from outgate.report.exposure_words import (
+    MOST_ASKED,
+    asked_at_doors,
+    asked_bracket,
+    asked_within,
+    bracket,
     extent_words,
     isolation_words,
     legend,
     listed,
     opening_words,
     ports_words,
+    purposes_words,
     summary,
     table,
 )
@@ -145,7 +151,8 @@ def _metadata(standing: Standing) -> Iterator[str]:
     exposed = [one for one in standing.outside.clouds if one.exposes_metadata]
     groups: dict[tuple[str, tuple[Origin, ...]], list[Opened]] = {}
     for one in exposed:
-        groups.setdefault((ports_words(one.transports), one.origins), []).append(one)
+        ports = ports_words(one.transports) + asked_bracket(one.asked, one.transports)
+        groups.setdefault((ports, one.origins), []).append(one)
     head = "metadata"
     for (ports, origins), many in groups.items():
         yield _line(head, f"{listed(map(_cloud, many), MOST_LINES)} on {ports}", _blame(origins))
@@ -153,7 +160,8 @@ def _metadata(standing: Standing) -> Iterator[str]:
     for one in standing.outside.clouds:
         if not one.exposes_metadata and not exposed:
             words = f"only {one.place.use.value if one.place.use.value != 'metadata' else 'names or the time'}"
-            yield _line(head, f"{_cloud(one)} on {ports_words(one.transports)}: {words}", _blame(one.origins))
+            ports = ports_words(one.transports) + asked_bracket(one.asked, one.transports)
+            yield _line(head, f"{_cloud(one)} on {ports}: {words}", _blame(one.origins))
             head = ""
 
 
@@ -167,7 +175,7 @@ def _outside(standing: Standing) -> Iterator[str]:
     yield from _ranges("internet", internet)
     if not internet:
         yield _line("internet", "no address of it" + (" by itself" if standing.outside.names else ""))
-    names = [f"{one.named}: {name_words(one)}" for one in standing.outside.names]
+    names = [f"{one.named}: {name_words(one, MOST_ASKED)}" for one in standing.outside.names]
     if names:
         yield _line("names", f"{listed(names, MOST_LINES)}, wherever they lead")
     yield from _ranges("beside it", [one for one in shown if one.range not in INTERNET])
@@ -188,12 +196,13 @@ def _dns(place: Place, standing: Standing) -> Iterator[str]:
     some = [one for one in standing.outside.resolvers if one.share is Share.SOME]
     words = []
     if wide:
-        words.append(f"any resolver of the internet ({_families(wide)}), a way out for data")
+        way_out = ", a way out for data" if any(one.openly.wide for one in wide) else ""
+        words.append(f"any resolver of the internet ({_families(wide)}){way_out}")
     if some:
         words.append(f"resolvers of a part of the internet ({_families(some)})")
     match standing.dns.reach:
         case Reach.YES if place.found is Found.KNOWN:
-            words.append("the cluster's")
+            words.append(f"the cluster's{bracket(asked_at_doors(standing.dns))}")
         case Reach.UNKNOWN:
             words.append(f"the cluster's is not known: {place.source}")
     origins = tuple(dict.fromkeys(origin for one in (*wide, *some) for origin in one.origins)) or standing.dns.origins
@@ -204,7 +213,13 @@ def _dns(place: Place, standing: Standing) -> Iterator[str]:
 
 
 def _families(extents: list[Extent]) -> str:
-    return ", ".join("NAT64" if one.range.name == "nat64" else f"IPv{one.range.family}" for one in extents)
+    """``IPv4, IPv6``, and what is asked of it: ``IPv4 only for questions of DNS for *.example.com``."""
+    alike: dict[str, list[str]] = {}
+    for one in extents:
+        alike.setdefault(asked_within(one), []).append(
+            "NAT64" if one.range.name == "nat64" else f"IPv{one.range.family}"
+        )
+    return "; ".join(f"{', '.join(families)} {asked}".rstrip() for asked, families in alike.items())
 
 
 def _place(head: str, place: Place, standing: Standing) -> str:
@@ -216,7 +231,8 @@ def _place(head: str, place: Place, standing: Standing) -> str:
     if not reached.doors:
         return _line(head, f"reached, wherever it is ({place.source})")
     likely = f", likely ({place.source})" if place.found is Found.LIKELY else ""
-    return _line(head, f"reached at {listed(map(str, reached.doors), 3)}{likely}", _blame(reached.origins))
+    doors = listed(map(str, reached.doors), 3) + bracket(asked_at_doors(reached))
+    return _line(head, f"reached at {doors}{likely}", _blame(reached.origins))
 
 
 def _nodes(report: ExposureReport, standing: Standing) -> str:
@@ -229,17 +245,18 @@ def _nodes(report: ExposureReport, standing: Standing) -> str:
     if not nodes.names:
         return _line("nodes", f"reached, wherever they are (no address of a node is in the input){own}")
     kubelet = ", the kubelet (TCP 10250) among them" if nodes.kubelet else ""
-    words = f"{len(nodes.names)} of {len(report.nodes)} ({listed(nodes.names, 3)}) on {ports_words(nodes.transports)}"
+    ports = ports_words(nodes.transports) + asked_bracket(nodes.asked, nodes.transports)
+    words = f"{len(nodes.names)} of {len(report.nodes)} ({listed(nodes.names, 3)}) on {ports}"
     return _line("nodes", f"{words}{kubelet}{own}", _blame(nodes.origins))
 
 
 def _namespaces(standing: Standing) -> Iterator[str]:
     near = standing.neighbours
-    for head, verb, names, origins in (
-        ("namespaces", "reaches", near.reaches, near.out_by),
-        ("", "is reached from", near.reached_from, near.in_by),
+    for head, verb, names, origins, purposes in (
+        ("namespaces", "reaches", near.reaches, near.out_by, near.reaches_for),
+        ("", "is reached from", near.reached_from, near.in_by, near.reached_for),
     ):
-        which = f": {listed(names, 6)}" if names else ""
+        which = f": {listed(names, 6)}{bracket(purposes_words(purposes, names))}" if names else ""
         yield _line(head, f"{verb} {len(names)} of {near.others} others{which}", _blame(origins))
 
 
@@ -268,4 +285,4 @@ def _table(report: ExposureReport) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     if len(rows) > len(shown):
         yield f"and {len(rows) - len(shown)} more workloads; -o csv and -o json have all of them"
-    yield legend()
+    yield legend(report)
