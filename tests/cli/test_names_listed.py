@@ -129,4 +129,4 @@ def test_the_exposure(before: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "onlyIf" not in plain
     assert other["onlyIf"][0]["conditions"][0]["http"] == [{"method": "GET"}]
     table = out(capsys, "exposure", "-f", before, "-o", "csv")
-    assert f",names,*.example.org,,{asked}," in table
+    assert ",names,*.example.org,,TCP 80,,only for requests of HTTP GET *" in table

@@ -61,3 +61,14 @@ def test_others() -> None:
 def test_addresses(blocks: list[str], words: str) -> None:
     """The whole of a family must not look like a block among others, nor IPv4 alone like everything."""
     assert addresses_words(AddressSet.union_of(map(AddressSet.network, blocks))) == words
+
+
+def test_every_address_but_nodes_is_said_in_a_word() -> None:
+    """A thousand blocks behind "except" tell nobody that they are the nodes; what else is missing is said beside it."""
+    nodes = AddressSet.union_of(AddressSet.network(f"10.{one}.0.7/32") for one in range(200))
+    assert party_words(External(AddressSet.any() - nodes, nodes)) == "every address except nodes"
+    metadata = AddressSet.network("169.254.169.254/32")
+    words = "every address except 169.254.169.254/32, but no node"
+    assert party_words(External(AddressSet.any() - nodes - metadata, nodes)) == words
+    assert party_words(External(AddressSet.network("10.0.0.0/9") - nodes, nodes)) == "10.0.0.0/9 except nodes"
+    assert party_words(External(AddressSet.any(), nodes)) == "every address"

@@ -18,11 +18,13 @@ A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field
 from functools import cached_property
 
 from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController, from_controller
 from outgate.analysis.groups import Group, Groups
 from outgate.analysis.opened import Named, Opening, names_of, openings
+from outgate.analysis.shortened import NO_NODES
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
@@ -39,9 +41,10 @@ _GOVERNED = TransportSet.governed()
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """Addresses outside that one group treats alike."""
+    """Addresses outside that one group treats alike. `nodes`: those of the input, where they are left out of such."""
 
     addresses: AddressSet
+    nodes: AddressSet = field(default=NO_NODES, compare=False, repr=False)
 
     def __str__(self) -> str:
         return ", ".join(self.addresses.cidrs())
@@ -117,6 +120,11 @@ class Connections:
         yield from self.from_controller
 
     @cached_property
+    def nodes(self) -> AddressSet:
+        """The addresses of nodes, which policies of Cilium's leave out of what is outside; none where there is none."""
+        return self.grid.policies.selection.places.every_node if self.snapshot.cilium_policies else NO_NODES
+
+    @cached_property
     def from_controller(self) -> tuple[Connection, ...]:
         """What an ingress controller that is not in the input can reach, for the Ingress objects that are."""
         led_to = ((group, transports) for group, transports in self._led_to if transports)
@@ -190,7 +198,7 @@ class Connections:
         accepting = self._with_conditions(group, direction)
         if accepting:
             parts = [
-                (External(addresses), transports)
+                (External(addresses, self.nodes), transports)
                 for whole, transports in packets
                 if transports & _GOVERNED
                 for addresses in self._by_conditions(whole, transports, accepting, group)
@@ -198,7 +206,11 @@ class Connections:
             return tuple(sorted(parts, key=lambda part: _first(part[0].addresses)))
         found = self._externals.get(id(packets))
         if found is None or found[0] is not packets:
-            parts = [(External(addresses), transports) for addresses, transports in packets if transports & _GOVERNED]
+            parts = [
+                (External(addresses, self.nodes), transports)
+                for addresses, transports in packets
+                if transports & _GOVERNED
+            ]
             parts.sort(key=lambda part: _first(part[0].addresses))
             found = self._externals[id(packets)] = packets, tuple(parts)
         return found[1]

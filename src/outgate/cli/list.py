@@ -81,6 +81,8 @@ def list_(
         grid = found.grid
         words = f"{len(found.groups.all)} groups of pods of {len(grid.identities.all)} kinds"
         note(f"note: {words}, {len(loaded.snapshot.every_policy)} policies")
+        if found.nodes:
+            note(f"note: addresses of nodes: {', '.join(found.nodes.cidrs())}")
     return 0
 
 

@@ -15,6 +15,7 @@ from outgate.analysis.connections import Connection, External, Party
 from outgate.analysis.controller import IngressController
 from outgate.analysis.groups import part_words
 from outgate.analysis.opened import Named
+from outgate.analysis.shortened import shortened
 from outgate.packets import IntervalSet, Protocol, TransportSet
 from outgate.packets.transport import PORTS
 from outgate.report.connections_text import nothing_asked, only_words
@@ -50,7 +51,10 @@ def party_cells(party: Party) -> tuple[str, str, str, str]:
     """kind, namespace, name, and what sets a part of a workload apart."""
     match party:
         case External(addresses=addresses):
-            return "External", "", " ".join(addresses.cidrs()), ""
+            blocks = shortened(addresses, party.nodes)
+            excepted = [*(["nodes"] if blocks.but_nodes else []), *blocks.excepted]
+            words = [*blocks.cidrs, *(["except", *excepted] if excepted else [])]
+            return "External", "", " ".join(words), ""
         case Named():
             return "Name", "", str(party), ""
         case IngressController():

@@ -113,7 +113,7 @@ def page_node(party: Party, found: Connections, change: str = "") -> PageNode:
     """One end of connections of a list."""
     match party:
         case External(addresses=addresses):
-            words = addresses_words(addresses)
+            words = addresses_words(addresses, nodes=party.nodes)
             # Blocks have no other name than themselves, unless nearly all of them are meant.
             name = words if words.startswith("every ") else ""
             excepted = exceptions(addresses)

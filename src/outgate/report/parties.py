@@ -5,6 +5,7 @@ from __future__ import annotations
 from outgate.analysis.connections import External, Party
 from outgate.analysis.controller import IngressController
 from outgate.analysis.opened import Named
+from outgate.analysis.shortened import NO_NODES, filled, shortened
 from outgate.analysis.spelling import spell_addresses
 from outgate.packets import AddressSet
 from outgate.packets.addresses import FAMILIES
@@ -14,14 +15,17 @@ __all__ = ["addresses_words", "party_json", "party_words"]
 
 
 def party_json(party: Party) -> Json:
-    """Node = {kind, namespace, name} of a workload, or {kind: External, cidrs}, or {kind: Name, name}, or
-    {kind: IngressController}.
+    """Node = {kind, namespace, name} of a workload, or {kind: External, cidrs, except, exceptNodes}, or
+    {kind: Name, name}, or {kind: IngressController}.
 
     A workload whose pods are not all treated alike has `labels` that set these apart, and `pods`, their names.
     """
     match party:
         case External(addresses=addresses):
-            return {"kind": "External", "cidrs": list(addresses.cidrs())}
+            blocks = shortened(addresses, party.nodes)
+            found: Json = {"kind": "External", "cidrs": list(blocks.cidrs)}
+            found |= {"except": list(blocks.excepted)} if blocks.excepted else {}
+            return found | ({"exceptNodes": True} if blocks.but_nodes else {})
         case Named(name=name):
             # Without `cidrs` it is every address that the name may have.
             return {"kind": "Name", "name": name} | ({"cidrs": list(party.addresses.cidrs())} if party.limited else {})
@@ -36,11 +40,15 @@ def party_json(party: Party) -> Json:
 
 def party_words(party: Party, most: int = 4) -> str:
     """``shop/Deployment/web``, as the other verbs take it; ``shop/Deployment/web[version=v2]``; addresses."""
-    return addresses_words(party.addresses, most) if isinstance(party, External) else str(party)
+    return addresses_words(party.addresses, most, party.nodes) if isinstance(party, External) else str(party)
 
 
-def addresses_words(addresses: AddressSet, most: int = 4) -> str:
-    """``every address``, ``every IPv4 address``, or the blocks."""
+def addresses_words(addresses: AddressSet, most: int = 4, nodes: AddressSet = NO_NODES) -> str:
+    """``every address``, ``every IPv4 address``, or the blocks; ``every address except nodes``."""
+    whole = filled(addresses, nodes)
+    if whole is not None:
+        words = addresses_words(whole, most)
+        return f"{words}, but no node" if "," in words or "except" in words else f"{words} except nodes"
     if addresses == AddressSet.any():
         return "every address"
     for family in FAMILIES:
