@@ -264,19 +264,23 @@ def _notes(judge: Judge, demand: Demand) -> Iterator[str]:
 def _conditions(judge: Judge, demand: Demand) -> Iterator[str]:
     """Where something passes on a condition alone, of which the assertion says nothing."""
     source, destination = demand.source, demand.destination
-    rules = judge.policies.isolation(source.pod, Direction.EGRESS).rules if source.pod is not None else ()
-    for rule in rules:
-        asked = demand.asked & matched(judge.policies, rule, destination, destination) if rule.conditions else None
-        if asked:
-            protocol, port = _first(asked)
-            trace = judge.judge(Flow(source, destination, protocol, port))
-            if rule in trace.egress.conditional:
-                end = demand.name or destination
-                where = f"{source} → {end} {Protocol(protocol).name} {port}"
-                conditions = rule.conditions or Conditions()
-                hint = "; http asks about one request" if conditions.http else ""
-                only = " or ".join(spell_conditions(conditions))
-                yield f"{where} is allowed only for {only}, by {rule.origin}{hint}"
+    for direction, subject, peer in (
+        (Direction.EGRESS, source.pod, destination),
+        (Direction.INGRESS, destination.pod, source),
+    ):
+        for rule in judge.policies.isolation(subject, direction).rules if subject is not None else ():
+            asked = demand.asked & matched(judge.policies, rule, peer, destination) if rule.conditions else None
+            if asked:
+                protocol, port = _first(asked)
+                trace = judge.judge(Flow(source, destination, protocol, port))
+                side = trace.egress if direction is Direction.EGRESS else trace.ingress
+                if rule in side.conditional and trace.verdict.allows:
+                    end = demand.name or destination
+                    where = f"{source} → {end} {Protocol(protocol).name} {port}"
+                    conditions = rule.conditions or Conditions()
+                    hint = "; http asks about one request" if conditions.http else ""
+                    only = " or ".join(spell_conditions(conditions))
+                    yield f"{where} is allowed only for {only}, by {rule.origin}{hint}"
 
 
 def _first(transports: TransportSet) -> tuple[int, int]:

@@ -198,14 +198,16 @@ def _finding(survey: Survey, one: Rule, other: Rule, who: str) -> Finding:
     where = "the same peers" if alike else "peers that have some in common"
     does = "does not apply" if alike else "may not apply"
     apart = "its own port or protocol" if _of_questions(one, other) else "its own port, or peers of its own"
+    within = one.origin == other.origin
+    whose = "another entry of its toPorts" if within else str(other.origin)
     return Finding(
         CHECK.name,
         CHECK.severity if alike else Severity.WARNING,
-        f"{one.origin} asks for {_kind(one)} and {other.origin} for {_kind(other)}, on the same port of TCP and for "
+        f"{one.origin} asks for {_kind(one)} and {whose} for {_kind(other)}, on the same port of TCP and for "
         f"{where}: Cilium {does} the policy of {who} for the conflict",
         subject_of(policy_of(survey, one.origin)),
         one.origin.place,
-        (Related(other.origin.place, f"{other.origin} asks for {_kind(other)}"),),
+        () if within else (Related(other.origin.place, f"{other.origin} asks for {_kind(other)}"),),
         help=f"give each {apart}",
     )
 

@@ -115,15 +115,20 @@ def _find(survey: Survey) -> Iterator[Finding]:
 def _finding(survey: Survey, rule: Rule, groups: list[Group], others: list[Origin]) -> Finding:
     asked = rule.conditions or Conditions()
     what = "requests" if asked.http else "TLS names" if asked.server_names else "questions of DNS"
+    within = others == [rule.origin]
+    # A rule of Cilium's is one here for each entry of its ports.
+    whose = "another entry of its toPorts" if within else some(others)
     return Finding(
         CHECK.name,
         CHECK.severity,
-        f"{rule.origin} asks for {what}, and {some(others)} {'lets' if len(others) == 1 else 'let'} "
+        f"{rule.origin} asks for {what}, and {whose} {'lets' if len(others) == 1 else 'let'} "
         f"{some(groups)} through to some of the same without: there the condition is void",
         subject_of(policy_of(survey, rule.origin)),
         rule.origin.place,
-        tuple(Related(one.place, f"{one} asks for nothing") for one in others[:3]),
-        help="make the other narrower, so that it leaves out these peers or ports",
+        () if within else tuple(Related(one.place, f"{one} asks for nothing") for one in others[:3]),
+        help="take these ports out of the other entry, or ask for the same there"
+        if within
+        else "make the other narrower, so that it leaves out these peers or ports",
     )
 
 

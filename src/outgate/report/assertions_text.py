@@ -89,7 +89,10 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 def _complaint(verb: Verb, failure: Failure) -> str:
     if failure.wanted.allows:
         return "is denied, and must be allowed"
-    return "is allowed, and is not listed" if verb.closed else "is allowed, and must not be"
+    trace = failure.trace
+    asks = trace.flow.about is None and bool(trace.egress.conditional or trace.ingress.conditional)
+    allowed = "is allowed on a condition" if asks else "is allowed"
+    return f"{allowed}, and {'is not listed' if verb.closed else 'must not be'}"
 
 
 def _flow(flow: Flow, name: str = "") -> str:

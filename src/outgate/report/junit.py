@@ -55,6 +55,9 @@ def _case(suite: Element, outcome: Outcome) -> None:
         found = next(one for one in lines if one.split()[:1] == ["found"])
         failure = SubElement(case, "failure", {"type": assertion.verb.value, "message": found.split(None, 1)[1]})
         failure.text = "\n".join(lines)
+    if outcome.notes:
+        # That something passes on a condition alone is no failure, and yet not all that the name of the case says.
+        SubElement(case, "system-out").text = "\n".join(f"note: {plain(words)}" for words in outcome.notes)
 
 
 def _coverage(root: Element, coverage: Coverage, least: float | None) -> None:

@@ -81,9 +81,14 @@ def _markdown(title: str, text: str) -> str:
     return f"```yaml\n{text}\n```" if "xample" in title else text
 
 
+def _sentence(text: str) -> str:
+    """With a capital letter, unless it begins with a command that can be copied."""
+    return text if text.startswith("outgate ") else f"{text[:1].upper()}{text[1:]}"
+
+
 def _result(reported: Reported, numbers: dict[str, int], base: str) -> Json:
     one: Finding = reported.finding
-    message = f"{one.message}. {one.help[:1].upper()}{one.help[1:]}." if one.help else f"{one.message}."
+    message = f"{one.message}. {_sentence(one.help)}." if one.help else f"{one.message}."
     if one.witness is not None:
         message += f" Packet: {one.witness}."
     name = f"{one.subject.namespace}/{one.subject.name}" if one.subject.namespace else one.subject.name
