@@ -158,6 +158,17 @@ def test_requests_are_asked_about_one_by_one() -> None:
     assert not mixed.holds
 
 
+def test_what_the_receiving_end_asks_is_said_too() -> None:
+    """Nothing stands in the way of the sender, and still not every request passes."""
+    rule = {"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "PUT"}]}}]}
+    let_in = cilium_policy("shop/in", {"endpointSelector": {"matchLabels": {"app": "db"}}, "ingress": [rule]})
+    (plain,) = outcomes([*SHOP, let_in], {"from": "shop/web", "allow": {"to": "shop/db", "port": 80}})
+    assert plain.holds
+    assert [words.partition(";")[0] for words in plain.notes] == [
+        "shop/web → shop/db TCP 80 is allowed only for requests of HTTP PUT *, by shop/in ingress[0]"
+    ]
+
+
 @pytest.mark.parametrize(
     ("assertion", "words"),
     [

@@ -156,3 +156,10 @@ def test_what_pods_are_sent() -> None:
     assert "shop/p ingress[0] asks for requests and shop/p ingress[1] for TLS names" in found.message
     (found,) = ask(RULE, cilium_policy("shop/p", spec))
     assert "the policy of pods app=web of shop" in found.message
+
+
+def test_an_entry_beside_it_is_not_called_the_same_rule() -> None:
+    """One rule with two entries: the place is one, and the other is said in words."""
+    (found,) = find(API | {"toPorts": [*on("53", HTTP)["toPorts"], *on("53", DNS)["toPorts"]]})
+    assert "asks for requests and another entry of its toPorts for questions of DNS, on the same port" in found.message
+    assert found.related == ()

@@ -87,3 +87,14 @@ def test_nobody_whom_it_is_about() -> None:
     """A policy that selects no pod has nothing that could be void."""
     spec = {"endpointSelector": {"matchLabels": {"app": "gone"}}, "egress": [API | on(80, HTTP), API]}
     assert ask("l7-rule-void", *SHOP, cilium_policy("shop/p", spec)) == []
+
+
+def test_an_entry_beside_it_is_not_called_the_same_rule() -> None:
+    """That egress[0] asks and egress[0] lets through tells nobody where to look."""
+    entries = [*on(80, HTTP)["toPorts"], *on(80)["toPorts"]]
+    (found,) = find(API | {"toPorts": entries})
+    assert found.message.startswith(
+        "shop/p egress[0] asks for requests, and another entry of its toPorts lets shop/web "
+    )
+    assert found.related == ()
+    assert "the other entry" in found.help

@@ -58,3 +58,13 @@ def test_any_name_can_be_written(name: str) -> None:
     property_ = case.find("properties/property")
     assert property_ is not None
     assert (property_.get("value") or "").startswith("y")
+
+
+def test_a_case_that_holds_on_a_condition_says_so() -> None:
+    """Its name says that a port passes; that it is for one request alone stands in no other place of the document."""
+    good = dataclasses.replace(
+        some()[0], notes=("shop/web → data/db TCP 80 is allowed only for requests of HTTP GET *",)
+    )
+    (case,) = read(junit([good]))[0]
+    assert case.find("failure") is None
+    assert case.findtext("system-out") == "note: shop/web → data/db TCP 80 is allowed only for requests of HTTP GET *"

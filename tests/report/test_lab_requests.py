@@ -52,3 +52,11 @@ def test_the_document_is_what_its_schema_says() -> None:
     assert complaints(document) == []
     assert [one.get("status") for one in document["requests"]] == [200, 403, None]
     assert "requests" not in lab_json(report())
+
+
+def test_the_host_is_said_where_a_rule_asks_for_one() -> None:
+    """Else one request stood there twice, once with 200 and once with 403."""
+    mine = dataclasses.replace(GET, host="api.example.com", chosen_host=True)
+    other = dataclasses.replace(mine, host="nobody.invalid", expected=DENY, observed=DENY, status=403)
+    text = lab_text(dataclasses.replace(report(), requests=(mine, other)))
+    assert "TCP 8080: GET /x to host api.example.com 200, GET /x to host nobody.invalid 403   " in text

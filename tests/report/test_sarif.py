@@ -98,3 +98,11 @@ def test_fingerprints_outlive_lines() -> None:
         return [one["partialFingerprints"]["outgate/v1"] for one in run(text)["results"]]
 
     assert prints("# one\n# two\n" + CLUSTER) == prints(CLUSTER)
+
+
+def test_a_command_in_the_help_stays_as_it_is_typed() -> None:
+    """`Outgate new` is no command; any other help begins as a sentence does."""
+    spec = "spec: {containers: [{name: c, image: x}]}"
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: web, namespace: shop}}\n{spec}\n"
+    (found,) = [one for one in run(text)["results"] if one["ruleId"] == "no-default-deny"]
+    assert found["message"]["text"].endswith(". outgate new default-deny-egress writes the policy.")

@@ -20,7 +20,7 @@ from outgate.lab.clients import beside
 from outgate.lab.greeting import words
 from outgate.lab.moving import NameRequest
 from outgate.lab.questions import looked_up
-from outgate.lab.requests import RequestProbe
+from outgate.lab.requests import ANY_HOST, RequestProbe
 from outgate.lab.tls import Authority
 from outgate.policy import Verdict
 from outgate.policy.meeting import About
@@ -153,6 +153,7 @@ def _result(answers: Answers, probe: RequestProbe, heard: _Heard) -> RequestResu
         rule=probe.rule,
         asked=_asked(probe.about),
         host=probe.about.request.host if probe.about.request is not None else "",
+        chosen_host=probe.about.request is not None and probe.about.request.host != ANY_HOST,
         expected=probe.verdict,
         observed=Verdict.ALLOW if passed else Verdict.DENY,
         status=status if probe.about.request is not None else None,

@@ -10,6 +10,7 @@ What cannot be made into a request that the model is sure of is not asked, and a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,14 +25,16 @@ from outgate.policy.requests import Request, asked_headers, can_be_met, is_looke
 from outgate.policy.rules import Conditions
 from outgate.policy.server_names import parse_server_name
 
-__all__ = ["RequestPlan", "RequestProbe", "plan_requests", "requests_of"]
+__all__ = ["ANY_HOST", "RequestPlan", "RequestProbe", "plan_requests", "requests_of"]
 
 MOST_ENTRIES = 20
 """Entries of one rule for which a request is asked."""
 
 _METHODS = ("GET", "DELETE", "POST", "PUT", "PATCH", "OPTIONS")
 """Those that are asked. HEAD has no body that could say who answers, CONNECT no path."""
-_HOST = "outgate.invalid"
+ANY_HOST = "outgate.invalid"
+"""Where no rule asks for one."""
+_A_TEXT = re.compile(r"[-A-Za-z0-9_./]+")
 _NOBODY = "nobody.invalid"
 _ELSEWHERE = "/outgate-asks-for-what-nobody-allows"
 _NOT_OURS = ("connection", "expect", "host", "keep-alive", "te", "trailer", "upgrade")
@@ -172,7 +175,7 @@ def _request(entry: HttpMatch) -> Request | None:
         return None
     method = _first(entry.method, _METHODS)
     path = _first(entry.path, ("/", *_examples(entry.path)))
-    host = _first(entry.host, (_HOST, *_examples(entry.host)))
+    host = _first(entry.host, (ANY_HOST, *_examples(entry.host)))
     if method is None or path is None or host is None or not path.startswith("/") or not is_settled(path):
         return None
     return Request(method, path, host, headers) if host and " " not in path + host else None
@@ -184,8 +187,11 @@ def _may_be_sent(name: str, value: str) -> bool:
 
 
 def _examples(expression: str) -> Iterable[str]:
+    """What is written, where it is a text of its own (``api.example.com``), before what is made of it."""
     found = read_expression(expression).example() if expression else None
-    return () if found is None else (found, "/" + found)
+    written = expression.replace("\\.", ".")
+    own = (written,) if _A_TEXT.fullmatch(written) else ()
+    return own if found is None else (*own, found, "/" + found)
 
 
 def _first(expression: str, candidates: Iterable[str]) -> str | None:

@@ -121,6 +121,10 @@ def prepare(snapshot: Snapshot, wishes: Wishes) -> Prepared:
     if proxied and wishes.flows is None:
         requests = plan_requests(plan.probes, made.judge, tried=moving.looked_into)
     missing = (proxy.MISSING,) if looked_into and not proxied else ()
+    if proxied and wishes.flows is None:
+        missing = (
+            "rules about requests and TLS names: in the tables nothing is asked, so what they alone open is denied",
+        )
     more = (*requests.notes, *_of_names(final, wishes.names, heard=moving.policies is not None), *moving.notes)
     return Prepared(
         final,

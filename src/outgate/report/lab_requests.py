@@ -43,6 +43,13 @@ class RequestResult:
     """The host of a request."""
     misled: bool = False
     """Somebody else answered, or saw another source: a disagreement whatever was expected."""
+    chosen_host: bool = False
+    """The host is one that a rule asks for, or one in its place: part of what was asked."""
+
+    @property
+    def words(self) -> str:
+        """What was asked, with the host where rules speak of it: ``GET / to host api.example.com``."""
+        return f"{self.asked} to host {self.host}" if self.chosen_host and self.host else self.asked
 
     @property
     def disagrees(self) -> bool:
@@ -64,14 +71,14 @@ def request_lines(results: Iterable[RequestResult]) -> Iterator[str]:
         source, destination = str(one.source), str(one.destination)
         mark = "!" if one.disagrees else ""
         asked = found.setdefault((source, destination, one.port, str(one.rule)), {})
-        asked[f"{mark}{one.asked} {one.outcome}"] = None
+        asked[f"{mark}{one.words} {one.outcome}"] = None
     for (source, destination, port, rule), asked in found.items():
         yield f"  {source} → {destination} TCP {port}: {', '.join(asked)}   {rule}"
 
 
 def disagreement_lines(one: RequestResult) -> Iterator[str]:
     """What was expected and what came, where that is not the same."""
-    yield f"{one.source} → {one.destination} ({one.address}) TCP {one.port}: {one.asked}"
+    yield f"{one.source} → {one.destination} ({one.address}) TCP {one.port}: {one.words}"
     place = f" ({one.rule.place})" if str(one.rule.place) else ""
     yield f"    expected  {one.expected.value}: the rule is {one.rule}{place}"
     yield f"    observed  {one.observed.value}: {one.outcome}; {one.evidence}"
