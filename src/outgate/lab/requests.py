@@ -189,7 +189,7 @@ def _may_be_sent(name: str, value: str) -> bool:
 def _examples(expression: str) -> Iterable[str]:
     """What is written, where it is a text of its own (``api.example.com``), before what is made of it."""
     found = read_expression(expression).example() if expression else None
-    written = expression.replace("\\.", ".")
+    written = expression.replace("\\.", ".").replace("[.]", ".")
     own = (written,) if _A_TEXT.fullmatch(written) else ()
     return own if found is None else (*own, found, "/" + found)
 
