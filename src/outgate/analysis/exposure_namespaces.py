@@ -10,7 +10,7 @@ at, until one is found between which something passes openly: that is no work wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -61,12 +61,8 @@ class Neighbours:
     reached_for: tuple[Purpose, ...] = ()
     """The same of those that it is reached from."""
 
-    @property
-    def reaches_openly(self) -> tuple[str, ...]:
-        """Those that are reached without a request, a question or a name being chosen for it."""
-        chosen = {name for one in self.reaches_for for name in one.namespaces if one.chooses}
-        every = {name for one in self.reaches_for for name in one.namespaces if not one.chooses}
-        return tuple(name for name in self.reaches if name not in chosen or name in every)
+    reaches_openly: tuple[str, ...] = ()
+    """Those that are reached without a request, a question or a name being chosen for it."""
 
 
 class Neighbourhood:
@@ -91,14 +87,18 @@ class Neighbourhood:
         others = {name: bits for name, bits in sorted(self._members.items()) if name != own}
         reaches = [name for name, bits in others.items() if bits & self._reached[number]]
         reached_from = [name for name in others if self._from[name] >> number & 1]
+        reaches_for = self._purposes(
+            number, {name: others[name] & self._reached[number] for name in reaches}, Direction.EGRESS
+        )
         return Neighbours(
             len(others),
             tuple(reaches),
             tuple(reached_from),
             self._out_by(number, _union(others[name] for name in reaches)),
             self._in_by(number, _union(others[name] for name in reached_from)),
-            self._purposes(number, {name: others[name] & self._reached[number] for name in reaches}, Direction.EGRESS),
+            reaches_for,
             self._purposes(number, {name: others[name] for name in reached_from}, Direction.INGRESS),
+            tuple(_openly(reaches, reaches_for)),
         )
 
     # ---- what is asked -----------------------------------------------------------------------------------------------
@@ -200,6 +200,15 @@ class Neighbourhood:
         families = self._grid.families
         named = (rule.origin for rule in rules if any(self._grid.peers(rule, one) & whom for one in families))
         return tuple(dict.fromkeys(named))
+
+
+def _openly(names: Iterable[str], purposes: Iterable[Purpose]) -> Iterator[str]:
+    chosen_for: set[str] = set()
+    every: set[str] = set()
+    for one in purposes:
+        if not every.issuperset(one.namespaces):
+            (chosen_for if one.chooses else every).update(one.namespaces)
+    yield from (name for name in names if name not in chosen_for or name in every)
 
 
 def _sign(one: Conditional) -> object:

@@ -157,15 +157,15 @@ def purposes_words(purposes: Sequence[Purpose], names: Sequence[str], most: int 
     """What is asked of all that passes between namespaces, of those of which anything is."""
     several = Counter(name for one in purposes for name in one.namespaces)
     found = []
-    for one in purposes:
+    for one in purposes[:most]:
         asked = asked_words([Asked(part) for part in one.asked], one.transports, most=most)
         who = [f"some pods of {name}" if several[name] > 1 else name for name in one.namespaces]
         all_of_it = " and ".join(asked)
         everybody = len(purposes) == 1 and len(who) == len(names)
         colon = "" if all_of_it.startswith("only") else ":"
         found.append(all_of_it if everybody else f"{listed(who, 6)}{colon} {all_of_it}")
-    if most is not None and len(found) > most:
-        found = [*found[:most], f"and {len(found) - most} more of them"]
+    if most is not None and len(purposes) > most:
+        found.append(f"and {len(purposes) - most} more of them")
     return "; ".join(found)
 
 
