@@ -80,6 +80,36 @@ def test_verbose_adds_the_whole_message(manifests: Path, capsys: pytest.CaptureF
     ]
 
 
+def test_what_is_not_enforced_is_named_at_its_line(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server takes it, so nothing is refused; that such a rule is closed must not be found out later."""
+    text = """apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: queue, namespace: shop}
+spec:
+  endpointSelector: {}
+  egress:
+    - toPorts:
+        - ports: [{port: "9092", protocol: TCP}]
+          rules:
+            kafka: [{role: produce}]
+    - toGroups: [{aws: {region: x}}]
+"""
+    (manifests / "queue.yaml").write_text(text)
+    assert main(["validate", "-f", "queue.yaml"]) == 0
+    err = capsys.readouterr().err.splitlines()
+    kafka = "queue.yaml:10: spec.egress[0].toPorts[0].rules.kafka: CiliumNetworkPolicy shop/queue: Kafka is not parsed"
+    assert err[0].startswith(f"warning: {kafka}; a rule that allows with it allows nothing")
+    assert err[1].startswith(
+        "warning: queue.yaml:11: spec.egress[1].toGroups[0]: CiliumNetworkPolicy shop/queue: groups"
+    )
+    assert main(["validate", "-f", "queue.yaml", "-o", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["warnings"]
+    assert [(one["line"], one["path"]) for one in told] == [
+        (10, "spec.egress[0].toPorts[0].rules.kafka"),
+        (11, "spec.egress[1].toGroups[0]"),
+    ]
+
+
 def test_warnings_are_notes(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the server warns of is no refusal: it goes to standard error, and nowhere with -q."""
     (manifests / "a.yaml").write_text(

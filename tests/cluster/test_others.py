@@ -103,8 +103,30 @@ def test_what_a_rule_asks_for_in_vain_is_said() -> None:
         "egress": [{"toEntities": ["world"]}, {"toGroups": [{"aws": {"region": "x"}}]}],
     }
     (said,) = not_enforced(snapshot_of([cilium_policy("shop/a", groups)]))
-    assert "CiliumNetworkPolicy shop/a: toGroups: groups of aws are not resolved" in said
+    assert "spec.egress[1].toGroups[0]: CiliumNetworkPolicy shop/a: groups of aws are not resolved; a rule" in str(said)
     assert list(not_enforced(snapshot_of([]))) == []
+
+
+def test_what_is_asked_for_in_vain_has_its_path() -> None:
+    """One line for each place, in the words of the API server; a key of a selector is named behind the selector's."""
+    cluster, port = "k8s:io.cilium.k8s.policy.cluster", {"ports": [{"port": "9092", "protocol": "TCP"}]}
+    http = [{"headerMatches": [{"name": "a", "secret": {"namespace": "shop", "name": "s"}}]}]
+    rules = [
+        {"toPorts": [port, {**port, "rules": {"kafka": [{"role": "produce"}]}}]},
+        {"toPorts": [{**port, "rules": {"http": http}}]},
+        {"toEndpoints": [{"matchLabels": {cluster: "one"}}]},
+        {"toEndpoints": [{}], "authentication": {"mode": "required"}},
+    ]
+    said = list(not_enforced(snapshot_of([cilium_policy("shop/a", {"endpointSelector": {}, "egress": rules})])))
+    assert [(one.path, one.message.partition("shop/a: ")[2].partition(";")[0]) for one in said] == [
+        ("spec.egress[0].toPorts[1].rules.kafka", "Kafka is not parsed"),
+        ("spec.egress[1].toPorts[0].rules.http[0].headerMatches[0].secret", "values of Secrets are not read"),
+        (
+            "spec.egress[2].toEndpoints[0]",
+            "k8s:io.cilium.k8s.policy.cluster: the clusters of a mesh are not told apart",
+        ),
+        ("spec.egress[3].authentication", "mutual authentication (mode required) is not done"),
+    ]
 
 
 def test_policies_among_files_are_said() -> None:

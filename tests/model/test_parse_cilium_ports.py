@@ -129,7 +129,7 @@ def test_what_we_do_not_do_is_kept_with_its_place(entry: dict[str, object], feat
     (mark,) = rule.unenforced
     assert (mark.feature, mark.place.path) == (feature, f"spec.egress[0].toPorts[0].{path}")
     assert mark.words
-    assert str(mark).startswith(f"{feature}: ")
+    assert str(mark) == f"spec.egress[0].toPorts[0].{path}: {mark.words}"
 
 
 def test_empty_lists_ask_for_nothing_in_vain() -> None:

@@ -11,6 +11,8 @@ from outgate.cli.inputs import NO_INPUT, open_inputs
 from outgate.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from outgate.cluster import Loaded
     from outgate.model.parse import Refused
 
@@ -50,27 +52,28 @@ def validate(
       2  bad usage, or a file that cannot be opened
     """
     from outgate.cluster import load
-    from outgate.cluster.others import passed_over
+    from outgate.cluster.others import not_enforced, passed_over
 
     if not filename:
         raise UsageError("there is nothing to validate", hint=NO_INPUT)
     loaded = load(open_inputs(filename, quiet=quiet), namespace=namespace or "default")
+    warnings = (*loaded.warnings, *not_enforced(loaded.snapshot))
     if output == "json":
-        click.echo(_as_json(loaded))
+        click.echo(_as_json(loaded, warnings))
     else:
         for line in _as_text(loaded, whole=verbose > 0):
             click.echo(line)
         if not quiet:
             click.echo(_summary(loaded))
     if not quiet:
-        for warning in loaded.warnings:
+        for warning in warnings:
             click.echo(f"warning: {warning}", err=True)
         for words in passed_over(loaded.skipped):
             click.echo(f"note: {words}", err=True)
     return 1 if loaded.errors else 0
 
 
-def _as_json(loaded: Loaded) -> str:
+def _as_json(loaded: Loaded, warnings: Iterable[InputError]) -> str:
     import msgspec
 
     report = {
@@ -78,7 +81,7 @@ def _as_json(loaded: Loaded) -> str:
         "kind": "ValidationReport",
         "objects": loaded.objects,
         "errors": [_plain(error) for error in loaded.errors],
-        "warnings": [_plain(warning) for warning in loaded.warnings],
+        "warnings": [_plain(warning) for warning in warnings],
         "skipped": dict(loaded.skipped),
     }
     return msgspec.json.format(msgspec.json.encode(report)).decode()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from outgate.errors import InputError
 from outgate.model.cluster_policy_schemas import DEFINITIONS, GROUP
 from outgate.model.parse_shapes import OBJECTS
 
@@ -96,13 +97,13 @@ def kinds_passed_over(skipped: Mapping[str, int]) -> Iterator[tuple[str, str, in
             yield kind, version, count
 
 
-def not_enforced(snapshot: Snapshot) -> Iterator[str]:
-    """A note for each rule of Cilium's policies that asks for what Outgate does not do: it is closed, and said so."""
+def not_enforced(snapshot: Snapshot) -> Iterator[InputError]:
+    """A warning for each rule of Cilium's policies that asks for what Outgate does not do, and is closed."""
     for policy in snapshot.cilium_policies:
         for one in policy.not_enforced():
-            place = f"{one.place}: " if one.place.line else ""
-            what = "allows nothing, and one that denies denies all"
-            yield f"{place}{policy.kind} {policy}: {one}; a rule that allows with it {what}"
+            what = "a rule that allows with it allows nothing, and one that denies denies all"
+            words = f"{policy.kind} {policy}: {one.said}; {what}"
+            yield InputError(one.place.file, one.place.line, one.place.path, words)
 
 
 def unread_policies(client: Client) -> Iterator[str]:

@@ -63,8 +63,15 @@ class Unenforced:
     words: str
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
+    @property
+    def said(self) -> str:
+        """What is not done; with what is asked for, where the path does not end with it."""
+        last = self.place.path.rpartition(".")[2].partition("[")[0]
+        return self.words if last == self.feature.rpartition(".")[2] else f"{self.feature}: {self.words}"
+
     def __str__(self) -> str:
-        return f"{self.feature}: {self.words}"
+        """The same, with its path."""
+        return ": ".join(filter(None, (self.place.path, self.said)))
 
 
 @dataclass(frozen=True, slots=True)
