@@ -78,6 +78,7 @@ def test_no_input_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
         (["--dns-name", "nonsense"], "NAME=ADDRESS"),
         (["--dns-name", "a.b=10.0.0.1", "--dns-move", "a.b"], "--dns-move a.b: write it NAME=ADDRESS"),
         (["--dns-move", "a.b=10.0.0.1"], "give --dns-name a.b=ADDRESS, too"),
+        (["--dns-name", "a.b=1.1.1.1", "--dns-move", "A.b=1.1.1.1"], "a.b=1.1.1.1: the name leads there before"),
         (["--dns-name", "a.b=127.0.0.1"], "--dns-name a.b=127.0.0.1: this is the dialling pod itself"),
         (["--dns-name", "a.b=ff02::1"], "--dns-name a.b=ff02::1: this is multicast or broadcast"),
         (["--dns-name", "a.b=1.1.1.1", "--dns-move", "a.b=fe80::1"], "a.b=fe80::1: this is an address of its link"),

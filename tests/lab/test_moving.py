@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from outgate.analysis.names import having_asked_for
-from outgate.lab.moving import Expected, Moment, NamePlan, NameWishes, plan_names
+from outgate.lab.moving import MOST_NAMES, Expected, Moment, NamePlan, NameWishes, plan_names
 from outgate.lab.run import Wishes
 from outgate.model import Snapshot
 from outgate.packets import Address, Protocol
@@ -91,6 +91,17 @@ def test_names_that_a_pattern_means() -> None:
     }
     text = DNS + pods("web") + rules("web", ASKING, names("api*.example.com", "*"))
     assert set(plan_of(text).stations) == {"apia.example.com", "any.outgate.invalid"}
+
+
+@pytest.mark.parametrize("count", [MOST_NAMES, MOST_NAMES + 1])
+def test_names_beyond_the_first_are_not_left_out_in_silence(count: int) -> None:
+    """Who gives many names must not take those that were not tried for tried."""
+    text = DNS + pods("web") + rules("web", ASKING, names("*.example.com"))
+    given = {f"n{number}.example.com": (FIRST,) for number in range(count)}
+    plan = plan_of(text, NameWishes(given, families=(4,)))
+    assert set(plan.stations) == set(list(given)[:MOST_NAMES])
+    said = f"names: shop/web egress[1]: it means {count} names, and the first {MOST_NAMES} are tried"
+    assert plan.notes == ((said,) if count > MOST_NAMES else ())
 
 
 def test_fresh_addresses_are_nobodys() -> None:

@@ -17,7 +17,7 @@ from outgate.cli.inputs import dns_names, note, read_input
 from outgate.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from outgate.lab.session import Outcome
     from outgate.model import Snapshot
@@ -199,7 +199,9 @@ def _run(given: dict[str, Any]) -> int:
     return code
 
 
-def _refuse_strange_moves(moves: Collection[str], names: Collection[str], *, asked: bool) -> None:
+def _refuse_strange_moves(
+    moves: Mapping[str, Sequence[Address]], names: Mapping[str, Sequence[Address]], *, asked: bool
+) -> None:
     """A move that nobody would see must not look like one that changed nothing."""
     if moves and asked:
         raise UsageError(
@@ -212,6 +214,9 @@ def _refuse_strange_moves(moves: Collection[str], names: Collection[str], *, ask
             f"--dns-move {unknown[0]}: the name leads nowhere before it moves",
             hint=f"give --dns-name {unknown[0]}=ADDRESS, too",
         )
+    stays = [f"{name}={one}" for name, many in moves.items() for one in many if one in names[name]]
+    if stays:
+        raise UsageError(f"--dns-move {stays[0]}: the name leads there before it moves", hint="give another address")
 
 
 def _refuse_what_nobody_is_at(given: Mapping[str, Mapping[str, Sequence[Address]]], snapshot: Snapshot) -> None:

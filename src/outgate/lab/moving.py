@@ -252,6 +252,10 @@ class _Planning:
             if not meant:
                 self.notes.append(f"names: {rule.origin}: no name was found that {pattern.text} means")
             found.update(dict.fromkeys(name for name in meant if not f".{name}".endswith(f".{DOMAIN}")))
+        if len(found) > MOST_NAMES:
+            self.notes.append(
+                f"names: {rule.origin}: it means {len(found)} names, and the first {MOST_NAMES} are tried"
+            )
         return tuple(found)[:MOST_NAMES]
 
     def _sources(self, pod: Pod, name: str) -> Iterator[Endpoint]:
