@@ -13,6 +13,7 @@ from outgate.agent.step import State
 from outgate.cluster.events import Removed, Replaced, Upserted
 from outgate.host.nflog import Logged
 from outgate.model import Direction, Pod
+from outgate.nft.asking import PORT, STAND_INS
 from outgate.nft.frame import DISPATCHES, UNKNOWN
 from outgate.nft.objects import Judgement
 from outgate.nft.options import Options
@@ -239,6 +240,15 @@ def test_a_question_that_the_proxy_carried_says_so() -> None:
     found = record(seen(state), logged(ending(state, WEB), question, hook=3))
     assert (found.pod, found.direction, found.verdict) == (None, "egress", "denied")
     assert found.rule.endswith("which, is in questions.jsonl")
+
+
+def test_a_question_for_which_no_proxy_was_there_says_so() -> None:
+    """It was led to an address that nobody knows, and that no policy can allow."""
+    state = enforced()
+    question = packet(WEB, STAND_INS[4], dport=PORT, protocol=17)
+    found = record(seen(state), logged(ending(state, WEB), question))
+    assert (str(found.pod), found.verdict) == ("shop/web", "denied")
+    assert found.rule.endswith("led to the proxy, which was not there")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from outgate.agent.world import PodKey, Record
 from outgate.analysis.spelling import spell_protocol
 from outgate.host.nflog import Logged
 from outgate.model import Direction, Node, Pod
+from outgate.nft.asking import STAND_INS
 from outgate.nft.frame import DISPATCHES, UNKNOWN
 from outgate.nft.objects import Chain, Judgement
 from outgate.nft.placement import Elements
@@ -34,6 +35,7 @@ from outgate.report.terms import origin_json
 __all__ = ["Attribution", "View", "short_policies"]
 
 _ASKED = "; a question of DNS that the proxy carried for a pod: which, is in questions.jsonl"
+_UNHEARD = "; a question of DNS that was led to the proxy, which was not there"
 _MEMORY = 60.0
 """Seconds for which it is remembered who had an address."""
 _CHAINS = 20_000
@@ -144,6 +146,8 @@ class Attribution:
         port = headers.source_port if reply else headers.destination_port
         # What the DNS proxy carries comes from this node, and is judged by a pod's policies: by whose, the proxy says.
         asked = logged.hook == _OUTPUT and direction is Direction.EGRESS and not reply and pod is None
+        # The proxy's addresses come with it: before, what is led to them is forwarded, and no policy knows them.
+        unheard = not reply and _text(headers.destination) in STAND_INS.values()
         return LogRecord(
             time=rfc3339(logged.time),
             node=view.node,
@@ -161,7 +165,7 @@ class Attribution:
             policy=short_policies(origins),
             policies=() if decider else tuple(origin_json(one) or {} for one in origins),
             decided_by=origin_json(decider),
-            rule=rule_words(verdict, decider) + (_ASKED if asked else ""),
+            rule=rule_words(verdict, decider) + (_ASKED if asked else _UNHEARD if unheard else ""),
             generation=view.generation,
             interface=incoming if sends else outgoing,
         )
