@@ -12,6 +12,7 @@ from outgate.agent.events import Applied, Drifted, Listed, Refused
 from outgate.agent.status import Publisher, elements_of
 from outgate.agent.step import NEEDED, State
 from outgate.cluster.events import Broken, Recovered, Replaced, Troubled, Upserted
+from outgate.cluster.watch_decode import KINDS, Reader
 from outgate.errors import InputError
 from outgate.nft.options import Options
 from outgate.packets import Address
@@ -271,6 +272,27 @@ def test_policies_by_mode(tmp_path: Path) -> None:
         "policy shop/odd: outgate.dev/established is 'Keep', which is neither keep nor cut: cut",
     )
     assert status(state, tmp_path, mode=Mode.AUDIT).policies == {"enforce": 1, "audit": 2, "broken": 1}
+
+
+def test_what_a_newer_api_has_is_named(tmp_path: Path) -> None:
+    """A peer, or a subject, that is not known here closes pods that nobody would look for a reason for."""
+    peers: list[object] = [{"namespaces": {}}, {"planets": {}}]
+    rules = [{"action": action, "to": peers} for action in ("Accept", "Deny")]
+    above = [
+        cluster_policy("new", subject={"namespaces": {}}, egress=rules),
+        cluster_policy("newer", subject={"moons": {}}, egress=[{"action": "Deny", "to": [{"namespaces": {}}]}]),
+    ]
+    state, reader = enforced(SHOP), Reader(KINDS["ClusterNetworkPolicy"], "cluster")
+    for one in above:
+        read = reader.read(json.dumps(one).encode()).value
+        assert read is not None
+        tell(state, Upserted("ClusterNetworkPolicy", read, 0.0))
+    found = status(state, tmp_path).strange
+    assert [one.partition(" (")[0] for one in found] == [
+        "ClusterNetworkPolicy new: spec.egress[0].to[1]: this peer is in no form that is known here",
+        "ClusterNetworkPolicy new: spec.egress[1].to[1]: this peer is in no form that is known here",
+        "ClusterNetworkPolicy newer: spec.subject: this subject is in no form that is known here",
+    ]
 
 
 def test_rules_that_close_because_of_nodes_are_named(tmp_path: Path) -> None:

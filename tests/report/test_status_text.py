@@ -48,6 +48,14 @@ def test_a_node_in_order() -> None:
     ]
 
 
+def test_what_is_of_no_namespace_has_none() -> None:
+    """A policy of the whole cluster is called by its name."""
+    one = BrokenObject("ClusterNetworkPolicy", "", "x", (ObjectError("spec.tier", "is none"),))
+    assert "  broken    ClusterNetworkPolicy x: spec.tier: is none" in text(
+        msgspec.structs.replace(WELL, broken=(one,))
+    )
+
+
 def test_an_agent_that_is_not_running() -> None:
     """The rules go on, as of when is the question."""
     assert text(WELL, running=False)[0] == (

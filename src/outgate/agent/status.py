@@ -26,6 +26,7 @@ from outgate.agent.step import State
 from outgate.agent.world import World
 from outgate.host.rewrite import put
 from outgate.model import CiliumPolicy, ClusterPolicy, Namespace, Pod, Policy
+from outgate.model.cluster_policy import UnknownPeer
 from outgate.nft.frame import DISPATCHES, LINKS
 from outgate.policy.cilium_sight import unseen
 from outgate.policy.cluster_rules import looks_at_nodes, stops_at_nodes
@@ -180,6 +181,8 @@ def _policies(state: State, default: Mode) -> _Policies:
         if unheard and uses_names([above]):
             strange[f"{kind} {name} {_UNHEARD}"] = None
         broken = (kind, "", name) in state.broken
+        for words in () if broken else _unknown(state.world.of_cluster[kind, name]):
+            strange[f"{kind} {name}: {words}"] = None
         mode = mode_of(above, None, default)
         counts["broken" if broken else mode.value] += 1
         if mode is Mode.AUDIT and not broken:
@@ -213,6 +216,14 @@ def _unseen_nodes(world: World, policy: ClusterPolicy) -> str:
     if world.unread_nodes and stops_at_nodes(policy):
         return f"denies nodes or passes them on, and Node {world.unread_nodes[0]} cannot be understood"
     return ""
+
+
+def _unknown(policy: ClusterPolicy) -> Iterator[str]:
+    """Subject and peers in no form that is known here, and what becomes of their rules: a newer API has them."""
+    rules = (*policy.ingress, *policy.egress)
+    for one in (policy.subject, *(peer for rule in rules for peer in rule.peers)):
+        if isinstance(one, UnknownPeer):
+            yield f"{one.place.path}: {one.words}"
 
 
 def _looks_into(policy: CiliumPolicy) -> bool:

@@ -69,7 +69,8 @@ def status_text(seen: Seen) -> Iterator[str]:
     for one in status.broken[:_SHOWN]:
         said = "; ".join(f"{each.path}: {each.message}" if each.path else each.message for each in one.errors[:3])
         closes = "; it closes until it is mended" if one.kind == "NetworkPolicy" else ""
-        yield _bad("broken", f"{one.kind} {one.namespace}/{one.name}: {said}{closes}")
+        name = f"{one.namespace}/{one.name}" if one.namespace else one.name
+        yield _bad("broken", f"{one.kind} {name}: {said}{closes}")
     yield from _more("broken", len(status.broken))
     yield from _listed("audited", [f"{one} is only watched, not enforced" for one in status.audited])
     yield from _listed("strange", list(status.strange))
