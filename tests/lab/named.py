@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["ASKING", "NAME", "asking", "names", "pods", "rules"]
+__all__ = ["ASKING", "HEADLESS", "NAME", "asking", "names", "pods", "rules"]
 
 NAME = "api.example.com"
 _SERVERS = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}]}
+
+
+HEADLESS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: None, selector: {app: db}, ports: [{port: 443}]}
+---
+"""
+"""A Service without an address in front of the pods db."""
 
 
 def asking(*patterns: str) -> dict[str, Any]:

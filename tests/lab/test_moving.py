@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +16,9 @@ from outgate.model import Snapshot
 from outgate.packets import Address, Protocol
 from outgate.policy import Flow, Judge, Policies, Verdict
 from outgate.policy.meeting import UNSEEN
+from outgate.testing import cluster_policy
 from tests.lab.clusters import DNS, planned
-from tests.lab.named import ASKING, NAME, asking, names, pods, rules
+from tests.lab.named import ASKING, HEADLESS, NAME, asking, names, pods, rules
 
 FIRST, THERE = ipaddress.ip_address("203.0.113.10"), ipaddress.ip_address("198.51.100.7")
 ALLOW, DENY = Verdict.ALLOW, Verdict.DENY
@@ -245,3 +247,27 @@ def test_one_namespace_and_one_family() -> None:
     assert plan_of(WEB, NameWishes(families=(4,), namespace="elsewhere")).rounds == ()
     plan = plan_of(WEB, NameWishes(families=(6,), namespace="shop"))
     assert {one.address.version for one in plan.probes} == {6}
+
+
+@pytest.mark.parametrize(("by", "verdict"), [("domainNames", ALLOW), ("toFQDNs", DENY)])
+def test_a_headless_service_is_asked_for_and_moves_nowhere(by: str, verdict: Verdict) -> None:
+    """Its name opens its pods under ClusterNetworkPolicy; for Cilium no name opens an address of the cluster."""
+    dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {}}
+    web = {"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "web"}}}}
+    said = [
+        {"action": "Accept", "to": [{"pods": dns}]},
+        {"action": "Accept", "to": [{"domainNames": ["*.shop.svc.cluster.local"]}]},
+        {"action": "Deny", "to": [{"networks": ["0.0.0.0/0"]}]},
+    ]
+    tier = json.dumps(cluster_policy("t", subject=web, egress=said)) + "\n---\n"
+    of_cilium = rules("web", ASKING, names("*.shop.svc.cluster.local"))
+    text = DNS + pods("web") + pods("db", node="n2") + HEADLESS + (tier if by == "domainNames" else of_cilium)
+    plan = plan_of(text)
+    own = [
+        (one.moment, one.probe.verdict)
+        for each in plan.rounds
+        for one in each.probes
+        if one.name == "db.shop.svc.cluster.local"
+    ]
+    assert own == [(Moment.UNASKED, DENY), (Moment.ASKED, verdict)]
+    assert len(plan.stations["db.shop.svc.cluster.local"]) == 1

@@ -18,7 +18,7 @@ from outgate.lab.run import Wishes
 from outgate.proxy.orders import Orders
 from outgate.testing import cluster_policy
 from tests.lab.clusters import DNS, outcome, planned
-from tests.lab.named import ASKING, NAME, asking, names, pods, rules
+from tests.lab.named import ASKING, HEADLESS, NAME, asking, names, pods, rules
 from tests.lab.proxied import needs_envoy
 
 pytestmark = pytest.mark.kernel
@@ -50,6 +50,15 @@ CLUSTER_WIDE = cluster_policy(
         {"name": "names", "action": "Accept", "to": [{"domainNames": ["*.example.net"]}]},
     ],
 )
+DB = {"pods": {"podSelector": {"matchLabels": {"app": "db"}}}}
+OF_THE_CLUSTER = cluster_policy(
+    "own",
+    subject={"pods": {"podSelector": {"matchLabels": {"app": "asker"}}}},
+    egress=[
+        {"action": "Accept", "to": [{"domainNames": ["*.shop.svc.cluster.local"]}]},
+        {"action": "Deny", "to": [DB]},
+    ],
+)
 EVERYTHING = (
     DNS
     + pods("web", "web-1", "web-2")
@@ -71,6 +80,11 @@ EVERYTHING = (
     + rules("admin", ASKING)
     + json.dumps(CLUSTER_WIDE)
     + "\n---\n"
+    + pods("asker")
+    + pods("db", node="n2")
+    + HEADLESS
+    + json.dumps(OF_THE_CLUSTER)
+    + "\n---\n"
 )
 
 
@@ -78,6 +92,7 @@ def test_every_kind_of_rule_as_the_model_says() -> None:
     """Closed until it is asked for, for each pod by itself; then open, wherever the name leads; then closed again."""
     wishes = Wishes(names={NAME: (FIRST, SECOND)}, moves={NAME: (MOVED,)})
     report = outcome(planned(EVERYTHING, wishes))
+    assert seen(report, "asker") == {"unasked": {"Deny"}, "asked": {"Allow"}}, "a headless Service moves nowhere"
     assert [one for one in (*report["names"], *report["questions"]) if one["disagreement"]] == []
     assert report["disagreements"] == 0
     plain = {moment: {"Allow"} for moment in ("asked", "moved", "moved behind aliases", "asked again")}
@@ -109,7 +124,8 @@ def test_every_kind_of_rule_as_the_model_says() -> None:
         "x.a.example",
         "x.b.example",
     ]
-    assert {one["destination"]["kind"] for one in report["names"]} == {"External"}
+    kinds = {(one["source"]["name"] == "asker", one["destination"]["kind"]) for one in report["names"]}
+    assert kinds == {(False, "External"), (True, "Pod")}
 
 
 LATE = """

@@ -13,6 +13,9 @@ which is a matter of who has been told what:
     aliased    it leads elsewhere over aliases
     old        its first two stations are dialled when their time is over; where it leads now is asked for and dialled
 
+A name of a headless Service that a rule means leads to its pods and moves nowhere: the rounds end for it where all have
+asked.
+
 Where a rule looks into connections, requests are made instead (`outgate.lab.requests`): one that it lets through at
 each moment, and after the first two answers one that it does not.
 
@@ -30,7 +33,7 @@ from itertools import islice
 
 from outgate.analysis.names import having_asked_for
 from outgate.lab.everything import planner
-from outgate.lab.names import DNS_PORT, DOMAIN, Zone
+from outgate.lab.names import DNS_PORT, DOMAIN, Zone, service_name
 from outgate.lab.outside import Outside
 from outgate.lab.plan import Draft, Lookup, Party, Probe, Via
 from outgate.lab.requests import RequestProbe, requests_of
@@ -61,6 +64,8 @@ TTL = 1
 MOST_NAMES = 20
 """Names of one rule that are asked for."""
 
+_MOST_HEADLESS = 3
+"""Names of headless Services among them."""
 _STATIONS = 3
 _STRANGER = "outgate-asks.nobody.invalid"
 _HTTPS = (Protocol.TCP, 443)
@@ -212,6 +217,8 @@ class _Planning:
         self.bare = Policies(snapshot)
         self.empty = planner(topology, self.bare, self.zone)
         self.given = {canonical(name): tuple(many) for name, many in wishes.names.items()}
+        headless = (service_name(one) for one in snapshot.services if one.headless and not one.external_name)
+        self.headless = {name: known for name in sorted(headless) if (known := self.zone.resolve(name))}
         self.stations: dict[str, tuple[tuple[Address, ...], ...]] = {}
         self.notes: list[str] = []
 
@@ -248,9 +255,11 @@ class _Planning:
             return ()
         found: dict[str, None] = {}
         for pattern in patterns:
+            own = [name for name in self.headless if rule.conditions is None and pattern.matches(name)]
             meant = [name for name in self.given if pattern.matches(name)] or _instances(pattern)
-            if not meant:
+            if not (meant or own):
                 self.notes.append(f"names: {rule.origin}: no name was found that {pattern.text} means")
+            found.update(dict.fromkeys(own[:_MOST_HEADLESS]))
             found.update(dict.fromkeys(name for name in meant if not f".{name}".endswith(f".{DOMAIN}")))
         if len(found) > MOST_NAMES:
             self.notes.append(
@@ -261,7 +270,7 @@ class _Planning:
     def _sources(self, pod: Pod, name: str) -> Iterator[Endpoint]:
         for version in self.wishes.families:
             source = Endpoint.of_pod(pod, version)
-            known = self.given.get(name)
+            known = self.headless.get(name) or self.given.get(name)
             if source is None or self.empty.resolver(source) is None:
                 continue
             if known is None or any(one.version == version for one in known):
@@ -293,6 +302,9 @@ class _Planning:
         for one in targets:
             families.setdefault(one.name, set()).add(one.source.address.version)
         for name, versions in families.items():
+            if name in self.headless:
+                self.stations[name] = (self.headless[name],)
+                continue
             stations: list[tuple[Address, ...]] = []
             for known in (self.given.get(name, ()), moves.get(name, ()), ()):
                 missing = versions - {one.version for one in known}
@@ -308,7 +320,7 @@ class _Planning:
         zones = [self.zone] * _STATIONS
         for number, (name, stations) in enumerate(self.stations.items()):
             chain = (f"n{number}.edge.outgate.invalid", f"n{number}.host.outgate.invalid")
-            for at, addresses in enumerate(stations):
+            for at, addresses in enumerate(stations if name not in self.headless else ()):
                 zones[at] = zones[at].moved(name, addresses, chain if at == _STATIONS - 1 else ())
         return zones
 
@@ -329,11 +341,12 @@ class _Planning:
         yield self._round(begin, few, self._asked(Moment.ASKED, ones, 0))
         yield self._round(begin, few, self._dialled(Moment.OTHER, others, 0))
         yield self._round(begin, self._told(1), self._asked(Moment.ASKED, others, 0))
-        yield self._round(moved, self._told(2), self._asked(Moment.MOVED, targets, 1))
-        yield self._round(aliased, self._told(3), self._asked(Moment.ALIASED, targets, 2))
+        movers = [one for one in targets if one.name not in self.headless]
+        yield self._round(moved, self._told(2), self._asked(Moment.MOVED, movers, 1))
+        yield self._round(aliased, self._told(3), self._asked(Moment.ALIASED, movers, 2))
         last = (
-            *(one for station in (0, 1) for one in self._dialled(Moment.OLD, targets, station)),
-            *self._asked(Moment.AGAIN, targets, 2),
+            *(one for station in (0, 1) for one in self._dialled(Moment.OLD, movers, station)),
+            *self._asked(Moment.AGAIN, movers, 2),
         )
         yield replace(self._round(aliased, self._told(3, since=2), last), late=True)
 
@@ -360,7 +373,8 @@ class _Planning:
 
     def _at(self, target: _Target, station: int) -> Iterator[Address]:
         version = target.source.address.version
-        return (one for one in self.stations[target.name][station] if one.version == version)
+        itself = target.source.pod.addresses if target.source.pod is not None else ()
+        return (one for one in self.stations[target.name][station] if one.version == version and one not in itself)
 
     def _round(self, zone: Zone, policies: Policies, trials: Iterable[_Trial]) -> Round:
         made = planner(self.topology, policies, zone)

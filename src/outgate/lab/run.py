@@ -210,7 +210,7 @@ def perform(prepared: Prepared, progress: Progress = lambda _, __, ___: None) ->
         requests=requests,
         names=named.names,
         questions=named.questions,
-        moved=tuple(sorted(prepared.moving.stations)),
+        moved=tuple(sorted(name for name, many in prepared.moving.stations.items() if len(many) > 1)),
     )
     return report, stage, answers
 
