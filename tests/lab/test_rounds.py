@@ -219,17 +219,22 @@ def test_every_broken_proxy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_envoy
 def test_names_and_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Envoy knows an address before its pod does; one that is not told refuses what the name has opened."""
-    heard = proxy._Following.heard
+    for door in (proxy._Following.heard, proxy._Following.read):
 
-    def deaf(self: Any, elements: Any) -> None:
-        if self._box.name != "deaf":
-            heard(self, elements)
+        def deaf(self: Any, elements: Any, door: Any = door) -> None:
+            if self._box.name != "deaf":
+                door(self, elements)
 
-    monkeypatch.setattr(proxy._Following, "heard", deaf)
+        monkeypatch.setattr(proxy._Following, door.__name__, deaf)
     get: Any = {"rules": {"http": [{"method": "GET"}]}}
+    ports = [{"port": "80", "protocol": "TCP"}]
+    put = {"toEntities": ["world"], "toPorts": [{"ports": ports, "rules": {"http": [{"method": "PUT"}]}}]}
     by_name = (names(NAME, port=80, **get), names("a.example.com", serverNames=["a.example.com"]))
     text = DNS + pods("web", "good") + pods("web", "bad", node="deaf") + rules("web", ASKING, *by_name)
+    # Connections to old addresses still come to Envoy, for another rule.
+    text += pods("both") + rules("both", ASKING, names(NAME, port=80, **get), put)
     report = outcome(planned(text, Wishes(names={NAME: (FIRST,)}, families=(4,))))
+    assert seen(report, "both")["old addresses"] == {"Deny"}
     bad = {(one["moment"], one["request"], one["observed"]) for one in report["names"] if one["disagreement"]}
     assert {one["source"]["name"] for one in report["names"] if one["disagreement"]} == {"bad"}
     moments = ("asked", "moved", "moved behind aliases", "asked again")

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,7 @@ from outgate.policy import Policies
 from outgate.policy.requests import is_looked_into
 from outgate.policy.rules import NamesMatch
 from outgate.proxy.envoy import Proxying, rule_files
+from outgate.proxy.orders import Element
 from outgate.proxy.redirect import Redirect
 from outgate.proxy.redirecting import Learned, redirects_of
 
@@ -53,6 +55,8 @@ class Proxies:
     running: Mapping[str, envoy.Supervisor] = field(default_factory=dict)
     programs: Mapping[str, envoy.Envoy] = field(default_factory=dict)
     ears: list[LearnedEar] = field(default_factory=list)
+    following: list[_Following] = field(default_factory=list)
+    """Those that are kept up with names."""
 
     def close(self) -> None:
         """Ends them."""
@@ -74,6 +78,17 @@ class Proxies:
             following = _Following(program, policies, box)
             following.tell()
             self.ears.append(LearnedEar(line, following.heard))
+            self.following.append(following)
+
+    def read(self, standing: Iterable[Element]) -> None:
+        """Tells each Envoy what the kernels have of names now, as an agent does from time to time: the rest has gone.
+
+        Raises:
+            KernelError: one does not take the rules.
+        """
+        ends = [(one.set, ip_address(one.source), ip_address(one.address)) for one in standing]
+        for one in self.following:
+            one.read(ends)
 
 
 class _Following:
@@ -98,6 +113,11 @@ class _Following:
             # Where it does not take them, what names open is refused, and the lab finds that.
             with contextlib.suppress(KernelError):
                 self.tell()
+
+    def read(self, elements: Iterable[Heard]) -> None:
+        """This is all that is learned now."""
+        self._names.read(elements)
+        self.tell()
 
     def tell(self) -> None:
         """What the policies say with what was learned."""

@@ -2,7 +2,7 @@
 
     the nodes' kernels get the policies of a cluster in which nobody has been told anything, and the proxy's rules
     round after round: the zone of the lab's DNS servers changes, pods ask and dial, each result is compared
-    before the last: what the old addresses opened has left the kernels by itself
+    before the last: what the old addresses opened has left the kernels by itself, and Envoy is told
 
 What a pod may reach is then what its node's proxy has put into the kernel since it asked, and nothing of it was put
 there by the lab.
@@ -73,6 +73,7 @@ def go_through(
         answers.zone = one.zone
         if one.late:
             proxies.await_closed(plan.old, answers.loop, plan.ttl)
+            (envoys or Proxies()).read(proxies.standing())
         results += _of_round(one, engine, proxies)
         asked = ask_by_name(answers, one.requests, patience=engine.patience)
         results += (_of_request(*pair) for pair in zip(one.requests, asked, strict=True))
