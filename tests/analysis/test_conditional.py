@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from outgate.analysis.conditional import conditionals
-from outgate.analysis.connections import connections
+from outgate.analysis.connections import External, connections
 from outgate.analysis.listing import Asked, selected
+from outgate.analysis.spelling import spell_addresses
 from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
 from outgate.testing import Manifest, cluster_policy, namespace, pod, snapshot_of
@@ -15,6 +16,7 @@ from tests.slices import endpoint_slice
 
 API = {"toEndpoints": [{"matchLabels": {"app": "api"}}]}
 GET = {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}
+OPEN = {"ports": [{"port": "80", "protocol": "TCP"}]}
 PLAIN = {"ports": [{"port": "81", "protocol": "TCP"}]}
 
 
@@ -139,3 +141,25 @@ def test_of_a_connection_that_is_shown_in_part() -> None:
         eighty, other = (Asked(transports=TransportSet.ports(Protocol.TCP, port)) for port in (80, 81))
         assert [part.transports for one in selected(listed, eighty) for part in only(one)] == [eighty.transports]
         assert [only(one) for one in selected(listed, other) if str(one.source) == "shop/web"] == [()]
+
+
+def test_what_another_tier_would_let_through_keeps_addresses_apart() -> None:
+    """The node passes on a condition alone: Baseline, which accepts it in any case, is not asked. The line hid it."""
+    spec = {
+        "endpointSelector": {},
+        "egress": [{"toEntities": ["remote-node"], "toPorts": [GET]}, {"toCIDR": ["192.0.2.0/24"], "toPorts": [OPEN]}],
+    }
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
+    node["status"] = {"addresses": [{"type": "InternalIP", "address": "192.0.2.70"}]}
+    web = pod("shop/web", ["10.0.0.1"])
+    to_nodes = cluster_policy("nodes", tier="Baseline", egress=[{"action": "Accept", "to": [{"nodes": {}}]}])
+    for beside in ((), (to_nodes,)):
+        listed = connections(snapshot_of([namespace("shop"), web, node, cilium_policy("shop/p", spec), *beside]))
+        only = conditionals(listed)
+        parts = {
+            spell_addresses(one.destination.addresses, 1): [(len(part.rules), part.transports) for part in only(one)]
+            for one in listed
+            if isinstance(one.destination, External)
+        }
+        asked = [(1, TransportSet.ports(Protocol.TCP, 80))]
+        assert parts == {"192.0.2.0/26 and 7 more blocks": [], "192.0.2.70/32": asked}

@@ -17,7 +17,7 @@ A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
 
@@ -32,6 +32,8 @@ from outgate.policy import OUTGATE, Action, Policies, Profile, Rule
 from outgate.policy.cells import Row
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Lens, members
+from outgate.policy.rules import Tier
+from outgate.policy.tiers import Isolation, partition
 from outgate.records import dataclass
 
 __all__ = ["Connection", "Connections", "External", "Party", "connections"]
@@ -195,13 +197,13 @@ class Connections:
     def outside(self, group: Group, direction: Direction) -> tuple[tuple[External, TransportSet], ...]:
         """The addresses outside that a group reaches, or that reach it, in the coarsest parts."""
         packets = self.grid.outside(group.identity, direction)
-        accepting = self._with_conditions(group, direction)
-        if accepting:
+        standing = self._with_conditions(group, direction)
+        if standing is not None:
             parts = [
                 (External(addresses, self.nodes), transports)
                 for whole, transports in packets
                 if transports & _GOVERNED
-                for addresses in self._by_conditions(whole, transports, accepting, group)
+                for addresses in self._by_conditions(whole, transports, standing, group)
             ]
             return tuple(sorted(parts, key=lambda part: _first(part[0].addresses)))
         found = self._externals.get(id(packets))
@@ -215,37 +217,28 @@ class Connections:
             found = self._externals[id(packets)] = packets, tuple(parts)
         return found[1]
 
-    def _with_conditions(self, group: Group, direction: Direction) -> tuple[Rule, ...]:
-        """The rules that let something through to a group, or from it; none where none of them has conditions."""
+    def _with_conditions(self, group: Group, direction: Direction) -> Isolation | None:
+        """What stands for a group, where some of it lets something through on a condition."""
         if not self.grid.has_conditions:
-            return ()
-        rules = self.grid.standing(self.grid.keys[direction][group.identity], direction).every_rule()
-        accepting = tuple(rule for rule in rules if rule.action is Action.ACCEPT)
-        return accepting if any(rule.conditions is not None for rule in accepting) else ()
+            return None
+        standing = self.grid.standing(self.grid.keys[direction][group.identity], direction)
+        return standing if any(map(_asks, standing.every_rule())) else None
 
     def _by_conditions(
-        self, whole: AddressSet, transports: TransportSet, accepting: Sequence[Rule], group: Group
+        self, whole: AddressSet, transports: TransportSet, standing: Isolation, group: Group
     ) -> Iterable[AddressSet]:
-        """The parts of some addresses of which the same is asked on each port."""
-        parts: list[tuple[AddressSet, TransportSet, tuple[tuple[int, TransportSet], ...]]]
-        parts = [(whole, TransportSet(), ())]
-        for number, rule in enumerate(accepting):
+        """The parts of some addresses of which the same is asked on each port, all of which pass."""
+        parts: list[tuple[AddressSet, _Ports]] = [(whole, {})]
+        for rule in standing.every_rule():
             block, ports = self.grid.outside_of(rule), self.grid.ports_outside(rule, group.identity) & transports
-            if not ports or block.isdisjoint(whole):
+            # What denies decides nothing of what passes. What passes on does: the next Accept may not be asked.
+            if rule.action is Action.DENY or not ports or block.isdisjoint(whole):
                 continue
-            cut = []
-            for addresses, plain, asked in parts:
-                if inside := addresses & block:
-                    more = ((*asked, (number, ports)), plain) if rule.conditions is not None else (asked, plain | ports)
-                    cut.append((inside, more[1], more[0]))
-                if rest := addresses - block:
-                    cut.append((rest, plain, asked))
-            parts = cut
+            cut = [(one & block, {**about, id(rule): (rule, ports)}) for one, about in parts]
+            parts = [part for part in (*cut, *((one - block, about) for one, about in parts)) if part[0]]
         alike: dict[object, list[AddressSet]] = {}
-        for addresses, plain, asked in parts:
-            # Where nothing is asked, what allows it makes no difference.
-            left = tuple((number, ports - plain) for number, ports in asked if ports - plain)
-            alike.setdefault(left, []).append(addresses)
+        for addresses, about in parts:
+            alike.setdefault(_asked(standing, transports, about), []).append(addresses)
         return (AddressSet.union_of(many) for many in alike.values())
 
     def between(self, source: Group, destination: Group) -> TransportSet:
@@ -281,6 +274,35 @@ class Connections:
         """The groups that any of these pods belong to."""
         wanted = set(pods)
         return tuple(one for one in self.groups.all if any(pod.key in wanted for pod in one.pods))
+
+
+_Ports = Mapping[int, tuple[Rule, TransportSet]]
+"""What rules say something of, each by its identity."""
+
+
+def _asks(rule: Rule) -> bool:
+    return rule.conditions is not None and rule.action is Action.ACCEPT
+
+
+def _asked(standing: Isolation, transports: TransportSet, about: _Ports) -> object:
+    """What is asked of some ports, and which tier lets the rest through, where there are several.
+
+    An Accept that asks nothing makes conditions void where its tier is asked, and in no other: that of the Baseline
+    tier is not asked where a rule with conditions matches.
+    """
+    plain: dict[Tier | None, TransportSet] = {}
+    none, asked = TransportSet(), transports
+    if standing.united:
+        for rule, ports in about.values():
+            asked = asked if _asks(rule) else asked - ports
+    else:
+        for part, _, decisive in partition(standing, transports, lambda one: about.get(id(one), (one, none))[1]):
+            if decisive is None or not _asks(decisive):
+                tier = None if decisive is None else decisive.tier
+                plain[tier] = plain.get(tier, none) | part
+                asked = asked - part
+    asking = ((one, ports & asked) for one, (rule, ports) in about.items() if _asks(rule))
+    return tuple(one for one in asking if one[1]), frozenset(plain.items())
 
 
 def _at(row: Row, identity: int) -> int:
