@@ -12,7 +12,7 @@ from outgate.analysis.connections import Connections, External, connections
 from outgate.packets import AddressSet, TransportSet
 from outgate.report import connections_json
 from outgate.report.connections_json import connection_json, connection_list, transports_of
-from outgate.testing import Manifest, namespace, node, pod, policy, random_cluster, snapshot_of
+from outgate.testing import Manifest, namespace, node, pod, random_cluster, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.laws.test_connections import owned
 from tests.report.schema import complaints
@@ -71,47 +71,11 @@ def outside_of_nodes(*more: Manifest) -> Connections:
     return connections(snapshot_of([namespace("shop"), *nodes, *pods, cilium_policy("shop/p", world), *more]))
 
 
-def read(end: dict[str, Any], nodes: list[str]) -> AddressSet:
-    """The addresses of an end, by what the schema says of it."""
-
-    def together(blocks: list[str]) -> AddressSet:
-        return AddressSet.union_of(map(AddressSet.network, blocks))
-
-    found = together(end["cidrs"]) - together(end.get("except", []))
-    return found - together(nodes) if end.get("exceptNodes") else found
-
-
-def test_an_end_without_nodes_is_short_and_exact() -> None:
-    """Thirty holes would stand in every line; a reader puts the addresses together again all the same."""
+def test_an_end_without_nodes_is_exact() -> None:
+    """Text says "except nodes"; who reads `cidrs` reads all of it, and nothing else has to be known."""
     found = outside_of_nodes()
     document = json.loads("".join(connection_list(found)))
     assert complaints(document) == []
-    outside = [one for one in document["connections"] if one["destination"]["kind"] == "External"]
-    short = {"kind": "External", "cidrs": ["0.0.0.0/0", "::/0"], "exceptNodes": True}
-    assert short in [one["destination"] for one in outside]
-    written = [read(one["destination"], document["nodes"]) for one in outside]
-    assert written == [one.destination.addresses for one in found if isinstance(one.destination, External)]
-    assert len(document["nodes"]) == 29
-
-
-def test_a_new_node_changes_none_of_the_lines() -> None:
-    """Of two lists of a cluster that grew, only the nodes differ: that is what line tools compare."""
-    before, after = (
-        "".join(connection_list(outside_of_nodes(*more))).splitlines() for more in ((), (node("n99", ["192.0.2.250"]),))
-    )
-    assert {one.strip(" ,") for one in after} - {one.strip(" ,") for one in before} == {'"192.0.2.250/32"'}
-
-
-def test_without_policies_of_cilium_there_are_no_nodes_in_it() -> None:
-    """A list of NetworkPolicies is as it was, but for blocks of which few are excepted."""
-    rule = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}
-    held = policy("shop/out", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]})
-    found = connections(snapshot_of([namespace("shop"), node("n", ["192.0.2.1"]), pod("shop/a", ["10.0.0.1"]), held]))
-    document = json.loads("".join(connection_list(found)))
-    assert "nodes" not in document
-    assert document["connections"][0]["destination"] == {
-        "kind": "External",
-        "cidrs": ["0.0.0.0/0"],
-        "except": ["169.254.169.254/32"],
-    }
-    assert complaints(document) == []
+    written = [one["destination"]["cidrs"] for one in document["connections"] if "cidrs" in one["destination"]]
+    read = [AddressSet.union_of(map(AddressSet.network, blocks)) for blocks in written]
+    assert read == [one.destination.addresses for one in found if isinstance(one.destination, External)]

@@ -101,8 +101,8 @@ def read_input(
     for words in passed_over(loaded.skipped):
         note(f"note: {words}")
     closed = tuple(not_enforced(loaded.snapshot))
-    for words in closed[:MOST_LINES]:
-        note(f"warning: {words}", quiet)
+    for rule in closed[:MOST_LINES]:
+        note(f"warning: {rule}", quiet)
     if len(closed) > MOST_LINES:
         note(f"warning: and {len(closed) - MOST_LINES} more such rules", quiet)
     if not loaded.objects and not loaded.errors:

@@ -11,10 +11,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from outgate.analysis.conditional import Conditional, Conditionals
-from outgate.analysis.connections import Connection, External, Party
+from outgate.analysis.connections import Connection, Party
 from outgate.analysis.opened import Named
-from outgate.analysis.shortened import filled
-from outgate.packets import AddressSet, TransportSet
+from outgate.packets import TransportSet
 from outgate.report.conditions import conditions_json, entries_json
 from outgate.report.parties import party_json
 from outgate.report.terms import API_VERSION, Json, transports_json
@@ -65,23 +64,18 @@ def connection_list(
         head["notes"] = list(notes)
     opened = json.dumps(head, indent=2, ensure_ascii=False)[:-2]
     lines: list[str] = [f'{opened},\n  "connections": [']
-    between, nodes = "", list[AddressSet]()
-    for line in _lines(connections, only, nodes):
+    between = ""
+    for line in _lines(connections, only):
         lines.append(f"{between}\n    {line}")
         between = ","
         if len(lines) >= LINES_AT_ONCE:
             yield "".join(lines)
             lines = []
-    lines.append("\n  ]" if between else "]")
-    if nodes:
-        written = ",\n    ".join(map(_text, nodes[0].cidrs()))
-        lines.append(f',\n  "nodes": [\n    {written}\n  ]')
-    lines.append("\n}\n")
+    lines.append("\n  ]\n}\n" if between else "]\n}\n")
     yield "".join(lines)
 
 
-def _lines(connections: Iterable[Connection], only: Conditionals | None, nodes: list[AddressSet]) -> Iterator[str]:
-    """A line for each. `nodes` gets the addresses of nodes where any line is without them."""
+def _lines(connections: Iterable[Connection], only: Conditionals | None) -> Iterator[str]:
     # By identity, with the thing beside its text: comparing sets of ports would cost more than writing them.
     ends: dict[int, tuple[Party, str]] = {}
     sets: dict[int, tuple[TransportSet, str]] = {}
@@ -91,9 +85,6 @@ def _lines(connections: Iterable[Connection], only: Conditionals | None, nodes: 
         end = ends.get(id(destination)) or ends.setdefault(
             id(destination), (destination, _text(party_json(destination)))
         )
-        if not nodes:
-            outside = (party for party in (source, destination) if isinstance(party, External))
-            nodes.extend(party.nodes for party in outside if filled(party.addresses, party.nodes) is not None)
         what = sets.get(id(transports)) or sets.setdefault(
             id(transports), (transports, _text(transports_of(transports))[1:-1])
         )

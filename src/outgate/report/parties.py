@@ -5,7 +5,7 @@ from __future__ import annotations
 from outgate.analysis.connections import External, Party
 from outgate.analysis.controller import IngressController
 from outgate.analysis.opened import Named
-from outgate.analysis.shortened import NO_NODES, filled, shortened
+from outgate.analysis.shortened import NO_NODES, filled
 from outgate.analysis.spelling import spell_addresses
 from outgate.packets import AddressSet
 from outgate.packets.addresses import FAMILIES
@@ -15,17 +15,14 @@ __all__ = ["addresses_words", "party_json", "party_words"]
 
 
 def party_json(party: Party) -> Json:
-    """Node = {kind, namespace, name} of a workload, or {kind: External, cidrs, except, exceptNodes}, or
-    {kind: Name, name}, or {kind: IngressController}.
+    """Node = {kind, namespace, name} of a workload, or {kind: External, cidrs}, or {kind: Name, name}, or
+    {kind: IngressController}.
 
     A workload whose pods are not all treated alike has `labels` that set these apart, and `pods`, their names.
     """
     match party:
         case External(addresses=addresses):
-            blocks = shortened(addresses, party.nodes)
-            found: Json = {"kind": "External", "cidrs": list(blocks.cidrs)}
-            found |= {"except": list(blocks.excepted)} if blocks.excepted else {}
-            return found | ({"exceptNodes": True} if blocks.but_nodes else {})
+            return {"kind": "External", "cidrs": list(addresses.cidrs())}
         case Named(name=name):
             # Without `cidrs` it is every address that the name may have.
             return {"kind": "Name", "name": name} | ({"cidrs": list(party.addresses.cidrs())} if party.limited else {})
