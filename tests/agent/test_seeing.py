@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from outgate.agent.attribution import Attribution
 from outgate.agent.measures import Measures
 from outgate.agent.seeing import Seeing
@@ -46,6 +48,26 @@ def test_a_turn_is_told_to_all(tmp_path: Path) -> None:
     assert attribution.view.node == "node-a"
     assert one.publisher.current is not None
     assert one.publisher.current.drift_repairs == 2
+
+
+def test_events_that_cannot_be_made_end_with_a_word_and_not_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kind that nobody thought of once ended it, and the next agent met the same."""
+
+    def faulty(*_: object) -> None:
+        raise KeyError("no such kind")
+
+    said: list[str] = []
+    state = enforced()
+    tell(state, Broken("NetworkPolicy", "shop", "bad", (InputError("x", 0, "spec", "no"),)))
+    with writing(Server()) as events:
+        monkeypatch.setattr(events, "policy_broken", faulty)
+        one = Seeing(Publisher(settings(tmp_path)), events=events, say=said.append)
+        for _ in range(3):
+            one.turned(state, 0.0)
+    assert said == ["Events are written no more: KeyError: 'no such kind'"]
+    assert one.publisher.current is not None
 
 
 def test_a_change_is_measured(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from outgate.agent.loop import Observer
 from outgate.agent.measures import Measures
 from outgate.agent.status import Publisher
 from outgate.agent.step import CLUSTER_POLICIES, OF_CILIUM, Apply, State
+from outgate.errors import one_line
 
 __all__ = ["Seeing", "Timed"]
 
@@ -76,7 +77,11 @@ class Seeing(Observer):
             assert self._measures is not None, "asked a line above"
             self._measures.drifted()
         if self._events is not None:
-            self._tell(self._events, state, repairs)
+            try:
+                self._tell(self._events, state, repairs)
+            except Exception as error:  # noqa: BLE001 -- what is told to people must never end what enforces
+                self._events = None
+                self._say(f"Events are written no more: {type(error).__name__}: {one_line(str(error))}")
 
     def hindered(self, words: Sequence[str]) -> None:
         """What is in the way of enforcing on this node now; nothing where it is empty."""
