@@ -100,7 +100,9 @@ def test_what_is_left_of_an_older_connection_does_not_deceive(monkeypatch: pytes
                 made = connections.begin(server, WEB)
                 assert outcome(made) == 0
                 assert made.getsockname()[1] not in ports
-                # Where all that are tried have been reset it cannot be told; the kernel drops it all the same.
+                # Where all that are tried have been reset it cannot be told; the kernel drops it all the same. Of another
+                # place, for the last may have been made at the first and ended in order: that leaves nothing there.
+                ports.add(reset())
                 monkeypatch.setattr(dns_connections, "_TRIES", 1)
                 doubtful: list[socket.socket] = []
                 for _ in range(400):  # the kernel draws one of eight ports
@@ -108,7 +110,8 @@ def test_what_is_left_of_an_older_connection_does_not_deceive(monkeypatch: pytes
                         doubtful.append(connections.begin(server, OTHER))
                     if doubtful:
                         break
-                assert {one.getsockname()[1] for one in doubtful} == ports
+                assert {one.getsockname()[1] for one in doubtful} <= ports
+                assert doubtful
 
     in_town(play)
 
