@@ -100,8 +100,8 @@ def test_what_is_left_of_an_older_connection_does_not_deceive(monkeypatch: pytes
                 made = connections.begin(server, WEB)
                 assert outcome(made) == 0
                 assert made.getsockname()[1] not in ports
-                # Where all that are tried have been reset it cannot be told; the kernel drops it all the same. Of another
-                # place, for the last may have been made at the first and ended in order: that leaves nothing there.
+                # Where all that are tried have been reset it cannot be told; the kernel drops it all the same. Of one
+                # more place, for the last may have been made at the first, and ended in order: nothing is left there.
                 ports.add(reset())
                 monkeypatch.setattr(dns_connections, "_TRIES", 1)
                 doubtful: list[socket.socket] = []

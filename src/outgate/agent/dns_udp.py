@@ -37,9 +37,6 @@ __all__ = ["UdpSide", "drawn_numbers"]
 _AT_ONCE = 64
 """Datagrams that are read from one socket before the others have their turn."""
 _LARGEST = 65535
-_LOOKS = 1000
-"""Answers between two ticks of which it is looked whether their way back is still there: more would take the processor
-that they need themselves."""
 
 
 class _Client(msgspec.Struct, frozen=True):
@@ -77,7 +74,6 @@ class UdpSide(Closing):
             drawn_numbers(), limit=settings.most_questions, of_a_pod=settings.most_of_a_pod
         )
         self._by_number: dict[int, Channel] = {}
-        self._looks_left = _LOOKS
         self._pods = desk.plan.pods
         desk.followers.append(self.follow)
         for one in listeners:
@@ -103,7 +99,6 @@ class UdpSide(Closing):
 
     def tick(self, now: float) -> None:
         """Ends what has waited too long. A channel that gave no answer is asked no more: its server may have gone."""
-        self._looks_left = _LOOKS
         for number, _ in self.questions.expired(now):
             self._results[Result.TIMEOUT] += 1
             self._channels.retire(self._by_number[number], now)
@@ -215,13 +210,19 @@ class UdpSide(Closing):
             self._give(client, server, data)
 
     def _give(self, client: _Client, server: Server, data: bytes) -> None:
-        address = client.address
-        if self._looks_left:
-            self._looks_left -= 1
-            # What cannot be put back is a lost packet.
-            with contextlib.suppress(KernelError):
-                self._measures.restored += self._origins.restore(client.here, address[0], address[1], server)
-        _send(client.listener, data, address)
+        try:
+            client.listener.sendto(data, client.address)
+        except PermissionError:
+            self._give_anew(client, server, data)
+        except OSError:
+            return  # a full buffer is a lost packet; a pod that has gone hears nothing
+
+    def _give_anew(self, client: _Client, server: Server, data: bytes) -> None:
+        """The kernel does not know the way back any more (`outgate.nft.asking`). What cannot be put back is lost."""
+        address, port = client.address[:2]
+        with contextlib.suppress(KernelError, OSError):
+            self._measures.restored += self._origins.restore(client.here, address, port, server)
+            client.listener.sendto(data, client.address)
 
     def _is_there(self, key: str, client: _Client) -> bool:
         pod = self._desk.plan.pods.get(client.address[0])

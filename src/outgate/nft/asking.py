@@ -3,7 +3,8 @@
     prerouting ─► anew: a question that goes to the proxy is of a connection of its own
                ─► dns: a pod of ``dns4``/``dns6``, a protocol and a port of DNS ─► led to the proxy's own address
     input      ─► what was led there passes; what goes there of itself does not
-    output     ─► asked: the proxy asks on in the node's name. Its socket carries the traffic class of a *door*, and the
+    output     ─► asked: an answer that finds no way back is not sent, and the proxy hears of it
+               ─► asked: the proxy asks on in the node's name. Its socket carries the traffic class of a *door*, and the
                   door leads to the chain of the pod's policy class: the kernel judges the proxy's question as the pod's
 
 A translation is chosen with the first packet of a connection, and over UDP a connection lasts as long as somebody uses
@@ -34,6 +35,7 @@ from outgate.nft.objects import (
     Chain,
     ChainRule,
     Compare,
+    CtState,
     Dnat,
     Field,
     Hook,
@@ -144,7 +146,19 @@ def asking_chains(*, leased: bool) -> Iterator[Chain]:
         for family, number in _NFPROTO.items()
     ]
     nobody = ChainRule((Compare(Field.PRIORITY, DOORS_FIRST, DOORS_LAST), DROP), "a question of a class that is gone")
-    yield Chain("asked", (*judged, nobody), Hook("output", -10))
+    yield Chain("asked", (*_answers(), *judged, nobody), Hook("output", -10))
+
+
+def _answers() -> Iterator[ChainRule]:
+    """Answers over UDP whose way back is not known any more: the proxy is told (EPERM), and puts it back.
+
+    kube-proxy deletes the entries of questions under way, for they lead to no endpoint of a Service (`dns_origin`).
+    What is sent then is new to connection tracking, and would reach the pod from an address that it does not know.
+    """
+    for family, address in STAND_INS.items():
+        value = int(ipaddress.ip_address(address))
+        new = Compare(Field.CT_STATE, mask=int(CtState.NEW))
+        yield ChainRule((Compare(_SOURCE[family], value, value), Compare(Field.UDP_SPORT, PORT, PORT), new, DROP))
 
 
 def input_lines() -> Iterator[ChainRule]:

@@ -53,6 +53,11 @@ def redirect(*, leased: bool = False) -> str:
             {proto}ip saddr . meta l4proto . th dport @dns4 dnat ip to {STAND_INS[4]}:{PORT}
             {proto}ip6 saddr . meta l4proto . th dport @dns6 dnat ip6 to [{STAND_INS[6]}]:{PORT}
         }}
+        chain asked {{
+            type filter hook output priority -10; policy accept;
+            ip saddr {STAND_INS[4]} udp sport {PORT} ct state new drop
+            ip6 saddr {STAND_INS[6]} udp sport {PORT} ct state new drop
+        }}
         chain dns_input {{
             type filter hook input priority -11; policy accept;
             ip daddr {STAND_INS[4]} ct status & dnat != dnat drop
