@@ -11,12 +11,21 @@ from hypothesis import strategies as st
 
 from outgate.agent.dns_orders import orders_of
 from outgate.agent.events import Applied
+from outgate.cluster.events import Upserted
 from outgate.nft.asking import ASKERS, DOORS
 from outgate.nft.options import Options
 from outgate.policy import Mode
 from outgate.policy.names import Dialect
 from outgate.proxy.orders import Plan, read
-from outgate.testing import cluster_policy, node, pod, policy, random_cluster, random_cluster_policies
+from outgate.testing import (
+    cluster_policy,
+    node,
+    pod,
+    policy,
+    random_cluster,
+    random_cluster_policies,
+    snapshot_of,
+)
 from tests.agent.states import NODE, SHOP, enforced, tell
 
 NAMES = Options(names=True, mode=Mode.ENFORCE)
@@ -52,6 +61,17 @@ def test_names_of_a_tier_that_is_not_asked_have_their_sets() -> None:
     state = enforced([*SHOP, isolating, below], NAMES)
     (names,) = orders_of(state.desired, "t").sets
     assert {f"f{family}_{names.name}" for family in (4, 6)} <= state.desired.ruleset.sets.keys()
+
+
+def test_a_pod_with_other_labels_has_the_orders_of_its_class() -> None:
+    """Or another pod under its name: what the old class may ask, and through which door, is not its own."""
+    state = enforced([*SHOP, POLICY], NAMES)
+    assert len(orders_of(state.desired, "t").pods) == 1
+    (web,) = (one for one in snapshot_of(SHOP).pods if one.name == "web")
+    for labels, count in (({"app": "other"}, 0), ({"app": "web"}, 1)):
+        tell(state, Upserted("Pod", replace(web, labels=labels), 0.0))
+        tell(state, Applied())
+        assert len(orders_of(state.desired, "t").pods) == count
 
 
 def test_what_is_the_clusters_own_is_said() -> None:

@@ -8,6 +8,7 @@ pod addresses, what the settings name, and every pod that is outside of all that
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -26,7 +27,7 @@ def orders_of(desired: Desired, table: str, cluster: Iterable[str] = ()) -> Orde
     """The orders. `table` is another one where learned addresses are to be put in again; `cluster` are blocks."""
     nodes = desired.world.nodes.values()
     blocks = dict.fromkeys((*cluster, *(str(block) for node in nodes for block in node.pod_cidrs)))
-    made, accounts = OrderMaking(desired.classes), _Accounts(desired)
+    made, accounts = OrderMaking(desired.classes, partial(_like, desired)), _Accounts(desired)
     pods = made.pods(desired.askers())
     whose = {"/".join((pod.namespace, pod.name, pod.uid)): pod for pod, _ in desired.askers()}
     pods = tuple(msgspec.structs.replace(one, account=accounts.of(whose[one.key])) for one in pods)
@@ -42,17 +43,22 @@ def orders_of(desired: Desired, table: str, cluster: Iterable[str] = ()) -> Orde
     )
 
 
+def _like(desired: Desired, pod: Pod) -> Pod:
+    """The pod of its kind by which its class is known (`agent.world.Kind.example`)."""
+    return desired.world.pods[pod.key].kind.example
+
+
 class _Accounts:
     """What the log says of pods; those of a workload have one account, nearly always."""
 
     def __init__(self, desired: Desired) -> None:
-        self._policies = desired.classes.policies
+        self._desired, self._policies = desired, desired.classes.policies
         self.made: list[Account] = []
         self._places: dict[tuple[object, ...], int] = {}
 
     def of(self, pod: Pod) -> int:
         """Which account is a pod's."""
-        isolation = self._policies.isolation(pod, Direction.EGRESS)
+        isolation = self._policies.isolation(_like(self._desired, pod), Direction.EGRESS)
         listing = (rule for rule in isolation.rules if rule.conditions is not None and rule.conditions.dns)
         rules = tuple(dict.fromkeys(str(rule.origin) for rule in listing))
         workload = (pod.owner.kind, pod.owner.name) if pod.owner is not None else None

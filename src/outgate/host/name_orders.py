@@ -6,7 +6,7 @@ Every set and every door that is named here is one that the same classes have pu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from outgate.model import Direction, Pod
 from outgate.model.cilium import NameMatch
@@ -21,10 +21,15 @@ __all__ = ["OrderMaking"]
 
 
 class OrderMaking:
-    """Makes the orders of pods, and gathers the sets that they name. Those of a class differ in keys and addresses."""
+    """Makes the orders of pods, and gathers the sets that they name. Those of a class differ in keys and addresses.
 
-    def __init__(self, classes: Classes) -> None:
+    `like` gives the pod by which the classes know one: they remember a pod by its name, which another one, or the same
+    with other labels, may have later.
+    """
+
+    def __init__(self, classes: Classes, like: Callable[[Pod], Pod] = lambda pod: pod) -> None:
         self._classes = classes
+        self._like = like
         self.sets: dict[str, NameSet] = {}
         """Of the pods so far, by their names."""
         self._of_classes: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -50,7 +55,7 @@ class OrderMaking:
 
     def _parts(self, pod: Pod, addresses: Iterable[Address]) -> dict[int, Part]:
         versions = {one.version for one in addresses}
-        return {one: self._classes.part(pod, View(Direction.EGRESS, one)) for one in versions}
+        return {one: self._classes.part(self._like(pod), View(Direction.EGRESS, one)) for one in versions}
 
     def _sets(self, pod: Pod, parts: dict[int, Part]) -> tuple[str, ...]:
         chains = tuple(part.way.chain for part in parts.values())
@@ -62,7 +67,7 @@ class OrderMaking:
         return found
 
     def _names(self, pod: Pod) -> Iterator[NameSet]:
-        for rule in self._classes.policies.isolation(pod, Direction.EGRESS).every_rule():
+        for rule in self._classes.policies.isolation(self._like(pod), Direction.EGRESS).every_rule():
             for peer in rule.peers or ():
                 if isinstance(peer, NamesMatch):
                     texts = tuple(one.text for one in peer.patterns)
