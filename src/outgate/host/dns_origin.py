@@ -12,7 +12,8 @@ reply tuple.
 
 An entry may be deleted while its question is under way: kube-proxy takes away the UDP entries of a Service's address
 that lead to none of its endpoints (pkg/proxy/conntrack, `CleanStaleEntries`), and the proxy is none. The answer would
-go out from the proxy's own address, and the pod would not know it. So it is put back first (`UdpOrigins.restore`).
+go out from the proxy's own address, and the pod would not know it. The kernel refuses to send it with EPERM
+(`outgate.nft.asking`); then the entry is put back (`UdpOrigins.restore`), and the answer goes out once more.
 
 It also tells what a connection of our own does not: whether its first packet has left the node (`departed`).
 """
@@ -40,6 +41,7 @@ _CREATE_ONCE = 0x200 | 0x400
 """NLM_F_EXCL and NLM_F_CREATE: what is there already stays as it is."""
 _TIMEOUT_ATTRIBUTE, _NAT_DST = 7, 13
 _ZONED = attribute(3, struct.pack(">H", ZONE))
+"""CTA_TUPLE_ZONE: the zone of all that is led to the proxy."""
 _SECONDS = 30
 """Of an entry that is put back: nf_conntrack_udp_timeout, as long as the kernel would have given it."""
 _GENMSG = struct.Struct(">BBH")
@@ -165,9 +167,7 @@ class UdpOrigins(Closing):
             return False
         body = _GENMSG.pack(family, 0, 0) + b"".join(
             (
-                attribute(
-                    _ORIGINAL | NESTED, _tuple(its, port, asked, server.port) + attribute(3, struct.pack(">H", ZONE))
-                ),
+                attribute(_ORIGINAL | NESTED, _tuple(its, port, asked, server.port) + _ZONED),
                 # As without translation: the kernel makes the real one of it, with what NAT is to do.
                 attribute(_REPLY | NESTED, _tuple(asked, server.port, its, port)),
                 attribute(_NAT_DST | NESTED, _translated(ours, here.port)),
