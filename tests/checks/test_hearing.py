@@ -13,7 +13,7 @@ from outgate.analysis.groups import Group
 from outgate.analysis.opened import openings
 from outgate.checks import Survey, hearing
 from outgate.checks.hearing import Hearing
-from outgate.checks.overlaps import contributions, outside, patterns
+from outgate.checks.overlaps import contributions, patterns
 from outgate.model import Direction
 from outgate.packets import PacketSet
 from outgate.policy import Rule
@@ -67,7 +67,7 @@ def _alone(survey: Survey, group: Group, direction: Direction) -> Iterator[Rule]
     """The rules that speak for one workload, of packets outside and of pods."""
     grid, number = survey.grid, group.identity
     standing = grid.standing(grid.keys[direction][number], direction)
-    yield from _said(standing, PacketSet.any(), lambda rule: outside(grid, rule, number))
+    yield from _said(standing, PacketSet.any(), lambda rule: grid.packets_outside(rule, number))
     for family in grid.families:
 
         def cells(rule: Rule) -> Cells:

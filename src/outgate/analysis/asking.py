@@ -14,7 +14,7 @@ from dataclasses import replace
 from outgate.analysis.changes import Change
 from outgate.analysis.condition_changes import ConditionChange
 from outgate.analysis.conditional import conditionals
-from outgate.analysis.connections import Connection, Connections, External, Party
+from outgate.analysis.connections import Connection, Connections, External, Party, addresses_outside
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Matched
 from outgate.analysis.on_condition import Asked, Conditional
@@ -48,7 +48,7 @@ class Asking:
         if isinstance(destination, Named) and destination.also:
             # Lines of several names are about the same addresses: what one of them asks nothing of, passes.
             alike = {replace(part, transports=part.transports - plain): many for part, many in alike.items()}
-        whole = _addresses(source, destination)
+        whole = addresses_outside(source, destination)
         joined = ((part, AddressSet.union_of(many)) for part, many in alike.items() if part.transports)
         return tuple(Asked(part, None if addresses == whole else addresses) for part, addresses in joined)
 
@@ -66,7 +66,7 @@ class Asking:
                 yield self._inside(source, destination), every
                 return
         for line in lines:
-            common = addresses & _addresses(line.source, line.destination)
+            common = addresses & addresses_outside(line.source, line.destination)
             if common:
                 yield line, common
 
@@ -86,13 +86,6 @@ class Asking:
 
 def _is_about(one: Party, patterns: tuple[object, ...]) -> bool:
     return isinstance(one, Named) and set(one.patterns) <= set(patterns)
-
-
-def _addresses(source: Party, destination: Party) -> AddressSet:
-    for end in (source, destination):
-        if isinstance(end, External | Named):
-            return end.addresses
-    return AddressSet.any()
 
 
 class Movements:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from outgate.analysis.conditional import conditionals
-from outgate.analysis.connections import Connection, Connections, External, Party
+from outgate.analysis.connections import Connection, Connections, External, Party, addresses_outside
 from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Matched
@@ -127,7 +127,7 @@ class _Sheet:
         only = conditionals(found)
         for one in found:
             for part in only(one):
-                packets = PacketSet.cube(_addresses(one), part.transports & _GOVERNED)
+                packets = PacketSet.cube(addresses_outside(one.source, one.destination), part.transports & _GOVERNED)
                 self.asked.setdefault(_ends(one), []).append((part.direction, packets, part.rules))
 
     def look_for(self, wanted: set[_Ends]) -> None:
@@ -135,7 +135,7 @@ class _Sheet:
         for one in self._found:
             ends = _ends(one)
             if ends in wanted:
-                packets = PacketSet.cube(_addresses(one), one.transports & _GOVERNED)
+                packets = PacketSet.cube(addresses_outside(one.source, one.destination), one.transports & _GOVERNED)
                 self._passing[ends] = self._passing.get(ends, PacketSet.none()) | packets
 
     def parts(self, ends: _Ends) -> dict[Direction, list[tuple[PacketSet, tuple[Rule, ...]]]]:
@@ -189,11 +189,3 @@ def _key(party: Party) -> Hashable:
 
 def _is_group(key: Hashable) -> bool:
     return isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], int)
-
-
-def _addresses(one: Connection) -> AddressSet:
-    """The addresses outside that are meant; between workloads all, which makes no difference there."""
-    for end in (one.source, one.destination):
-        if isinstance(end, External | Named):
-            return end.addresses
-    return AddressSet.any()

@@ -29,14 +29,14 @@ from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Action, Policies, Profile, Rule
-from outgate.policy.cells import Row
+from outgate.policy.cells import number_at
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Lens, members
 from outgate.policy.rules import Tier
 from outgate.policy.tiers import Isolation, partition
 from outgate.records import dataclass
 
-__all__ = ["Connection", "Connections", "External", "Party", "connections"]
+__all__ = ["Connection", "Connections", "External", "Party", "addresses_outside", "connections"]
 
 _GOVERNED = TransportSet.governed()
 
@@ -54,6 +54,12 @@ class External:
 
 Party = Group | External | Named | IngressController
 _Parts = tuple[PacketSet, tuple[tuple[External, TransportSet], ...]]
+
+
+def addresses_outside(*ends: Party) -> AddressSet:
+    """The addresses that an end outside has; between workloads all, which makes no difference there."""
+    found = (end.addresses for end in ends if isinstance(end, External | Named))
+    return next(found, AddressSet.any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +249,7 @@ class Connections:
 
     def between(self, source: Group, destination: Group) -> TransportSet:
         """Exactly what passes from the pods of one group to those of another; other protocols too."""
-        return self.grid.transports.sets[_at(self.grid.joined(source.identity), destination.identity)]
+        return self.grid.transports.sets[number_at(self.grid.joined(source.identity), destination.identity)]
 
     def by_family(self, source: Group, destination: Group) -> tuple[tuple[Family, TransportSet], ...]:
         """What passes by addresses of each family that both groups have."""
@@ -251,7 +257,7 @@ class Connections:
         ends = 1 << source.identity, 1 << destination.identity
         sets = self.grid.transports.sets
         return tuple(
-            (family, sets[_at(self.grid.row(source.identity, family), destination.identity)])
+            (family, sets[number_at(self.grid.row(source.identity, family), destination.identity)])
             for family in FAMILIES
             if all(have[family] & end for end in ends)
         )
@@ -264,7 +270,7 @@ class Connections:
 
     def whole(self, source: Group, destination: Group) -> Connection:
         """All that passes between two groups, whether or not it is in the list."""
-        return self.connection(source, destination, _at(self.grid.joined(source.identity), destination.identity))
+        return self.connection(source, destination, number_at(self.grid.joined(source.identity), destination.identity))
 
     def group(self, kind: str, namespace: str, name: str) -> tuple[Group, ...]:
         """The groups of one workload; none where the input has no such workload."""
@@ -303,13 +309,6 @@ def _asked(standing: Isolation, transports: TransportSet, about: _Ports) -> obje
                 asked = asked - part
     asking = ((one, ports & asked) for one, (rule, ports) in about.items() if _asks(rule))
     return tuple(one for one in asking if one[1]), frozenset(plain.items())
-
-
-def _at(row: Row, identity: int) -> int:
-    for number, bits in row:
-        if bits >> identity & 1:
-            return number
-    return 0
 
 
 def _first(addresses: AddressSet) -> tuple[int, int]:

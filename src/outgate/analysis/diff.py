@@ -37,7 +37,7 @@ from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import OUTGATE, Policies, Profile
-from outgate.policy.cells import Row
+from outgate.policy.cells import Row, number_at
 from outgate.policy.grid import lens_of
 from outgate.policy.identity import Bits, members
 from outgate.policy.names import Pattern
@@ -199,11 +199,11 @@ class _Compared:
                 changed |= pairs & both[family]
         for pair in members(changed):
             numbers = tuple(
-                (family, _at(mine, pair), _at(theirs, pair))
+                (family, number_at(mine, pair), number_at(theirs, pair))
                 for family, (mine, theirs) in by_family.items()
                 if both[family] >> pair & 1
             )
-            shift = self._shift(_at(old, pair), _at(new, pair), numbers)
+            shift = self._shift(number_at(old, pair), number_at(new, pair), numbers)
             if shift is not None:
                 yield pair, shift
 
@@ -314,13 +314,6 @@ def _differences(old: Row, new: Row) -> Iterator[tuple[int, int, Bits]]:
         rest = theirs & ~covered
         if rest:
             yield 0, other, rest
-
-
-def _at(row: Row, pair: int) -> int:
-    for number, bits in row:
-        if bits >> pair & 1:
-            return number
-    return 0
 
 
 def _outside(found: Connections, group: Group | None, direction: Direction) -> PacketSet:

@@ -368,10 +368,7 @@ class _Asked:
         return found
 
     def _asked_outside(self, number: int) -> AskedThere:
-        def extent(rule: Rule) -> PacketSet:
-            return PacketSet.cube(self.grid.outside_of(rule), self.grid.ports_outside(rule, number))
-
-        return asked_there(self.grid, number, PacketSet.any(), extent)
+        return asked_there(self.grid, number, PacketSet.any(), lambda rule: self.grid.packets_outside(rule, number))
 
     def _laid_out(self, key: PolicyKey, packets: PacketSet, families: tuple[Family, ...], there: AskedThere) -> Outside:
         names, tls = within(packets, DNS_PORTS), within(packets, DNS_TLS_PORTS)

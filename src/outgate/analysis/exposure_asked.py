@@ -10,9 +10,9 @@ chosen. A condition that any request of HTTP meets, or any question of DNS, choo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from outgate.analysis.on_condition import Asked, Conditional, by_rules
+from outgate.analysis.on_condition import Asked, Conditional, apart, by_rules
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.policy.grid import Grid
@@ -35,7 +35,7 @@ class AskedThere:
         """What is asked of some packets; `addresses` is None where it is asked at all of these that have the ports."""
         found: dict[object, tuple[PacketSet, dict[Rule, None]]] = {}
         for addresses, transports in (self.packets & packets) if self.packets else ():
-            for some, mine in self._apart(addresses, transports):
+            for some, mine in apart(addresses, transports, self.extents):
                 for part, rules in by_rules(transports, mine):
                     # What another rule asks as well is the same, wherever it is written.
                     key = frozenset(rule.conditions for rule in rules)
@@ -55,17 +55,6 @@ class AskedThere:
             for one in self.of(packets)
             if one.part.chooses
         )
-
-    def _apart(
-        self, addresses: AddressSet, transports: TransportSet
-    ) -> Iterator[tuple[AddressSet, tuple[tuple[Rule, TransportSet], ...]]]:
-        """The parts of some addresses of which the same rules speak, each with these."""
-        parts: list[tuple[AddressSet, tuple[tuple[Rule, TransportSet], ...]]] = [(addresses, ())]
-        for rule, extent in self.extents:
-            for block, ports in extent & PacketSet.cube(addresses, transports):
-                cut = ((some & block, (*mine, (rule, ports))) for some, mine in parts)
-                parts = [one for one in (*cut, *((some - block, mine) for some, mine in parts)) if one[0]]
-        yield from parts
 
 
 def _unless_all(addresses: AddressSet, part: TransportSet, packets: PacketSet) -> AddressSet | None:

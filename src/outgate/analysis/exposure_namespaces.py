@@ -20,6 +20,7 @@ from outgate.analysis.groups import Group
 from outgate.analysis.on_condition import chosen
 from outgate.model import Direction
 from outgate.packets import TransportSet
+from outgate.policy.cells import number_at
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Bits, members
 from outgate.policy.rules import Origin, Rule
@@ -43,6 +44,14 @@ class Purpose:
     def chooses(self) -> bool:
         """Whether none of it passes openly."""
         return not self.transports - chosen(self.asked)
+
+    @property
+    def sign(self) -> object:
+        """What makes two of them say the same, wherever it is written."""
+        asked = (
+            (one.direction, one.transports, frozenset(rule.conditions for rule in one.rules)) for one in self.asked
+        )
+        return self.transports, frozenset(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +120,7 @@ class Neighbourhood:
         for name, bits in others.items():
             pairs = ((number, one) if direction is Direction.EGRESS else (one, number) for one in members(bits))
             for purpose in self._all_asked(pairs):
-                sign = (purpose.transports, frozenset(map(_sign, purpose.asked)))
-                found.setdefault(sign, ([], purpose))[0].append(name)
+                found.setdefault(purpose.sign, ([], purpose))[0].append(name)
         return tuple(replace(one, namespaces=tuple(names)) for names, one in found.values())
 
     def _all_asked(self, pairs: Iterable[tuple[int, int]]) -> Iterable[Purpose]:
@@ -127,26 +135,21 @@ class Neighbourhood:
                 left = left - one.transports
             if left:
                 return ()
-            found.setdefault((purpose.transports, frozenset(map(_sign, purpose.asked))), purpose)
+            found.setdefault(purpose.sign, purpose)
         return found.values()
 
     def _between(self, pair: tuple[int, int]) -> Purpose | None:
         if pair not in self._pairs:
-            transports = self._passing(*pair)
+            source, destination = pair
+            passing = number_at(self._grid.joined(source), destination)
+            transports = self._grid.transports.sets[passing] & _GOVERNED
             asked: tuple[Conditional, ...] = ()
             ends = zip(pair, (Direction.EGRESS, Direction.INGRESS), strict=True)
             if transports and any(self._asks(self._grid.keys[each][one], each) for one, each in ends):
-                source, destination = map(self._alone, pair)
-                whole = self._list.whole(source, destination)
+                whole = self._list.whole(self._alone(source), self._alone(destination))
                 asked = self._only(replace(whole, transports=whole.transports & _GOVERNED))
             self._pairs[pair] = Purpose((), transports, asked) if transports else None
         return self._pairs[pair]
-
-    def _passing(self, source: int, destination: int) -> TransportSet:
-        for number, bits in self._grid.joined(source):
-            if bits >> destination & 1:
-                return self._grid.transports.sets[number] & _GOVERNED
-        return TransportSet()
 
     def _asks(self, key: PolicyKey, direction: Direction) -> bool:
         found = self._asking.get((key, direction))
@@ -209,11 +212,6 @@ def _openly(names: Iterable[str], purposes: Iterable[Purpose]) -> Iterator[str]:
         if not every.issuperset(one.namespaces):
             (chosen_for if one.chooses else every).update(one.namespaces)
     yield from (name for name in names if name not in chosen_for or name in every)
-
-
-def _sign(one: Conditional) -> object:
-    """What makes two of them say the same, wherever it is written."""
-    return one.direction, one.transports, frozenset(rule.conditions for rule in one.rules)
 
 
 def _union(many: Iterable[Bits]) -> Bits:

@@ -16,7 +16,7 @@ import enum
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from outgate.analysis.on_condition import Conditional
+from outgate.analysis.on_condition import Conditional, asked_of_trace
 from outgate.analysis.routes import routes_of
 from outgate.model import Pod, Service, Snapshot
 from outgate.packets import Address, Protocol, TransportSet
@@ -202,9 +202,7 @@ def passage(judge: Judge, pod: Pod, doors: Iterable[Door]) -> Iterator[tuple[Doo
 
 def asked_at(door: Door, trace: Trace) -> DoorAsked:
     """What is asked of what passes a door."""
-    transports = TransportSet.ports(door.protocol, door.port)
-    sides = ((side.direction, side.conditional) for side in (trace.egress, trace.ingress))
-    return tuple(Conditional(direction, transports, rules) for direction, rules in sides if rules)
+    return asked_of_trace(trace, TransportSet.ports(door.protocol, door.port))
 
 
 def rules_through(judge: Judge, pod: Pod, door: Door, trace: Trace) -> Iterator[Origin]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from outgate.analysis.on_condition import Conditional, by_rules
+from outgate.analysis.on_condition import Conditional, apart, by_rules
 from outgate.errors import TooComplex
 from outgate.model import Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -212,7 +212,7 @@ def _opened(
         (rule, _extent(grid, number, rule, patterns)) for rule in standing.rules if rule.conditions is not None
     ]
     inside = grid.policies.selection.places.taken | NEVER_NAMED
-    for some, transports, asked in _apart(passing, asking):
+    for some, transports, asked in _by_condition(passing, asking):
         for addresses, rules in _by_rules(some, asked, conditional):
             # What is the cluster's is left out, or filled up: it is told apart from the rest for nothing.
             if not addresses <= inside:
@@ -221,7 +221,7 @@ def _opened(
                 yield Opening(Named(patterns[0], shown, tuple(patterns[1:])), transports, asked, rules)
 
 
-def _apart(passing: PacketSet, asking: PacketSet) -> Iterator[tuple[AddressSet, TransportSet, TransportSet]]:
+def _by_condition(passing: PacketSet, asking: PacketSet) -> Iterator[tuple[AddressSet, TransportSet, TransportSet]]:
     """The parts in which the same passes, and the same of it on a condition."""
     for addresses, transports in passing:
         if not transports & TransportSet.governed():
@@ -238,13 +238,8 @@ def _by_rules(
     addresses: AddressSet, asked: TransportSet, conditional: Sequence[tuple[Rule, PacketSet]]
 ) -> Iterator[tuple[AddressSet, tuple[Rule, ...]]]:
     """The parts of some addresses of which the same is asked: to what a name asks, a block may add conditions."""
-    parts: list[tuple[AddressSet, tuple[tuple[Rule, TransportSet], ...]]] = [(addresses, ())]
-    for rule, extent in conditional if asked else ():
-        for block, ports in extent & PacketSet.cube(addresses, asked):
-            cut = ((some & block, (*mine, (rule, ports))) for some, mine in parts)
-            parts = [one for one in (*cut, *((some - block, mine) for some, mine in parts)) if one[0]]
     alike: dict[object, tuple[list[AddressSet], dict[Rule, None]]] = {}
-    for some, mine in parts:
+    for some, mine in apart(addresses, asked, conditional if asked else ()):
         # What another rule asks as well makes no difference, wherever it does.
         many, rules = alike.setdefault(frozenset((rule.conditions, ports) for rule, ports in mine), ([], {}))
         many.append(some)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outgate.analysis.on_condition import Conditional
+from outgate.analysis.on_condition import Conditional, asked_of_trace
 from outgate.analysis.reachability import Reachability
 from outgate.packets import AddressSet, Protocol, TransportSet
-from outgate.policy import Endpoint, Trace
+from outgate.policy import Endpoint
 from outgate.records import dataclass
 
 __all__ = ["Among", "AskedOf", "asked_of"]
@@ -57,13 +57,6 @@ def _passing(answer: Reachability) -> Iterator[tuple[Among, tuple[Conditional, .
     for one in answer.flows:
         if one.trace.verdict.allows:
             flow = one.trace.flow
-            yield Among(flow.source, flow.destination, one.addresses), tuple(_of_flow(one.trace))
-
-
-def _of_flow(trace: Trace) -> Iterator[Conditional]:
-    flow = trace.flow
-    port = flow.coordinate if flow.dialled is None else flow.dialled[1]
-    transports = TransportSet.ports(Protocol(flow.protocol), port)
-    for side in (trace.egress, trace.ingress):
-        if side.conditional:
-            yield Conditional(side.direction, transports, side.conditional)
+            port = flow.coordinate if flow.dialled is None else flow.dialled[1]
+            dialled = TransportSet.ports(Protocol(flow.protocol), port)
+            yield Among(flow.source, flow.destination, one.addresses), asked_of_trace(one.trace, dialled)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from outgate.analysis.groups import Group
 from outgate.checks.finding import Witness
-from outgate.checks.overlaps import outside
 from outgate.checks.proof import beyond
 from outgate.checks.survey import Survey
 from outgate.checks.written import Written, written_rules
@@ -155,7 +154,7 @@ def _extent(survey: Survey, rule: Rule) -> PacketSet:
     known = survey.once(_extents)
     # The rules of a snapshot are made once, and kept by the grid.
     if id(rule) not in known:
-        known[id(rule)] = outside(survey.grid, rule, 0)
+        known[id(rule)] = survey.grid.packets_outside(rule, 0)
     return known[id(rule)]
 
 

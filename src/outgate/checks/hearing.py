@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from outgate.analysis.groups import Group
 from outgate.analysis.opened import openings
-from outgate.checks.overlaps import asks_for_names, contributions, outside, patterns
+from outgate.checks.overlaps import asks_for_names, contributions, patterns
 from outgate.checks.survey import Survey
 from outgate.model import ContainerPort, Direction
 from outgate.packets import AddressSet, PacketSet, TransportSet
@@ -151,7 +151,7 @@ class Hearing:
         self._direction = direction
         self._meanings: dict[tuple[int, _Ports], int] = {}
         self.audiences = tuple(self._audiences(survey.groups))
-        self._outside = _View(PacketSet.any(), lambda rule, number: outside(grid, rule, number))
+        self._outside = _View(PacketSet.any(), grid.packets_outside)
         everybody = Cells(grid.transports, ((EVERYTHING, grid.identities.everybody),))
         self._within = tuple(_View(everybody, self._cells(family)) for family in grid.families)
         self._opened: dict[object, frozenset[Pattern]] = {}

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from outgate.checks.survey import Survey
 from outgate.model import CiliumPolicy, Direction, Policy
-from outgate.packets import PacketSet
 from outgate.packets.addresses import Family
 from outgate.policy import Origin, Rule
 from outgate.policy.cells import Contribution
@@ -23,7 +22,6 @@ __all__ = [
     "Overlaps",
     "asks_for_names",
     "contributions",
-    "outside",
     "overlap",
     "patterns",
     "policies_by_origin",
@@ -84,11 +82,6 @@ def _names_meet(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
 def patterns(rule: Rule) -> tuple[Pattern, ...]:
     """The names that a rule is about."""
     return tuple(each for peer in rule.peers or () if isinstance(peer, NamesMatch) for each in peer.patterns)
-
-
-def outside(grid: Grid, rule: Rule, number: int) -> PacketSet:
-    """What a rule speaks of outside of the cluster, by addresses that are known."""
-    return PacketSet.cube(grid.outside_of(rule), grid.ports_outside(rule, number))
 
 
 def contributions(grid: Grid, rule: Rule, number: int, family: Family) -> tuple[Contribution, ...]:

@@ -90,7 +90,7 @@ from outgate.analysis.groups import Group
 from outgate.checks.check import Check
 from outgate.checks.finding import Finding, Related, Severity, Witness
 from outgate.checks.name_kinds import name_kinds
-from outgate.checks.overlaps import contributions, outside, policy_of
+from outgate.checks.overlaps import contributions, policy_of
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import Direction
 from outgate.packets import AddressSet, IntervalSet, Packet, PacketSet, Protocol, TransportSet
@@ -254,7 +254,7 @@ def _parts(survey: Survey, group: Group, direction: Direction) -> Iterator[_Part
     families = AddressSet.union_of(AddressSet.whole(one) for one in have)
     beyond = PacketSet.cube(families - survey.policies.selection.places.cluster - LOOPBACK, TransportSet.any())
 
-    found = Disputes(standing, beyond, lambda rule: outside(grid, rule, number))
+    found = Disputes(standing, beyond, lambda rule: grid.packets_outside(rule, number))
     for packets, one, other in found.all():
         yield _Part(one, other, outside=packets)
     # If the names that a rule accepts lead to whatever another speaks of: anywhere outside.

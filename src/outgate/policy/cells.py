@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from outgate.policy.interned import NOTHING, Transports
 from outgate.records import dataclass
 
-__all__ = ["Cells", "Contribution", "Row", "union"]
+__all__ = ["Cells", "Contribution", "Row", "number_at", "union"]
 
 Row = tuple[tuple[int, int], ...]
 """Disjoint sets of identities (as bits), each with the number of its transports; what is in none has no transports."""
@@ -40,6 +40,14 @@ def union(transports: Transports, contributions: Iterable[Contribution]) -> Row:
         parts = refined
     parts.pop(NOTHING, None)
     return tuple(parts.items())
+
+
+def number_at(row: Row, identity: int) -> int:
+    """The number of the transports that an identity stands under; that of none where it stands under none."""
+    for number, bits in row:
+        if bits >> identity & 1:
+            return number
+    return NOTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -450,12 +450,12 @@ class Grid:
 
     def _ordered(self, standing: Isolation, number: int) -> PacketSet:
         """What passes outside where the order of rules counts."""
-
-        def extent(rule: Rule) -> PacketSet:
-            return PacketSet.cube(self.outside_of(rule), self.ports_outside(rule, number))
-
-        found = allowed(standing, PacketSet.any(), extent)
+        found = allowed(standing, PacketSet.any(), lambda rule: self.packets_outside(rule, number))
         return found | PacketSet.cube(AddressSet.any(), PASSING_ICMP) if self.policies.profile.icmp_passes else found
+
+    def packets_outside(self, rule: Rule, number: int) -> PacketSet:
+        """What a rule of an identity speaks of outside of the cluster, by addresses that are known."""
+        return PacketSet.cube(self.outside_of(rule), self.ports_outside(rule, number))
 
     def ports_outside(self, rule: Rule, number: int) -> TransportSet:
         """What a rule of an identity allows with the addresses outside that it speaks of.

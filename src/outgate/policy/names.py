@@ -24,16 +24,7 @@ from typing import Generic, TypeVar
 
 from outgate.records import dataclass
 
-__all__ = [
-    "Dialect",
-    "Matcher",
-    "Pattern",
-    "Refused",
-    "WrittenAs",
-    "canonical",
-    "not_a_name",
-    "refused",
-]
+__all__ = ["Dialect", "Matcher", "Pattern", "Refused", "WrittenAs", "canonical", "not_a_name", "refused"]
 
 LONGEST_PATTERN = 255
 """Characters of a Cilium selector (its CRD's maxLength, and RFC 1035, 2.3.4)."""

@@ -14,7 +14,7 @@ from itertools import chain
 from outgate.analysis.asking import Asking
 from outgate.analysis.changes import Change, Kind, Shift
 from outgate.analysis.condition_changes import ConditionChange
-from outgate.analysis.connections import Connection, Connections, External, Party
+from outgate.analysis.connections import Connection, Connections, External, Party, addresses_outside
 from outgate.analysis.deciding import side
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
@@ -202,7 +202,7 @@ class _Making:
         egress = isinstance(passing.source, Group)
         peer = passing.destination if egress else passing.source
         ends = (piece.group, _key(peer)) if egress else (_key(peer), piece.group)
-        rest = _addresses(peer) - self.touched.get(ends, AddressSet())
+        rest = addresses_outside(peer) - self.touched.get(ends, AddressSet())
         if not rest:
             return
         left = _cut(peer, rest)
@@ -217,7 +217,7 @@ def _parts(found: ConnectionDiff) -> dict[_Ends, list[_Part]]:
     parts: dict[_Ends, list[_Part]] = {}
     for change in found.changes:
         ends = _key(change.source), _key(change.destination)
-        parts.setdefault(ends, []).append(_Part(_of_ends(change), change))
+        parts.setdefault(ends, []).append(_Part(addresses_outside(change.source, change.destination), change))
     for one in found.conditions:
         ends = _key(one.source), _key(one.destination)
         parts[ends] = list(_laid_over(parts.get(ends, ()), one))
@@ -225,7 +225,7 @@ def _parts(found: ConnectionDiff) -> dict[_Ends, list[_Part]]:
 
 
 def _laid_over(parts: Iterable[_Part], one: ConditionChange) -> Iterator[_Part]:
-    rest = _of_ends(one)
+    rest = addresses_outside(one.source, one.destination)
     for part in parts:
         inside, beside = part.addresses & rest, part.addresses - rest
         if inside:
@@ -244,17 +244,6 @@ def _key(party: Party) -> Party | str:
         case Named(name=name):
             return f"name {name}"
     return party
-
-
-def _of_ends(one: Change | ConditionChange) -> AddressSet:
-    for end in (one.source, one.destination):
-        if isinstance(end, External | Named):
-            return end.addresses
-    return AddressSet.any()
-
-
-def _addresses(party: Party) -> AddressSet:
-    return party.addresses if isinstance(party, External | Named) else AddressSet.any()
 
 
 def _cut(party: Party, addresses: AddressSet) -> Party:
