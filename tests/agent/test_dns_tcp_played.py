@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from outgate.agent.dns_measures import Result
 from outgate.proxy import dns
 from tests.lab.dns.cast import Asker, Served
-from tests.lab.dns.played import PODS, Game
+from tests.lab.dns.played import Game
+from tests.lab.dns.stage import PODS, play
 
 _GAMES = 120
 _STEPS = 150
 
 
-def descriptors() -> int:
-    """How many there are."""
-    return len(os.listdir("/proc/self/fd"))
-
-
 @pytest.mark.parametrize("part", range(3))
 def test_whatever_pods_and_servers_do(part: int) -> None:
     """Each question is answered once, by its own server, or its connection ends; bounds hold, and nothing is left."""
-    count = dict.fromkeys(Result, 0)
-    before = descriptors()
-    for seed in range(part, _GAMES, 3):
-        try:
-            with Game(seed) as game:
-                for _ in range(_STEPS):
-                    game.step()
-                game.end()
-        except AssertionError as error:
-            error.add_note(f"in the game of seed {seed}")
-            raise
-        for result, found in game.measures.results.items():
-            count[result] += found
-    assert descriptors() == before
-    seen = {result for result, found in count.items() if found}
-    assert seen >= {*Result} - {Result.UNKNOWN_POD, Result.NO_SERVER, Result.UNREADABLE}, "all of it has happened"
+    play(Game, range(part, _GAMES, 3), _STEPS)
 
 
 def begun(game: Game) -> tuple[Asker, Served]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from outgate.agent.dns_measures import Result
 from outgate.agent.dns_settings import DnsSettings
 from outgate.host.dns_origin import Server
-from tests.lab.dns.played import PATIENCE, PODS
 from tests.lab.dns.played_udp import UdpGame
+from tests.lab.dns.stage import PATIENCE, PODS, play
 
 _GAMES = 80
 _STEPS = 150
@@ -20,22 +19,7 @@ _STEPS = 150
 @pytest.mark.parametrize("part", range(2))
 def test_whatever_pods_and_servers_do(part: int) -> None:
     """Each question is answered once, by its own server or for want of one, until patience ends; nothing is left."""
-    count = dict.fromkeys(Result, 0)
-    before = len(os.listdir("/proc/self/fd"))
-    for seed in range(part, _GAMES, 2):
-        try:
-            with UdpGame(seed) as game:
-                for _ in range(_STEPS):
-                    game.step()
-                game.end()
-        except AssertionError as error:
-            error.add_note(f"in the game of seed {seed}")
-            raise
-        for result, found in game.measures.results.items():
-            count[result] += found
-    assert len(os.listdir("/proc/self/fd")) == before
-    seen = {result for result, found in count.items() if found}
-    assert seen >= {*Result} - {Result.UNKNOWN_POD, Result.NO_SERVER, Result.UNREADABLE}, "all of it has happened"
+    play(UdpGame, range(part, _GAMES, 2), _STEPS)
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["nobody", "another"])

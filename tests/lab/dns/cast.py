@@ -1,4 +1,4 @@
-"""Who plays in the games of `played`: pods that ask, servers, and a kernel; and the book of what was asked and said.
+"""Who plays in `played` and `played_udp`: pods, servers and a kernel; and the book of what was asked and said.
 
 Every question has a name of its own, and every answer of a server an address of its own: so of what a pod hears, and of
 what would be opened, it is known whose it is.
@@ -50,6 +50,26 @@ def reset(one: socket.socket) -> None:
     one.close()
 
 
+def _unsent(one: socket.socket, data: bytes, size: int | None) -> bytes | None:
+    """Sends so many of some octets. What is left of all; None where nothing can be sent any more."""
+    try:
+        return data[one.send(data[:size]) :]
+    except BlockingIOError:
+        return data
+    except OSError:
+        return None
+
+
+def _unframed(come: bytes) -> tuple[list[bytes], bytes]:
+    """The messages that have come as a whole, and the rest."""
+    whole: list[bytes] = []
+    while True:
+        message, come = dns.unframe(come)
+        if message is None:
+            return whole, come
+        whole.append(message)
+
+
 class Log:
     """A log of refusals that keeps nothing."""
 
@@ -92,15 +112,8 @@ class Asker:
         """Sends over TCP what was left the last time, and this: so many octets of it."""
         if self.silent:
             return
-        data = self._rest + data
-        try:
-            sent = self.socket.send(data[:size])
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.silent = True
-            return
-        self._rest = data[sent:]
+        left = _unsent(self.socket, self._rest + data, size)
+        self.silent, self._rest = left is None, left or b""
 
     def read(self) -> Iterator[Message]:
         """What has come over TCP."""
@@ -112,11 +125,8 @@ class Asker:
             pass
         except OSError:
             self.ended = True
-        while True:
-            message, self._come = dns.unframe(self._come)
-            if message is None:
-                return
-            yield dns.decode(message)
+        whole, self._come = _unframed(self._come)
+        yield from map(dns.decode, whole)
 
 
 @dataclass(eq=False)
@@ -138,25 +148,15 @@ class Served:
         with contextlib.suppress(OSError):
             while data := self.socket.recv(65536):
                 self._come += data
-        while True:
-            message, self._come = dns.unframe(self._come)
-            if message is None:
-                return
-            self.open.append(message)
+        whole, self._come = _unframed(self._come)
+        self.open += whole
 
     def say(self, data: bytes | None, size: int | None = None) -> None:
         """Sends what was left the last time, and this: so many octets of it."""
         if self.silent:
             return
-        pending = self.rest + (dns.frame(data) if data is not None else b"")
-        try:
-            sent = self.socket.send(pending[:size])
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.silent = True
-            return
-        self.rest = pending[sent:]
+        left = _unsent(self.socket, self.rest + (dns.frame(data) if data is not None else b""), size)
+        self.silent, self.rest = left is None, left or b""
 
 
 def limits(chance: random.Random) -> Limits:

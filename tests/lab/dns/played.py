@@ -11,33 +11,23 @@ On loopback a packet has arrived when the call that sent it returns, so a game w
 from __future__ import annotations
 
 import contextlib
-import random
-import resource
 import socket
 from collections import Counter
 from collections.abc import Callable
 from unittest import mock
 
 from outgate.agent import dns_tcp
-from outgate.agent.dns_desk import Desk
-from outgate.agent.dns_loop import Loop
-from outgate.agent.dns_measures import Measures, Result
-from outgate.agent.dns_settings import DnsSettings
+from outgate.agent.dns_measures import Result
 from outgate.agent.dns_tcp import TcpSide
 from outgate.host import dns_connections
 from outgate.host.dns_origin import Server
 from outgate.proxy import dns
 from outgate.proxy.dns import Message, RecordType
-from outgate.proxy.learned import Learned
-from tests.lab.dns.cast import DENIED, Asker, Book, Kernel, Log, Served, limits, orders, reset
+from tests.lab.dns.cast import DENIED, Asker, Served, reset
+from tests.lab.dns.stage import HERE, PATIENCE, PODS, Stage, no_descriptors
 
-__all__ = ["PATIENCE", "PODS", "Game"]
+__all__ = ["Game"]
 
-PATIENCE = 6.0
-PODS = ("127.0.0.2", "127.0.0.3")
-_HERE = "127.0.0.1"
-_TURNS = 400
-"""Turns of the loop after which it does not come to rest."""
 _BOUNDS = {
     "_MOST": (256, 5),
     "_OF_A_POD": (32, 3),
@@ -50,73 +40,52 @@ _SAID = ("twice", "stray", "stranger", "other", "query", "empty", "one", "long",
 _LEAVES = ("half", "close", "reset", "answer and reset")
 
 
-class Game:
-    """One game. To be entered; `step` plays a move by chance, `end` lets all come to rest and looks what is left.
+class Game(Stage):
+    """One game. `tight`: under bounds so small that they are met."""
 
-    `tight`: under bounds so small that they are met.
-    """
+    side: TcpSide
 
     def __init__(self, seed: int, *, tight: bool = True) -> None:
-        self.random = random.Random(seed)
-        self.now = 1000.0
-        self.book = Book(self.random)
-        self.askers: list[Asker] = []
+        super().__init__(seed)
         self.served: list[Served] = []
-        self._incarnation = 0
-        self._opens = "x"
         self._doors: dict[int, int] = {}
-        self._keys = {one: f"pod/{one}" for one in PODS}
         self._bounds = {name: self.random.choice(some if tight else some[:1]) for name, some in _BOUNDS.items()}
-        questions = self.random.choice(((500, 250), (500, 250), (500, 7), (9, 250)) if tight else ((500, 250),))
-        self._settings = DnsSettings(patience=PATIENCE, most_questions=questions[0], most_of_a_pod=questions[1])
+        fewer = ((500, 250), (500, 7), (9, 250)) if tight else ()
+        self._settings = self._bounded_questions((500, 250), *fewer)
 
     # ---- the stage -------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> Game:
-        with contextlib.ExitStack() as stack:
-            self._listener, self._there, self._silent = (
-                stack.enter_context(socket.create_server((_HERE, 0), backlog=many)) for many in (128, 128, 0)
-            )
-            self._listener.setblocking(False)
-            self._there.setblocking(False)
-            absent = stack.enter_context(socket.socket())
-            absent.bind((_HERE, 0))
-            # A server whose queue is full takes no more: what is sent to it is not answered.
-            for _ in range(2):
-                made = stack.enter_context(socket.socket())
-                made.setblocking(False)
-                made.connect_ex(self._silent.getsockname())
-            self.servers = [Server(*one.getsockname()) for one in (self._there, absent, self._silent)]
-            """One that serves, one that refuses, and one that says nothing."""
-            self._targets: dict[int, Server] = {}
-            stack.enter_context(mock.patch.object(dns_tcp, "tcp_origin", self._origin))
-            stack.enter_context(mock.patch.object(dns_connections, "through", self._through))
-            stack.enter_context(mock.patch.object(dns_connections, "departed", self._departed))
-            state = dns_connections._state
-            stack.enter_context(mock.patch.object(dns_connections, "_state", lambda made: self._state(made, state)))
-            for name, value in self._bounds.items():
-                stack.enter_context(mock.patch.object(dns_tcp, name, value))
-            self.measures = Measures()
-            self.kernel = Kernel(self.book)
-            self.loop = stack.enter_context(Loop())
-            committer = self.kernel
-            learned = Learned(self._clock, limits(self.random))
-            self.desk = Desk(learned, committer, self.measures, self._clock, lambda: 0.1, Log())  # type: ignore[arg-type]  # as much of a Committer as a desk needs
-            self.desk.follow(orders(self._keys))
-            self.side = stack.enter_context(
-                TcpSide(self.loop, self.desk, [self._listener], self._settings, self._clock, self._draw)
-            )
-            self._watched = len(self.loop._ready)
-            self._stack = stack.pop_all()
-        return self
+    def _set_up(self, stack: contextlib.ExitStack) -> None:
+        self._listener, self._there, self._silent = (
+            stack.enter_context(socket.create_server((HERE, 0), backlog=many)) for many in (128, 128, 0)
+        )
+        self._listener.setblocking(False)
+        self._there.setblocking(False)
+        absent = stack.enter_context(socket.socket())
+        absent.bind((HERE, 0))
+        # A server whose queue is full takes no more: what is sent to it is not answered.
+        for _ in range(2):
+            made = stack.enter_context(socket.socket())
+            made.setblocking(False)
+            made.connect_ex(self._silent.getsockname())
+        self.servers = [Server(*one.getsockname()) for one in (self._there, absent, self._silent)]
+        """One that serves, one that refuses, and one that says nothing."""
+        self._targets: dict[int, Server] = {}
+        stack.enter_context(mock.patch.object(dns_tcp, "tcp_origin", self._origin))
+        stack.enter_context(mock.patch.object(dns_connections, "through", self._through))
+        stack.enter_context(mock.patch.object(dns_connections, "departed", self._departed))
+        state = dns_connections._state
+        stack.enter_context(mock.patch.object(dns_connections, "_state", lambda made: self._state(made, state)))
+        for name, value in self._bounds.items():
+            stack.enter_context(mock.patch.object(dns_tcp, name, value))
+        desk = self._desk_at(stack)
+        self.side = stack.enter_context(
+            TcpSide(self.loop, desk, [self._listener], self._settings, self._clock, self._draw)
+        )
 
-    def __exit__(self, *_: object) -> None:
+    def _clear(self) -> None:
         for made in (*(one.socket for one in self.askers), *(one.socket for one in self.served)):
             reset(made)
-        self._stack.close()
-
-    def _clock(self) -> float:
-        return self.now
 
     def _draw(self) -> int:
         """Few numbers, so that one is drawn twice at times."""
@@ -151,8 +120,7 @@ class Game:
             if self.served:
                 self._server_moves(self.random.choice(self.served))
         elif chance < 0.93:
-            self.kernel.take(self.random.randrange(4), self.random.choice(("", "", "no memory")))
-            self.desk.committed()
+            self._commit()
         elif chance < 0.97:
             self.wait(self.random.choice((0.05, 0.1, 0.3, 1.0)))
         elif chance < 0.975:
@@ -160,8 +128,7 @@ class Game:
         elif chance < 0.98:
             self.change(self.random.choice(PODS), there=self.random.random() < 0.5)
         elif chance < 0.99:
-            self._opens = self.random.choice("xy")
-            self.desk.follow(orders(self._keys, self._opens))
+            self._open_by_chance()
         elif chance < 0.995:
             self.starve()
         # At times several things come at once.
@@ -237,19 +204,13 @@ class Game:
 
     def _nonsense(self, deed: str, asked: bytes) -> bytes | None:
         """What is no answer to a question; None says the rest of what was said before."""
-        other = dns.query(self.random.randrange(600), "x.a.test", RecordType.A)
+        found = self._no_answer(deed, asked, 600)
         match deed:
-            case "stray":
-                return bytes((asked[0] ^ 0x80, asked[1])) + self.book.answer(asked, legal=False)[2:]
-            case "stranger":
-                return self.book.answer(other, legal=False)
-            case "other":
-                return asked[:2] + self.book.answer(other, legal=False)[2:]
-            case "query":
-                return asked
             case "long":
                 return self.random.randbytes(65535)
-        return {"empty": b"", "one": b"x"}.get(deed)
+            case "rest" | "piece":
+                return None
+        return found
 
     def answer(self, one: Served, asked: bytes, size: int | None = None) -> None:
         """A server answers a question as it is; if that is all out, the pod is to hear it."""
@@ -282,22 +243,12 @@ class Game:
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
-        self.now += seconds
-        self.desk.overdue(self.now)
-        for one in self.askers:
-            one.excused |= self.now - one.began >= PATIENCE
-        self.side.tick(self.now)
+        self._later(seconds)
 
     def change(self, pod: str, *, there: bool) -> None:
         """A pod goes; `there`: another comes that has its address."""
-        self._incarnation += 1
         self._revive()
-        self._keys[pod] = f"pod/{pod}/{self._incarnation}" if there else ""
-        for one in self.askers:
-            self.read(one)
-            if one.pod == pod:
-                one.excused = one.gone = True
-        self.desk.follow(orders(self._keys, self._opens))
+        self._replace(pod, there=there)
         assert all(one.key == self._keys[one.source] for one in self.side._conversations)
 
     def starve(self) -> Asker | None:
@@ -305,22 +256,18 @@ class Game:
         for one in self.askers:
             one.left = True
         made = self.connect(self.random.choice(PODS))
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-        try:
-            self._turn()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with no_descriptors():
+            self._rest()
         return made
 
     def _revive(self) -> None:
         """Connections that had to wait for a descriptor are taken at the next tick."""
         self.wait(0.0)
-        self._turn()
+        self._rest()
 
     def settle(self) -> None:
         """Turns the loop until it comes to rest, and lets servers hear."""
-        self._turn()
+        self._rest()
         with contextlib.suppress(BlockingIOError):
             while True:
                 made, (_, port) = self._there.accept()
@@ -328,13 +275,6 @@ class Game:
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.served.append(Served(made, port))
         self._bounded()
-
-    def _turn(self) -> None:
-        for _ in range(_TURNS):
-            if not self.loop._poll.poll(0):
-                return
-            self.loop.wait(0)
-        raise AssertionError("the loop does not come to rest")
 
     def _bounded(self) -> None:
         mine = Counter(one.source for one in self.side._conversations)
@@ -353,10 +293,7 @@ class Game:
         before = -1
         while before != (before := sum(len(one.heard) for one in self.askers) + self.book.answers):
             self.all_that_is_left()
-        while self.kernel.waiting:
-            self.kernel.take(len(self.kernel.waiting))
-            self.desk.committed()
-        self.kernel.holds(self.desk.learned, self.now, self._keys, self._opens)
+        self._commit_all()
         crowded = self.measures.results[Result.NO_ROOM]
         for one in self.askers:
             if not one.ended and self._targets[one.socket.getsockname()[1]] != self.servers[2]:
@@ -388,8 +325,7 @@ class Game:
             served.open.clear()
             served.say(None)
         self.settle()
-        self.kernel.take(len(self.kernel.waiting))
-        self.desk.committed()
+        self._commit_waiting()
         self.settle()
         for asker in self.askers:
             self.read(asker)

@@ -10,31 +10,23 @@ Behind one of the doors no socket can be had at all.
 from __future__ import annotations
 
 import contextlib
-import random
-import resource
 import socket
 from collections.abc import Container
 from typing import Any
 from unittest import mock
 
 from outgate.agent import dns_udp
-from outgate.agent.dns_desk import Desk
-from outgate.agent.dns_loop import Loop
-from outgate.agent.dns_measures import Measures, Result
-from outgate.agent.dns_settings import DnsSettings
+from outgate.agent.dns_measures import Result
 from outgate.agent.dns_udp import UdpSide
 from outgate.host import dns_sockets
 from outgate.host.dns_origin import Server
 from outgate.proxy import dns
-from outgate.proxy.dns import Message, RecordType
-from outgate.proxy.learned import Learned
-from tests.lab.dns.cast import DENIED, Asker, Book, Kernel, Log, limits, orders
-from tests.lab.dns.played import PATIENCE, PODS
+from outgate.proxy.dns import Message
+from tests.lab.dns.cast import DENIED, Asker
+from tests.lab.dns.stage import HERE, PATIENCE, PODS, Stage, no_descriptors
 
 __all__ = ["UdpGame"]
 
-_HERE = "127.0.0.1"
-_TURNS = 400
 _SAID = ("twice", "stray", "stranger", "other", "query", "empty", "one", "long")
 
 
@@ -67,7 +59,7 @@ class _There:
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((_HERE, 0))
+        self.socket.bind((HERE, 0))
         self.socket.setblocking(False)
         self.place: Server = Server(*self.socket.getsockname())
         # While it is not there nobody else is given its port who has not named an address.
@@ -96,19 +88,14 @@ class _There:
         self.there = True
 
 
-class UdpGame:
-    """One game; see `played.Game`."""
+class UdpGame(Stage):
+    """One game."""
+
+    side: UdpSide
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.now = 1000.0
-        self.book = Book(self.random, denied=2)
-        self.askers: list[Asker] = []
-        self._incarnation = 0
-        self._opens = "x"
-        self._keys = {one: f"pod/{one}" for one in PODS}
-        questions = self.random.choice(((500, 250), (500, 250), (500, 7), (9, 250)))
-        self._settings = DnsSettings(patience=PATIENCE, most_questions=questions[0], most_of_a_pod=questions[1])
+        super().__init__(seed, denied=2)
+        self._settings = self._bounded_questions((500, 250), (500, 250), (500, 7), (9, 250))
         self._bounds: dict[str, tuple[int, ...]] = {
             "_USES": (4096, 3),
             "_A_SERVER": (8, 1),
@@ -116,39 +103,25 @@ class UdpGame:
             "_OLD": (2048, 2048, 2),
         }
 
-    def __enter__(self) -> UdpGame:
-        with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            listener.bind((_HERE, 0))
-            listener.setblocking(False)
-            self._listener = listener
-            self.servers = [_There(), _There()]
-            self.origins = _Origins()
-            stack.enter_context(mock.patch.object(dns_udp, "UdpOrigins", return_value=self.origins))
-            stack.enter_context(mock.patch.object(dns_sockets, "through", self._through))
-            for name, some in self._bounds.items():
-                stack.enter_context(mock.patch.object(dns_sockets, name, self.random.choice(some)))
-            self.measures = Measures()
-            self.kernel = Kernel(self.book)
-            self.loop = stack.enter_context(Loop())
-            committer = self.kernel
-            learned = Learned(self._clock, limits(self.random))
-            self.desk = Desk(learned, committer, self.measures, self._clock, lambda: 0.1, Log())  # type: ignore[arg-type]  # as much of a Committer as a desk needs
-            self.desk.follow(orders(self._keys))
-            self.side = stack.enter_context(UdpSide(self.loop, self.desk, [listener], self._settings, self._clock))
-            self._watched = len(self.loop._ready)
-            self._stack = stack.pop_all()
-        return self
+    def _set_up(self, stack: contextlib.ExitStack) -> None:
+        listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        listener.bind((HERE, 0))
+        listener.setblocking(False)
+        self._listener = listener
+        self.servers = [_There(), _There()]
+        self.origins = _Origins()
+        stack.enter_context(mock.patch.object(dns_udp, "UdpOrigins", return_value=self.origins))
+        stack.enter_context(mock.patch.object(dns_sockets, "through", self._through))
+        for name, some in self._bounds.items():
+            stack.enter_context(mock.patch.object(dns_sockets, name, self.random.choice(some)))
+        desk = self._desk_at(stack)
+        self.side = stack.enter_context(UdpSide(self.loop, desk, [listener], self._settings, self._clock))
 
-    def __exit__(self, *_: object) -> None:
+    def _clear(self) -> None:
         for made in (*(one.socket for one in self.askers), *(one.socket for one in self.servers)):
             made.close()
         for server in self.servers:
             server.reserved.close()
-        self._stack.close()
-
-    def _clock(self) -> float:
-        return self.now
 
     def _through(self, _: socket.socket, door: int) -> None:
         if door == DENIED:
@@ -166,8 +139,7 @@ class UdpGame:
         elif chance < 0.85:
             self._server_moves(self.random.choice(self.servers))
         elif chance < 0.93:
-            self.kernel.take(self.random.randrange(4), self.random.choice(("", "", "no memory")))
-            self.desk.committed()
+            self._commit()
         elif chance < 0.97:
             self.wait(self.random.choice((0.05, 0.1, 0.3, 1.0, 5.0)))
         elif chance < 0.975:
@@ -175,8 +147,7 @@ class UdpGame:
         elif chance < 0.985:
             self.change(self.random.choice(PODS), there=self.random.random() < 0.5)
         elif chance < 0.99:
-            self._opens = self.random.choice("xy")
-            self.desk.follow(orders(self._keys, self._opens))
+            self._open_by_chance()
         elif chance < 0.995:
             self._starve()
         if self.random.random() < 0.8:
@@ -252,19 +223,8 @@ class UdpGame:
             one.go()
 
     def _nonsense(self, deed: str, asked: bytes) -> bytes:
-        other = dns.query(self.random.randrange(65536), "x.a.test", RecordType.A)
-        match deed:
-            case "stray":
-                return bytes((asked[0] ^ 0x80, asked[1])) + self.book.answer(asked, legal=False)[2:]
-            case "stranger":
-                return self.book.answer(other, legal=False)
-            case "other":
-                return asked[:2] + self.book.answer(other, legal=False)[2:]
-            case "query":
-                return asked
-            case "long":
-                return asked[:2] + self.random.randbytes(9000)
-        return b"x" if deed == "one" else b""
+        found = self._no_answer(deed, asked, 65536)
+        return asked[:2] + self.random.randbytes(9000) if deed == "long" else found
 
     def answer(self, one: _There, asked: bytes, sender: Any) -> None:
         """A server answers a question as it is: then the pod hears it, or has heard that there is no server."""
@@ -278,23 +238,13 @@ class UdpGame:
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.settle()
-        self.now += seconds
-        self.desk.overdue(self.now)
-        for one in self.askers:
-            one.excused |= self.now - one.began >= PATIENCE
-        self.side.tick(self.now)
+        self._later(seconds)
 
     def change(self, pod: str, *, there: bool) -> None:
         """A pod goes; `there`: another comes that has its address."""
         self.settle()
-        self._incarnation += 1
-        self._keys[pod] = f"pod/{pod}/{self._incarnation}" if there else ""
-        for one in self.askers:
-            self.read(one)
-            if one.pod == pod:
-                one.excused = one.gone = True
         del self.origins.forgotten[:]
-        self.desk.follow(orders(self._keys, self._opens))
+        self._replace(pod, there=there)
         assert self.origins.forgotten in ([pod], [])
 
     def _starve(self) -> None:
@@ -304,21 +254,12 @@ class UdpGame:
                 self.ask(one)
                 # What would be asked over a new socket is answered at once that it cannot be.
                 one.left = True
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-        try:
+        with no_descriptors():
             self.settle()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def settle(self) -> None:
         """Turns the loop until it comes to rest."""
-        for _ in range(_TURNS):
-            if not self.loop._poll.poll(0):
-                break
-            self.loop.wait(0)
-        else:
-            raise AssertionError("the loop does not come to rest")
+        self._rest()
         assert len(self.side.questions) <= self._settings.most_questions
         most = dns_sockets._SERVERS * dns_sockets._A_SERVER + dns_sockets._OLD
         assert len(self.loop._ready) == self._watched + len(self.side._by_number) <= self._watched + most
@@ -335,12 +276,8 @@ class UdpGame:
                 while server.open:
                     self.answer(server, *server.open.pop())
             self.settle()
-            self.kernel.take(len(self.kernel.waiting))
-            self.desk.committed()
-        while self.kernel.waiting:
-            self.kernel.take(len(self.kernel.waiting))
-            self.desk.committed()
-        self.kernel.holds(self.desk.learned, self.now, self._keys, self._opens)
+            self._commit_waiting()
+        self._commit_all()
         crowded = self.measures.results[Result.NO_ROOM]
         for one in self.askers:
             self.read(one)
