@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import queue
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -13,12 +16,15 @@ from outgate.agent.proxying import RequestProxy, copy_of
 from outgate.agent.settings import Settings
 from outgate.agent.step import State
 from outgate.host.envoy import Answer, Envoy
+from outgate.host.learned_line import Heard, LearnedLine
 from outgate.model import Direction, Pod, Snapshot
 from outgate.nft.compile import compile_node
 from outgate.nft.options import Options
 from outgate.nft.redirects import CATCHES
+from outgate.packets import Address
 from outgate.policy import Policies
 from outgate.proxy.envoy import RuleFiles, rule_files
+from outgate.proxy.orders import Element
 from outgate.proxy.redirecting import redirects_of
 from outgate.testing import Manifest, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
@@ -49,14 +55,21 @@ POLICY = cilium_policy(
     },
 )
 TOLD = snapshot_of([POLICY])
+BY_NAME = cilium_policy(
+    "shop/names",
+    {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "egress": [{"toFQDNs": [{"matchName": "api.example.com"}], "toPorts": [PORTS]}],
+    },
+)
 
 
-def town() -> State:
+def town(told: Snapshot = TOLD, options: Options = OPTIONS) -> State:
     """A node that knows the policy and no pod."""
-    state = State.of("node-a", OPTIONS)
-    for namespace in TOLD.namespaces.values():
+    state = State.of("node-a", options)
+    for namespace in told.namespaces.values():
         state.world.put_namespace(namespace)
-    for one in TOLD.cilium_policies:
+    for one in told.cilium_policies:
         state.world.cilium[one.kind, one.namespace, one.name] = (one,)
     state.desired.rebuild()
     state.generation = 1
@@ -176,3 +189,36 @@ def test_rules_that_cannot_be_made_allow_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(type(copy), "rules", lambda _: 1 // 0)
     assert proxy._made(copy) == rule_files(())
     assert "allow nothing" in said[0]
+
+
+def test_whoever_connects_may_have_been_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pods learned while the DNS proxy could not say it is read from the kernel then, not half a minute later."""
+    web = PODS[0, "web", True]
+    told: queue.SimpleQueue[RuleFiles] = queue.SimpleQueue()
+    kernel: list[Address] = []
+
+    def tell(_envoy: Envoy, rules: RuleFiles, timeout: float) -> Answer:  # noqa: ARG001 - of the same shape
+        told.put(rules)
+        return Answer(accepted=True)
+
+    def learned(ids: Collection[str]) -> list[Heard]:
+        return [(one, web.addresses[0], address) for one in ids for address in kernel]
+
+    monkeypatch.setattr(Envoy, "tell", tell)
+    monkeypatch.setattr("outgate.agent.proxying.learned_now", learned)
+    here = settings(tmp_path, envoy="/bin/true", names="closed")
+    proxy = RequestProxy(here, lambda _: None)
+    state = town(snapshot_of([BY_NAME]), dataclasses.replace(OPTIONS, names=True))
+    state.world.put_pod(web)
+    state.desired.rebuild()
+    proxy._telling.start()
+    try:
+        proxy.turned(state, 0.0)
+        assert b"203.0.113.1" not in b"".join(told.get(timeout=20).files.values())
+        kernel.append(ipaddress.ip_address("203.0.113.1"))
+        with LearnedLine(here.dns.learned_socket, 30.0) as line:
+            # Of a set that nobody asks for: it says no more than that somebody is there.
+            line.tell([Element("none", web.addresses[0].packed, b"\xc0\0\2\1")])
+            assert b"203.0.113.1" in b"".join(told.get(timeout=20).files.values())
+    finally:
+        proxy.stop()

@@ -159,7 +159,7 @@ class NowNamed(Now):
         copy = copy_of(desired)
         names = LearnedNames(time.monotonic)
         names.follow(copy.names, copy.owners)
-        names.read(learned)
+        names.read(learned, 0.0)
         files = copy.rules(names).files
         self.filters = {name: json.loads(body)["resources"][0]["typed_config"] for name, body in files.items()}
 

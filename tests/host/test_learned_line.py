@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import select
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,27 +40,85 @@ def test_nobody_listens(tmp_path: Path) -> None:
             assert heard == [SAID]
 
 
-def test_who_does_not_answer_is_not_waited_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a while; afterwards, or when another agent has come, it is told again."""
-    monkeypatch.setattr(learned_line, "PATIENCE", 0.01)
+def test_who_does_not_answer_is_told_all_the_same(tmp_path: Path) -> None:
+    """And not waited for until it has caught up: at once then, whatever was said meanwhile."""
+    heard: list[Heard] = []
+    calls: list[int] = []
+    free, came = threading.Event(), threading.Event()
+
+    def slow(some: Sequence[Heard]) -> None:
+        came.set()
+        free.wait()
+        heard.extend(some)
+        calls.append(len(some))
+
+    with LearnedEar(tmp_path / "ear", slow), LearnedLine(tmp_path / "ear", 0.01) as line:
+        line.tell([MINE])
+        assert came.wait(10)
+        line._patience = 10.0
+        for _ in range(5):
+            line.tell([MINE])  # would take 50 seconds if it waited
+        assert heard == []
+        free.set()
+        line._not_before = 0.0
+        line.tell([MINE])
+        assert heard == [SAID] * 7
+        assert calls[:2] in ([1, 5], [1, 6]), "what has come meanwhile is heard at once"
+
+
+def test_who_has_caught_up_is_waited_for_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever time is left of that for which nobody is waited for."""
+    monkeypatch.setattr(learned_line, "_SULKING", 1000.0)
     heard: list[Heard] = []
     free = threading.Event()
 
     def slow(some: Sequence[Heard]) -> None:
-        heard.extend(some)
         free.wait()
+        heard.extend(some)
 
+    with LearnedEar(tmp_path / "ear", slow), LearnedLine(tmp_path / "ear", 0.01) as line:
+        line.tell([MINE])
+        assert (heard, line._unanswered) == ([], 1)
+        free.set()
+        assert line._socket is not None
+        select.select([line._socket], [], [])
+        line._patience = 10.0
+        while line._not_before:
+            line.tell([MINE])
+        count = len(heard)
+        line.tell([MINE])
+        assert len(heard) == count + 1
+
+
+def test_another_agent_is_told_at_once(tmp_path: Path) -> None:
+    """The line to the one before is dead; and whoever listens knows that somebody has called."""
+    heard: list[Heard] = []
+    calls: list[str] = []
     with LearnedLine(tmp_path / "ear") as line:
-        with LearnedEar(tmp_path / "ear", slow):
-            line.tell([MINE])
-            line.tell([MINE])
-            free.set()
-        assert len(heard) <= 1
-        monkeypatch.setattr(line, "_not_before", 0.0)
-        with LearnedEar(tmp_path / "ear", heard.extend):
-            monkeypatch.setattr(learned_line, "PATIENCE", 10.0)
-            line.tell([MINE])
-            assert heard[-1] == SAID
+        for at in ("first", "second"):
+            with LearnedEar(tmp_path / "ear", heard.extend, functools.partial(calls.append, at)):
+                line.tell([MINE])
+                line.tell([MINE])
+    assert heard == [SAID] * 4
+    assert calls == ["first", "second"]
+
+
+def test_who_never_reads_keeps_nobody(tmp_path: Path) -> None:
+    """When no more can be said the line is dropped; whoever accepts the next reads the kernel."""
+    calls: list[None] = []
+    free = threading.Event()
+    with (
+        LearnedEar(tmp_path / "ear", lambda _: free.wait(), lambda: calls.append(None)),
+        LearnedLine(tmp_path / "ear", 0.01) as line,
+    ):
+        while True:
+            line.tell([MINE] * 400)
+            if line._socket is None:
+                break
+        free.set()
+        line._patience, line._not_before = 10.0, 0.0
+        line.tell([MINE])
+        assert len(calls) == 2
 
 
 def test_nonsense_ends_the_call_and_nothing_else(tmp_path: Path) -> None:

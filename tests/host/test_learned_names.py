@@ -52,9 +52,9 @@ def test_what_is_gone_lingers_for_who_is_connected() -> None:
     """Until Envoy would have let go of it; or the address is another name's, whose requests it must not let pass."""
     clock = Clock()
     made = names(clock)
-    made.read([("a", POD, ONE), ("a", POD, TWO)])
+    made.read([("a", POD, ONE), ("a", POD, TWO)], clock())
     clock.now += 60
-    made.read([])
+    made.read([], clock())
     assert made.live("a", POD) == of()
     assert told(made, "a", POD) == of(ONE, TWO)
     made.hear([("b", POD, TWO)])
@@ -62,8 +62,23 @@ def test_what_is_gone_lingers_for_who_is_connected() -> None:
     assert made.hear([("a", POD, TWO)])
     assert (told(made, "a", POD), told(made, "b", POD)) == (of(ONE, TWO), of(TWO))
     clock.now += LINGERING
-    made.read([])
+    made.read([], clock())
     assert told(made, "a", POD) == of(TWO)
+
+
+def test_what_is_heard_while_the_kernel_is_read_stays() -> None:
+    """The reader may have been past it. What was heard before, and is not there, has gone."""
+    clock = Clock()
+    made = names(clock)
+    made.hear([("a", POD, ONE)])
+    clock.now += 1
+    begun = clock()
+    made.hear([("a", POD, TWO)])
+    made.read([("b", POD, ONE)], begun)
+    assert (made.live("a", POD), made.live("b", POD)) == (of(TWO), of(ONE))
+    clock.now += 1
+    made.read([], clock())
+    assert made.live("a", POD) == made.live("b", POD) == of()
 
 
 def test_the_next_pod_with_an_address_begins_with_nothing() -> None:

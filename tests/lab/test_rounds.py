@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import sys
@@ -216,16 +217,16 @@ def test_every_broken_proxy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("the first packet" in one["evidence"] for one in report["names"] if one["source"]["name"] == "late-1")
 
 
+def _unless_deaf(following: Any, door: Callable[..., None], *told: Any) -> None:
+    if following._box.name != "deaf":
+        door(following, *told)
+
+
 @needs_envoy
 def test_names_and_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Envoy knows an address before its pod does; one that is not told refuses what the name has opened."""
     for door in (proxy._Following.heard, proxy._Following.read):
-
-        def deaf(self: Any, elements: Any, door: Any = door) -> None:
-            if self._box.name != "deaf":
-                door(self, elements)
-
-        monkeypatch.setattr(proxy._Following, door.__name__, deaf)
+        monkeypatch.setattr(proxy._Following, door.__name__, functools.partialmethod(_unless_deaf, door))
     get: Any = {"rules": {"http": [{"method": "GET"}]}}
     ports = [{"port": "80", "protocol": "TCP"}]
     put = {"toEntities": ["world"], "toPorts": [{"ports": ports, "rules": {"http": [{"method": "PUT"}]}}]}
@@ -236,7 +237,7 @@ def test_names_and_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     report = outcome(planned(text, Wishes(names={NAME: (FIRST,)}, families=(4,))))
     assert seen(report, "both")["old addresses"] == {"Deny"}
     bad = {(one["moment"], one["request"], one["observed"]) for one in report["names"] if one["disagreement"]}
-    assert {one["source"]["name"] for one in report["names"] if one["disagreement"]} == {"bad"}
+    assert [one for one in report["names"] if one["disagreement"] and one["source"]["name"] != "bad"] == []
     moments = ("asked", "moved", "moved behind aliases", "asked again")
     assert bad == {(moment, asked, "Deny") for moment in moments for asked in ("GET /", "TLS for a.example.com")}
     good = [one for one in report["names"] if one["source"]["name"] == "good"]

@@ -75,7 +75,7 @@ class DnsProxy(Closing):
             # Watched before it is read: what is written in between is heard.
             self._watch = stack.enter_context(FolderWatch(settings.orders_file.parent))
             self._door = stack.enter_context(door or NamesDoor())
-            line = stack.enter_context(LearnedLine(settings.learned_socket))
+            line = stack.enter_context(LearnedLine(settings.learned_socket, settings.line_patience))
             self._committer = stack.enter_context(Committer(self._door, line))
             self._learned = Learned(self._clock, limits)
             self._refusals = stack.enter_context(Refusals(settings.refusals_file))

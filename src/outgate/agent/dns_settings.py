@@ -54,7 +54,12 @@ class DnsSettings:
 
     def waiting(self) -> float:
         """How long an answer waits now."""
-        return self.listened if self.learned_socket.exists() else self.deadline
+        return max(self.listened, self.deadline) if self.learned_socket.exists() else self.deadline
+
+    @property
+    def line_patience(self) -> float:
+        """How long the agent is waited for within that; the kernel took its share before."""
+        return 0.9 * max(self.listened, self.deadline)
 
     @property
     def memory_file(self) -> Path:

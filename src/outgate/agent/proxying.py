@@ -139,6 +139,8 @@ class RequestProxy(Observer):
         self._socket = settings.dns.learned_socket if settings.names != "off" else None
         self._lessons = self._told = 0
         """How often something was learned, and of how many Envoy has been told."""
+        self._called = False
+        """Whether the DNS proxy has connected since the kernel was read: what was learned before was not heard."""
         self._lingering = False
         """Whether nothing is caught any more, and connections may still be held."""
         self._ending = False
@@ -258,10 +260,11 @@ class RequestProxy(Observer):
                 if self._ending:
                     return
                 copy, self._copy, copies = self._copy, None, self._copies
+                called, self._called = self._called, False
                 anew, lessons = self._lessons > lessons, self._lessons
             self._release()
             current = copy or current
-            if copy is not None or (current.names and time.monotonic() >= read_at):
+            if copy is not None or (current.names and (called or time.monotonic() >= read_at)):
                 self._read(current)
                 anew, read_at = True, time.monotonic() + _READ_AGAIN
             rules = self._made(current) if anew else waiting
@@ -275,7 +278,7 @@ class RequestProxy(Observer):
                 self._news.notify_all()
 
     def _has_news(self, lessons: int) -> bool:
-        return self._ending or self._copy is not None or self._lessons > lessons
+        return self._ending or self._called or self._copy is not None or self._lessons > lessons
 
     def _read(self, copy: Copy) -> None:
         """Begin to follow what pods of a copy learn, with what is in the kernel."""
@@ -285,13 +288,20 @@ class RequestProxy(Observer):
             return
         try:
             if self._ear is None and self._socket is not None:
-                self._ear = LearnedEar(self._socket, self.heard)
+                self._ear = LearnedEar(self._socket, self.heard, self.called)
+            begun = time.monotonic()
             found = list(learned_now(copy.names))
         except KernelError as error:
             self._say_once(error.message)
             return
         with self._news:
-            self._names.read(found)
+            self._names.read(found, begun)
+
+    def called(self) -> None:
+        """The DNS proxy has connected, and may not have been heard before: have the kernel read."""
+        with self._news:
+            self._called = True
+            self._news.notify_all()
 
     def heard(self, elements: Sequence[Heard]) -> None:
         """Pods have learned something: return when Envoy knows, or when they must not wait any longer."""

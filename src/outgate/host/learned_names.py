@@ -50,9 +50,13 @@ class LearnedNames:
             for pair in [pair for pair in known if pair[0] not in self.ids or pair[1] not in mine]:
                 del known[pair]
 
-    def read(self, heard: Iterable[Heard]) -> None:
-        """All that is in the kernel: what is not is live no more."""
-        self._live = {}
+    def read(self, heard: Iterable[Heard], begun: float) -> None:
+        """All that is in the kernel: what is not is live no more, but for what was heard since the reading has begun.
+
+        That may have come behind the reader's back. `begun` is a time of the clock.
+        """
+        since = {pair: {one for one in some if self._seen[pair][one] >= begun} for pair, some in self._live.items()}
+        self._live = {pair: some for pair, some in since.items() if some}
         self.hear(heard)
         late = self._clock() - LINGERING
         for some in self._seen.values():

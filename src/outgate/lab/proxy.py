@@ -86,9 +86,10 @@ class Proxies:
         Raises:
             KernelError: one does not take the rules.
         """
+        begun = time.monotonic()
         ends = [(one.set, ip_address(one.source), ip_address(one.address)) for one in standing]
         for one in self.following:
-            one.read(ends)
+            one.read(ends, begun)
 
 
 class _Following:
@@ -114,9 +115,9 @@ class _Following:
             with contextlib.suppress(KernelError):
                 self.tell()
 
-    def read(self, elements: Iterable[Heard]) -> None:
-        """This is all that is learned now."""
-        self._names.read(elements)
+    def read(self, elements: Iterable[Heard], begun: float) -> None:
+        """This is all that is learned now; it was read since `begun`."""
+        self._names.read(elements, begun)
         self.tell()
 
     def tell(self) -> None:
