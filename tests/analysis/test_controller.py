@@ -7,6 +7,7 @@ import pytest
 from outgate.analysis.connections import connections
 from outgate.analysis.controller import INGRESS_CONTROLLER
 from outgate.testing import Manifest, ingress, pod, policy, service, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.lists import words
 from tests.analysis.shop import deployment, owned
 
@@ -103,3 +104,12 @@ def test_a_service_that_has_no_address_yet(more: dict[str, str]) -> None:
     made["spec"] |= more
     assert reached(WEB, made, ingress("shop/i", ("web", 80))) == REACHED
     assert reached(WEB, made, ingress("shop/i", ("web", 30080))) == []
+
+
+def test_who_lets_one_account_in_lets_no_stranger_in() -> None:
+    """Of the controller nobody knows the account."""
+    robot = {"io.cilium.k8s.policy.serviceaccount": "robot"}
+    everywhere = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}
+    for peer, found in ((everywhere, REACHED), (everywhere | {"matchLabels": robot}, [])):
+        closed = cilium_policy("shop/in", {"endpointSelector": {}, "ingress": [{"fromEndpoints": [peer]}]})
+        assert reached(WEB, SHOP, ingress("shop/i", ("web", 80)), closed) == found

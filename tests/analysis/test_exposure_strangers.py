@@ -10,6 +10,7 @@ from outgate.model import Direction
 from outgate.packets import Protocol, TransportSet
 from outgate.policy import OUTGATE, Endpoint, Flow, Judge, Policies
 from outgate.testing import pod, policy, snapshot_of
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.estate import allow, estate, standing_of
 from tests.laws.test_connections import PORTS, PROTOCOLS
 
@@ -143,6 +144,23 @@ def test_a_pod_that_is_made_is_judged_as_was_said() -> None:
                         for one in mine
                     )
                     assert judge.judge(Flow(*ends, protocol, port)).egress.verdict.allows == said
+
+
+ROBOT = {"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "robot"}}
+
+
+def test_an_account_is_a_label_like_any_other() -> None:
+    """Who denies one account denies nobody else, and who allows one allows nobody else."""
+    everybody = [{"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}]
+    ports = [{"ports": [{"port": "80", "protocol": "TCP"}]}]
+    rules = {"egress": [{"toEndpoints": everybody}], "egressDeny": [{"toEndpoints": [ROBOT], "toPorts": ports}]}
+    selector = {"endpointSelector": {"matchLabels": {"app": "web"}}}
+    (one,) = standing_of(cilium_policy("shop/out", selector | rules)).openings[Direction.EGRESS]
+    assert (one.anybody, one.transports) == (True, TransportSet.governed())
+    allowing = cilium_policy("shop/out", selector | {"egress": [{"toEndpoints": [ROBOT], "toPorts": ports}]})
+    (one,) = standing_of(allowing).openings[Direction.EGRESS]
+    assert str(one.pods) == "io.cilium.k8s.policy.serviceaccount=robot"
+    assert not one.anybody
 
 
 def _pair(name: object) -> tuple[object, object]:

@@ -17,6 +17,7 @@ from outgate.analysis.exposure import Exposure, exposure
 from outgate.analysis.exposure_strangers import Opening
 from outgate.analysis.on_condition import Asked, Conditional
 from outgate.model import Direction, Snapshot
+from outgate.model.cilium import ACCOUNT_LABEL
 from outgate.packets import Address, Protocol, TransportSet
 from outgate.testing import snapshot_of
 from tests.laws.reference_cilium import Answer, CiliumReference
@@ -145,14 +146,13 @@ def test_a_new_pod_gets_no_more_than_is_said(seed: int, chance: random.Random) -
     slow = CiliumReference(after, {each.key: list(each.addresses) for each in made.endpoints}, {})
     name = stranger["metadata"]["namespace"], stranger["metadata"]["name"]
     (theirs,) = [each for each in made.endpoints if each.key == name]
+    called = {**theirs.labels, ACCOUNT_LABEL: theirs.hints.account}
     without_names = dataclasses.replace(snapshot, learned=())
     for one, _, mine in with_pods(exposure(without_names)):
         for address in (each for each in theirs.addresses if each.version in mine):
             for direction in Direction:
                 matching = [
-                    each
-                    for each in one.standing.openings[direction]
-                    if each.matches(labels, theirs.labels, theirs.addresses)
+                    each for each in one.standing.openings[direction] if each.matches(labels, called, theirs.addresses)
                 ]
                 named = {
                     (mine_too.protocol, mine_too.port)

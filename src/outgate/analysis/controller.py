@@ -74,11 +74,13 @@ def lets_in_strangers(grid: Grid, number: int) -> TransportSet:
 
 
 def for_everybody(rule: Rule) -> bool:
-    """Whether a rule speaks of every pod, whatever its namespace, labels and address."""
+    """Whether a rule speaks of every pod, whatever its namespace, labels, account and address."""
     return rule.peers is None or any(map(_matches_everybody, rule.peers))
 
 
 def _matches_everybody(peer: PeerMatch) -> bool:
     if isinstance(peer, BlockMatch):
         return any(AddressSet.whole(family) <= peer.addresses for family in FAMILIES)
-    return isinstance(peer, PodMatch) and peer.namespaces is not None and not peer.namespaces and not peer.pods
+    if not isinstance(peer, PodMatch) or peer.namespaces is None:
+        return False
+    return not (peer.namespaces or peer.pods or peer.accounts)

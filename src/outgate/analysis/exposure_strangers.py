@@ -21,6 +21,7 @@ from outgate.analysis.controller import for_everybody
 from outgate.analysis.exposure_selectors import implied, of_namespace, simplified
 from outgate.analysis.on_condition import Conditional, by_rules, chosen
 from outgate.model import Direction
+from outgate.model.cilium import ACCOUNT_LABEL
 from outgate.model.labels import EVERYTHING, Labels, LabelSelector
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, TransportSet
@@ -255,12 +256,18 @@ def _peers(rule: Rule, *, by_address: bool) -> Iterator[tuple[LabelSelector, Lab
 
 
 def _selectors(peer: PeerMatch) -> tuple[LabelSelector, LabelSelector] | None:
-    """What a peer asks of a namespace and of a pod; None for addresses, and where nothing can have both."""
+    """What a peer asks of a namespace and of a pod; None for addresses, and where nothing can have both.
+
+    Its ServiceAccount is a label of a pod like the others, as Cilium has it, and one that no pod is without.
+    """
     if not isinstance(peer, PodMatch):
         return None
     namespaces = of_namespace(peer.namespace or "") if peer.namespaces is None else peer.namespaces
     where, who = simplified(namespaces, always=NAME_LABEL), simplified(peer.pods)
-    return None if where is None or who is None else (where, who)
+    accounts = simplified(peer.accounts, always=ACCOUNT_LABEL)
+    if where is None or who is None or accounts is None:
+        return None
+    return where, LabelSelector(tuple(sorted((*who.requirements, *accounts.requirements))))
 
 
 def _order(one: Opening) -> tuple[object, ...]:
