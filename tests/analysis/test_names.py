@@ -60,10 +60,10 @@ def test_a_name_that_cannot_be_asked_for_is_said() -> None:
     """No way to the resolver; a way on which it may not be asked; and a way that is enough."""
     names = {"toFQDNs": [{"matchName": "api.example.com"}]}
     (deaf,) = ask("api.example.com", names, more=DNS).notes
-    assert "may not ask the cluster DNS" in deaf
+    assert "may not ask any DNS server for api.example.com" in deaf
     ports = {"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{"matchName": "other.example.com"}]}}
     (refused,) = ask("api.example.com", names, ASKING | {"toPorts": [ports]}, more=DNS).notes
-    assert "may not ask the cluster DNS for api.example.com" in refused
+    assert "may not ask any DNS server for api.example.com" in refused
     assert ask("api.example.com", names, ASKING, more=DNS).notes == ()
 
 

@@ -17,18 +17,19 @@ A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
 
 from outgate.analysis.controller import INGRESS_CONTROLLER, IngressController, from_controller
 from outgate.analysis.groups import Group, Groups
-from outgate.analysis.opened import Named, Opening, names_of, openings
+from outgate.analysis.learning import Learning
+from outgate.analysis.opened import Named, Opening, learnable, names_of, openings
 from outgate.analysis.shortened import NO_NODES
 from outgate.model import Direction, Snapshot
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES, Family
-from outgate.policy import OUTGATE, Action, Policies, Profile, Rule
+from outgate.policy import OUTGATE, Action, Judge, Policies, Profile, Rule
 from outgate.policy.cells import number_at
 from outgate.policy.grid import Grid, PolicyKey
 from outgate.policy.identity import Lens, members
@@ -111,6 +112,7 @@ class Connections:
         self._governed: dict[int, bool] = previous._governed if previous is not None else {}
         self._externals: dict[int, _Parts] = previous._externals if previous is not None else {}
         self._opened: dict[PolicyKey, tuple[Opening, ...]] = {}
+        self._learnable: dict[tuple[PolicyKey, Hashable], tuple[Opening, ...]] = {}
 
     @property
     def simple(self) -> bool:
@@ -158,7 +160,7 @@ class Connections:
             yield Connection(group, opening.named, opening.transports)
 
     def opened(self, group: Group) -> tuple[Opening, ...]:
-        """What rules about names open for a group."""
+        """What rules about names open for a group, of the names that it may ask somebody for."""
         if not self._has_names:
             return ()
         # A port name means nothing to what a DNS name leads to, so that the policies alone count.
@@ -166,7 +168,18 @@ class Connections:
         found = self._opened.get(key)
         if found is None:
             found = self._opened[key] = openings(self.grid, group.identity)
-        return found
+        if not found:
+            return found
+        pod = group.pods[0]
+        alike = key, self._learning.alike(pod)
+        mine = self._learnable.get(alike)
+        if mine is None:
+            mine = self._learnable[alike] = learnable(self._learning, pod, found)
+        return mine
+
+    @cached_property
+    def _learning(self) -> Learning:
+        return Learning(Judge(self.grid.policies), self.grid)
 
     @cached_property
     def _has_names(self) -> bool:

@@ -17,7 +17,7 @@ with the number of kinds of pod and not with pods.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from outgate.analysis.exposure_asked import AskedThere, asked_there
@@ -33,13 +33,16 @@ from outgate.analysis.exposure_places import (
     api_server,
     asked_at,
     cluster_dns,
+    distinct,
     passage,
     rules_through,
 )
 from outgate.analysis.exposure_strangers import Opening, openings
 from outgate.analysis.groups import Group, Groups
+from outgate.analysis.learning import Learning
 from outgate.analysis.on_condition import Asked
 from outgate.analysis.opened import Opening as OpenedName
+from outgate.analysis.opened import learnable
 from outgate.analysis.opened import openings as opened_names
 from outgate.model import Direction, Pod, Snapshot
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
@@ -256,29 +259,12 @@ class _Asked:
         self.nodes = {name: mine for name, mine in addresses.items() if mine}
         self._every_node = AddressSet.union_of(self.nodes.values())
         self._judge = Judge(grid.policies)
-        self._dns_doors = tuple(self._distinct(self.dns.doors))
+        self._dns_doors = tuple(distinct(grid, self.dns.doors))
+        self._learning = Learning(self._judge, grid)
         self._neighbourhood = Neighbourhood(grid)
         self._standings: dict[int, Standing] = {}
         self._outsides: dict[tuple[PolicyKey, tuple[Family, ...]], Outside] = {}
         self._openings: dict[tuple[object, ...], tuple[Opening, ...]] = {}
-
-    def _distinct(self, doors: tuple[Door, ...]) -> Iterator[Door]:
-        """One door of those behind which pods are treated alike: cluster DNS may have a pod on every node."""
-        wanted = {door.end.pod.key for door in doors if door.end.pod is not None}
-        kinds = {
-            pod.key: number
-            for number, pods in enumerate(self.grid.identities.pods)
-            for pod in pods
-            if pod.key in wanted
-        }
-        seen: set[object] = set()
-        for door in doors:
-            pod = door.end.pod
-            who = door.end.address if pod is None else (kinds.get(pod.key, pod.key), door.end.address.version)
-            kind = (who, door.protocol, door.port, door.dialled)
-            if kind not in seen:
-                seen.add(kind)
-                yield door
 
     def standing(self, number: int) -> Standing:
         """The answers for an identity."""
@@ -295,7 +281,7 @@ class _Asked:
             families,
             identity.host_network,
             {direction: self._isolating(number, direction) for direction in Direction},
-            self._outside(number, families),
+            self._learnable(pod, self._outside(number, families)),
             self._reached(number, pod, self.api_server, self.api_server.doors),
             self._reached(number, pod, self.dns, self._dns_doors),
             self._neighbourhood.of(number),
@@ -366,6 +352,10 @@ class _Asked:
                 nodes=self._nodes(number, families),
             )
         return found
+
+    def _learnable(self, pod: Pod, outside: Outside) -> Outside:
+        names = learnable(self._learning, pod, outside.names)
+        return outside if names == outside.names else replace(outside, names=names)
 
     def _asked_outside(self, number: int) -> AskedThere:
         return asked_there(self.grid, number, PacketSet.any(), lambda rule: self.grid.packets_outside(rule, number))

@@ -22,6 +22,7 @@ from outgate.model import Pod, Service, Snapshot
 from outgate.packets import Address, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.policy import Endpoint, Flow, Judge, Origin, Rule, Trace
+from outgate.policy.grid import Grid
 from outgate.policy.rules import Action, BlockMatch
 from outgate.records import dataclass
 
@@ -36,6 +37,7 @@ __all__ = [
     "asked_at",
     "cluster_dns",
     "cluster_dns_services",
+    "distinct",
     "doors_of",
     "passage",
     "rules_through",
@@ -170,6 +172,21 @@ def doors_of(snapshot: Snapshot, service: Service) -> Iterator[Door]:
             if backend.pod is not None and not backend.pod.host_network:
                 end = Endpoint(backend.address, backend.pod)
             yield Door(end, Protocol[route.protocol], backend.port, dialled)
+
+
+def distinct(grid: Grid, doors: Iterable[Door]) -> Iterator[Door]:
+    """One door of those behind which pods are treated alike: cluster DNS may have a pod on every node."""
+    doors = tuple(doors)
+    wanted = {door.end.pod.key for door in doors if door.end.pod is not None}
+    kinds = {pod.key: number for number, pods in enumerate(grid.identities.pods) for pod in pods if pod.key in wanted}
+    seen: set[object] = set()
+    for door in doors:
+        pod = door.end.pod
+        who = door.end.address if pod is None else (kinds.get(pod.key, pod.key), door.end.address.version)
+        kind = (who, door.protocol, door.port, door.dialled)
+        if kind not in seen:
+            seen.add(kind)
+            yield door
 
 
 def _labelled(snapshot: Snapshot) -> Iterator[Door]:

@@ -1,8 +1,8 @@
 """What assertions demand of DNS names, and of what rules open by names to a subject that may reach nothing else.
 
-A name is asked about as `can-reach` asks: as if the pods had been told its addresses, those that were given for it or
-else every one that it may have, each part by itself (`reach_name`). So ``allow`` holds only if it does wherever the
-name leads, and ``deny`` only if nothing passes anywhere.
+A name is asked about as `can-reach` asks: as if the pods that may ask for it had been told its addresses, those that
+were given or else every one that it may have, each part by itself (`reach_name`). So ``allow`` holds only if it does
+wherever the name leads, and ``deny`` only if nothing passes anywhere.
 
 Who speaks of everything (`only`, `exactly`, and `deny` of `anywhere`) speaks of names as well, although nobody knows
 where they lead: what a rule opens by a name, and by that alone, has to be listed. A name in the list covers itself and
@@ -11,20 +11,21 @@ the same pattern, a pattern covers the names that it means, and a block what is 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from outgate.analysis.demand import Demand
 from outgate.analysis.ends import NameMeant, Reached
 from outgate.analysis.kinds import Kind
+from outgate.analysis.learning import Learning, Way, exactly
+from outgate.analysis.names import told
 from outgate.analysis.opened import names_of, together_opened
 from outgate.analysis.ports import pair_ports
 from outgate.analysis.reach_name import Standing, parts
-from outgate.model import Direction, Learned, Pod
+from outgate.model import Direction, Pod
 from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.packets.packetset import Cube
-from outgate.policy import Endpoint, Judge, Policies, Verdict
+from outgate.policy import Endpoint, Judge, Verdict
 from outgate.policy.names import Pattern
 
 __all__ = ["NameDemands"]
@@ -37,19 +38,20 @@ class NameDemands:
         self.judge = judge
         self._given = given
         self._outside = outside
+        self._learning = Learning(judge)
 
     def to(
         self, sources: Sequence[Kind], name: NameMeant, asked: TransportSet, wanted: Verdict | None
     ) -> Iterator[Demand]:
         """What pods send to a name; to what is no pod no rule opens any."""
         starts = list(_pods(sources))
-        told, standing = self._tell([pod for _, pod in starts], name.addresses, name.text)
+        judge, standing = self._tell([pod for _, pod in starts], name.addresses, (exactly(name.text),))
         for source, _ in starts:
             for address, addresses in standing.items():
                 if address.version == source.family:
                     end = Endpoint(address)
-                    pair = pair_ports(told, source.first, end)
-                    yield Demand(source.first, end, asked, wanted, pair, addresses, told=told, name=name.text)
+                    pair = pair_ports(judge, source.first, end)
+                    yield Demand(source.first, end, asked, wanted, pair, addresses, told=judge, name=name.text)
 
     def others(self, sources: Sequence[Kind], asked: TransportSet, listed: Sequence[Reached]) -> Iterator[Demand]:
         """What rules open by names that are not listed, where nothing else may be allowed."""
@@ -69,29 +71,30 @@ class NameDemands:
         self, starts: list[tuple[Kind, Pod]], patterns: Sequence[Pattern], asked: TransportSet, covered: PacketSet
     ) -> Iterator[Demand]:
         given = self._given.get(patterns[0].text, ()) if len(patterns) == 1 else ()
-        told, standing = self._tell([pod for _, pod in starts], given, *map(_meant_by, patterns))
+        judge, standing = self._tell([pod for _, pod in starts], given, patterns)
         called = " & ".join(one.text for one in patterns)
         for source, _ in starts:
             for address, addresses in standing.items():
                 if address.version != source.family:
                     continue
                 end = Endpoint(address)
-                pair = pair_ports(told, source.first, end)
+                pair = pair_ports(judge, source.first, end)
                 # What passes without the name is found by its address.
                 opened = asked & (pair.allowed - pair_ports(self.judge, source.first, end).allowed)
                 for some, transports in PacketSet.cube(addresses & self._outside, opened) - covered:
-                    yield Demand(source.first, end, transports, Verdict.DENY, pair, some, told=told, name=called)
+                    yield Demand(source.first, end, transports, Verdict.DENY, pair, some, told=judge, name=called)
 
-    def _tell(self, pods: Sequence[Pod], given: tuple[Address, ...], *names: str) -> tuple[Judge, Standing]:
+    def _tell(
+        self, pods: Sequence[Pod], given: tuple[Address, ...], patterns: Sequence[Pattern]
+    ) -> tuple[Judge, Standing]:
         """The judge of a cluster in which some pods have been told names, and the addresses that they were told.
 
-        Several names have the same addresses then, as one has that several patterns mean.
+        A name for each pattern; they have the same addresses then, as one has that all of them mean. Who may ask nobody
+        for such a name has not been told.
         """
         standing: Standing = {one: AddressSet.of((one,)) for one in given} or parts(self.judge, pods, FAMILIES)
-        policies, keys = self.judge.policies, dict.fromkeys(pod.key for pod in pods)
-        told = (Learned(key, name, tuple(standing)) for key in keys for name in names)
-        snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *told))
-        return Judge(Policies(snapshot, policies.profile)), standing
+        hearing = dict.fromkeys(pod.key for pod in pods if self._learning.some(pod, patterns) is not Way.NOWHERE)
+        return told(self.judge, dict.fromkeys(hearing, tuple(standing)), *map(_meant_by, patterns)), standing
 
 
 def _pods(sources: Iterable[Kind]) -> Iterator[tuple[Kind, Pod]]:

@@ -1,8 +1,8 @@
 """Questions that name a name: what a pod would be told, and whether it can ask at all.
 
 A rule about names opens the addresses that a pod was told for them. So a question about ``api.example.com`` is judged
-as if its pods had asked for that name, and had been answered with the addresses that are known for it. That they can
-ask is another matter, which decides whether the rule ever opens anything: where they cannot, a note says so.
+as if its pods had asked for that name, and had been answered with the addresses that are known for it. Those that may
+ask nobody for it (`outgate.analysis.learning`) have not been told: the rule opens nothing for them, and a note says so.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from outgate.analysis.exposure_places import Found, Place, cluster_dns, passage
+from outgate.analysis.learning import Learning, Way
 from outgate.analysis.lookup import AddressTarget, NameTarget, PodsTarget, ServiceTarget, Target
+from outgate.analysis.opened import names_of
 from outgate.model import Direction, Learned, NamePeer, Pod, Snapshot
 from outgate.model.cilium import NameMatch
 from outgate.model.objects import CLUSTER_DOMAIN
@@ -19,9 +20,8 @@ from outgate.model.services import endpoints
 from outgate.packets import Address
 from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Judge, Policies, Trace
-from outgate.policy.meeting import About, met
 from outgate.policy.names import Dialect, Pattern
-from outgate.policy.rules import NamesMatch
+from outgate.policy.rules import NamesMatch, Rule
 
 __all__ = [
     "asked_name",
@@ -32,7 +32,8 @@ __all__ = [
     "not_meant",
     "patterns_of",
     "shared_addresses",
-    "ways_to_ask",
+    "told",
+    "who_cannot_ask",
 ]
 
 
@@ -45,7 +46,16 @@ def having_asked(judge: Judge, source: Target, destination: Target) -> Judge:
         return judge
     if not any(one.matches(name) for one in patterns_of(policies.snapshot)):
         return judge
-    learned = (Learned(pod.key, name, addresses) for pod in source.pods)
+    learning = Learning(judge)
+    return told(judge, {pod.key: addresses for pod in source.pods if learning.of(pod, name) is not Way.NOWHERE}, name)
+
+
+def told(judge: Judge, answers: Mapping[tuple[str, str], tuple[Address, ...]], *names: str) -> Judge:
+    """The judge of a cluster whose pods (by namespace and name) have been told these addresses for some names."""
+    policies = judge.policies
+    learned = [Learned(key, name, addresses) for key, addresses in answers.items() for name in names]
+    if not learned:
+        return judge
     snapshot = dataclasses.replace(policies.snapshot, learned=(*policies.snapshot.learned, *learned))
     return Judge(Policies(snapshot, policies.profile))
 
@@ -76,17 +86,14 @@ def having_asked_for(snapshot: Snapshot, names: Mapping[str, Sequence[Address]])
     """
     if not names or not _speaks_of_names(snapshot):
         return snapshot
-    servers = cluster_dns(snapshot)
-    if servers.found is Found.UNKNOWN:
-        return snapshot
-    judge = Judge(Policies(snapshot))
-    learned = list(snapshot.learned)
-    for pod in snapshot.endpoints:
-        passing = [] if pod.host_network else ways_to_ask(judge, pod, servers)
-        for name, addresses in names.items():
-            if addresses and any(_may_ask(one, name) for one in passing):
-                learned.append(Learned(pod.key, name, tuple(addresses)))
-    return dataclasses.replace(snapshot, learned=tuple(learned))
+    learning = Learning(Judge(Policies(snapshot)))
+    learned = (
+        Learned(pod.key, name, tuple(addresses))
+        for pod in snapshot.endpoints
+        for name, addresses in names.items()
+        if addresses and not pod.host_network and learning.of(pod, name) is Way.CLUSTER
+    )
+    return dataclasses.replace(snapshot, learned=(*snapshot.learned, *learned))
 
 
 def shared_addresses(snapshot: Snapshot, names: Mapping[str, Sequence[Address]]) -> Iterator[str]:
@@ -123,21 +130,45 @@ def _speaks_of_names(snapshot: Snapshot) -> bool:
     return any(True for _ in patterns_of(snapshot))
 
 
-def cannot_ask(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
-    """What keeps a name from being known, where a rule about names lets the flow through."""
-    pod, outcome = trace.flow.source.pod, trace.egress.outcome
-    rule = outcome.rule if outcome is not None else None
-    if pod is None or rule is None or not any(isinstance(peer, NamesMatch) for peer in rule.peers or ()):
+def cannot_ask(learning: Learning, trace: Trace, name: str) -> Iterator[str]:
+    """What keeps a name from being known, where a rule about names lets the flow through, or would."""
+    pod = trace.flow.source.pod
+    if pod is None or not (_named(trace) or not trace.egress.verdict.allows):
         return
-    servers = cluster_dns(judge.policies.snapshot)
-    if servers.found is Found.UNKNOWN:
+    way = learning.of(pod, name)
+    if not trace.egress.verdict.allows and way is Way.NOWHERE:
+        trace = told(learning.judge, {pod.key: (trace.flow.destination.address,)}, name).judge(trace.flow)
+    yield from _hindrance(way, pod, name, _named(trace))
+
+
+def who_cannot_ask(learning: Learning, source: Target, name: str) -> Iterator[str]:
+    """The same where no flow is asked about: of the first pod that a rule opens the name for, and that may not ask."""
+    for pod in source.pods if isinstance(source, PodsTarget) else ():
+        rules = learning.judge.policies.isolation(pod, Direction.EGRESS).every_rule()
+        rule = next((one for one in rules if any(pattern.matches(name) for pattern in names_of(one))), None)
+        said = tuple(_hindrance(learning.of(pod, name), pod, name, rule)) if rule is not None else ()
+        if said:
+            yield from said
+            return
+
+
+def _hindrance(way: Way, pod: Pod, name: str, rule: Rule | None) -> Iterator[str]:
+    if rule is None:
+        return
+    if way is Way.UNKNOWN:
         yield f"{name} is known to {pod} once it has asked for it, and no cluster DNS is in the input"
-        return
-    passing = ways_to_ask(judge, pod, servers)
-    if not passing:
-        yield f"{pod} may not ask the cluster DNS, so that it never learns {name}, and the rule opens nothing"
-    elif not any(_may_ask(one, name) for one in passing):
-        yield f"{pod} may not ask the cluster DNS for {name}, so that the rule opens nothing"
+    elif way is Way.ELSEWHERE:
+        yield f"{pod} may not ask the cluster DNS for {name}; {rule.origin} opens it if another resolver tells it"
+    elif way is Way.NOWHERE:
+        yield f"{pod} may not ask any DNS server for {name}: it never learns it, and {rule.origin} opens nothing"
+
+
+def _named(trace: Trace) -> Rule | None:
+    """The rule that lets the flow out, if it is about names."""
+    outcome = trace.egress.outcome
+    rule = outcome.rule if outcome is not None and outcome.verdict.allows else None
+    about_names = rule is not None and any(isinstance(peer, NamesMatch) for peer in rule.peers or ())
+    return rule if about_names else None
 
 
 def not_meant(snapshot: Snapshot, destination: Target) -> Iterator[str]:
@@ -179,14 +210,3 @@ def kept_out(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
     elif there.address in NEVER_NAMED:
         words = "loopback, link-local, multicast, reserved and metadata addresses stay closed"
         yield f"no name opens {there.address}: {words}"
-
-
-def ways_to_ask(judge: Judge, pod: Pod, servers: Place) -> list[Trace]:
-    """The ways on which a pod reaches the cluster DNS."""
-    return [trace for _, trace in passage(judge, pod, servers.doors) if trace.verdict.allows]
-
-
-def _may_ask(trace: Trace, name: str) -> bool:
-    """Whether a question for a name passes: where rules say which may be asked, one of them has to mean it."""
-    outcome = trace.egress.outcome
-    return outcome is None or not outcome.conditional or met(outcome, About(question=name)).verdict.allows

@@ -17,6 +17,8 @@ pattern for each such policy, and one more by which the packet passes in the end
 
 What is within the cluster is opened by no name (Cilium: "IPs that belong to the cluster are not matched"), nor is what
 the DNS proxy keeps out (`outgate.packets.special.NEVER_NAMED`), so such addresses make no difference here.
+
+A pod that may ask nobody for a name is never told it, so that the rule opens nothing for it (`learnable`).
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+from outgate.analysis.learning import Learning, Way
 from outgate.analysis.on_condition import Conditional, apart, by_rules
 from outgate.errors import TooComplex
-from outgate.model import Direction
+from outgate.model import Direction, Pod
 from outgate.packets import AddressSet, PacketSet, TransportSet
 from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Action, Rule
@@ -37,7 +40,7 @@ from outgate.policy.rules import NamesMatch
 from outgate.policy.tiers import Isolation, Layer, partition
 from outgate.records import dataclass
 
-__all__ = ["Named", "Opening", "names_of", "openings", "opens", "together_opened"]
+__all__ = ["Named", "Opening", "learnable", "names_of", "openings", "opens", "together_opened"]
 
 _EVERYWHERE = AddressSet.any()
 _MOST = 2000
@@ -122,6 +125,11 @@ def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
         for together, (passing, asking) in found.items()
         for one in _opened(grid, number, standing, together, passing, asking)
     )
+
+
+def learnable(learning: Learning, pod: Pod, opened: tuple[Opening, ...]) -> tuple[Opening, ...]:
+    """Those of some openings whose names a pod may ask somebody for: the rest opens nothing."""
+    return tuple(one for one in opened if learning.some(pod, one.named.patterns) is not Way.NOWHERE)
 
 
 def _patterns(standing: Isolation) -> tuple[Pattern, ...]:

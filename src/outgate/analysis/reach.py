@@ -18,8 +18,9 @@ from dataclasses import replace
 
 from outgate.analysis.blocks import pieces
 from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
+from outgate.analysis.learning import Learning
 from outgate.analysis.lookup import AddressTarget, BlockTarget, NameTarget, ServiceTarget
-from outgate.analysis.names import asked_name, cannot_ask, having_asked, kept_out, not_meant
+from outgate.analysis.names import asked_name, cannot_ask, having_asked, kept_out, not_meant, who_cannot_ask
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_name import flows_to_name, ports_of_name, standing
 from outgate.analysis.reach_ports import block_without_port, without_port
@@ -43,7 +44,12 @@ MOST_FLOWS = 250_000
 def reach(judge: Judge, question: Question) -> Reachability:
     """Answer one question. Raises UsageError or UnknownName for what cannot be asked, TooComplex beyond the cap."""
     judge = having_asked(judge, question.source, question.destination)
-    return replace(_reach(judge, question), profile=judge.policies.profile)
+    answer = replace(_reach(judge, question), profile=judge.policies.profile)
+    name = asked_name(judge.policies.snapshot, question.destination)
+    if not name or answer.deciding is not None:
+        return answer
+    # No port is asked about, so that no one flow decides.
+    return replace(answer, notes=(*answer.notes, *who_cannot_ask(Learning(judge), question.source, name)))
 
 
 def _reach(judge: Judge, question: Question) -> Reachability:
@@ -189,7 +195,7 @@ def _answer(judge: Judge, question: Question, judged: tuple[Judged, ...]) -> Rea
 def _about_names(judge: Judge, question: Question, deciding: Trace) -> tuple[str, ...]:
     destination = question.destination
     name = asked_name(judge.policies.snapshot, destination)
-    said = (*cannot_ask(judge, deciding, name), *kept_out(judge, deciding, name)) if name else ()
+    said = (*cannot_ask(Learning(judge), deciding, name), *kept_out(judge, deciding, name)) if name else ()
     return (*said, *not_meant(judge.policies.snapshot, destination))
 
 

@@ -21,6 +21,7 @@ from outgate.analysis.demand import Demand
 from outgate.analysis.demands import Demands
 from outgate.analysis.ends import Places
 from outgate.analysis.kinds import Kinds
+from outgate.analysis.learning import Learning
 from outgate.analysis.lookup import Lookup
 from outgate.analysis.names import cannot_ask, patterns_of
 from outgate.analysis.notes import notes
@@ -98,6 +99,15 @@ class _Answers:
     silent: dict[tuple[int, TransportSet], tuple[str, ...]] = field(default_factory=dict)
     kept: list[object] = field(default_factory=list)
     """What the keys are identities of, so that no other object can come to have one."""
+    learned: dict[int, Learning] = field(default_factory=dict)
+
+    def learning(self, judge: Judge) -> Learning:
+        """Which names pods can learn, for a judge of a demand."""
+        found = self.learned.get(id(judge))
+        if found is None:
+            # It holds its judge, whose identity is the key.
+            found = self.learned[id(judge)] = Learning(judge)
+        return found
 
 
 def evaluate(
@@ -169,7 +179,7 @@ def _outcome(answers: _Answers, assertion: Assertion, demands: list[Demand], sai
     said = dict.fromkeys(said_of_ends)
     for demand in demands:
         points.update(dict.fromkeys(_open_points(answers, demand)))
-        said.update(dict.fromkeys(_notes(answers.judge, demand)))
+        said.update(dict.fromkeys(_notes(answers, demand)))
     failure = _failure(answers.judge, failing) if failing else None
     if failure is not None:
         points.update(dict.fromkeys(failure.trace.open_points))
@@ -246,16 +256,17 @@ def _usual(addresses: AddressSet) -> Address:
     return following if following in addresses else lowest
 
 
-def _notes(judge: Judge, demand: Demand) -> Iterator[str]:
-    """Namespaces that are only mentioned, where a rule looks at their labels."""
+def _notes(answers: _Answers, demand: Demand) -> Iterator[str]:
+    """Namespaces that are only mentioned, where a rule looks at their labels; names that nobody may ask for."""
+    judge = answers.judge
     snapshot = judge.policies.snapshot
     pods = (demand.source.pod, demand.destination.pod)
     if demand.wanted is Verdict.ALLOW and demand.about is None and (demand.addresses is None or demand.name):
         yield from _conditions(demand.told or judge, demand)
     if demand.told is not None and demand.wanted is Verdict.ALLOW:
-        packets = demand.packets(demand.asked & demand.pair.allowed if demand.pair is not None else demand.asked)
-        if packets:
-            yield from cannot_ask(demand.told, witness(judge, demand, packets), demand.name)
+        passing = demand.packets(demand.asked & demand.pair.allowed if demand.pair is not None else demand.asked)
+        trace = witness(judge, demand, passing or demand.packets())
+        yield from cannot_ask(answers.learning(demand.told), trace, demand.name)
     elif demand.pair is not None and any(pod and not snapshot.namespace(pod.namespace).declared for pod in pods):
         trace = judge.judge(Flow(demand.source, demand.destination, int(Protocol.TCP), 1))
         yield from notes(judge, trace)

@@ -83,8 +83,8 @@ from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import CiliumPolicy, Direction
 from outgate.packets import Protocol
 from outgate.policy import Action, Rule, Trace
-from outgate.policy.name_overlap import have_a_name_in_common, may_ask_some
-from outgate.policy.names import Dialect, Pattern
+from outgate.policy.name_overlap import asks_some, may_ask_some
+from outgate.policy.names import Pattern
 
 __all__ = ["CHECK"]
 
@@ -195,12 +195,12 @@ class _Ways:
         candidates = [one for one in standing.every_rule() if one.action is not Action.DENY and self._may_be_dns(one)]
         if not standing.policies:
             return False
-        return not any(_means(one, pattern) for one in candidates)
+        return not any(asks_some(one.conditions, pattern) for one in candidates)
 
     def is_not_heard(self, group: Group, pattern: Pattern) -> bool:
         """Whether no rule with ``rules.dns`` that is about the resolvers means any name of a pattern."""
         _, rules = self._of(group)
-        return not any(_means(one, pattern) for one in rules if one.conditions is not None and one.conditions.dns)
+        return not any(asks_some(one.conditions, pattern) for one in rules if one.conditions is not None)
 
     def _may_be_dns(self, rule: Rule) -> bool:
         return may_be_dns(self._survey, rule, Protocol.UDP)
@@ -224,14 +224,6 @@ class _Ways:
                 passing.append(trace)
                 speaking |= {id(one): one for one in rules if speaks_of(judge, one, door.end, door)}
         return tuple(passing), tuple(speaking.values())
-
-
-def _means(rule: Rule, pattern: Pattern) -> bool:
-    """Whether a rule lets any name of a pattern be asked for."""
-    if rule.conditions is None:
-        return True
-    texts = (text for one in rule.conditions.dns for text in one.texts)
-    return any(have_a_name_in_common(pattern, Pattern(text, Dialect.CILIUM)) for text in texts)
 
 
 CHECK = Check("fqdn-needs-dns-rule", Severity.ERROR, _find, __doc__, fixable=True)

@@ -1,0 +1,128 @@
+"""Which names a pod can learn: whether a question for one passes to anybody who could answer it.
+
+A rule about a name grants no DNS. It opens the addresses that the pod was told, so where nothing can be asked nothing
+is opened ("IPs are learned only from answers that went through the DNS proxy", Cilium; NPEP-133 alike).
+
+    cluster    a question passes to the cluster's DNS: what is in the resolv.conf of pods
+    elsewhere  not there, but to port 53 of somebody else: another resolver could tell the name
+    nowhere    to nobody, so that the pod never learns the name
+    unknown    the cluster's DNS is not in the input: nor need be the policies that let pods ask it
+
+What passes is an exact set of packets, by the tiers, the denials and the rules of the pod together. A rule that says
+which names may be asked lets through those alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable, Sequence
+from functools import cached_property
+
+from outgate.analysis.exposure_outside import DNS_PORTS
+from outgate.analysis.exposure_places import Door, cluster_dns, distinct, doors_of, passage
+from outgate.model import Direction, Pod
+from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.policy import Judge, Rule, Trace
+from outgate.policy.grid import Grid
+from outgate.policy.name_overlap import asks_some, may_ask_some
+from outgate.policy.names import Dialect, Pattern
+from outgate.policy.tiers import allowed
+
+__all__ = ["Learning", "Way", "exactly"]
+
+_DNS = 53
+
+
+class Way(enum.Enum):
+    """How a pod may learn a name."""
+
+    CLUSTER = "cluster"
+    ELSEWHERE = "elsewhere"
+    NOWHERE = "nowhere"
+    UNKNOWN = "unknown"
+
+
+class Learning:
+    """For the pods of one judge. With a `grid` of the same policies, servers that are treated alike are asked once."""
+
+    def __init__(self, judge: Judge, grid: Grid | None = None) -> None:
+        self.judge = judge
+        self._grid = grid
+        self._ways: dict[tuple[str, str], list[Trace]] = {}
+        self._to_somebody: dict[object, bool] = {}
+
+    @cached_property
+    def servers(self) -> tuple[Door, ...]:
+        """The cluster's DNS; empty where it is not in the input."""
+        return cluster_dns(self.judge.policies.snapshot).doors
+
+    @cached_property
+    def _told_apart(self) -> tuple[Door, ...]:
+        return self.servers if self._grid is None else tuple(distinct(self._grid, self.servers))
+
+    def alike(self, pod: Pod) -> Hashable:
+        """Pods that are under the same egress policies and have this in common learn the same names."""
+        families = tuple(address.version for address in pod.addresses)
+        return families, pod.host_network, pod.key if self._choosy or pod.key in self._serving else None
+
+    @cached_property
+    def _serving(self) -> frozenset[tuple[str, str]]:
+        """A server reaches itself, whatever policies say."""
+        return frozenset(door.end.pod.key for door in self.servers if door.end.pod is not None)
+
+    @cached_property
+    def _choosy(self) -> bool:
+        """Whether a policy says who is let in to any of the servers."""
+        pods = (door.end.pod for door in self._told_apart if door.end.pod is not None)
+        return any(self.judge.policies.isolation(one, Direction.INGRESS).governed for one in pods)
+
+    def _ways_of(self, pod: Pod) -> list[Trace]:
+        """The ways on which questions get to the cluster's DNS, for some names at least."""
+        found = self._ways.get(pod.key)
+        if found is None:
+            passing = passage(self.judge, pod, self._told_apart)
+            found = self._ways[pod.key] = [trace for _, trace in passing if trace.verdict.allows]
+        return found
+
+    def of(self, pod: Pod, name: str) -> Way:
+        """How a pod may learn a name."""
+        return self.some(pod, (exactly(name),))
+
+    def some(self, pod: Pod, patterns: Sequence[Pattern]) -> Way:
+        """How a pod may learn any name that all of some patterns mean."""
+        if pod.host_network or any(may_ask_some(trace.egress.outcome, *patterns) for trace in self._ways_of(pod)):
+            return Way.CLUSTER
+        if not self.servers:
+            return Way.UNKNOWN
+        # Pods of one class are under the same rules.
+        key = self.judge.policies.class_of(pod, Direction.EGRESS), tuple(patterns)
+        if key not in self._to_somebody:
+            self._to_somebody[key] = self._asks_somebody(pod, patterns)
+        return Way.ELSEWHERE if self._to_somebody[key] else Way.NOWHERE
+
+    def _asks_somebody(self, pod: Pod, patterns: Sequence[Pattern]) -> bool:
+        policies = self.judge.policies
+
+        def extent(rule: Rule) -> PacketSet:
+            asks = asks_some(rule.conditions, *patterns)
+            return policies.packets_of(rule) & self._questions if asks else PacketSet.none()
+
+        return bool(allowed(policies.isolation(pod, Direction.EGRESS), self._questions, extent))
+
+    @cached_property
+    def _questions(self) -> PacketSet:
+        """Port 53 of everybody, and what is behind port 53 of Services; without the cluster's DNS."""
+        snapshot = self.judge.policies.snapshot
+        behind = (door for one in snapshot.services for door in doors_of(snapshot, one))
+        led = [_packets(door) for door in behind if door.dialled is not None and door.dialled[1] == _DNS]
+        everybody = PacketSet.cube(AddressSet.any(), DNS_PORTS)
+        return (everybody | PacketSet.union_of(led)) - PacketSet.union_of(map(_packets, self.servers))
+
+
+def exactly(name: str) -> Pattern:
+    """The pattern that means this name alone."""
+    return Pattern(name, Dialect.NETWORK_POLICY)
+
+
+def _packets(door: Door) -> tuple[AddressSet, TransportSet]:
+    return AddressSet.of((door.end.address,)), TransportSet.ports(door.protocol, door.port)

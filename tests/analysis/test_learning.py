@@ -1,0 +1,193 @@
+"""Whom a pod may ask for a name, and that every answer about a name hangs on it alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from outgate.analysis.assertions import read
+from outgate.analysis.connections import connections
+from outgate.analysis.exposure import exposure
+from outgate.analysis.learning import Learning, Way
+from outgate.analysis.lookup import Lookup
+from outgate.analysis.names import patterns_of
+from outgate.analysis.opened import Named
+from outgate.analysis.reach import reach
+from outgate.analysis.reachability import Question
+from outgate.analysis.targets import TransportAsked, parse
+from outgate.analysis.verdicts import evaluate
+from outgate.model import Document, Snapshot
+from outgate.packets import Protocol
+from outgate.policy import Judge, Policies
+from outgate.policy.names import Dialect, Pattern
+from outgate.testing import Manifest, cluster_policy, namespace, pod, policy, service, snapshot_of
+from outgate.testing_cilium import cilium_policy
+
+NAME = "api.example.com"
+UDP = {"ports": [{"port": "53", "protocol": "UDP"}]}
+CLUSTER = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}]}
+OPEN: dict[str, Any] = {
+    "toFQDNs": [{"matchName": NAME}],
+    "toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}]}],
+}
+DNS: list[Manifest] = [
+    pod("kube-system/dns", ["10.0.0.53"], labels={"k8s-app": "kube-dns"}),
+    service("kube-system/kube-dns", "10.96.0.10", [{"port": 53, "protocol": "UDP"}], **{"k8s-app": "kube-dns"}),
+]
+SHOP: list[Manifest] = [namespace("shop"), namespace("kube-system"), pod("shop/web", ["10.0.0.1"], app="web")]
+DEAF_SERVERS = policy("kube-system/closed", {"podSelector": {}, "policyTypes": ["Ingress"]})
+
+
+def only(*patterns: str) -> dict[str, Any]:
+    """Ports of DNS with a list of names."""
+    return UDP | {"rules": {"dns": [{"matchPattern": one} for one in patterns]}}
+
+
+def barring(*ports: int) -> Manifest:
+    """A denial of the whole cluster for everything on some ports."""
+    return cluster_policy(
+        "bar",
+        subject={"namespaces": {}},
+        egress=[
+            {
+                "name": "dns",
+                "action": "Deny",
+                "to": [{"networks": ["0.0.0.0/0"]}],
+                "protocols": [{"udp": {"destinationPort": {"number": one}}} for one in ports],
+            }
+        ],
+    )
+
+
+def town(*egress: dict[str, Any], more: Iterable[Manifest] = DNS, **keys: Any) -> Snapshot:
+    """A pod that a rule opens a name for, and what else its policy says."""
+    spec = {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": [OPEN, *egress], **keys}
+    return snapshot_of([*SHOP, cilium_policy("shop/p", spec), *more])
+
+
+CASES: dict[str, tuple[Snapshot, Way]] = {
+    "no rule for DNS": (town(), Way.NOWHERE),
+    "all of the servers": (town(CLUSTER), Way.CLUSTER),
+    "the servers on port 53": (town(CLUSTER | {"toPorts": [UDP]}), Way.CLUSTER),
+    "the servers on another port": (
+        town(CLUSTER | {"toPorts": [{"ports": [{"port": "54", "protocol": "UDP"}]}]}),
+        Way.NOWHERE,
+    ),
+    "the name": (town(CLUSTER | {"toPorts": [only("*.example.com")]}), Way.CLUSTER),
+    "another name": (town(CLUSTER | {"toPorts": [only("other.example.com")]}), Way.NOWHERE),
+    "another name, and all by another rule": (
+        town(CLUSTER | {"toPorts": [only("other.example.com")]}, CLUSTER | {"toPorts": [UDP]}),
+        Way.CLUSTER,
+    ),
+    "another server": (town({"toCIDR": ["198.51.100.53/32"], "toPorts": [UDP]}), Way.ELSEWHERE),
+    "another server, another name": (
+        town({"toCIDR": ["198.51.100.53/32"], "toPorts": [only("other.example.com")]}),
+        Way.NOWHERE,
+    ),
+    "another server, no DNS": (
+        town({"toCIDR": ["198.51.100.53/32"], "toPorts": [{"ports": [{"port": "8443", "protocol": "TCP"}]}]}),
+        Way.NOWHERE,
+    ),
+    "another server, denied": (
+        town(
+            {"toCIDR": ["198.51.100.0/24"], "toPorts": [UDP]},
+            egressDeny=[{"toCIDR": ["198.51.100.0/24"], "toPorts": [UDP]}],
+        ),
+        Way.NOWHERE,
+    ),
+    "another server, half of it denied": (
+        town(
+            {"toCIDR": ["198.51.100.0/24"], "toPorts": [UDP]},
+            egressDeny=[{"toCIDR": ["198.51.100.0/25"], "toPorts": [UDP]}],
+        ),
+        Way.ELSEWHERE,
+    ),
+    "another server, denied by a tier": (
+        town({"toCIDR": ["198.51.100.0/24"], "toPorts": [UDP]}, more=[*DNS, barring(53)]),
+        Way.NOWHERE,
+    ),
+    "the servers let nobody in": (town(CLUSTER | {"toPorts": [UDP]}, more=[*DNS, DEAF_SERVERS]), Way.NOWHERE),
+    "behind a Service on another port": (
+        town(
+            {"toEndpoints": [{"matchLabels": {"app": "unbound"}}]},
+            more=[
+                *DNS,
+                pod("shop/unbound", ["10.0.0.7"], app="unbound"),
+                service("shop/u", "10.96.0.7", [{"port": 53, "protocol": "UDP", "targetPort": 1053}], app="unbound"),
+                barring(53),
+            ],
+        ),
+        Way.ELSEWHERE,
+    ),
+    "no cluster DNS in the input": (town(more=[]), Way.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize(("snapshot", "way"), CASES.values(), ids=CASES)
+def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way) -> None:
+    """One way is enough; and what every verb says of the name hangs on it."""
+    web = next(one for one in snapshot.pods if one.name == "web")
+    judge = Judge(Policies(snapshot))
+    assert Learning(judge).of(web, NAME) is way
+    found = connections(snapshot)
+    assert Learning(judge, found.grid).of(web, NAME) is way
+    opens = way is not Way.NOWHERE
+
+    lookup = Lookup(snapshot, "shop", {}, tuple(patterns_of(snapshot)))
+    question = Question(lookup.find(parse("web")), lookup.find(parse(NAME)), TransportAsked(443, int(Protocol.TCP)))
+    answer = reach(judge, question)
+    assert answer.verdict.allows is opens
+    said = [one for one in answer.notes if NAME in one]
+    assert (said == []) is (way is Way.CLUSTER), said
+    if way is Way.NOWHERE:
+        words = (
+            f"shop/web may not ask any DNS server for {NAME}: it never learns it, and shop/p egress[0] opens nothing"
+        )
+        assert said == [words]
+    portless = reach(judge, dataclasses.replace(question, transport=TransportAsked(None, None)))
+    assert [one for one in portless.notes if NAME in one] == said
+    given = Lookup(snapshot, "shop", {NAME: (ipaddress.ip_address("203.0.113.9"),)})
+    known = Question(question.source, given.find(parse(NAME)), question.transport)
+    assert reach(judge, known).verdict.allows is opens
+
+    assert [str(one.destination) for one in found if isinstance(one.destination, Named)] == [NAME] * opens
+    report = next(one for one in exposure(snapshot).workloads if one.group.name == "web")
+    assert [one.named.name for one in report.standing.outside.names] == [NAME] * opens
+
+    for verb, holds in (("allow", opens), ("deny", not opens)):
+        entry = {"from": "shop/web", verb: {"to": NAME, "port": 443}}
+        value: Any = {"apiVersion": "outgate.dev/v1", "kind": "ReachabilityTest", "assertions": [entry]}
+        (one,) = evaluate(judge, read([Document("t.yaml", value)]))
+        assert one.holds is holds
+        if verb == "allow" and way is Way.NOWHERE:
+            assert any("may not ask any DNS server" in note for note in one.notes)
+
+
+def test_names_that_patterns_share() -> None:
+    """A name that all of them mean has to be one that may be asked for."""
+    snapshot = town(CLUSTER | {"toPorts": [only("a.*.com")]})
+    web = next(one for one in snapshot.pods if one.name == "web")
+    learning = Learning(Judge(Policies(snapshot)))
+
+    def way(*texts: str) -> Way:
+        return learning.some(web, [Pattern(one, Dialect.CILIUM) for one in texts])
+
+    assert way("*.example.com") is Way.CLUSTER
+    assert way("*.example.com", "a*.*.com") is Way.CLUSTER
+    assert way("*.example.com", "b*.*.com") is Way.NOWHERE
+    assert way("*.*.example.com") is Way.NOWHERE
+    assert way("*") is Way.CLUSTER
+
+
+def test_who_is_on_the_network_of_its_node_is_told_nothing_here() -> None:
+    """No policy holds for it; it asks whom it likes."""
+    alone = pod("shop/web", ["192.168.50.11"], on="n1", host_network=True, app="web")
+    snapshot = snapshot_of(
+        [namespace("shop"), alone, cilium_policy("shop/p", {"endpointSelector": {}, "egress": [OPEN]})]
+    )
+    (web,) = (one for one in snapshot.endpoints if one.name == "web")
+    assert Learning(Judge(Policies(snapshot))).of(web, NAME) is Way.CLUSTER
