@@ -67,12 +67,10 @@ class LearnedLine(Closing):
             for start in range(0, len(elements), _TOGETHER):
                 self._say(elements[start : start + _TOGETHER])
             self._await()
-        except FileNotFoundError:
-            self.close()
         except TimeoutError:
             self._not_before = time.monotonic() + _SULKING
         except OSError:
-            # It has ended, or has not listened for hundreds of messages.
+            # Nobody listens, or it has ended, or has not listened for hundreds of messages.
             self.close()
 
     def _say(self, elements: Iterable[Element]) -> None:
@@ -100,9 +98,13 @@ class LearnedLine(Closing):
         """Raises TimeoutError where the agent is late; not where it is known to be."""
         sulking = time.monotonic() < self._not_before
         deadline = time.monotonic() + self._patience
+        # The proxy may have thousands of questions open: select(2) takes no descriptor from 1024 on.
+        answered = select.poll()
+        if self._socket is not None:
+            answered.register(self._socket, select.POLLIN)
         while self._socket is not None and self._unanswered:
             left = 0.0 if sulking else max(deadline - time.monotonic(), 0.0)
-            if not select.select([self._socket], [], [], left)[0]:
+            if not answered.poll(left * 1000):
                 if sulking:
                     return
                 raise TimeoutError
