@@ -22,7 +22,7 @@ from outgate.analysis.targets import TransportAsked, parse
 from outgate.analysis.verdicts import evaluate
 from outgate.model import Document, Snapshot
 from outgate.packets import Protocol
-from outgate.policy import Judge, Policies
+from outgate.policy import OUTGATE, Judge, Policies, Profile
 from outgate.policy.names import Dialect, Pattern
 from outgate.testing import Manifest, cluster_policy, namespace, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cilium_policy
@@ -191,3 +191,26 @@ def test_who_is_on_the_network_of_its_node_is_told_nothing_here() -> None:
     )
     (web,) = (one for one in snapshot.endpoints if one.name == "web")
     assert Learning(Judge(Policies(snapshot))).of(web, NAME) is Way.CLUSTER
+
+
+def for_all_pods(*egress: dict[str, Any]) -> Manifest:
+    """A policy of Cilium's for the whole cluster."""
+    made: Manifest = {**cilium_policy("all", {"endpointSelector": {}, "egress": list(egress)})}
+    return {**made, "kind": "CiliumClusterwideNetworkPolicy", "metadata": {"name": "all"}}
+
+
+def test_pods_of_one_policy_are_told_apart_by_who_lets_them_in() -> None:
+    """The servers choose whom they answer; and where nobody comes between a pod and itself, one of them asks itself."""
+    web = {"podSelector": {"matchLabels": {"app": "web"}}, "namespaceSelector": {}}
+    choosing = policy("kube-system/in", {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [web]}]})
+    api = pod("shop/api", ["10.0.0.2"], app="api")
+
+    def told(*more: Manifest, profile: Profile = OUTGATE) -> list[str]:
+        found = connections(snapshot_of([*SHOP, api, *DNS, *more]), profile)
+        return [str(one.source) for one in found if isinstance(one.destination, Named)]
+
+    asking = for_all_pods(OPEN, CLUSTER | {"toPorts": [UDP]})
+    assert told(asking) == ["kube-system/dns", "shop/api", "shop/web"]
+    assert told(asking, choosing) == ["shop/web"]
+    assert told(for_all_pods(OPEN)) == []
+    assert told(for_all_pods(OPEN), profile=dataclasses.replace(OUTGATE, hairpin_exempt=True)) == ["kube-system/dns"]

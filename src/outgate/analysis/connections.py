@@ -17,7 +17,7 @@ A connection is on the list if any port of TCP, UDP or SCTP passes both ends, by
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
 
@@ -112,7 +112,6 @@ class Connections:
         self._governed: dict[int, bool] = previous._governed if previous is not None else {}
         self._externals: dict[int, _Parts] = previous._externals if previous is not None else {}
         self._opened: dict[PolicyKey, tuple[Opening, ...]] = {}
-        self._learnable: dict[tuple[PolicyKey, Hashable], tuple[Opening, ...]] = {}
 
     @property
     def simple(self) -> bool:
@@ -168,14 +167,7 @@ class Connections:
         found = self._opened.get(key)
         if found is None:
             found = self._opened[key] = openings(self.grid, group.identity)
-        if not found:
-            return found
-        pod = group.pods[0]
-        alike = key, self._learning.alike(pod)
-        mine = self._learnable.get(alike)
-        if mine is None:
-            mine = self._learnable[alike] = learnable(self._learning, pod, found)
-        return mine
+        return learnable(self._learning, group.pods[0], found)
 
     @cached_property
     def _learning(self) -> Learning:

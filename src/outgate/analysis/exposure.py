@@ -354,8 +354,7 @@ class _Asked:
         return found
 
     def _learnable(self, pod: Pod, outside: Outside) -> Outside:
-        names = learnable(self._learning, pod, outside.names)
-        return outside if names == outside.names else replace(outside, names=names)
+        return replace(outside, names=learnable(self._learning, pod, outside.names))
 
     def _asked_outside(self, number: int) -> AskedThere:
         return asked_there(self.grid, number, PacketSet.any(), lambda rule: self.grid.packets_outside(rule, number))

@@ -15,7 +15,7 @@ which names may be asked lets through those alone.
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 from outgate.analysis.exposure_outside import DNS_PORTS
@@ -48,8 +48,9 @@ class Learning:
     def __init__(self, judge: Judge, grid: Grid | None = None) -> None:
         self.judge = judge
         self._grid = grid
-        self._ways: dict[tuple[str, str], list[Trace]] = {}
-        self._to_somebody: dict[object, bool] = {}
+        self._kinds: dict[tuple[str, str], object] = {}
+        self._ways: dict[object, list[Trace]] = {}
+        self._found: dict[object, Way] = {}
 
     @cached_property
     def servers(self) -> tuple[Door, ...]:
@@ -59,11 +60,6 @@ class Learning:
     @cached_property
     def _told_apart(self) -> tuple[Door, ...]:
         return self.servers if self._grid is None else tuple(distinct(self._grid, self.servers))
-
-    def alike(self, pod: Pod) -> Hashable:
-        """Pods that are under the same egress policies and have this in common learn the same names."""
-        families = tuple(address.version for address in pod.addresses)
-        return families, pod.host_network, pod.key if self._choosy or pod.key in self._serving else None
 
     @cached_property
     def _serving(self) -> frozenset[tuple[str, str]]:
@@ -76,29 +72,45 @@ class Learning:
         pods = (door.end.pod for door in self._told_apart if door.end.pod is not None)
         return any(self.judge.policies.isolation(one, Direction.INGRESS).governed for one in pods)
 
-    def _ways_of(self, pod: Pod) -> list[Trace]:
-        """The ways on which questions get to the cluster's DNS, for some names at least."""
-        found = self._ways.get(pod.key)
-        if found is None:
-            passing = passage(self.judge, pod, self._told_apart)
-            found = self._ways[pod.key] = [trace for _, trace in passing if trace.verdict.allows]
-        return found
-
     def of(self, pod: Pod, name: str) -> Way:
         """How a pod may learn a name."""
         return self.some(pod, (exactly(name),))
 
     def some(self, pod: Pod, patterns: Sequence[Pattern]) -> Way:
         """How a pod may learn any name that all of some patterns mean."""
-        if pod.host_network or any(may_ask_some(trace.egress.outcome, *patterns) for trace in self._ways_of(pod)):
+        if pod.host_network:
+            return Way.CLUSTER
+        key = self._kind(pod), tuple(patterns)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._find(pod, patterns)
+        return found
+
+    def _kind(self, pod: Pod) -> object:
+        """Pods of one kind learn the same: those under the same rules, unless something tells them apart."""
+        found = self._kinds.get(pod.key)
+        if found is None and (self._choosy or pod.key in self._serving):
+            found = self._kinds[pod.key] = pod.key
+        elif found is None:
+            under = self.judge.policies.class_of(pod, Direction.EGRESS)
+            found = self._kinds[pod.key] = under, tuple(address.version for address in pod.addresses)
+        return found
+
+    def _find(self, pod: Pod, patterns: Sequence[Pattern]) -> Way:
+        if any(may_ask_some(trace.egress.outcome, *patterns) for trace in self._ways_of(pod)):
             return Way.CLUSTER
         if not self.servers:
             return Way.UNKNOWN
-        # Pods of one class are under the same rules.
-        key = self.judge.policies.class_of(pod, Direction.EGRESS), tuple(patterns)
-        if key not in self._to_somebody:
-            self._to_somebody[key] = self._asks_somebody(pod, patterns)
-        return Way.ELSEWHERE if self._to_somebody[key] else Way.NOWHERE
+        return Way.ELSEWHERE if self._asks_somebody(pod, patterns) else Way.NOWHERE
+
+    def _ways_of(self, pod: Pod) -> list[Trace]:
+        """The ways on which questions get to the cluster's DNS, for some names at least."""
+        kind = self._kind(pod)
+        found = self._ways.get(kind)
+        if found is None:
+            passing = passage(self.judge, pod, self._told_apart)
+            found = self._ways[kind] = [trace for _, trace in passing if trace.verdict.allows]
+        return found
 
     def _asks_somebody(self, pod: Pod, patterns: Sequence[Pattern]) -> bool:
         policies = self.judge.policies

@@ -86,6 +86,7 @@ class Proxies:
         Raises:
             KernelError: one does not take the rules.
         """
+        # Nobody asks meanwhile, so that nothing is heard between the reading and now.
         begun = time.monotonic()
         ends = [(one.set, ip_address(one.source), ip_address(one.address)) for one in standing]
         for one in self.following:
@@ -116,7 +117,7 @@ class _Following:
                 self.tell()
 
     def read(self, elements: Iterable[Heard], begun: float) -> None:
-        """This is all that is learned now; it was read since `begun`."""
+        """This is all that is learned now, but for what is heard since `begun`."""
         self._names.read(elements, begun)
         self.tell()
 
