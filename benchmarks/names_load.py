@@ -269,7 +269,7 @@ def _relay(town: Town) -> Opened:
         clients: list[tuple[Any, bytes]] = [((), b"")] * 65536
         number = 0
         while True:
-            ready = select.select([near, upstream], [], [])[0]
+            ready = select.select([near, upstream], [], [])[0]  # noqa: TID251 - the least that there is; two sockets
             with contextlib.suppress(BlockingIOError):
                 while near in ready:
                     data, sender = near.recvfrom(65535)

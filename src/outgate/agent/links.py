@@ -13,7 +13,6 @@ are asked that had none; where that does not help, everything is read anew, at o
 from __future__ import annotations
 
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ from outgate.host.bridges import Behind, Doors
 from outgate.host.bypass import bypasses
 from outgate.host.interfaces import Attachment, Interfaces, InterfaceWatch
 from outgate.host.netlink import ROUTE, NetlinkSocket
+from outgate.host.waiting import readable
 from outgate.nft.guard import nameable
 from outgate.packets import Address
 
@@ -149,7 +149,7 @@ class LinkWatch(Observer):
     def run(self) -> None:
         """The body of a thread: listen until `stop`."""
         while not self._ending.is_set():
-            rung = self._bell in select.select([self._watch.fileno(), self._bell], [], [], _LISTENING)[0]
+            rung = self._bell in readable(self._watch.fileno(), self._bell, within=_LISTENING)
             if rung:
                 os.eventfd_read(self._bell)
             changed = self._watch.read(0.0)

@@ -11,7 +11,6 @@ that were missing in the stream.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import threading
 import time
@@ -27,6 +26,7 @@ from outgate.agent.counters import Series
 from outgate.agent.log_file import LIMIT, LogFile
 from outgate.errors import OutgateError
 from outgate.host.nflog import Logged, LogReader
+from outgate.host.waiting import readable
 from outgate.report.packet_log import LogRecord
 
 __all__ = ["PacketLog"]
@@ -136,7 +136,7 @@ class PacketLog:
 
     def _waits(self) -> bool:
         """Whether there is something that is not counted as received yet."""
-        return self._busy or self._reader is None or bool(_readable(0, self._reader.fileno()))
+        return self._busy or self._reader is None or bool(readable(self._reader.fileno(), within=0))
 
     def _sum(self, counted: Mapping[Series, int]) -> int:
         return sum(packets for series, packets in counted.items() if series.what in self._kinds)
@@ -170,14 +170,14 @@ class PacketLog:
         """Whether the end has come; else there is something to be read."""
         with self._lock:
             self._busy = False
-        ended = self._wake in _readable(None, reader.fileno(), self._wake)
+        ended = self._wake in readable(reader.fileno(), self._wake, within=None)
         with self._lock:
             self._busy = True
         return ended
 
     def _reopened(self) -> bool:
         """Open the group again, and again; False where the end has come first."""
-        while not _readable(_AGAIN, self._wake):
+        while not readable(self._wake, within=_AGAIN):
             try:
                 self._reader = LogReader(self._group)
             except OutgateError as error:
@@ -216,11 +216,3 @@ class PacketLog:
             except OSError:
                 return None
         return self._names[index]
-
-
-def _readable(seconds: float | None, *handles: int) -> list[int]:
-    """Those that can be read, waiting so long (None: for ever) for the first. Not `select`: it fails above 1023."""
-    poll = select.poll()
-    for one in handles:
-        poll.register(one, select.POLLIN)
-    return [handle for handle, _ in poll.poll(None if seconds is None else seconds * 1000)]

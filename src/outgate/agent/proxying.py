@@ -21,7 +21,6 @@ connections are caught or held, and those in any set by which it is decided what
 from __future__ import annotations
 
 import contextlib
-import select
 import threading
 import time
 from collections import Counter
@@ -45,6 +44,7 @@ from outgate.host.envoy import Envoy, Supervisor
 from outgate.host.learned_line import PATIENCE, Heard, LearnedEar
 from outgate.host.learned_names import LearnedNames
 from outgate.host.learned_sets import learned as learned_now
+from outgate.host.waiting import readable
 from outgate.model import Direction, Pod, Snapshot
 from outgate.nft.lines import names_id
 from outgate.packets import Address, AddressSet
@@ -355,7 +355,7 @@ class RequestProxy(Observer):
         log, limit, rest = LogFile(self._log), Limit(time.monotonic), b""
         with refusals:
             while not self._ending:
-                if select.select([refusals], [], [], _LISTENING)[0]:
+                if readable(refusals, within=_LISTENING):
                     *lines, rest = (rest + (refusals.read(65536) or b"")).split(b"\n")
                     some = list(self._refusals(lines))
                     shown = [msgspec.json.encode(self._record(one)) for one in some if limit.lets()]

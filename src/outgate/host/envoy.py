@@ -17,7 +17,6 @@ import http.client
 import importlib.util
 import os
 import re
-import select
 import socket
 import sys
 import threading
@@ -30,6 +29,7 @@ from typing import IO
 from outgate.errors import KernelError
 from outgate.host import process
 from outgate.host.closing import Closing
+from outgate.host.waiting import readable
 from outgate.proxy.envoy import ADMIN, BOOTSTRAP, LOG, RULES, Proxying, RuleFiles, bootstrap, rule_files
 
 __all__ = ["Answer", "Counts", "Envoy", "Supervisor", "arguments", "binary"]
@@ -291,7 +291,7 @@ class Supervisor(Closing):
     def _sleep(self, ended: int | None, timeout: float | None) -> bool:
         """Waits for the end of the process, or so many seconds; whether it was the end of all that woke it."""
         watched = [self._waking] if ended is None else [self._waking, ended]
-        return self._waking in select.select(watched, [], [], timeout)[0]
+        return self._waking in readable(*watched, within=timeout)
 
 
 class _Local(http.client.HTTPConnection):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import select
 from pathlib import Path
 
 from outgate.errors import KernelError
 from outgate.host.closing import Closing
+from outgate.host.waiting import readable
 
 __all__ = ["FolderWatch"]
 
@@ -48,7 +48,7 @@ class FolderWatch(Closing):
 
     def wait(self, timeout: float | None) -> bool:
         """Whether something has changed since the last call; waits so many seconds for it, or (None) for ever."""
-        if not select.select([self._handle], [], [], timeout)[0]:
+        if not readable(self._handle, within=timeout):
             return False
         with contextlib.suppress(BlockingIOError):
             while os.read(self._handle, 65536):

@@ -14,7 +14,6 @@ import contextlib
 import ipaddress
 import itertools
 import os
-import select
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ import msgspec
 
 from outgate.errors import KernelError
 from outgate.host.closing import Closing
+from outgate.host.waiting import readable
 from outgate.packets import Address
 from outgate.proxy.orders import Element
 
@@ -98,13 +98,9 @@ class LearnedLine(Closing):
         """Raises TimeoutError where the agent is late; not where it is known to be."""
         sulking = time.monotonic() < self._not_before
         deadline = time.monotonic() + self._patience
-        # The proxy may have thousands of questions open: select(2) takes no descriptor from 1024 on.
-        answered = select.poll()
-        if self._socket is not None:
-            answered.register(self._socket, select.POLLIN)
         while self._socket is not None and self._unanswered:
             left = 0.0 if sulking else max(deadline - time.monotonic(), 0.0)
-            if not answered.poll(left * 1000):
+            if not readable(self._socket, within=left):
                 if sulking:
                     return
                 raise TimeoutError
@@ -160,8 +156,7 @@ class LearnedEar(Closing):
         talking: list[socket.socket] = []
         with contextlib.ExitStack() as stack:
             while True:
-                asked: list[int | socket.socket] = [self._bell, self._listening, *talking]
-                ready = select.select(asked, [], [])[0]
+                ready = readable(self._bell, self._listening, *talking, within=None)
                 if self._bell in ready:
                     return
                 if self._listening in ready:

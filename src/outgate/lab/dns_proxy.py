@@ -11,7 +11,6 @@ a tenth of one, and then the connection is denied; here that would be a matter o
 
 from __future__ import annotations
 
-import select
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -27,6 +26,7 @@ from outgate.host.inotify import FolderWatch
 from outgate.host.name_orders import OrderMaking
 from outgate.host.names_door import NamesDoor
 from outgate.host.rewrite import put
+from outgate.host.waiting import readable
 from outgate.lab.build import Stage
 from outgate.lab.enforce import options_of
 from outgate.lab.sockets import Loop
@@ -179,7 +179,7 @@ def _await_status(running: process.Running, watch: FolderWatch, status: Path, no
     deadline = time.monotonic() + _STARTED
     while not status.exists():
         left = deadline - time.monotonic()
-        ready = select.select([watch.fileno(), running.ended], [], [], max(left, 0.0))[0]
+        ready = readable(watch.fileno(), running.ended, within=max(left, 0.0))
         if running.ended in ready or not ready:
             running.stop()
             said = noise.read_text(errors="replace").strip().rpartition("\n")[2] or "it says nothing"

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import select
 import signal
 import stat
 import time
@@ -22,6 +21,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from outgate.errors import KernelError, NotPermitted, UsageError
+from outgate.host.waiting import readable
 from outgate.lab.build import Stage
 from outgate.model import Snapshot
 
@@ -190,9 +190,9 @@ def wait_for_the_end() -> None:
 
 def _end(handle: int) -> None:
     signal.pidfd_send_signal(handle, signal.SIGTERM)
-    if not select.select([handle], [], [], _PATIENCE)[0]:
+    if not readable(handle, within=_PATIENCE):
         signal.pidfd_send_signal(handle, signal.SIGKILL)
-        select.select([handle], [], [])
+        readable(handle, within=None)
 
 
 def _standing(name: str) -> UsageError:

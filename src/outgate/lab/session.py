@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import select
 import signal
 import socket
 import sys
@@ -27,6 +26,7 @@ from types import FrameType
 
 from outgate.errors import OutgateError
 from outgate.host import namespaces, process
+from outgate.host.waiting import readable
 from outgate.lab import keeper
 from outgate.lab.build import Stage
 
@@ -194,7 +194,7 @@ def _first(
     """The first process of the lab. When it ends, the kernel takes the lab down."""
     namespaces.die_with_parent()
     # If the warden died before the tie was made, the other end of its pipe is closed.
-    if select.select([leash], [], [], 0)[0]:
+    if readable(leash, within=0):
         return INTERRUPTED
     # The first process of a process namespace gets no signal that it has no handler for (pid_namespaces(7)).
     for number in _INTERRUPTIONS:
