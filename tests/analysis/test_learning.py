@@ -22,7 +22,7 @@ from outgate.analysis.targets import TransportAsked, parse
 from outgate.analysis.verdicts import evaluate
 from outgate.model import Document, Snapshot
 from outgate.packets import Protocol
-from outgate.policy import OUTGATE, Judge, Policies, Profile
+from outgate.policy import OUTGATE, PROFILES, Judge, Policies, Profile
 from outgate.policy.names import Dialect, Pattern
 from outgate.testing import Manifest, cluster_policy, namespace, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cilium_policy
@@ -61,6 +61,12 @@ def barring(*ports: int) -> Manifest:
             }
         ],
     )
+
+
+def for_the_api(ports: dict[str, Any]) -> Manifest:
+    """What another pod may ask of the servers."""
+    spec = {"endpointSelector": {"matchLabels": {"app": "api"}}, "egress": [CLUSTER | {"toPorts": [ports]}]}
+    return cilium_policy("shop/api", spec)
 
 
 def town(*egress: dict[str, Any], more: Iterable[Manifest] = DNS, **keys: Any) -> Snapshot:
@@ -127,13 +133,79 @@ CASES: dict[str, tuple[Snapshot, Way]] = {
 }
 
 
-@pytest.mark.parametrize(("snapshot", "way"), CASES.values(), ids=CASES)
-def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way) -> None:
+ANOTHER = {"toCIDR": ["198.51.100.53/32"]}
+API = pod("shop/api", ["10.0.0.2"], app="api")
+LEARNS = for_the_api(only(NAME))
+CILIUM: dict[str, tuple[Snapshot, Way]] = {
+    "no rule for DNS": (town(), Way.NOWHERE),
+    "all of the servers": (town(CLUSTER), Way.NOWHERE),
+    "the servers on port 53": (town(CLUSTER | {"toPorts": [UDP]}), Way.NOWHERE),
+    "nothing isolates, the name": (
+        town(CLUSTER | {"toPorts": [only(NAME)]}, enableDefaultDeny={"egress": False}),
+        Way.CLUSTER,
+    ),
+    "the name": (town(CLUSTER | {"toPorts": [only("*.example.com")]}), Way.CLUSTER),
+    "another name": (town(CLUSTER | {"toPorts": [only("other.example.com")]}), Way.NOWHERE),
+    "another name, and all by another rule": (
+        town(CLUSTER | {"toPorts": [only("other.example.com")]}, CLUSTER | {"toPorts": [UDP]}),
+        Way.CLUSTER,
+    ),
+    "another name, and all by a NetworkPolicy": (
+        town(
+            CLUSTER | {"toPorts": [only("other.example.com")]},
+            more=[*DNS, policy("shop/all", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]})],
+        ),
+        Way.CLUSTER,
+    ),
+    "another port of the servers": (
+        town(CLUSTER, CLUSTER | {"toPorts": [{"ports": [{"port": "54", "protocol": "UDP"}]} | only("*")]}),
+        Way.CLUSTER,
+    ),
+    "another server": (town(ANOTHER | {"toPorts": [UDP]}), Way.NOWHERE),
+    "another server, the name": (town(ANOTHER | {"toPorts": [only(NAME)]}), Way.ELSEWHERE),
+    "another server, another name, and all by another rule": (
+        town(ANOTHER | {"toPorts": [only("other.example.com")]}, ANOTHER),
+        Way.ELSEWHERE,
+    ),
+    "another server, denied where names may be asked": (
+        town(
+            {"toCIDR": ["198.51.100.0/25"], "toPorts": [only("*")]},
+            {"toCIDR": ["198.51.100.0/24"], "toPorts": [UDP]},
+            egressDeny=[{"toCIDR": ["198.51.100.0/25"], "toPorts": [UDP]}],
+        ),
+        Way.NOWHERE,
+    ),
+    "a pod beside": (town(CLUSTER, more=[*DNS, API, LEARNS]), Way.BESIDE),
+    "a pod beside that asks for others": (
+        town(CLUSTER, more=[*DNS, API, for_the_api(only("*.example.net"))]),
+        Way.NOWHERE,
+    ),
+    "a pod beside on the network of its node": (
+        town(CLUSTER, more=[*DNS, pod("shop/api", ["192.168.50.11"], on="n1", host_network=True, app="api"), LEARNS]),
+        Way.NOWHERE,
+    ),
+    "no cluster DNS in the input": (town(more=[]), Way.UNKNOWN),
+}
+RUNS = [
+    pytest.param(snapshot, way, profile, id=f"{profile.name}: {name}")
+    for profile, cases in ((OUTGATE, CASES), (PROFILES["cilium"], CILIUM))
+    for name, (snapshot, way) in cases.items()
+]
+WORDS = {
+    "outgate": f"shop/web may not ask any DNS server for {NAME}: it never learns it, and shop/p egress[0] "
+    "opens nothing",
+    "cilium": f"no rule with rules.dns lets shop/web ask for {NAME}: Cilium never learns it, and shop/p egress[0] "
+    "opens nothing",
+}
+
+
+@pytest.mark.parametrize(("snapshot", "way", "profile"), RUNS)
+def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way, profile: Profile) -> None:
     """One way is enough; and what every verb says of the name hangs on it."""
     web = next(one for one in snapshot.pods if one.name == "web")
-    judge = Judge(Policies(snapshot))
+    judge = Judge(Policies(snapshot, profile))
     assert Learning(judge).of(web, NAME) is way
-    found = connections(snapshot)
+    found = connections(snapshot, profile)
     assert Learning(judge, found.grid).of(web, NAME) is way
     opens = way is not Way.NOWHERE
 
@@ -144,10 +216,9 @@ def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way) -> None:
     said = [one for one in answer.notes if NAME in one]
     assert (said == []) is (way is Way.CLUSTER), said
     if way is Way.NOWHERE:
-        words = (
-            f"shop/web may not ask any DNS server for {NAME}: it never learns it, and shop/p egress[0] opens nothing"
-        )
-        assert said == [words]
+        assert said == [WORDS[profile.name]]
+    if way is Way.BESIDE:
+        assert said[0].endswith("only while another pod of its node has asked, like shop/api")
     portless = reach(judge, dataclasses.replace(question, transport=TransportAsked(None, None)))
     assert [one for one in portless.notes if NAME in one] == said
     given = Lookup(snapshot, "shop", {NAME: (ipaddress.ip_address("203.0.113.9"),)})
@@ -155,7 +226,7 @@ def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way) -> None:
     assert reach(judge, known).verdict.allows is opens
 
     assert [str(one.destination) for one in found if isinstance(one.destination, Named)] == [NAME] * opens
-    report = next(one for one in exposure(snapshot).workloads if one.group.name == "web")
+    report = next(one for one in exposure(snapshot, profile).workloads if one.group.name == "web")
     assert [one.named.name for one in report.standing.outside.names] == [NAME] * opens
 
     for verb, holds in (("allow", opens), ("deny", not opens)):
@@ -164,7 +235,7 @@ def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way) -> None:
         (one,) = evaluate(judge, read([Document("t.yaml", value)]))
         assert one.holds is holds
         if verb == "allow" and way is Way.NOWHERE:
-            assert any("may not ask any DNS server" in note for note in one.notes)
+            assert WORDS[profile.name] in one.notes
 
 
 def test_names_that_patterns_share() -> None:

@@ -70,8 +70,9 @@ def test_questions_that_cilium_does_not_hear() -> None:
         assert "no rule with rules.dns is about the questions of shop/web" in found.message
         assert found.severity is Severity.WARNING
         assert one(RULE, *DNS, *manifests, profile=PROFILES["cilium"]).severity is Severity.ERROR
-    # A rule with them beside one without is enough: the questions pass the proxy all the same.
+    # A rule with them beside one without is enough, whatever its names: all questions pass the proxy, and all may pass.
     assert not ask(RULE, *DNS, cilium(NAMES, asking(), asking("*")))
+    assert not ask(RULE, *DNS, cilium(NAMES, asking(), asking("other.example.com")), profile=PROFILES["cilium"])
 
 
 def test_a_denial_before_the_rule_for_dns() -> None:
@@ -92,6 +93,8 @@ def test_policies_of_the_cluster() -> None:
     assert "ClusterNetworkPolicy q egress[0] opens api.example.com, and shop/web may not ask" in found.message
     assert not found.fixable
     assert not ask(RULE, *DNS, names, egress("shop/dns", TO_DNS))
+    heard = one(RULE, *DNS, names, egress("shop/dns", TO_DNS), profile=PROFILES["cilium"])
+    assert "no rule with rules.dns is about the questions of kube-system/coredns, shop/web" in heard.message
     barring = cluster_policy("r", priority=1, egress=[{"action": "Deny", "to": [{"namespaces": {}}]}])
     assert "may not ask cluster DNS" in one(RULE, *DNS, names, barring).message
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from outgate.analysis.learning import Learning, Way
+from outgate.analysis.learning import Learning, Way, exactly
 from outgate.analysis.lookup import AddressTarget, NameTarget, PodsTarget, ServiceTarget, Target
 from outgate.analysis.opened import names_of
 from outgate.model import Direction, Learned, NamePeer, Pod, Snapshot
@@ -135,10 +135,9 @@ def cannot_ask(learning: Learning, trace: Trace, name: str) -> Iterator[str]:
     pod = trace.flow.source.pod
     if pod is None or not (_named(trace) or not trace.egress.verdict.allows):
         return
-    way = learning.of(pod, name)
-    if not trace.egress.verdict.allows and way is Way.NOWHERE:
+    if not trace.egress.verdict.allows and learning.of(pod, name) is Way.NOWHERE:
         trace = told(learning.judge, {pod.key: (trace.flow.destination.address,)}, name).judge(trace.flow)
-    yield from _hindrance(way, pod, name, _named(trace))
+    yield from _hindrance(learning, pod, name, _named(trace))
 
 
 def who_cannot_ask(learning: Learning, source: Target, name: str) -> Iterator[str]:
@@ -146,21 +145,36 @@ def who_cannot_ask(learning: Learning, source: Target, name: str) -> Iterator[st
     for pod in source.pods if isinstance(source, PodsTarget) else ():
         rules = learning.judge.policies.isolation(pod, Direction.EGRESS).every_rule()
         rule = next((one for one in rules if any(pattern.matches(name) for pattern in names_of(one))), None)
-        said = tuple(_hindrance(learning.of(pod, name), pod, name, rule)) if rule is not None else ()
+        said = tuple(_hindrance(learning, pod, name, rule)) if rule is not None else ()
         if said:
             yield from said
             return
 
 
-def _hindrance(way: Way, pod: Pod, name: str, rule: Rule | None) -> Iterator[str]:
+def _hindrance(learning: Learning, pod: Pod, name: str, rule: Rule | None) -> Iterator[str]:
     if rule is None:
         return
-    if way is Way.UNKNOWN:
-        yield f"{name} is known to {pod} once it has asked for it, and no cluster DNS is in the input"
-    elif way is Way.ELSEWHERE:
-        yield f"{pod} may not ask the cluster DNS for {name}; {rule.origin} opens it if another resolver tells it"
-    elif way is Way.NOWHERE:
-        yield f"{pod} may not ask any DNS server for {name}: it never learns it, and {rule.origin} opens nothing"
+    heard = learning.judge.policies.profile.names_need_dns_rules
+    by = " by a rule with rules.dns" if heard else ""
+    match learning.of(pod, name):
+        case Way.UNKNOWN:
+            yield f"{name} is known to {pod} once it has asked for it{by}, and no cluster DNS is in the input"
+        case Way.ELSEWHERE:
+            yield (
+                f"{pod} may not ask the cluster DNS for {name}{by}; {rule.origin} opens it if another resolver tells it"
+            )
+        case Way.BESIDE:
+            yield (
+                f"no rule with rules.dns is about questions of {pod} for {name}: {rule.origin} opens it only while "
+                f"another pod of its node has asked, like {learning.teacher((exactly(name),))}"
+            )
+        case Way.NOWHERE if heard:
+            yield (
+                f"no rule with rules.dns lets {pod} ask for {name}: Cilium never learns it, and {rule.origin} opens "
+                "nothing"
+            )
+        case Way.NOWHERE:
+            yield f"{pod} may not ask any DNS server for {name}: it never learns it, and {rule.origin} opens nothing"
 
 
 def _named(trace: Trace) -> Rule | None:

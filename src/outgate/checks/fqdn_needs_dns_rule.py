@@ -108,13 +108,14 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 "nothing",
                 CHECK.severity,
             )
-        if not isinstance(rule.policy, CiliumPolicy):
+        as_cilium = survey.policies.profile.names_need_dns_rules
+        if not isinstance(rule.policy, CiliumPolicy) and not as_cilium:
             continue
         reported = {id(group) for _, many in deaf for group in many}
         heard = [group for group in groups if id(group) not in reported]
         for peers, many in _by_peers(rule, heard, ways.is_not_heard):
             # What Cilium never learns, Outgate's agent hears all the same.
-            severity = Severity.ERROR if survey.policies.profile.name == "cilium" else Severity.WARNING
+            severity = Severity.ERROR if as_cilium else Severity.WARNING
             yield _finding(
                 survey,
                 rule,
@@ -184,7 +185,7 @@ class _Ways:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
         self._resolvers = survey.once(Resolvers)
-        self._known: dict[int, tuple[tuple[Trace, ...], tuple[Rule, ...]]] = {}
+        self._known: dict[int, tuple[tuple[Trace, ...], tuple[tuple[Rule, ...], ...]]] = {}
 
     def cannot_ask(self, group: Group, pattern: Pattern) -> bool:
         """Whether no question for any name of a pattern passes."""
@@ -198,32 +199,39 @@ class _Ways:
         return not any(asks_some(one.conditions, pattern) for one in candidates)
 
     def is_not_heard(self, group: Group, pattern: Pattern) -> bool:
-        """Whether no rule with ``rules.dns`` that is about the resolvers means any name of a pattern."""
+        """Whether Cilium hears no question for any name of a pattern: rules with ``rules.dns`` lead to its DNS proxy.
+
+        Where others let the same questions pass, all names may be asked there, as `outgate.analysis.learning` has it.
+        """
         _, rules = self._of(group)
-        return not any(asks_some(one.conditions, pattern) for one in rules if one.conditions is not None)
+        return not any(
+            any(one.says_what_may_be_asked for one in together)
+            and any(asks_some(one.conditions, pattern) for one in together)
+            for together in rules
+        )
 
     def _may_be_dns(self, rule: Rule) -> bool:
         return may_be_dns(self._survey, rule, Protocol.UDP)
 
-    def _of(self, group: Group) -> tuple[tuple[Trace, ...], tuple[Rule, ...]]:
-        """The ways that are open, and all rules that allow and are about any of the resolvers."""
+    def _of(self, group: Group) -> tuple[tuple[Trace, ...], tuple[tuple[Rule, ...], ...]]:
+        """The ways that are open, and for each all rules that allow and are about it."""
         found = self._known.get(id(group))
         if found is None:
             found = self._known[id(group)] = self._find(group)
         return found
 
-    def _find(self, group: Group) -> tuple[tuple[Trace, ...], tuple[Rule, ...]]:
+    def _find(self, group: Group) -> tuple[tuple[Trace, ...], tuple[tuple[Rule, ...], ...]]:
         judge, pod = self._survey.judge, group.pods[0]
         rules = judge.policies.isolation(pod, Direction.EGRESS).rules
         if not self._resolvers.known:
-            return (), tuple(filter(self._may_be_dns, rules))
+            return (), (tuple(filter(self._may_be_dns, rules)),)
         passing: list[Trace] = []
-        speaking: dict[int, Rule] = {}
+        speaking: list[tuple[Rule, ...]] = []
         for door, trace in passage(judge, pod, self._survey.dns.doors):
             if trace.egress.verdict.allows:
                 passing.append(trace)
-                speaking |= {id(one): one for one in rules if speaks_of(judge, one, door.end, door)}
-        return tuple(passing), tuple(speaking.values())
+                speaking.append(tuple(one for one in rules if speaks_of(judge, one, door.end, door)))
+        return tuple(passing), tuple(speaking)
 
 
 CHECK = Check("fqdn-needs-dns-rule", Severity.ERROR, _find, __doc__, fixable=True)

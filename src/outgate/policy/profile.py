@@ -66,6 +66,11 @@ class Profile:
     """On egress a port name means nothing beside a block or without `to` (API: "a named port on a pod", any pod)."""
     icmp_passes: bool = False
     """`PASSING_ICMP` passes whatever the policies say (the API defines TCP, UDP and SCTP alone)."""
+    names_need_dns_rules: bool = False
+    """A name is learned only of questions that a rule with ``rules.dns`` is about, by all pods of the node (Cilium).
+
+    It says what has been learned before a flow is judged, and is no open point of the flow: it is none of `REASONS`.
+    """
     hidden_labels: LabelFilter | None = None
     """Labels that selectors of pods do not see (Cilium: those that are no part of an identity)."""
     stand_ins_in_blocks: bool = False
@@ -141,6 +146,8 @@ CILIUM = Profile(
     blocks_match_nodes=False,
     # Traffic from an endpoint to itself through a Service is not held against policy.
     hairpin_exempt=True,
+    # Addresses come out of the answers that the DNS proxy has seen, and rules.dns alone lead questions there.
+    names_need_dns_rules=True,
     hidden_labels=CILIUM_LABELS,
 )
 """Identities made of labels; addresses count outside the cluster alone."""

@@ -236,7 +236,12 @@ class Rule:
     def asks(self) -> bool:
         """Whether it is about names, so that the questions of the pods that it is about have to be heard."""
         names = any(isinstance(peer, NamesMatch) for peer in self.peers or ())
-        return names or (self.conditions is not None and bool(self.conditions.dns))
+        return names or self.says_what_may_be_asked
+
+    @property
+    def says_what_may_be_asked(self) -> bool:
+        """Whether it has ``rules.dns``: names for which the pods may ask those that it is about."""
+        return self.conditions is not None and bool(self.conditions.dns)
 
 
 def origin_of(policy: Policy, direction: Direction, rule: int | None = None) -> Origin:
