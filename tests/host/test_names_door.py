@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from outgate.errors import KernelError, NotPermitted
 from outgate.host import names_door, process
 from outgate.host.names_door import Change, NamesDoor, set_name
+from outgate.host.netlink_format import messages
+from outgate.host.nft_wire import DELSETELEM, NEWSETELEM
 from outgate.proxy.orders import Element
 from tests.lab.alone import alone, drop_rights
 
@@ -25,6 +28,10 @@ table inet outgate {
     set dns_up { type inet_proto; flags timeout; }
 }
 """
+
+
+WHATEVER_IS_BELIEVED = pytest.mark.parametrize("sure", [False, True])
+"""Who hands changes in may be wrong: nothing comes of it but one more message."""
 
 
 def with_table(play: Callable[[NamesDoor], Any]) -> Any:
@@ -52,62 +59,132 @@ def held(name: str) -> Mapping[str, int]:
     return {str(one["elem"]["val"]["concat"][1]): one["elem"]["timeout"] for one in members}
 
 
-def test_elements_of_both_families_with_their_times() -> None:
+@WHATEVER_IS_BELIEVED
+def test_elements_of_both_families_with_their_times(sure: bool) -> None:
     """In force when the call returns."""
 
     def play(door: NamesDoor) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        assert door.put([Change(element("203.0.113.1"), 60), Change(element("2001:db8::1"), 90)]) == {}
+        assert door.put([Change(element("203.0.113.1"), 60, sure), Change(element("2001:db8::1"), 90, sure)]) == {}
         return held("f4_a"), held("f6_a")
 
     assert with_table(play) == ({"203.0.113.1": 60}, {"2001:db8::1": 90})
     assert set_name(element("2001:db8::1", "q")) == "f6_q"
 
 
-def test_what_is_there_gets_its_new_time() -> None:
+@WHATEVER_IS_BELIEVED
+def test_what_is_there_gets_its_new_time(sure: bool) -> None:
     """Kernels before 6.12 keep the old one when an element is added again: then an address would close too early."""
 
     def play(door: NamesDoor) -> Mapping[str, int]:
         for seconds in (20, 500, 40):
-            door.put([Change(element("203.0.113.1"), seconds), Change(element("203.0.113.2"), 7)])
+            door.put([Change(element("203.0.113.1"), seconds, sure), Change(element("203.0.113.2"), 7, sure)])
         return held("f4_a")
 
     assert with_table(play) == {"203.0.113.1": 40, "203.0.113.2": 7}
 
 
-def test_what_has_to_go_may_have_gone() -> None:
+@WHATEVER_IS_BELIEVED
+def test_what_has_to_go_may_have_gone(sure: bool) -> None:
     """The kernel forgets by itself, a moment before it is told to."""
 
     def play(door: NamesDoor) -> Mapping[str, int]:
-        door.put([Change(element("203.0.113.1"), 60), Change(element("203.0.113.2"), 60)])
-        assert door.put([Change(element(f"203.0.113.{last}"), 0) for last in (1, 9)]) == {}
+        door.put([Change(element("203.0.113.1"), 60, sure), Change(element("203.0.113.2"), 60, sure)])
+        assert door.put([Change(element(f"203.0.113.{last}"), 0, sure) for last in (1, 9)]) == {}
         return held("f4_a")
 
     assert with_table(play) == {"203.0.113.2": 60}
 
 
-def test_an_element_may_be_changed_twice_at_once() -> None:
+@WHATEVER_IS_BELIEVED
+def test_an_element_may_be_changed_twice_at_once(sure: bool) -> None:
     """Two programs of a pod ask for one name at one time: both answers ask for its address, and nobody loses it."""
 
     def play(door: NamesDoor) -> Mapping[str, int]:
         one, two, three = (element(f"203.0.113.{last}") for last in (1, 2, 3))
-        changes = (Change(one, 60), Change(two, 60), Change(one, 70), Change(three, 60), Change(three, 0))
-        assert door.put([*changes, Change(two, 0), Change(two, 80)]) == {}
+        changes = (
+            Change(one, 60, sure),
+            Change(two, 60, sure),
+            Change(one, 70, sure),
+            Change(three, 60, sure),
+            Change(three, 0, sure),
+        )
+        assert door.put([*changes, Change(two, 0, sure), Change(two, 80, sure)]) == {}
         return held("f4_a")
 
     assert with_table(play) == {"203.0.113.1": 70, "203.0.113.2": 80}
 
 
-def test_a_set_that_is_missing_is_named_and_the_others_are_filled() -> None:
+@WHATEVER_IS_BELIEVED
+def test_a_set_that_is_missing_is_named_and_the_others_are_filled(sure: bool) -> None:
     """A policy that was taken away a moment ago must not keep another's names closed."""
 
     def play(door: NamesDoor) -> tuple[list[str], Mapping[str, int], Mapping[str, int]]:
-        changes = [Change(element(f"203.0.113.{last}", name), 60) for last in (1, 2) for name in ("a", "x", "b", "y")]
+        changes = [
+            Change(element(f"203.0.113.{last}", name), 60, sure) for last in (1, 2) for name in ("a", "x", "b", "y")
+        ]
         failed = door.put(changes)
         assert all("No such file" in str(error) for error in failed.values())
         return sorted(failed), held("f4_a"), held("f4_b")
 
     both = {"203.0.113.1": 60, "203.0.113.2": 60}
     assert with_table(play) == (["f4_x", "f4_y"], both, both)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_believed_what_is_told_stands(seed: int) -> None:
+    """Against a dictionary: batches at random, of which what they say of the elements is now true and now false."""
+
+    def play(door: NamesDoor) -> None:
+        draw, wanted = random.Random(seed), dict[str, int]()
+        for _ in range(60):
+            batch: list[Change] = []
+            for last in draw.choices(range(1, 20), k=draw.randint(1, 6)):
+                address, seconds = f"203.0.113.{last}", draw.choice([0, 60, 70, 80])
+                right = (address in wanted) is (seconds == 0)
+                batch.append(Change(element(address), seconds, right or draw.random() < 0.2))
+                wanted.pop(address, None)
+                wanted |= {address: seconds} if seconds else {}
+            assert door.put(batch) == {}
+            assert held("f4_a") == wanted
+
+    with_table(play)
+
+
+def test_one_message_where_it_is_known_what_stands() -> None:
+    """Each is an event for everybody who listens; what is not known takes three, or two to be taken out."""
+
+    def play(door: NamesDoor) -> list[str]:
+        sent: list[str] = []
+        send = door._socket.send
+
+        def told(data: bytes, doing: str) -> None:
+            kinds = {NEWSETELEM: "new", DELSETELEM: "del"}
+            sent.append(" ".join(kinds[one.kind] for one in messages(data) if one.kind in kinds))
+            send(data, doing)
+
+        door._socket.send = told  # type: ignore[method-assign]  # the way to the kernel, listened to
+        one, two, three = (element(f"203.0.113.{last}") for last in (1, 2, 3))
+        door.put([Change(one, 60, True), Change(two, 60, True)])
+        door.put([Change(one, 70, True)])
+        door.put([Change(one, 80), Change(three, 60, True)])
+        door.put([Change(two, 0, True), Change(one, 0, True)])
+        door.put([Change(two, 0, True)])
+        return sent
+
+    assert with_table(play) == ["new", "new", "new del new", "new new del new", "del", "del", "new del"]
+
+
+def test_what_is_over_is_new_again() -> None:
+    """The kernel finds no element whose time is over, though it may still have it."""
+
+    def play(door: NamesDoor) -> Mapping[str, int]:
+        door.put([Change(element("203.0.113.1"), 0.001, True)])
+        while held("f4_a"):
+            pass
+        door.put([Change(element("203.0.113.1"), 60, True)])
+        return held("f4_a")
+
+    assert with_table(play) == {"203.0.113.1": 60}
 
 
 def test_many_go_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,21 @@ def test_a_name_has_so_many_addresses_and_the_oldest_goes() -> None:
     assert (learned.evicted, len(learned)) == (2, 3)
 
 
+def test_it_says_when_it_is_sure_what_the_kernel_has() -> None:
+    """What was never held is not there; what is renewed is, and what makes room is, unless its time is all but over."""
+    learned, its, clock = learner(API, limits=Limits(of_a_name=1, of_a_pod=9))
+
+    def said(address: int, ttl: int = 60) -> tuple[bool, bool, bool]:
+        lesson = teach(learned, its, "api/1", "b.io", ADDRESSES[address : address + 1], ttl)
+        return bool(lesson.new), bool(lesson.gone), lesson.sure
+
+    assert said(0) == (True, False, True)
+    assert said(0, 600) == (True, False, False)
+    assert said(1) == (True, True, True)
+    clock.now += (60 + 2) * 1.5 - 1
+    assert said(2) == (True, True, False)
+
+
 def test_what_had_to_go_may_come_back_before_it_went() -> None:
     """The kernel takes both in their order: the second has to say that it wants it in again."""
     learned, its, _ = learner(API, limits=Limits(of_a_name=1, of_a_pod=9))
@@ -361,6 +376,10 @@ class Anything(RuleBasedStateMachine):
         evicted = self.learned.evicted
         lesson = self.learned.learn(pod, name, elements, ttl)
         self.promised = {one: end for one, end in self.promised.items() if one not in lesson.gone}
+        if not self.waiting and (lesson.new or lesson.gone):
+            # Nothing is on its way that could make it wrong: then it is known, and one message of the kernel's enough.
+            there = {one for one, end in self.kernel.items() if end > self.clock.now}
+            assert not lesson.sure or (there.isdisjoint(lesson.new) and there.issuperset(lesson.gone))
         if late and lesson.new:
             self.waiting.append(lesson)
             return

@@ -42,6 +42,8 @@ PROTOCOLS = (bytes((6,)), bytes((17,)))
 """The members of the set that says that the proxy lives: TCP and UDP."""
 _LEASED = 5.0
 _TICK = 1.0
+_LOOKED_FOR = 0.05
+"""Seconds for which it is taken for known whether an agent listens."""
 _SAVED_EVERY = 2.0
 _STATUS_EVERY = 5.0
 
@@ -79,9 +81,8 @@ class DnsProxy(Closing):
             self._committer = stack.enter_context(Committer(self._door, line))
             self._learned = Learned(self._clock, limits)
             self._refusals = stack.enter_context(Refusals(settings.refusals_file))
-            self._desk = Desk(
-                self._learned, self._committer, self.measures, self._clock, settings.waiting, self._refusals
-            )
+            self._waits, self._waits_until = 0.0, 0.0
+            self._desk = Desk(self._learned, self._committer, self.measures, self._clock, self._waiting, self._refusals)
             self._recall()
             self._take_orders()
             # Only now may a question come: it is judged by what is known.
@@ -135,6 +136,15 @@ class DnsProxy(Closing):
         if now >= self._next_status:
             self._next_status = now + _STATUS_EVERY
             self._write_status()
+
+    def _waiting(self) -> float:
+        """How long answers wait. It is looked for again now and then: a call of the kernel for each hands the
+        interpreter to the other thread, which costs more than the call.
+        """
+        now = self._clock()
+        if now >= self._waits_until:
+            self._waits, self._waits_until = self.settings.waiting(), now + _LOOKED_FOR
+        return self._waits
 
     # ---- orders, memory, status ------------------------------------------------------------------------------------
 

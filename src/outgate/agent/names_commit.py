@@ -53,9 +53,9 @@ class Done(NamedTuple):
 def changes_of(lesson: Lesson) -> Iterator[Change]:
     """The changes that a lesson asks for."""
     for one in lesson.new:
-        yield Change(one, lesson.seconds)
+        yield Change(one, lesson.seconds, lesson.sure)
     for one in lesson.gone:
-        yield Change(one, 0.0)
+        yield Change(one, 0.0, lesson.sure)
 
 
 class Committer(Closing):

@@ -85,6 +85,8 @@ class LearnedLine(Closing):
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
+            # Mostly nobody listens: to find that out by a socket would take thrice as long.
+            os.stat(self._path)
             fresh = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
             try:
                 fresh.connect(str(self._path))

@@ -11,6 +11,11 @@ behind is deleted, and the last has the new time. What is to go is added and del
 
 Nor can it be deleted twice: of changes of one element that come together, the last is made.
 
+Three messages are three events for everybody who listens, and a deletion keeps a worker of the kernel busy. Most that
+is put in was not there before, and who hands it in knows (`Change.sure`): then one message is enough, by which the
+kernel refuses what is there (NLM_F_EXCL: "Don't replace the config object if it already exists", netlink(7)). Likewise
+what is known to be there is deleted without being added first. If that turns out wrong, all is sent as above.
+
 One set that is missing, because the agent has just taken it away, must not keep the others from changing: a batch that
 is refused is sent again without the sets that the kernel named.
 """
@@ -43,7 +48,7 @@ from outgate.proxy.orders import Element
 
 __all__ = ["Change", "NamesDoor", "set_name"]
 
-_CREATE = 0x400
+_CREATE, _EXCLUSIVE = 0x400, 0x200
 _MOST = 256
 """Elements in one batch: more would keep the kernel's lock from others for longer than a millisecond."""
 _SILENCE = 10.0
@@ -54,6 +59,8 @@ class Change(NamedTuple):
 
     element: Element
     seconds: float
+    sure: bool = False
+    """It is not there yet, or is there if it is to go, as far as can be known."""
 
 
 def set_name(element: Element) -> str:
@@ -118,19 +125,23 @@ class NamesDoor(Closing):
             raise refusal(f"change {name}", *next(iter(refused.values())))
 
     def _put(self, batch: dict[str, dict[Element, Change]], failed: dict[str, KernelError]) -> None:
+        sure = True
         while batch := {name: changes for name, changes in batch.items() if name not in failed}:
             owners: list[str] = []
             bodies: list[tuple[int, int, bytes]] = []
             for name, changes in batch.items():
-                pieces = list(_renewed(name, [(_key(one.element), one.seconds) for one in changes.values()]))
+                pieces = list(_pieces(name, changes.values(), sure=sure))
                 owners += [name] * len(pieces)
                 bodies += pieces
             refused = self._send(bodies)
             if not refused:
                 return
+            if -1 in refused:
+                raise refusal("change the sets of learned addresses", *refused[-1])
+            if sure and any(one.sure for changes in batch.values() for one in changes.values()):
+                sure = False
+                continue
             for index, (number, words) in refused.items():
-                if index < 0:
-                    raise refusal("change the sets of learned addresses", number, words)
                 failed[owners[index]] = refusal(f"change {owners[index]}", number, words)
 
     def _send(self, bodies: list[tuple[int, int, bytes]]) -> dict[int, tuple[int, str]]:
@@ -167,6 +178,28 @@ class NamesDoor(Closing):
                     return refused
 
 
+def _pieces(name: str, changes: Iterable[Change], *, sure: bool) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, flags and body of the messages that make changes of a set; `sure`: those that are, by one message each."""
+    unsure: list[tuple[bytes, float]] = []
+    fresh: list[bytes] = []
+    gone: list[bytes] = []
+    for one in changes:
+        key = _key(one.element)
+        if not (sure and one.sure):
+            unsure.append((key, one.seconds))
+        elif one.seconds > 0:
+            fresh.append(_timed(key, one.seconds))
+        else:
+            gone.append(_bare(key))
+    begin = nft_wire.set_request(name)
+    if gone:
+        yield nft_wire.DELSETELEM, 0, begin + attribute(3 | NESTED, b"".join(gone))
+    if fresh:
+        yield nft_wire.NEWSETELEM, _CREATE | _EXCLUSIVE, begin + attribute(3 | NESTED, b"".join(fresh))
+    if unsure:
+        yield from _renewed(name, unsure)
+
+
 def _renewed(name: str, members: list[tuple[bytes, float]]) -> Iterator[tuple[int, int, bytes]]:
     """Kind, flags and body of the messages that renew members of a set, and take out those with no time."""
     begin = nft_wire.set_request(name)
@@ -174,18 +207,26 @@ def _renewed(name: str, members: list[tuple[bytes, float]]) -> Iterator[tuple[in
     bare: list[bytes] = []
     anew: list[bytes] = []
     for key, seconds in members:
-        # NFTA_SET_ELEM_KEY is 1, NFTA_SET_ELEM_TIMEOUT 4: milliseconds.
-        only = attribute(1 | NESTED, attribute(1, key))
-        time = attribute(4, struct.pack(">Q", max(1, round((seconds or 1.0) * 1000))))
-        timed = attribute(1 | NESTED, only + time)
+        timed = _timed(key, seconds or 1.0)
         every.append(timed)
-        bare.append(attribute(1 | NESTED, only))
+        bare.append(_bare(key))
         if seconds > 0:
             anew.append(timed)
     yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, b"".join(every))
     yield nft_wire.DELSETELEM, 0, begin + attribute(3 | NESTED, b"".join(bare))
     if anew:
         yield nft_wire.NEWSETELEM, _CREATE, begin + attribute(3 | NESTED, b"".join(anew))
+
+
+def _bare(key: bytes) -> bytes:
+    """NFTA_LIST_ELEM is 1, and NFTA_SET_ELEM_KEY is."""
+    return attribute(1 | NESTED, attribute(1 | NESTED, attribute(1, key)))
+
+
+def _timed(key: bytes, seconds: float) -> bytes:
+    """NFTA_SET_ELEM_TIMEOUT is 4: milliseconds."""
+    time = attribute(4, struct.pack(">Q", max(1, round(seconds * 1000))))
+    return attribute(1 | NESTED, attribute(1 | NESTED, attribute(1, key)) + time)
 
 
 def _standing(answer: Message) -> Iterator[tuple[bytes, float]]:

@@ -25,6 +25,7 @@ Times are seconds of a clock that never goes back; what is saved has the time th
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -37,6 +38,8 @@ from outgate.records import dataclass
 __all__ = ["Learned", "Lesson", "Limits"]
 
 FORMAT = 1
+_SAFE = 1.0
+"""Seconds before an element's end from which on it may have gone by itself: the kernel's clock is not this one."""
 LONGEST = 86400.0
 """Seconds: a longer TTL is taken for a day, as resolvers do (RFC 8767, 4, lets them go on for a week)."""
 
@@ -62,6 +65,8 @@ class Lesson(NamedTuple):
     until: float = 0.0
     orders: int = 0
     """Under which orders this was decided."""
+    sure: bool = False
+    """As far as can be known, nothing of `new` is in the kernel yet, and all of `gone` is."""
 
     @property
     def closing(self) -> Lesson:
@@ -184,12 +189,13 @@ class Learned:
         new = tuple(
             one for one in elements if one.address in known.addresses and memory.held.get(one, 0.0) < now + needed
         )
-        if not new and not gone:
+        if not (new or gone):
             # Another name has brought the same, or another type of question.
             self._know(memory, known, elements, now + needed)
             return Lesson(until=known.until - needed)
         seconds = needed * 1.5
-        return Lesson(new, gone, seconds, pod.key, name, elements, now + seconds, self._orders)
+        sure = not any(one in memory.held for one in new) and min(gone.values(), default=math.inf) > now + _SAFE
+        return Lesson(new, tuple(gone), seconds, pod.key, name, elements, now + seconds, self._orders, sure)
 
     def hold(self, lesson: Lesson) -> Lesson:
         """The kernel has taken a lesson. What new orders have made wrong of it meanwhile is to be taken out again.
@@ -239,8 +245,8 @@ class Learned:
         floor, grace = (orders.floor, orders.grace) if orders is not None else (0.0, 0.0)
         return min(max(float(ttl), floor), LONGEST) + grace
 
-    def _remember(self, memory: _Memory, name: str, elements: Iterable[Element], until: float) -> tuple[Element, ...]:
-        """Notes the addresses, makes room for them, and says what has to leave the kernel."""
+    def _remember(self, memory: _Memory, name: str, elements: Iterable[Element], until: float) -> dict[Element, float]:
+        """Notes the addresses, makes room for them, and says what has to leave the kernel, and when it would have."""
         known = memory.names[name]
         for address in dict.fromkeys(one.address for one in elements):
             memory.note(name, known, address, until)
@@ -252,13 +258,9 @@ class Learned:
             dropped[self._drop_oldest(memory, other, oldest)] = None
             if not oldest.addresses:
                 del memory.names[other]
-        gone = tuple(
-            one for address in dropped for one in memory.held_for(address) if not self._still_given(memory, one)
-        )
+        gone = [one for address in dropped for one in memory.held_for(address) if not self._still_given(memory, one)]
         # At once, and not when the kernel has done it: what is learnt again meanwhile is put in after it.
-        for one in gone:
-            del memory.held[one]
-        return gone
+        return {one: memory.held.pop(one) for one in gone}
 
     def _drop_oldest(self, memory: _Memory, name: str, known: _Name) -> bytes:
         address = next(iter(known.addresses))
