@@ -24,8 +24,9 @@ from outgate.model import Document, Snapshot
 from outgate.packets import Protocol
 from outgate.policy import OUTGATE, PROFILES, Judge, Policies, Profile
 from outgate.policy.names import Dialect, Pattern
-from outgate.testing import Manifest, cluster_policy, namespace, pod, policy, service, snapshot_of
+from outgate.testing import Manifest, cluster_policy, namespace, node, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cilium_policy
+from tests.slices import endpoint_slice
 
 NAME = "api.example.com"
 UDP = {"ports": [{"port": "53", "protocol": "UDP"}]}
@@ -39,12 +40,28 @@ DNS: list[Manifest] = [
     service("kube-system/kube-dns", "10.96.0.10", [{"port": 53, "protocol": "UDP"}], **{"k8s-app": "kube-dns"}),
 ]
 SHOP: list[Manifest] = [namespace("shop"), namespace("kube-system"), pod("shop/web", ["10.0.0.1"], app="web")]
+OVER_TCP: list[Manifest] = [
+    DNS[0],
+    service(
+        "kube-system/kube-dns",
+        "10.96.0.10",
+        [{"port": 53, "protocol": one, "name": one.lower()} for one in ("UDP", "TCP")],
+        **{"k8s-app": "kube-dns"},
+    ),
+]
+AT_A_NODE = endpoint_slice("kube-system/kube-dns", "192.168.50.11", port=53)
+ON_A_NODE: list[Manifest] = [
+    node("n1", ["192.168.50.11"]),
+    service("kube-system/kube-dns", "10.96.0.10", [{"port": 53, "protocol": "UDP"}]),
+    {**AT_A_NODE, "ports": [{"port": 53, "protocol": "UDP"}]},
+]
 DEAF_SERVERS = policy("kube-system/closed", {"podSelector": {}, "policyTypes": ["Ingress"]})
 
 
-def only(*patterns: str) -> dict[str, Any]:
-    """Ports of DNS with a list of names."""
-    return UDP | {"rules": {"dns": [{"matchPattern": one} for one in patterns]}}
+def only(*patterns: str, port: str = "53", protocol: str = "UDP") -> dict[str, Any]:
+    """A port of DNS with a list of names."""
+    rules = {"dns": [{"matchPattern": one} for one in patterns]}
+    return {"ports": [{"port": port, "protocol": protocol}], "rules": rules}
 
 
 def barring(*ports: int) -> Manifest:
@@ -63,10 +80,16 @@ def barring(*ports: int) -> Manifest:
     )
 
 
-def for_the_api(ports: dict[str, Any]) -> Manifest:
-    """What another pod may ask of the servers."""
-    spec = {"endpointSelector": {"matchLabels": {"app": "api"}}, "egress": [CLUSTER | {"toPorts": [ports]}]}
-    return cilium_policy("shop/api", spec)
+def for_the_api(ports: dict[str, Any], server: dict[str, Any] = CLUSTER, **keys: Any) -> Manifest:
+    """What another pod may ask of some server."""
+    egress = [server | {"toPorts": [ports]}]
+    return cilium_policy("shop/api", {"endpointSelector": {"matchLabels": {"app": "api"}}, "egress": egress, **keys})
+
+
+def for_all_pods(*egress: dict[str, Any]) -> Manifest:
+    """A policy of Cilium's for the whole cluster."""
+    made: Manifest = {**cilium_policy("all", {"endpointSelector": {}, "egress": list(egress)})}
+    return {**made, "kind": "CiliumClusterwideNetworkPolicy", "metadata": {"name": "all"}}
 
 
 def town(*egress: dict[str, Any], more: Iterable[Manifest] = DNS, **keys: Any) -> Snapshot:
@@ -157,9 +180,30 @@ CILIUM: dict[str, tuple[Snapshot, Way]] = {
         ),
         Way.CLUSTER,
     ),
-    "another port of the servers": (
-        town(CLUSTER, CLUSTER | {"toPorts": [{"ports": [{"port": "54", "protocol": "UDP"}]} | only("*")]}),
+    "another port of the servers": (town(CLUSTER, CLUSTER | {"toPorts": [only("*", port="54")]}), Way.NOWHERE),
+    "another server that is listened to": (town(CLUSTER, ANOTHER | {"toPorts": [only("*")]}), Way.ELSEWHERE),
+    "another server on another port": (town(ANOTHER | {"toPorts": [only("*", port="5353")]}), Way.ELSEWHERE),
+    "over TCP alone": (town(CLUSTER | {"toPorts": [only(NAME, protocol="TCP")]}, more=OVER_TCP), Way.CLUSTER),
+    "over TCP, and over UDP unheard": (
+        town(CLUSTER | {"toPorts": [UDP]}, CLUSTER | {"toPorts": [only(NAME, protocol="TCP")]}, more=OVER_TCP),
+        Way.NOWHERE,
+    ),
+    "the servers let nobody in": (town(CLUSTER | {"toPorts": [only("*")]}, more=[*DNS, DEAF_SERVERS]), Way.NOWHERE),
+    "servers on a node, meant by a plain rule alone": (
+        town(
+            {"toEntities": ["host", "remote-node"], "toPorts": [UDP]},
+            {"toCIDR": ["192.168.50.11/32"], "toPorts": [only("*")]},
+            more=ON_A_NODE,
+        ),
+        Way.NOWHERE,
+    ),
+    "servers on a node": (
+        town({"toEntities": ["host", "remote-node"], "toPorts": [only("*")]}, more=ON_A_NODE),
         Way.CLUSTER,
+    ),
+    "the servers themselves may ask themselves": (
+        town(more=[*DNS, for_all_pods(CLUSTER | {"toPorts": [only("a.io")]})]),
+        Way.NOWHERE,
     ),
     "another server": (town(ANOTHER | {"toPorts": [UDP]}), Way.NOWHERE),
     "another server, the name": (town(ANOTHER | {"toPorts": [only(NAME)]}), Way.ELSEWHERE),
@@ -175,6 +219,17 @@ CILIUM: dict[str, tuple[Snapshot, Way]] = {
         ),
         Way.NOWHERE,
     ),
+    "a pod beside that may ask another server": (
+        town(CLUSTER, more=[*DNS, API, for_the_api(only(NAME), ANOTHER)]),
+        Way.BESIDE,
+    ),
+    "a pod beside that nothing isolates, with other names": (
+        town(
+            CLUSTER,
+            more=[*DNS, API, for_the_api(only("other.example.com"), ANOTHER, enableDefaultDeny={"egress": False})],
+        ),
+        Way.NOWHERE,
+    ),
     "a pod beside": (town(CLUSTER, more=[*DNS, API, LEARNS]), Way.BESIDE),
     "a pod beside that asks for others": (
         town(CLUSTER, more=[*DNS, API, for_the_api(only("*.example.net"))]),
@@ -187,20 +242,51 @@ CILIUM: dict[str, tuple[Snapshot, Way]] = {
     "no cluster DNS in the input": (town(more=[]), Way.UNKNOWN),
 }
 RUNS = [
-    pytest.param(snapshot, way, profile, id=f"{profile.name}: {name}")
+    pytest.param(snapshot, way, profile, name, id=f"{profile.name}: {name}")
     for profile, cases in ((OUTGATE, CASES), (PROFILES["cilium"], CILIUM))
     for name, (snapshot, way) in cases.items()
 ]
-WORDS = {
-    "outgate": f"shop/web may not ask any DNS server for {NAME}: it never learns it, and shop/p egress[0] "
-    "opens nothing",
-    "cilium": f"no rule with rules.dns lets shop/web ask for {NAME}: Cilium never learns it, and shop/p egress[0] "
-    "opens nothing",
+IN_VAIN = {
+    "another port of the servers",
+    "another server, denied where names may be asked",
+    "over TCP, and over UDP unheard",
+    "servers on a node, meant by a plain rule alone",
+    "the servers let nobody in",
 }
+"""The rules of the pod let it ask for the name, and it is not heard all the same."""
+NOTES = {
+    ("outgate", Way.NOWHERE): "shop/web may not ask any DNS server for api.example.com: it never learns it, and "
+    "shop/p egress[0] opens nothing",
+    (
+        "outgate",
+        Way.ELSEWHERE,
+    ): "shop/web may not ask the cluster DNS for api.example.com; shop/p egress[0] opens it if "
+    "another resolver tells it",
+    ("outgate", Way.UNKNOWN): "api.example.com is known to shop/web once it has asked for it, and no cluster DNS is in "
+    "the input",
+    (
+        "cilium",
+        Way.NOWHERE,
+    ): "no rule with rules.dns lets shop/web ask for api.example.com: Cilium never learns it, and "
+    "shop/p egress[0] opens nothing",
+    ("cilium", Way.ELSEWHERE): "shop/web may not ask the cluster DNS for api.example.com by a rule with rules.dns; "
+    "shop/p egress[0] opens it if another resolver tells it",
+    ("cilium", Way.UNKNOWN): "api.example.com is known to shop/web once it has asked for it by a rule with rules.dns, "
+    "and no cluster DNS is in the input",
+    (
+        "cilium",
+        Way.BESIDE,
+    ): "no rule with rules.dns is about questions of shop/web for api.example.com: shop/p egress[0] "
+    "opens it only while another pod of its node has asked, like shop/api",
+}
+HEARD_BY_NOBODY = (
+    "no question of shop/web for api.example.com gets through and is heard by Cilium, though rules.dns are about some: "
+    "it never learns it, and shop/p egress[0] opens nothing"
+)
 
 
-@pytest.mark.parametrize(("snapshot", "way", "profile"), RUNS)
-def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way, profile: Profile) -> None:
+@pytest.mark.parametrize(("snapshot", "way", "profile", "case"), RUNS)
+def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way, profile: Profile, case: str) -> None:
     """One way is enough; and what every verb says of the name hangs on it."""
     web = next(one for one in snapshot.pods if one.name == "web")
     judge = Judge(Policies(snapshot, profile))
@@ -214,11 +300,8 @@ def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way, profile: Profile) -> N
     answer = reach(judge, question)
     assert answer.verdict.allows is opens
     said = [one for one in answer.notes if NAME in one]
-    assert (said == []) is (way is Way.CLUSTER), said
-    if way is Way.NOWHERE:
-        assert said == [WORDS[profile.name]]
-    if way is Way.BESIDE:
-        assert said[0].endswith("only while another pod of its node has asked, like shop/api")
+    in_vain = profile is not OUTGATE and case in IN_VAIN
+    assert said == ([HEARD_BY_NOBODY] if in_vain else [NOTES[profile.name, way]] if way is not Way.CLUSTER else [])
     portless = reach(judge, dataclasses.replace(question, transport=TransportAsked(None, None)))
     assert [one for one in portless.notes if NAME in one] == said
     given = Lookup(snapshot, "shop", {NAME: (ipaddress.ip_address("203.0.113.9"),)})
@@ -235,7 +318,7 @@ def test_whom_a_pod_may_ask(snapshot: Snapshot, way: Way, profile: Profile) -> N
         (one,) = evaluate(judge, read([Document("t.yaml", value)]))
         assert one.holds is holds
         if verb == "allow" and way is Way.NOWHERE:
-            assert WORDS[profile.name] in one.notes
+            assert said[0] in one.notes
 
 
 def test_names_that_patterns_share() -> None:
@@ -262,12 +345,6 @@ def test_who_is_on_the_network_of_its_node_is_told_nothing_here() -> None:
     )
     (web,) = (one for one in snapshot.endpoints if one.name == "web")
     assert Learning(Judge(Policies(snapshot))).of(web, NAME) is Way.CLUSTER
-
-
-def for_all_pods(*egress: dict[str, Any]) -> Manifest:
-    """A policy of Cilium's for the whole cluster."""
-    made: Manifest = {**cilium_policy("all", {"endpointSelector": {}, "egress": list(egress)})}
-    return {**made, "kind": "CiliumClusterwideNetworkPolicy", "metadata": {"name": "all"}}
 
 
 def test_pods_of_one_policy_are_told_apart_by_who_lets_them_in() -> None:

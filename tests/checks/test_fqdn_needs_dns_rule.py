@@ -75,6 +75,21 @@ def test_questions_that_cilium_does_not_hear() -> None:
     assert not ask(RULE, *DNS, cilium(NAMES, asking(), asking("other.example.com")), profile=PROFILES["cilium"])
 
 
+def test_rules_about_others_make_nothing_heard() -> None:
+    """Names that may be asked for elsewhere, or by other pods: of these, what is learned holds for all of a node."""
+    elsewhere = asking("*") | {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "shop"}}]}
+    found = one(RULE, *DNS, cilium(NAMES, asking(), elsewhere), profile=PROFILES["cilium"])
+    assert (found.severity, "Cilium learns no address of it" in found.message) == (Severity.ERROR, True)
+
+    api = [pod("shop/api", ["10.0.0.2"], labels={"role": "api"})]
+    theirs = {"endpointSelector": {"matchLabels": {"role": "api"}}, "egress": [asking("api.example.com")]}
+    mine = {"endpointSelector": {"matchExpressions": [{"key": "role", "operator": "DoesNotExist"}]}}
+    policies = [cilium_policy("shop/p", mine | {"egress": [NAMES, asking()]}), cilium_policy("shop/q", theirs)]
+    found = one(RULE, *DNS, *api, *policies, profile=PROFILES["cilium"])
+    assert found.severity is Severity.WARNING
+    assert "questions of shop/web: Cilium opens what another pod of the node has asked for" in found.message
+
+
 def test_a_denial_before_the_rule_for_dns() -> None:
     """What denies is asked first, and one more rule would be in vain: nothing is offered."""
     denying = cilium_policy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 
 import pytest
 
@@ -27,6 +28,15 @@ def test_high_numbers() -> None:
         one.close()
         other.close()
         os.close(bell)
+
+
+def test_nothing_comes() -> None:
+    """Then it is over when the time is, which is in seconds."""
+    one, other = socket.socketpair()
+    with one, other:
+        before = time.monotonic()
+        assert readable(one, within=0.05) == []
+        assert time.monotonic() - before >= 0.05
 
 
 def test_the_end() -> None:

@@ -22,9 +22,11 @@ from outgate.report.diff_words import (
     with_workload,
     workloads,
 )
-from outgate.testing import policy
+from outgate.testing import namespace, pod, policy, service
+from outgate.testing_cilium import cilium_policy
 from tests.analysis.two_sides import CLUSTER, DENY, allow, outwards, pods, two
 from tests.report.diffs import EVERYTHING, NOTHING, WILD, reported
+from tests.slices import endpoint_slice
 
 NONE, ALL = TransportSet(), TransportSet.governed()
 SQL, WEB = (TransportSet.ports(Protocol.TCP, port) for port in (5432, 443))
@@ -153,3 +155,23 @@ def test_a_policy_that_denies_at_both_ends_is_named_once() -> None:
     found, why = reported(two([*CLUSTER, deny], CLUSTER))
     inside = [one for one in found if isinstance(one.source, Group) and isinstance(one.destination, Group)]
     assert {tuple(blame.words for blame in blames(one, why)) for one in inside} == {("was denied by shop/deny",)}
+
+
+OTHERS = "labels, ports, addresses or namespaces do"
+
+
+def test_a_name_that_may_be_asked_for_now() -> None:
+    """Its own rule is the same on both sides: whom the pods may ask is what differs."""
+    web, dns = pod("shop/web", ["10.0.0.1"], app="web"), pod("shop/dns", ["10.0.0.53"], app="dns")
+    names = {"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": [{"toFQDNs": [{"matchName": "a.io"}]}]}
+    server = service("kube-system/kube-dns", "10.96.0.10", [{"port": 53, "protocol": "UDP"}])
+    there = endpoint_slice("kube-system/kube-dns", "10.0.0.53", port=53)
+    town = [namespace("shop"), web, dns, server, there | {"ports": [{"port": 53, "protocol": "UDP"}]}]
+    asking = names | {"egress": [{"toEndpoints": [{}]}]}
+    one = [*town, cilium_policy("shop/p", names)]
+    found, why = reported(two(one, [*one, cilium_policy("shop/q", asking)]))
+    words = [
+        blame.words for change in found.changes for blame in blames(change, why) if str(change.destination) == "a.io"
+    ]
+    assert words[0] == "allowed by shop/p egress[0]"
+    assert words[1:] == ["no policy that decides this differs: whom the pods may ask for the name does, or " + OTHERS]

@@ -250,6 +250,8 @@ def speaks_of(judge: Judge, rule: Rule, peer: Endpoint, door: Door) -> bool:
         return True
     selection = judge.policies.selection
     return any(
-        selection.is_peer(match, peer.pod, isinstance(match, BlockMatch) and peer.address in match.addresses)
+        selection.is_peer(
+            match, peer.pod, isinstance(match, BlockMatch) and peer.address in match.addresses, on_node=peer.on_node
+        )
         for match in rule.peers
     )

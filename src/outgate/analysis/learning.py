@@ -21,22 +21,25 @@ any pod of the node has learned.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from outgate.analysis.exposure_outside import DNS_PORTS
 from outgate.analysis.exposure_places import Door, cluster_dns, distinct, doors_of, passage, speaks_of
 from outgate.model import Direction, Pod
-from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.policy import Judge, Rule, Trace
 from outgate.policy.grid import Grid
 from outgate.policy.name_overlap import asks_some, may_ask_some
 from outgate.policy.names import Dialect, Pattern
-from outgate.policy.tiers import allowed
+from outgate.policy.rules import Conditions
+from outgate.policy.tiers import partition
 
 __all__ = ["Learning", "Way", "exactly"]
 
 _DNS = 53
+_Lists = tuple[Conditions, ...]
 
 
 class Way(enum.Enum):
@@ -56,9 +59,11 @@ class Learning:
         self.judge = judge
         self._grid = grid
         self._kinds: dict[tuple[str, str], object] = {}
-        self._ways: dict[object, list[tuple[Door, Trace]]] = {}
+        self._ways: dict[object, list[Trace]] = {}
+        self._listed: dict[object, _Lists] = {}
         self._found: dict[object, Way] = {}
-        self._teachers: dict[tuple[Pattern, ...], Pod | None] = {}
+        self._taught: dict[tuple[Pattern, ...], Pod | None] = {}
+        self._teachers: dict[tuple[int, tuple[bool, ...]], Pod | None] = {}
         self._heard_alone = judge.policies.profile.names_need_dns_rules
         """Whether questions are heard only where a rule with ``rules.dns`` is about them."""
 
@@ -101,27 +106,52 @@ class Learning:
         if not self._heard_alone:
             return None
         key = tuple(patterns)
+        if key not in self._taught:
+            self._taught[key] = next(
+                filter(None, (self._teacher_of(number, key) for number in range(len(self._heard)))), None
+            )
+        return self._taught[key]
+
+    def _teacher_of(self, number: int, patterns: tuple[Pattern, ...]) -> Pod | None:
+        lists, pods = self._heard[number]
+        key = number, tuple(asks_some(one, *patterns) for one in lists)
         if key not in self._teachers:
-            learns = (one for one in self._heard if self._by_itself(one, key) in {Way.CLUSTER, Way.ELSEWHERE})
-            self._teachers[key] = next(learns, None)
+            learning = (one for one in pods if self._by_itself(one, patterns) in {Way.CLUSTER, Way.ELSEWHERE})
+            self._teachers[key] = next(learning, None)
         return self._teachers[key]
 
     @cached_property
-    def _heard(self) -> tuple[Pod, ...]:
-        """A pod of each kind that a rule with ``rules.dns`` is about."""
-        policies = self.judge.policies
-        found: dict[object, Pod] = {}
-        for pod in policies.snapshot.endpoints:
-            rules = () if pod.host_network else policies.isolation(pod, Direction.EGRESS).rules
-            if any(rule.says_what_may_be_asked for rule in rules):
-                found.setdefault(self._kind(pod), pod)
-        return tuple(found.values())
+    def _heard(self) -> list[tuple[_Lists, list[Pod]]]:
+        """A pod of each kind that rules with ``rules.dns`` are about, by what these say."""
+        kinds: dict[object, Pod] = {}
+        for pod in self.judge.policies.snapshot.endpoints:
+            if not pod.host_network and self._lists(pod):
+                kinds.setdefault(self._kind(pod), pod)
+        found: dict[_Lists, list[Pod]] = {}
+        for pod in kinds.values():
+            found.setdefault(self._lists(pod), []).append(pod)
+        return list(found.items())
 
     def _by_itself(self, pod: Pod, patterns: tuple[Pattern, ...]) -> Way:
-        key = self._kind(pod), patterns
+        """What is found hangs on the names by what the rules with ``rules.dns`` have of them, and on nothing else."""
+        key = self._kind(pod), tuple(asks_some(one, *patterns) for one in self._lists(pod))
         found = self._found.get(key)
         if found is None:
             found = self._found[key] = self._find(pod, patterns)
+        return found
+
+    def lists(self, pod: Pod, name: str) -> bool:
+        """Whether a rule with ``rules.dns`` lets a pod ask for a name, be it of somebody whom no question gets to."""
+        return any(asks_some(one, exactly(name)) for one in self._lists(pod))
+
+    def _lists(self, pod: Pod) -> _Lists:
+        """What the rules of a pod say of the names that may be asked for."""
+        kind = self._kind(pod)
+        found = self._listed.get(kind)
+        if found is None:
+            rules = self.judge.policies.isolation(pod, Direction.EGRESS).rules
+            listing = (rule.conditions for rule in rules if rule.says_what_may_be_asked)
+            found = self._listed[kind] = tuple(one for one in listing if one is not None)
         return found
 
     def _kind(self, pod: Pod) -> object:
@@ -135,42 +165,64 @@ class Learning:
         return found
 
     def _find(self, pod: Pod, patterns: tuple[Pattern, ...]) -> Way:
-        if any(may_ask_some(trace.egress.outcome, *patterns) for _, trace in self._ways_of(pod)):
+        if any(may_ask_some(trace.egress.outcome, *patterns) for trace in self._ways_of(pod)):
             return Way.CLUSTER
         if not self.servers:
             return Way.UNKNOWN
         return Way.ELSEWHERE if self._asks_somebody(pod, patterns) else Way.NOWHERE
 
-    def _ways_of(self, pod: Pod) -> list[tuple[Door, Trace]]:
+    def _ways_of(self, pod: Pod) -> list[Trace]:
         """The ways on which questions get to the cluster's DNS, for some names at least, and are heard."""
         kind = self._kind(pod)
         found = self._ways.get(kind)
         if found is None:
-            passing = passage(self.judge, pod, self._told_apart)
-            found = self._ways[kind] = [way for way in passing if way[1].verdict.allows and self._hears(pod, way[0])]
+            passing = [way for way in passage(self.judge, pod, self._told_apart) if way[1].verdict.allows]
+            if self._heard_alone:
+                passing = list(self._heard_of(pod, passing))
+            found = self._ways[kind] = [trace for _, trace in passing]
         return found
 
-    def _hears(self, pod: Pod, door: Door) -> bool:
-        """Whether a question that passes there teaches anything."""
-        rules = self.judge.policies.isolation(pod, Direction.EGRESS).rules
-        return not self._heard_alone or any(
-            rule.says_what_may_be_asked and speaks_of(self.judge, rule, door.end, door) for rule in rules
-        )
+    def _heard_of(self, pod: Pod, ways: list[tuple[Door, Trace]]) -> Iterator[tuple[Door, Trace]]:
+        """Those on which a question is heard.
+
+        None is where no policy judges it: a pod asks itself. And who may ask over UDP unheard asks over TCP only what
+        is too long.
+        """
+        rules = [
+            one for one in self.judge.policies.isolation(pod, Direction.EGRESS).rules if one.says_what_may_be_asked
+        ]
+        heard = [
+            (door, trace)
+            for door, trace in ways
+            if trace.egress.outcome is not None and any(speaks_of(self.judge, rule, door.end, door) for rule in rules)
+        ]
+        listening = {(door.end.address, door.protocol) for door, _ in heard}
+        deaf = {door.end.address for door, _ in ways if door.protocol is Protocol.UDP} - {
+            address for address, protocol in listening if protocol is Protocol.UDP
+        }
+        return ((door, trace) for door, trace in heard if door.end.address not in deaf)
 
     def _asks_somebody(self, pod: Pod, patterns: tuple[Pattern, ...]) -> bool:
+        """Whether a question passes to anybody else than the cluster's DNS, and is heard.
+
+        Where names are listed, others do not pass, also where nothing isolates: `enableDefaultDeny` is about packets.
+        """
         policies = self.judge.policies
         isolation = policies.isolation(pod, Direction.EGRESS)
-        heard = self._questions
-        if self._heard_alone:
-            heard &= PacketSet.union_of(
-                cube for rule in isolation.rules if rule.says_what_may_be_asked for cube in policies.packets_of(rule)
-            )
 
-        def extent(rule: Rule) -> PacketSet:
-            asks = asks_some(rule.conditions, *patterns)
-            return policies.packets_of(rule) & heard if asks else PacketSet.none()
+        def asks(rule: Rule) -> bool:
+            return asks_some(rule.conditions, *patterns)
 
-        return bool(allowed(isolation, heard, extent))
+        ordered = replace(isolation, rules=tuple(sorted(isolation.rules, key=asks, reverse=True)))
+        heard = self._heard_elsewhere(isolation.rules) if self._heard_alone else self._questions
+        parts = partition(ordered, heard, lambda rule: policies.packets_of(rule) & heard)
+        return any(verdict.allows and (rule is None or asks(rule)) for _, verdict, rule in parts)
+
+    def _heard_elsewhere(self, rules: Iterable[Rule]) -> PacketSet:
+        """What rules with ``rules.dns`` are about, whatever the port, less the cluster's DNS."""
+        listing = (self.judge.policies.packets_of(rule) for rule in rules if rule.says_what_may_be_asked)
+        servers = AddressSet.of(door.end.address for door in self.servers)
+        return PacketSet.union_of(cube for one in listing for cube in one) - PacketSet.cube(servers, TransportSet.any())
 
     @cached_property
     def _questions(self) -> PacketSet:

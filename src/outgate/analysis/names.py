@@ -168,6 +168,11 @@ def _hindrance(learning: Learning, pod: Pod, name: str, rule: Rule | None) -> It
                 f"no rule with rules.dns is about questions of {pod} for {name}: {rule.origin} opens it only while "
                 f"another pod of its node has asked, like {learning.teacher((exactly(name),))}"
             )
+        case Way.NOWHERE if heard and learning.lists(pod, name):
+            yield (
+                f"no question of {pod} for {name} gets through and is heard by Cilium, though rules.dns are about "
+                f"some: it never learns it, and {rule.origin} opens nothing"
+            )
         case Way.NOWHERE if heard:
             yield (
                 f"no rule with rules.dns lets {pod} ask for {name}: Cilium never learns it, and {rule.origin} opens "

@@ -70,9 +70,12 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
 
-from outgate.analysis.exposure_places import passage, speaks_of
+from outgate.analysis.exposure_places import passage
 from outgate.analysis.groups import Group
+from outgate.analysis.learning import Learning, Way
 from outgate.checks.check import Check
 from outgate.checks.doors import denied
 from outgate.checks.edit import Edit
@@ -82,11 +85,13 @@ from outgate.checks.resolvers import Resolvers, cilium_dns_rule, may_be_dns
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import CiliumPolicy, Direction
 from outgate.packets import Protocol
-from outgate.policy import Action, Rule, Trace
+from outgate.policy import Action, Judge, Policies, Rule, Trace
 from outgate.policy.name_overlap import asks_some, may_ask_some
 from outgate.policy.names import Pattern
 
 __all__ = ["CHECK"]
+
+_UNHEARD = "and no rule with rules.dns is about the questions of"
 
 
 def _find(survey: Survey) -> Iterator[Finding]:
@@ -108,23 +113,25 @@ def _find(survey: Survey) -> Iterator[Finding]:
                 "nothing",
                 CHECK.severity,
             )
-        as_cilium = survey.policies.profile.names_need_dns_rules
-        if not isinstance(rule.policy, CiliumPolicy) and not as_cilium:
-            continue
-        reported = {id(group) for _, many in deaf for group in many}
-        heard = [group for group in groups if id(group) not in reported]
-        for peers, many in _by_peers(rule, heard, ways.is_not_heard):
-            # What Cilium never learns, Outgate's agent hears all the same.
-            severity = Severity.ERROR if as_cilium else Severity.WARNING
-            yield _finding(
-                survey,
-                rule,
-                peers,
-                many,
-                f"and no rule with rules.dns is about the questions of {some(many)}: Cilium learns no address of "
-                f"{'it' if len(peers) == 1 else 'them'}",
-                severity,
-            )
+        if isinstance(rule.policy, CiliumPolicy) or _as_cilium(survey):
+            reported = {id(group) for _, many in deaf for group in many}
+            yield from _unheard(survey, ways, rule, [group for group in groups if id(group) not in reported])
+
+
+def _as_cilium(survey: Survey) -> bool:
+    return survey.policies.profile.names_need_dns_rules
+
+
+def _unheard(survey: Survey, ways: _Ways, rule: NamingRule, groups: list[Group]) -> Iterator[Finding]:
+    """Names of which Cilium learns nothing from the questions of these pods, and what comes of it."""
+    # What Cilium never learns, Outgate's agent hears all the same.
+    severity = Severity.ERROR if _as_cilium(survey) else Severity.WARNING
+    for peers, many in _by_peers(rule, groups, ways.is_not_heard):
+        words = f"Cilium learns no address of {'it' if len(peers) == 1 else 'them'}"
+        yield _finding(survey, rule, peers, many, f"{_UNHEARD} {some(many)}: {words}", severity)
+    for peers, many in _by_peers(rule, groups, ways.is_heard_beside):
+        words = "Cilium opens what another pod of the node has asked for, and for as long"
+        yield _finding(survey, rule, peers, many, f"{_UNHEARD} {some(many)}: {words}", Severity.WARNING)
 
 
 def _by_peers(
@@ -185,53 +192,50 @@ class _Ways:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
         self._resolvers = survey.once(Resolvers)
-        self._known: dict[int, tuple[tuple[Trace, ...], tuple[tuple[Rule, ...], ...]]] = {}
+        self._known: dict[int, tuple[Trace, ...]] = {}
+
+    @cached_property
+    def _learning(self) -> Learning:
+        """What Cilium learns, whichever profile is asked for."""
+        policies = self._survey.policies
+        if _as_cilium(self._survey):
+            return Learning(self._survey.judge, self._survey.grid)
+        profile = replace(policies.profile, names_need_dns_rules=True)
+        return Learning(Judge(Policies(policies.snapshot, profile)), self._survey.grid)
 
     def cannot_ask(self, group: Group, pattern: Pattern) -> bool:
         """Whether no question for any name of a pattern passes."""
-        traces, _ = self._of(group)
         if self._resolvers.known:
-            return not any(may_ask_some(trace.egress.outcome, pattern) for trace in traces)
-        standing = self._survey.policies.isolation(group.pods[0], Direction.EGRESS)
-        candidates = [one for one in standing.every_rule() if one.action is not Action.DENY and self._may_be_dns(one)]
-        if not standing.policies:
+            return not any(may_ask_some(trace.egress.outcome, pattern) for trace in self._open(group))
+        candidates = [one for one in self._candidates(group) if one.action is not Action.DENY]
+        if not self._survey.policies.isolation(group.pods[0], Direction.EGRESS).policies:
             return False
         return not any(asks_some(one.conditions, pattern) for one in candidates)
 
     def is_not_heard(self, group: Group, pattern: Pattern) -> bool:
-        """Whether Cilium hears no question for any name of a pattern: rules with ``rules.dns`` lead to its DNS proxy.
+        """Whether Cilium hears no question for any name of a pattern: rules with ``rules.dns`` lead to its proxy."""
+        if self._resolvers.known:
+            return self._learning.some(group.pods[0], (pattern,)) in {Way.NOWHERE, Way.ELSEWHERE}
+        allowing = [one for one in self._candidates(group) if one.action is Action.ACCEPT]
+        listing = any(one.says_what_may_be_asked for one in allowing)
+        return not (listing and any(asks_some(one.conditions, pattern) for one in allowing))
 
-        Where others let the same questions pass, all names may be asked there, as `outgate.analysis.learning` has it.
-        """
-        _, rules = self._of(group)
-        return not any(
-            any(one.says_what_may_be_asked for one in together)
-            and any(asks_some(one.conditions, pattern) for one in together)
-            for together in rules
-        )
+    def is_heard_beside(self, group: Group, pattern: Pattern) -> bool:
+        """Whether it hears none, but those of another pod that may be on the same node."""
+        return self._resolvers.known and self._learning.some(group.pods[0], (pattern,)) is Way.BESIDE
 
-    def _may_be_dns(self, rule: Rule) -> bool:
-        return may_be_dns(self._survey, rule, Protocol.UDP)
+    def _candidates(self, group: Group) -> list[Rule]:
+        """The rules that may be about resolvers which the input does not have."""
+        standing = self._survey.policies.isolation(group.pods[0], Direction.EGRESS)
+        return [one for one in standing.every_rule() if may_be_dns(self._survey, one, Protocol.UDP)]
 
-    def _of(self, group: Group) -> tuple[tuple[Trace, ...], tuple[tuple[Rule, ...], ...]]:
-        """The ways that are open, and for each all rules that allow and are about it."""
+    def _open(self, group: Group) -> tuple[Trace, ...]:
+        """The ways that are open."""
         found = self._known.get(id(group))
         if found is None:
-            found = self._known[id(group)] = self._find(group)
+            asked = passage(self._survey.judge, group.pods[0], self._survey.dns.doors)
+            found = self._known[id(group)] = tuple(trace for _, trace in asked if trace.egress.verdict.allows)
         return found
-
-    def _find(self, group: Group) -> tuple[tuple[Trace, ...], tuple[tuple[Rule, ...], ...]]:
-        judge, pod = self._survey.judge, group.pods[0]
-        rules = judge.policies.isolation(pod, Direction.EGRESS).rules
-        if not self._resolvers.known:
-            return (), (tuple(filter(self._may_be_dns, rules)),)
-        passing: list[Trace] = []
-        speaking: list[tuple[Rule, ...]] = []
-        for door, trace in passage(judge, pod, self._survey.dns.doors):
-            if trace.egress.verdict.allows:
-                passing.append(trace)
-                speaking.append(tuple(one for one in rules if speaks_of(judge, one, door.end, door)))
-        return tuple(passing), tuple(speaking)
 
 
 CHECK = Check("fqdn-needs-dns-rule", Severity.ERROR, _find, __doc__, fixable=True)

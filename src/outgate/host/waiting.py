@@ -25,7 +25,8 @@ def readable(*handles: _Handle, within: float | None) -> list[_Handle]:
     """Those that can be read or have ended, waiting so many seconds (None: for ever) for the first.
 
     Raises:
-        OSError: one of them is closed.
+        OSError: the file behind one of the numbers is closed.
+        ValueError: one of the objects is.
     """
     poll = select.poll()
     by_number = {one if isinstance(one, int) else one.fileno(): one for one in handles}

@@ -44,6 +44,9 @@ _Step = str | _Run
 @functools.lru_cache(maxsize=_KEPT)
 def have_a_name_in_common(*patterns: Pattern) -> bool:
     """Whether any name is meant by all."""
+    # Mostly they are names, and each means itself alone.
+    if len({canonical(one.text) for one in patterns if "*" not in one.text}) > 1:
+        return False
     walked = [tuple(_steps(one)) for one in patterns]
     signs = {step for steps in walked for step in steps if isinstance(step, str)} | {"a", ".", _ODD}
     # The places in the patterns, and whether a label has to begin here.

@@ -18,6 +18,7 @@ from outgate.analysis.connections import Party
 from outgate.analysis.diff import ConnectionDiff
 from outgate.analysis.groups import Group
 from outgate.analysis.matching import Presence
+from outgate.analysis.opened import Named
 from outgate.analysis.spelling import spell_transports
 from outgate.model import Direction
 from outgate.packets import TransportSet
@@ -214,7 +215,7 @@ def blames(change: Change, why: Causes) -> Iterator[Blame]:
 def _opens(cause: Cause, change: Change) -> list[Blame]:
     words = "allowed by", "was denied by"
     plain = _named(words[0], cause.allowed) or [Blame("no policy stands between them")]
-    return plain if change.comes_with_workload else _differing(cause, words) or _unchanged(plain)
+    return plain if change.comes_with_workload else _differing(cause, words) or _unchanged(plain, change)
 
 
 def _closes(cause: Cause, change: Change) -> list[Blame]:
@@ -222,7 +223,7 @@ def _closes(cause: Cause, change: Change) -> list[Blame]:
     if change.comes_with_workload:
         return _named(words[0], cause.allowed) or [Blame("no policy stood between them")]
     plain = _named(words[1], cause.denied) or [Blame("no port passes both ends")]
-    return _differing(cause, words) or _unchanged(plain)
+    return _differing(cause, words) or _unchanged(plain, change)
 
 
 def _differing(cause: Cause, words: tuple[str, str]) -> list[Blame]:
@@ -242,9 +243,12 @@ def _named(words: str, origins: tuple[Origin, ...]) -> list[Blame]:
     return [*found, Blame(f"and by {more} more")] if more > 0 else found
 
 
-def _unchanged(blames: list[Blame]) -> list[Blame]:
-    """Where no policy that decides differs, what it looks at does."""
-    return [*blames, Blame("no policy that decides this differs: labels, ports, addresses or namespaces do")]
+def _unchanged(blames: list[Blame], change: Change) -> list[Blame]:
+    """Where no policy that decides differs, what it looks at does; and a name is known where it may be asked for."""
+    others = "labels, ports, addresses or namespaces do"
+    if isinstance(change.destination, Named):
+        others = f"whom the pods may ask for the name does, or {others}"
+    return [*blames, Blame(f"no policy that decides this differs: {others}")]
 
 
 def isolation_words(change: IsolationChange) -> str:
