@@ -49,6 +49,7 @@ class Selection:
         self.by_address = profile.host_network_selected and not profile.host_network_isolated
         self._selecting: dict[tuple[str, _LabelKey, Direction], tuple[NetworkPolicy, ...]] = {}
         self._of_cilium: dict[tuple[str, _LabelKey, str, Direction], tuple[CiliumPolicy, ...]] = {}
+        self._speaking_of: dict[tuple[str, Direction], list[tuple[CiliumPolicy, PodMatch]]] = {}
         self._governing: dict[tuple[str, _LabelKey, Direction], tuple[ClusterPolicy, ...]] = {}
         self._pods: dict[PodMatch, tuple[Pod, ...]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
@@ -88,11 +89,24 @@ class Selection:
         key = (*self.kind_of(pod), pod.hints.account, direction)
         found = self._of_cilium.get(key)
         if found is None:
+            labels = self.visible(pod)
+            found = self._of_cilium[key] = tuple(
+                policy
+                for policy, match in self._speaking(pod.namespace, direction)
+                if match.pods.matches(labels) and has_account(match, pod)
+            )
+        return found
+
+    def _speaking(self, namespace: str, direction: Direction) -> list[tuple[CiliumPolicy, PodMatch]]:
+        """Cilium's policies that may say something of pods of a namespace in a direction, and whom each selects."""
+        found = self._speaking_of.get((namespace, direction))
+        if found is None:
             by_namespace = self.snapshot.cilium_by_namespace
-            candidates = (*by_namespace.get("", ()), *by_namespace.get(pod.namespace, ()))
-            speaking = (one for one in candidates if direction in one.types and not one.subject.nobody)
-            found = tuple(one for one in speaking if self._selects(endpoints(one.subject), pod))
-            self._of_cilium[key] = found
+            candidates = (*by_namespace.get("", ()), *by_namespace.get(namespace, ()))
+            speaking = [one for one in candidates if direction in one.types and not one.subject.nobody]
+            selected = ((one, endpoints(one.subject)) for one in speaking)
+            found = [(one, match) for one, match in selected if self._reaches_into(match, namespace)]
+            self._speaking_of[namespace, direction] = found
         return found
 
     def network_policies(self, pod: Pod, direction: Direction) -> tuple[NetworkPolicy, ...]:
@@ -213,12 +227,13 @@ class Selection:
         return (pod,) if pod is not None and self.profile.host_network_selected else ()
 
     def _selects(self, match: PodMatch, pod: Pod) -> bool:
+        inside = self._reaches_into(match, pod.namespace)
+        return inside and match.pods.matches(self.visible(pod)) and has_account(match, pod)
+
+    def _reaches_into(self, match: PodMatch, namespace: str) -> bool:
         if match.namespaces is None:
-            if pod.namespace != match.namespace:
-                return False
-        elif not match.namespaces.matches(self.snapshot.namespace(pod.namespace).labels):
-            return False
-        return match.pods.matches(self.visible(pod)) and has_account(match, pod)
+            return namespace == match.namespace
+        return match.namespaces.matches(self.snapshot.namespace(namespace).labels)
 
     def pods(self, match: PodMatch) -> tuple[Pod, ...]:
         """The endpoints that a peer selects; host-network pods only where the profile says so."""
