@@ -169,6 +169,20 @@ def test_a_peer_that_is_not_known_closes_its_rule(peer: Manifest, action: str) -
     assert warning.message.endswith(f"this rule fails closed, {means[action]}")
 
 
+@pytest.mark.parametrize("action", ["Accept", "Deny", "Pass"])
+def test_a_rule_with_a_field_that_is_not_known_is_closed(action: str) -> None:
+    """What a newer server knows may narrow it: read without, an Accept would open more than was meant."""
+    ports = [{"portNumber": {"port": 53}}]
+    found = stored(with_rule(action=action, to=[{"namespaces": {}}], ports=ports))
+    known, unknown = only(found).egress[0].peers
+    assert (known, isinstance(unknown, UnknownPeer)) == (PodPeer(EVERYTHING, EVERYTHING), True)
+    (warning,) = found.warnings
+    assert warning.path == "spec.egress[0].ports"
+    assert warning.message.startswith(
+        'this rule is in no form that is known here (it has "ports"): this rule fails closed'
+    )
+
+
 @pytest.mark.parametrize(
     "port",
     [{}, {"icmp": {}}, {"tcp": {}}, {"tcp": {"flags": 1}}, {"tcp": {"destinationPort": {}}},

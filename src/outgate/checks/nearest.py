@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from outgate.model.labels import Labels, LabelSelector, Operator
 
-__all__ = ["Carried", "nearest_labels"]
+__all__ = ["Carried", "nearest_labels", "nearest_names"]
 
 _MANY = 200
 _BESIDE = 20
@@ -54,6 +54,12 @@ def nearest_labels(selector: LabelSelector, carried: Carried) -> str:
         same = sorted(carried.values.get(requirement.key, ()))[:2]
         found |= dict.fromkeys(f"{requirement.key}={value}" for value in same)
     near = list(found)[:3]
+    return f"there is {', '.join(near)}" if near else ""
+
+
+def nearest_names(name: str, there: Iterable[str]) -> str:
+    """The names that are spelled alike, in words; empty where none is."""
+    near = _close(name, there)
     return f"there is {', '.join(near)}" if near else ""
 
 

@@ -5,7 +5,8 @@ What it does:
     the input and have pods. Templates of workloads count as pods. It says which labels there are that come near.
     Selectors of Cilium's count as it reads them: by labels that take no part in an identity nobody is found. What is
     selected in any namespace is judged where the input has all Namespaces that it mentions; a denial of nobody is only
-    worth knowing.
+    worth knowing. Of Cilium's policies also groups of blocks, Services and nodes that are not there, where the input
+    has others.
 
 Why it matters:
     A label with a typing mistake is a valid label. The policy is accepted, protects nothing or allows nothing, and
@@ -51,6 +52,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
+from outgate.checks.absent import why_absent
 from outgate.checks.check import Check
 from outgate.checks.clauses import clauses
 from outgate.checks.finding import Finding, Severity
@@ -188,10 +190,14 @@ def _of_others(survey: Survey, meant: _Meant) -> Iterator[Finding]:
                 yield Finding(CHECK.name, CHECK.severity, words, subject_of(policy), at, help=why[1])
     for clause in clauses(survey):
         for peer in clause.peers if clause.understood else ():
-            why = _why_nobody(meant, peer) if isinstance(peer, EndpointPeer | PodPeer) else None
+            why = why_absent(survey.snapshot, peer)
+            labelled = isinstance(peer, EndpointPeer | PodPeer)
+            if isinstance(peer, EndpointPeer | PodPeer):
+                why = _why_nobody(meant, peer)
             if why is not None:
-                # To deny whom there is not (yet) may be foresight.
-                severity = CHECK.severity if clause.action is Action.ACCEPT else Severity.INFO
+                # To deny whom there is not (yet) may be foresight; a name that nobody has is hardly.
+                foresight = clause.action is not Action.ACCEPT and labelled
+                severity = Severity.INFO if foresight else CHECK.severity
                 words = f"{clause} has a peer that selects nobody: {why[0]}"
                 yield Finding(CHECK.name, severity, words, subject_of(clause.policy), peer.place, help=why[1])
 

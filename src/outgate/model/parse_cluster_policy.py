@@ -168,6 +168,9 @@ class _Reader:
         does = action or "Deny"
         ports = self._ports(value, does, closing, at)
         found = self._peers(value.get(peers), does, peers, at / peers)
+        # What a newer server has beside these may narrow an Accept, or be more that a Deny is about.
+        strange = (one for one in value if one not in {"name", "action", peers, "protocols" if self.new else "ports"})
+        closing += (self._closed("this rule", f"it has {quote(str(one))}", does, at / str(one)) for one in strange)
         name = value.get("name", "")
         return ClusterRule(does, (*found, *closing), ports, name if isinstance(name, str) else "", at)
 
