@@ -44,7 +44,7 @@ def test_an_assertion_of_every_part() -> None:
         "no more",
     )
     assert [str(one) for one in found.entries] == ["data/db", "10.0.0.0/8, every node UDP 53"]
-    assert [str(one) for one in found.ignored] == ["anywhere UDP 53, TCP 53"]
+    assert [str(one) for one in found.ignored] == ["anywhere UDP 53, TCP 53, SCTP 53"]
     assert str(found.ports) == "443"
     assert (found.place.file, found.place.line) == ("tests.yaml", 4)
     assert found.title == "what web needs"

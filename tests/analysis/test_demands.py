@@ -63,7 +63,9 @@ def test_allow_and_deny_demand_the_entries() -> None:
 def test_only_demands_that_all_the_rest_is_denied() -> None:
     """Over every known end and the whole address space; what is listed is carried along, and nothing demanded of it."""
     found = demands_of("{from: data/db, only: [{to: shop/web, port: 80}, 203.0.113.0/24], ignore: dns}")
-    rest = TransportSet.governed() - TransportSet.ports(Protocol.TCP, 53) - TransportSet.ports(Protocol.UDP, 53)
+    rest = TransportSet.governed()
+    for protocol in (Protocol.UDP, Protocol.TCP, Protocol.SCTP):
+        rest = rest - TransportSet.ports(protocol, 53)
     assert asked_of(found, "shop/web-1", Verdict.DENY) == rest - TransportSet.ports(Protocol.TCP, 80)
     assert asked_of(found, "shop/web-1", None) == TransportSet.ports(Protocol.TCP, 80)
     assert asked_of(found, "node node-a", Verdict.DENY) == rest

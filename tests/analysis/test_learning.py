@@ -277,7 +277,7 @@ NOTES = {
         "cilium",
         Way.BESIDE,
     ): "no rule with rules.dns is about questions of shop/web for api.example.com: shop/p egress[0] "
-    "opens it only while another pod of its node has asked, like shop/api",
+    "opens it only while a pod on the same node has asked, as shop/api may, wherever that runs now",
 }
 HEARD_BY_NOBODY = (
     "no question of shop/web for api.example.com gets through and is heard by Cilium, though rules.dns are about some: "

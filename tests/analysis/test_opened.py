@@ -20,6 +20,7 @@ from outgate.analysis.targets import TransportAsked
 from outgate.model import Direction
 from outgate.packets import Address, Protocol, TransportSet
 from outgate.policy import Judge, Policies, Rule
+from outgate.policy.names import Dialect, Pattern, plain
 from outgate.testing import Manifest, cluster_policy, namespace, node, pod, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.laws.test_cilium import drawn
@@ -166,7 +167,21 @@ def test_a_name_has_one_line_in_whichever_words_it_is_written() -> None:
     )
     lines = words(above, cilium(rule("api.example.com"), rule("*.example.net")))
     every = "every port of every protocol"
-    assert lines == [f"API.example.com: {every}", f"*.example.net: {every}", "*.example.net: TCP 443"]
+    assert lines == [f"api.example.com: {every}", f"*.example.net: {every}", "*.example.net: TCP 443"]
+
+
+def test_names_are_no_texts() -> None:
+    """Other spellings of one name, or of one pattern, are one; a diff of them is empty."""
+    one = ("Four.Example.COM", "**.example.org", "a*b.io", ".", "*")
+    other = ("four.example.com.", "***.example.org.", "a**b.io", ".", "**.")
+    plainly = [[plain(Pattern(text, Dialect.CILIUM)) for text in texts] for texts in (one, other)]
+    assert plainly[0] == plainly[1]
+    assert [each.text for each in plainly[0]] == ["four.example.com", "**.example.org", "a*b.io", ".", "*"]
+    different = ("*.io", "**.io", "a*.io", "**io", "*io.")
+    texts = [plain(Pattern(text, Dialect.CILIUM)).text for text in different]
+    assert texts == ["*.io", "**.io", "a*.io", "*io", "*io"]
+    assert plain(Pattern("**.Io", Dialect.NETWORK_POLICY)).text == "**.io"
+    assert words(cilium(rule("Four.Example.COM"), rule("four.example.com."))) == ["four.example.com: TCP 443"]
 
 
 def test_what_no_name_opens_makes_no_difference() -> None:

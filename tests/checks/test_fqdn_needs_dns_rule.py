@@ -75,6 +75,20 @@ def test_questions_that_cilium_does_not_hear() -> None:
     assert not ask(RULE, *DNS, cilium(NAMES, asking(), asking("other.example.com")), profile=PROFILES["cilium"])
 
 
+def test_a_list_of_names_is_made_no_wider_than_it_has_to_be() -> None:
+    """A question for any name is a way out of the cluster: who may ask for some may ask for what is missing as well."""
+
+    def added(*rules: dict[str, Any]) -> list[Any]:
+        (edit,) = one(RULE, *DNS, cilium(*rules)).fix
+        value: Any = edit.value
+        return list(value["toPorts"][0]["rules"]["dns"])
+
+    names = {"toFQDNs": [{"matchName": "evil.example.net"}, {"matchPattern": "*.example.org"}]}
+    missing = [{"matchName": "evil.example.net"}, {"matchPattern": "*.example.org"}]
+    assert added(names, asking("*.stripe.com")) == missing
+    assert added(names) == [{"matchPattern": "*"}]
+
+
 def test_rules_about_others_make_nothing_heard() -> None:
     """Names that may be asked for elsewhere, or by other pods: of these, what is learned holds for all of a node."""
     elsewhere = asking("*") | {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "shop"}}]}

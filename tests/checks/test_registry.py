@@ -38,6 +38,7 @@ NOT_CHECKS = {
     "name_kinds",
     "named_peers",
     "overlaps",
+    "absent",
     "nearest",
 } | {
     "proof",

@@ -271,3 +271,12 @@ def test_a_headless_service_is_asked_for_and_moves_nowhere(by: str, verdict: Ver
     ]
     assert own == [(Moment.UNASKED, DENY), (Moment.ASKED, verdict)]
     assert len(plan.stations["db.shop.svc.cluster.local"]) == 1
+
+
+def test_a_server_that_may_be_asked_over_udp_alone() -> None:
+    """Over TCP the name of the list is not asked for: no answer is expected, and none would say why."""
+    (entry,) = asking("*.example.com")["toPorts"]
+    over_udp = {**asking("*.example.com"), "toPorts": [{**entry, "ports": [{"port": "53", "protocol": "UDP"}]}]}
+    found = {(one.protocol, one.expected) for one in plan_of(DNS + pods("web") + rules("web", over_udp)).questions}
+    refused = {(protocol, Expected.REFUSED) for protocol in (Protocol.UDP, Protocol.TCP)}
+    assert found == {(Protocol.UDP, Expected.ANSWERED), *refused}

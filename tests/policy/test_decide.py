@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import Any
 
 import pytest
 
 from outgate.model import Direction, Pod
 from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
-from outgate.policy import Policies, Profile, Verdict, decide
-from outgate.testing import Manifest, policy, snapshot_of
+from outgate.policy import PROFILES, Policies, Profile, Verdict, decide
+from outgate.testing import Manifest, policy, random_cluster, random_cluster_policies, snapshot_of
 from tests.policy.asking import TOWN, Row, names
 
 
@@ -336,3 +337,20 @@ def test_profile_is_followed() -> None:
     for policies, expected in ((ours, (True, False)), (other, (False, True))):
         allowed = decide(policies, web_of(policies), Direction.EGRESS).allowed()
         assert (allowed.contains(db, 6, 1), allowed.contains(node, 6, 1)) == expected
+
+
+def test_what_is_allowed_at_one_address_is_that_part_of_the_decision() -> None:
+    """Under every profile, with tiers and port names: the same rules, in the same order, for the same ports."""
+    compared = 0
+    for seed, profile in itertools.product(range(12), PROFILES.values()):
+        snapshot = snapshot_of([*random_cluster(seed), *random_cluster_policies(seed, 3)])
+        policies = Policies(snapshot, profile)
+        addresses = [one for pod in snapshot.endpoints[:5] for one in pod.addresses]
+        for pod, direction in itertools.product(snapshot.endpoints[:5], Direction):
+            parts = policies.decision(pod, direction).parts
+            for address in (*addresses, ipaddress.ip_address("203.0.113.9")):
+                whole = [(part.packets.transports(address), part.origin) for part in parts if part.verdict.allows]
+                found = [(some, rule.origin) for some, rule in policies.allowed_at(pod, direction, address)]
+                assert found == [(some, origin) for some, origin in whole if some and origin is not None]
+                compared += len(found)
+    assert compared > 500

@@ -276,7 +276,9 @@ def _refuse_requests(entries: Iterable[Entry], errors: list[InputError]) -> None
 def _entry(value: object, far: str, place: Place, errors: list[InputError], may_be_anywhere: bool) -> tuple[Entry, ...]:
     anywhere = (EndAsked(Word.ANYWHERE, Word.ANYWHERE.value, (), place),)
     if may_be_anywhere and value == "dns":
-        queries = tuple(PortAsked(int(protocol), (53, 53)) for protocol in (Protocol.UDP, Protocol.TCP))
+        # SCTP with them: rules of Cilium's mostly say ANY, which is all three.
+        asked = (Protocol.UDP, Protocol.TCP, Protocol.SCTP)
+        queries = tuple(PortAsked(int(protocol), (53, 53)) for protocol in asked)
         return (Entry(anywhere, PortsAsked(queries), place),)
     if not isinstance(value, Mapping):
         return (Entry(read_ends(value, place, errors), None, place),)

@@ -165,8 +165,8 @@ def _hindrance(learning: Learning, pod: Pod, name: str, rule: Rule | None) -> It
             )
         case Way.BESIDE:
             yield (
-                f"no rule with rules.dns is about questions of {pod} for {name}: {rule.origin} opens it only while "
-                f"another pod of its node has asked, like {learning.teacher((exactly(name),))}"
+                f"no rule with rules.dns is about questions of {pod} for {name}: {rule.origin} opens it only while a "
+                f"pod on the same node has asked, as {learning.teacher((exactly(name),))} may, wherever that runs now"
             )
         case Way.NOWHERE if heard and learning.lists(pod, name):
             yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from outgate.model import Direction
@@ -35,12 +36,8 @@ def hints(judge: Judge, trace: Trace) -> tuple[Hint, ...]:
     ):
         if side.verdict.allows or side.conditional or subject.pod is None:
             continue
-        mine = []
-        for part in judge.policies.decision(subject.pod, side.direction).parts:
-            transports = part.packets.transports(peer.address)
-            if part.verdict.allows and part.origin is not None and transports:
-                mine.append(Hint(side.direction, part.origin, transports))
-        found.extend(mine[:MOST_HINTS])
+        opening = judge.policies.allowed_at(subject.pod, side.direction, peer.address)
+        found += (Hint(side.direction, rule.origin, some) for some, rule in itertools.islice(opening, MOST_HINTS))
     return tuple(found)
 
 

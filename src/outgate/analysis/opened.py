@@ -35,7 +35,7 @@ from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Action, Rule
 from outgate.policy.grid import Grid
 from outgate.policy.name_overlap import have_a_name_in_common
-from outgate.policy.names import Dialect, Pattern, canonical
+from outgate.policy.names import Dialect, Pattern, canonical, plain
 from outgate.policy.rules import NamesMatch
 from outgate.policy.tiers import Isolation, Layer, partition
 from outgate.records import dataclass
@@ -146,7 +146,7 @@ def names_of(rule: Rule) -> Iterator[Pattern]:
     if rule.action is Action.ACCEPT:
         for peer in rule.peers or ():
             if isinstance(peer, NamesMatch):
-                yield from peer.patterns
+                yield from map(plain, peer.patterns)
 
 
 def opens(rule: Rule, patterns: Sequence[Pattern]) -> bool:

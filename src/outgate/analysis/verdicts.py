@@ -261,7 +261,7 @@ def _notes(answers: _Answers, demand: Demand) -> Iterator[str]:
     judge = answers.judge
     snapshot = judge.policies.snapshot
     pods = (demand.source.pod, demand.destination.pod)
-    if demand.wanted is Verdict.ALLOW and demand.about is None and (demand.addresses is None or demand.name):
+    if demand.wanted is Verdict.ALLOW and demand.about is None:
         yield from _conditions(demand.told or judge, demand)
     if demand.told is not None and demand.wanted is Verdict.ALLOW:
         passing = demand.packets(demand.asked & demand.pair.allowed if demand.pair is not None else demand.asked)

@@ -170,14 +170,24 @@ def _finding(
 
 
 def _fix(survey: Survey, rule: NamingRule, peers: tuple[NamedPeer, ...]) -> tuple[Edit, ...]:
-    """One more rule in a policy of Cilium's. In one of the whole cluster it would be for more pods than are meant."""
+    """One more rule in a policy of Cilium's. In one of the whole cluster it would be for more pods than are meant.
+
+    Where the pods may ask for some names alone, these are what is missing: a question for any name is a way out.
+    """
     if not isinstance(rule.policy, CiliumPolicy) or not rule.policy.namespace or _is_denied(survey, rule):
         return ()
     # The rule stands in the list that the new one goes to: `spec.egress`, or that of one of `specs`.
     at = peers[0].place.at
     egress = at[: at.index("egress") + 1]
     place = rule.policy.place
-    return (Edit.add_item(type(place)(place.document, egress), cilium_dns_rule(survey)),)
+    groups = survey.selected_groups(rule.policy)
+    standing = (survey.policies.isolation(one.pods[0], Direction.EGRESS) for one in groups)
+    if any(one.says_what_may_be_asked for many in standing for one in many.rules):
+        names = [{"matchPattern" if "*" in peer.pattern.text else "matchName": peer.pattern.text} for peer in peers]
+        made = cilium_dns_rule(survey, names)
+    else:
+        made = cilium_dns_rule(survey)
+    return (Edit.add_item(type(place)(place.document, egress), made),)
 
 
 def _is_denied(survey: Survey, rule: NamingRule) -> bool:

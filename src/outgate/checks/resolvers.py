@@ -9,7 +9,7 @@ resolvers a finding says that *no* rule can be the one, and silence proves nothi
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from outgate.analysis.exposure_places import Door, Found, passage
@@ -225,8 +225,8 @@ def dns_rule(survey: Survey) -> dict[str, object]:
     return {"to": peers or [{"namespaceSelector": {"matchLabels": {NAME_LABEL: _HOMES[0]}}}], "ports": ports}
 
 
-def cilium_dns_rule(survey: Survey) -> dict[str, object]:
-    """The same as Cilium's policies write it, so that every question is let through and its answer is heard."""
+def cilium_dns_rule(survey: Survey, names: Sequence[Mapping[str, str]] = ({"matchPattern": "*"},)) -> dict[str, object]:
+    """The same as Cilium's policies write it, so that questions for some names pass, else all, and are heard."""
     doors = [door for door in survey.once(Resolvers).doors if door.end.pod is not None]
     numbers = sorted({door.port for door in doors}) or [53]
     wanted = sorted(_selectors(survey, doors), key=str) or [(_HOMES[0], ())]
@@ -238,7 +238,7 @@ def cilium_dns_rule(survey: Survey) -> dict[str, object]:
         "toPorts": [
             {
                 "ports": [{"port": str(number), "protocol": "ANY"} for number in numbers],
-                "rules": {"dns": [{"matchPattern": "*"}]},
+                "rules": {"dns": [dict(one) for one in names]},
             }
         ],
     }

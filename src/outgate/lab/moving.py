@@ -419,7 +419,10 @@ class _Planning:
     # ---- what may be asked for ---------------------------------------------------------------------------------------
 
     def questions(self, targets: Iterable[_Target]) -> Iterator[NameQuestion]:
-        """For each pod with lists of names: one that it may ask for, and one that it may not, over both transports."""
+        """For each pod with lists of names: one that it may ask for, and one that it may not.
+
+        Over both transports, where the policies make no difference between them.
+        """
         wanted = (*self.given, *dict.fromkeys(one.name for one in targets), *self._listed(), _STRANGER)
         for pod in self._pods():
             every = self.bare.isolation(pod, Direction.EGRESS).every_rule()
@@ -431,7 +434,10 @@ class _Planning:
             lookup = self.empty.lookup(asker, _STRANGER)
             for expected, name in self._answers(lookup, wanted).items():
                 question = NameQuestion(self.empty.box_of(asker), asker, lookup.server, name, Protocol.UDP, expected)
-                yield from (question, replace(question, protocol=Protocol.TCP))
+                yield question
+                over_tcp = _about(lookup, self.empty.judge, name, Protocol.TCP)
+                if {one.verdict.allows for one in over_tcp} == {expected is Expected.ANSWERED}:
+                    yield replace(question, protocol=Protocol.TCP)
 
     def _answers(self, lookup: Lookup, names: Iterable[str]) -> Mapping[Expected, str]:
         """For each answer a name that gets it. None where the servers may not be asked at all, or not all of them."""
@@ -450,10 +456,11 @@ class _Planning:
                     yield from _instances(Pattern(text, Dialect.CILIUM))
 
 
-def _about(lookup: Lookup, judge: Judge, name: str) -> tuple[Party, ...]:
+def _about(lookup: Lookup, judge: Judge, name: str, protocol: Protocol = Protocol.UDP) -> tuple[Party, ...]:
     """The servers behind an address, judged by what they are asked for."""
+    asked = About(question=name)
     return tuple(
-        Party(one.box, one.port, judge.judge(replace(one.trace.flow, about=About(question=name))))
+        Party(one.box, one.port, judge.judge(replace(one.trace.flow, protocol=int(protocol), about=asked)))
         for one in lookup.parties
     )
 

@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Iterator
 
 from outgate.model import ClusterPolicy, Direction, Pod, Policy, Snapshot
-from outgate.packets import AddressSet, PacketSet, TransportSet
+from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.packetset import Cube
 from outgate.policy.endpoints import LOOPBACK
 from outgate.policy.profile import OUTGATE, PASSING_ICMP, Profile
@@ -149,6 +149,16 @@ class Policies:
             conditional = rule is not None and rule.conditions is not None
             parts.append(Part(packets, verdict, denier if rule is None else rule.origin, conditional))
         return Decision(direction, isolation.origins, tuple(parts), governed=True)
+
+    def allowed_at(self, pod: Pod, direction: Direction, address: Address) -> Iterator[tuple[TransportSet, Rule]]:
+        """What rules allow between a pod and one address, disjoint, in the order in which they are asked.
+
+        The same as `decision` has of the address: all of it for the sake of one address takes longer than linear time.
+        """
+        isolation, meanings = self.isolation(pod, direction), dict(self.class_of(pod, direction)[2])
+        everything = TransportSet.any() - PASSING_ICMP if self.profile.icmp_passes else TransportSet.any()
+        parts = partition(isolation, everything, lambda rule: self.packets_of(rule, meanings).transports(address))
+        return ((transports, rule) for transports, verdict, rule in parts if verdict.allows and rule is not None)
 
     def packets_of(self, rule: Rule, meanings: dict[NamedPort, TransportSet] | None = None) -> PacketSet:
         """Exactly the packets that a rule matches. `meanings`: of port names, for ingress."""

@@ -18,13 +18,14 @@ affair. Its patterns are written anew here, because Python would take exponentia
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from outgate.records import dataclass
 
-__all__ = ["Dialect", "Matcher", "Pattern", "Refused", "WrittenAs", "canonical", "not_a_name", "refused"]
+__all__ = ["Dialect", "Matcher", "Pattern", "Refused", "WrittenAs", "canonical", "not_a_name", "plain", "refused"]
 
 LONGEST_PATTERN = 255
 """Characters of a Cilium selector (its CRD's maxLength, and RFC 1035, 2.3.4)."""
@@ -66,6 +67,19 @@ class Pattern:
     def matches(self, name: str) -> bool:
         """Whether a name, in any case and with its last dot or without, is meant. For one question; see `Matcher`."""
         return bool(Matcher({0: (self,)}).sets_of(canonical(name)))
+
+
+@functools.lru_cache(maxsize=4096)
+def plain(pattern: Pattern) -> Pattern:
+    """The pattern that means the same and is spelled as all that do: in lower case, without a last dot or idle stars.
+
+    Cilium, matchpattern: two stars or more before a first dot are any number of labels; elsewhere they are as one.
+    """
+    text = canonical(pattern.text)
+    if pattern.dialect is Dialect.CILIUM and "**" in text:
+        head, rest = ("**", text.lstrip("*")) if re.match(r"\*{2,}\.", text) else ("", text)
+        text = head + re.sub(r"\*+", "*", rest)
+    return pattern if text in {"", pattern.text} else Pattern(text, pattern.dialect)
 
 
 def canonical(name: str) -> str:
