@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outgate.checks import Severity
-from outgate.testing import Manifest, cluster_policy, namespace, node, pod, service
+from outgate.testing import Manifest, cluster_policy, namespace, pod
 from outgate.testing_cilium import cilium_policy
 from tests.analysis.shop import deployment
 from tests.checks.asking import ask, deny, egress, one, pods, to, within, words
@@ -111,34 +111,6 @@ def test_peers_of_cilium() -> None:
     denied = one(RULE, of_cilium({}, labels(app="ipa"), deny=True), API)
     assert denied.severity is Severity.INFO
     assert "egressDeny[0]" in denied.message
-
-
-@pytest.mark.parametrize("section", ["egress", "egressDeny"])
-def test_things_of_cilium_that_are_not_there(section: str) -> None:
-    """A denial of a name that is mistyped denies nothing, and Cilium says nothing of it."""
-    group = {"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup", "metadata": {"name": "bad-networks"}}
-    there = [group | {"spec": {"externalCIDRs": ["203.0.113.0/24"]}}, service("shop/pg", "10.96.0.9", [{"port": 1}])]
-    there.append(node("n1", ["192.168.50.1"], disk="ssd"))
-
-    def said(peers: Manifest, *manifests: Manifest) -> list[tuple[str, str, Severity]]:
-        policy = cilium_policy("shop/p", {"endpointSelector": {}, section: [peers]})
-        found = ask(RULE, namespace("shop"), API, policy, *manifests)
-        return [(one.message.partition("nobody: ")[2], one.help, one.severity) for one in found]
-
-    named = {"toCIDRSet": [{"cidrGroupRef": "bad-netwroks"}]}
-    assert said(named, *there) == [
-        ("there is no CiliumCIDRGroup bad-netwroks", "there is bad-networks", Severity.WARNING)
-    ]
-    assert said(named) == [], "the input has no groups at all"
-    assert said({"toCIDRSet": [{"cidrGroupRef": "bad-networks"}]}, *there) == []
-    labelled = {"toCIDRSet": [{"cidrGroupSelector": {"matchLabels": {"x": "y"}}}]}
-    assert [one[0] for one in said(labelled, *there)] == ["no CiliumCIDRGroup has x=y"]
-    to_service = {"toServices": [{"k8sService": {"serviceName": "pgx", "namespace": "shop"}}]}
-    assert said(to_service, *there) == [("there is no Service shop/pgx", "there is shop/pg", Severity.WARNING)]
-    assert said({"toNodes": [{"matchLabels": {"disk": "sdd"}}]}, *there) == [
-        ("no Node has disk=sdd", "there is disk=ssd", Severity.WARNING)
-    ]
-    assert said({"toNodes": [{"matchLabels": {"disk": "ssd"}}]}, *there) == []
 
 
 def test_what_is_selected_in_any_namespace_is_judged_where_all_are_known() -> None:
