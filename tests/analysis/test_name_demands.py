@@ -6,6 +6,7 @@ import ipaddress
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from outgate.model import Document, Snapshot
 from outgate.packets import Address, AddressSet, Protocol
 from outgate.policy import Judge, Policies, Verdict
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
-from outgate.testing import Manifest, cluster_policy, namespace, node, pod, snapshot_of
+from outgate.testing import Manifest, cluster_policy, namespace, node, pod, service, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from tests.laws.test_cilium import drawn
 
@@ -241,3 +242,48 @@ def test_nothing_leaves_the_cluster_if_the_list_says_so(seed: int) -> None:
         for port in (53, 80, 443):
             (said,) = outcomes(snapshot, {"from": str(one), "deny": {"to": outside, "port": port}})
             assert said.holds is not any(each.contains(int(Protocol.TCP), port) for each in leaving), (str(one), port)
+
+
+HEADLESS: list[Manifest] = [
+    namespace("shop"),
+    namespace("data"),
+    pod("shop/cart", ["10.0.0.1"], app="cart"),
+    pod("data/redis", ["10.0.0.2"], app="redis"),
+    pod("data/pg", ["10.0.0.3"], app="pg"),
+    service("data/redis", "None", [{"port": 6379}], app="redis"),
+    service("data/pg", "10.96.0.9", [{"port": 5432}], app="pg"),
+    cluster_policy(
+        "cart",
+        subject={"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "cart"}}}},
+        egress=[
+            {"action": "Accept", "to": [{"networks": ["198.51.100.53/32"]}]},
+            {"action": "Accept", "to": [{"domainNames": ["redis.data.svc.cluster.local"]}]},
+            {"action": "Accept", "to": [{"domainNames": ["pg.data.svc.cluster.local"]}]},
+            {"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}]},
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ("allow: redis.data.svc.cluster.local", True),
+        ("deny: redis.data.svc.cluster.local", False),
+        ("only: [198.51.100.53, redis.data.svc.cluster.local]", True),
+        ('only: [198.51.100.53, "*.data.svc.cluster.local"]', True),
+        ("only: [198.51.100.53]", False),
+        ("deny: {to: pg.data.svc.cluster.local, port: 5432}", True),
+        ("allow: {to: pg.data.svc.cluster.local, port: 5432}", False),
+    ],
+)
+def test_names_of_services(said: str, holds: bool) -> None:
+    """That of a headless one opens its pods to who has asked; that of another leads to an address of no packet."""
+    judge = Judge(Policies(snapshot_of(HEADLESS)))
+    text = f"apiVersion: outgate.dev/v1\nkind: ReachabilityTest\nassertions:\n- {{from: shop/cart, {said}}}\n"
+    (one,) = evaluate(judge, read([Document("t.yaml", yaml.safe_load(text))]))
+    assert one.holds is holds
+    named = [
+        str(each.destination) for each in connections(judge.policies.snapshot) if isinstance(each.destination, Named)
+    ]
+    assert named == ["redis.data.svc.cluster.local"]

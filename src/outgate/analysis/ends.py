@@ -34,12 +34,14 @@ from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
 from outgate.model import ContainerPort, Pod, Service, ServicePort, Snapshot
 from outgate.model.place import complaint
+from outgate.model.services import endpoints
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Network
 from outgate.packets.packetset import Cube
 from outgate.policy import Endpoint
 from outgate.policy.endpoints import LOOPBACK, TO_MANY
+from outgate.policy.names import Dialect
 from outgate.records import dataclass
 
 __all__ = ["Ends", "NameMeant", "Places", "Reached", "any_of", "numbered"]
@@ -285,6 +287,9 @@ class Places:
         service = self._service(asked)
         if service is not None and not (service.headless and _by_number(ports)):
             return self._behind(service, ports, None, listed=not translated)
+        called = self._opened_by_name(service) if service is not None else None
+        if called is not None and translated:
+            return Reached(names=((called, _transports(ports, ())),))
         ends = self._of_headless(service) if service is not None else self._ends(asked)
         found = self._with_ports(ends, ports, of_pods=service is not None or self._means_pods(asked))
         if ends.outside:
@@ -295,7 +300,16 @@ class Places:
         if not found:
             names = ", ".join(one.name for one in (ports.ports if ports is not None else ()) if one.name)
             raise UnknownName(f"{asked} has no container port named {names}")
-        return found
+        # Who lists a name lists the pods behind it, and what rules open by it.
+        return found if called is None else found | Reached(names=((called, _transports(ports, ())),))
+
+    def _opened_by_name(self, service: Service) -> NameMeant | None:
+        """The name of a headless Service, where a rule opens its pods by it: to whoever has asked for it."""
+        patterns = (one for one in self.lookup.patterns if one.dialect is Dialect.NETWORK_POLICY)
+        if not any(one.matches(service.dns_name) for one in patterns):
+            return None
+        behind = (end.addresses for end in endpoints(self.snapshot, service))
+        return NameMeant(service.dns_name, tuple(address for many in behind for address in many))
 
     def _name(self, asked: EndAsked) -> NameMeant | None:
         """The name that is meant, where rules open names that it is among, and its addresses are nobody's here."""

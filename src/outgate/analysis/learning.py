@@ -32,7 +32,7 @@ from outgate.packets import AddressSet, PacketSet, Protocol, TransportSet
 from outgate.policy import Judge, Rule, Trace
 from outgate.policy.grid import Grid
 from outgate.policy.name_overlap import asks_some, may_ask_some
-from outgate.policy.names import Dialect, Pattern
+from outgate.policy.names import Dialect, Pattern, plain
 from outgate.policy.rules import Conditions
 from outgate.policy.tiers import partition
 
@@ -97,6 +97,18 @@ class Learning:
             return Way.CLUSTER
         own = self._by_itself(pod, tuple(patterns))
         return Way.BESIDE if own is Way.NOWHERE and self.teacher(patterns) is not None else own
+
+    def leads(self, patterns: Sequence[Pattern]) -> bool:
+        """Whether such names may lead to anything that a rule about names opens.
+
+        That of a Service with an address of its own does not: no packet is judged by that address.
+        """
+        return not any(one.text in self._translated for one in map(plain, patterns))
+
+    @cached_property
+    def _translated(self) -> frozenset[str]:
+        services = self.judge.policies.snapshot.services
+        return frozenset(one.dns_name for one in services if not (one.headless or one.external_name))
 
     def teacher(self, patterns: Sequence[Pattern]) -> Pod | None:
         """A pod whose questions teach all pods of its node such a name, if there is one.

@@ -26,7 +26,7 @@ from outgate.packets import Address, AddressSet, PacketSet, TransportSet
 from outgate.packets.addresses import FAMILIES
 from outgate.packets.packetset import Cube
 from outgate.policy import Endpoint, Judge, Verdict
-from outgate.policy.names import Pattern
+from outgate.policy.names import Pattern, canonical
 
 __all__ = ["NameDemands"]
 
@@ -36,7 +36,7 @@ class NameDemands:
 
     def __init__(self, judge: Judge, given: Mapping[str, tuple[Address, ...]], outside: AddressSet) -> None:
         self.judge = judge
-        self._given = given
+        self._given = {canonical(name): addresses for name, addresses in given.items()}
         self._outside = outside
         self._learning = Learning(judge)
 
@@ -49,7 +49,8 @@ class NameDemands:
         for source, _ in starts:
             for address, addresses in standing.items():
                 if address.version == source.family:
-                    end = Endpoint(address)
+                    # The names of headless Services lead to pods.
+                    end = Endpoint.at(judge.policies.snapshot, address)
                     pair = pair_ports(judge, source.first, end)
                     yield Demand(source.first, end, asked, wanted, pair, addresses, told=judge, name=name.text)
 
@@ -93,7 +94,10 @@ class NameDemands:
         for such a name has not been told.
         """
         standing: Standing = {one: AddressSet.of((one,)) for one in given} or parts(self.judge, pods, FAMILIES)
-        hearing = dict.fromkeys(pod.key for pod in pods if self._learning.some(pod, patterns) is not Way.NOWHERE)
+        learning = self._learning
+        hearing = dict.fromkeys(
+            pod.key for pod in pods if learning.leads(patterns) and learning.some(pod, patterns) is not Way.NOWHERE
+        )
         return told(self.judge, dict.fromkeys(hearing, tuple(standing)), *map(_meant_by, patterns)), standing
 
 
@@ -109,7 +113,7 @@ def _meant_by(pattern: Pattern) -> str:
 def _covered(listed: Reached, pattern: Pattern) -> Iterator[Cube]:
     yield from listed.outside
     for name, transports in listed.names:
-        if name.text == pattern.text or _covers(name.text, pattern):
+        if canonical(name.text) == pattern.text or _covers(name.text, pattern):
             yield AddressSet.any(), transports
 
 

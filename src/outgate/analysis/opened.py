@@ -128,8 +128,12 @@ def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
 
 
 def learnable(learning: Learning, pod: Pod, opened: tuple[Opening, ...]) -> tuple[Opening, ...]:
-    """Those of some openings whose names a pod may ask somebody for: the rest opens nothing."""
-    return tuple(one for one in opened if learning.some(pod, one.named.patterns) is not Way.NOWHERE)
+    """Those of some openings whose names lead anywhere, and that a pod may ask for: the rest opens nothing."""
+    return tuple(
+        one
+        for one in opened
+        if learning.leads(one.named.patterns) and learning.some(pod, one.named.patterns) is not Way.NOWHERE
+    )
 
 
 def _patterns(standing: Isolation) -> tuple[Pattern, ...]:
