@@ -15,7 +15,7 @@ from outgate.model import Learned
 from outgate.policy import Judge, Policies
 from outgate.policy.names import Dialect
 from outgate.proxy.admission import Admission
-from outgate.testing import Manifest, namespace, pod, service, snapshot_of
+from outgate.testing import Manifest, namespace, pod, policy, service, snapshot_of
 from outgate.testing_cilium import cilium_policy
 from outgate.testing_policies import cluster_policy
 from tests.analysis.test_reach_name import ANYONE, API, ask, shop
@@ -109,3 +109,27 @@ def test_what_has_no_name_was_not_asked_for(end: str, port: int | None) -> None:
     ]
     answer = ask(shop({"toFQDNs": [{"matchPattern": "*"}]}, more=others), end, port)
     assert not answer.verdict.allows
+
+
+@pytest.mark.parametrize(("end", "said"), [("api.shop.svc.cluster.local:80", True), ("svc/shop/api:80", False)])
+def test_a_service_by_a_name_that_may_not_be_asked_for(end: str, said: bool) -> None:
+    """The answer is about the packets, which pass; who asks for the name hears that no pod could have."""
+    snapshot = snapshot_of(
+        [
+            namespace("shop"),
+            pod("shop/web", ["10.0.0.1"], app="web"),
+            pod("shop/api", ["10.0.0.2"], app="api"),
+            service("shop/api", "10.96.0.2", [{"port": 80}], app="api"),
+            pod("kube-system/dns", ["10.0.0.53"], labels={"k8s-app": "kube-dns"}),
+            service("kube-system/kube-dns", "10.96.0.10", [{"port": 53, "protocol": "UDP"}], **{"k8s-app": "kube-dns"}),
+            policy("shop/p", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": {}}]}]}),
+        ]
+    )
+    lookup = Lookup(snapshot, "shop")
+    asked = parse(end.rpartition(":")[0])
+    answer = reach(
+        Judge(Policies(snapshot)), Question(lookup.find(parse("web")), lookup.find(asked), TransportAsked(80, 6))
+    )
+    assert answer.verdict.allows
+    words = "shop/web may not ask any DNS server for api.shop.svc.cluster.local: it reaches that by its address alone"
+    assert (words in answer.notes) is said

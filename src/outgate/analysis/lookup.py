@@ -86,7 +86,7 @@ class ServiceTarget:
 
     service: Service
     asked: str = ""
-    """The name of an ExternalName Service under which it was found; empty where that is its own."""
+    """The name of cluster DNS by which it was asked for, be it that of an ExternalName Service; empty where by none."""
 
     @property
     def name(self) -> str:
@@ -297,7 +297,8 @@ class Lookup:
             return None
         asked = ".".join((*host, service.dns_name))
         if not host:
-            return self._behind(service, (*through, asked))
+            found = self._behind(service, (*through, asked))
+            return found if service.external_name else _called(found, asked)
         for end in endpoints(self.snapshot, service):
             pod = self.snapshot.pod(*end.pod) if end.pod else None
             if (end.hostname or (pod.hostname or pod.name if pod is not None else "")) == host[0]:

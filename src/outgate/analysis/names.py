@@ -26,6 +26,7 @@ from outgate.policy.rules import NamesMatch, Rule
 __all__ = [
     "asked_name",
     "cannot_ask",
+    "cannot_resolve",
     "having_asked",
     "having_asked_for",
     "kept_out",
@@ -138,6 +139,15 @@ def cannot_ask(learning: Learning, trace: Trace, name: str) -> Iterator[str]:
     if not trace.egress.verdict.allows and learning.of(pod, name) is Way.NOWHERE:
         trace = told(learning.judge, {pod.key: (trace.flow.destination.address,)}, name).judge(trace.flow)
     yield from _hindrance(learning, pod, name, _named(trace))
+
+
+def cannot_resolve(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
+    """That a pod reaches a Service by its address alone, since it may ask nobody for the name."""
+    pod = trace.flow.source.pod
+    profile = dataclasses.replace(judge.policies.profile, names_need_dns_rules=False)
+    asking = judge if judge.policies.profile == profile else Judge(Policies(judge.policies.snapshot, profile))
+    if pod is not None and Learning(asking).of(pod, name) is Way.NOWHERE:
+        yield f"{pod} may not ask any DNS server for {name}: it reaches that by its address alone"
 
 
 def who_cannot_ask(learning: Learning, source: Target, name: str) -> Iterator[str]:

@@ -20,7 +20,15 @@ from outgate.analysis.blocks import pieces
 from outgate.analysis.flows import Aim, Aims, aims, choose_family, echo, ends, has_ports
 from outgate.analysis.learning import Learning
 from outgate.analysis.lookup import AddressTarget, BlockTarget, NameTarget, ServiceTarget
-from outgate.analysis.names import asked_name, cannot_ask, having_asked, kept_out, not_meant, who_cannot_ask
+from outgate.analysis.names import (
+    asked_name,
+    cannot_ask,
+    cannot_resolve,
+    having_asked,
+    kept_out,
+    not_meant,
+    who_cannot_ask,
+)
 from outgate.analysis.notes import hints, notes
 from outgate.analysis.reach_name import flows_to_name, ports_of_name, standing
 from outgate.analysis.reach_ports import block_without_port, without_port
@@ -196,6 +204,8 @@ def _about_names(judge: Judge, question: Question, deciding: Trace) -> tuple[str
     destination = question.destination
     name = asked_name(judge.policies.snapshot, destination)
     said = (*cannot_ask(Learning(judge), deciding, name), *kept_out(judge, deciding, name)) if name else ()
+    if not name and deciding.verdict.allows and isinstance(destination, ServiceTarget) and destination.asked:
+        said = tuple(cannot_resolve(judge, deciding, destination.name))
     return (*said, *not_meant(judge.policies.snapshot, destination))
 
 
