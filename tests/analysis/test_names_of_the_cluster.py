@@ -122,7 +122,7 @@ def test_a_service_by_a_name_that_may_not_be_asked_for(end: str, said: bool) -> 
             service("shop/api", "10.96.0.2", [{"port": 80}], app="api"),
             pod("kube-system/dns", ["10.0.0.53"], labels={"k8s-app": "kube-dns"}),
             service("kube-system/kube-dns", "10.96.0.10", [{"port": 53, "protocol": "UDP"}], **{"k8s-app": "kube-dns"}),
-            policy("shop/p", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": {}}]}]}),
+            policy("shop/p", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 80}]}]}),
         ]
     )
     lookup = Lookup(snapshot, "shop")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from outgate.checks import Finding
-from outgate.testing import Manifest, namespace, pod, policy
+from outgate.testing import Manifest, namespace, node, pod, policy
 from outgate.testing_cilium import cilium_policy
 from tests.checks.asking import ask
 
@@ -73,6 +73,15 @@ def test_names_meet_by_their_patterns_and_wherever_they_lead() -> None:
     for other in ({"toFQDNs": [{"matchPattern": "*.example.com"}]}, {"toEntities": ["world"]}):
         assert len(find(named, other)) == 1
     assert find(named, {"toFQDNs": [{"matchPattern": "*.example.net"}]}) == []
+
+
+def test_no_name_opens_a_node() -> None:
+    """A rule about the node has nothing in common with one about names; one about what is outside has."""
+    named = {"toFQDNs": [{"matchName": "a.example"}]} | on(443, HTTP)
+    nodes = [node("n1", ["192.168.50.1"]), node("n2", ["192.168.50.2"])]
+    for entities in (["host"], ["remote-node", "host"]):
+        assert not find(named, {"toEntities": entities}, more=nodes)
+    assert find(named, {"toEntities": ["world"]}, more=nodes)
 
 
 def test_what_only_leads_questions_to_where_they_are_heard() -> None:

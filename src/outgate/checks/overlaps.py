@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 from outgate.checks.survey import Survey
 from outgate.model import CiliumPolicy, Direction, Policy
+from outgate.packets import AddressSet
 from outgate.packets.addresses import Family
+from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Origin, Rule
 from outgate.policy.cells import Contribution
 from outgate.policy.grid import Grid
@@ -76,7 +78,10 @@ def _names_meet(grid: Grid, one: Rule, other: Rule, number: int) -> bool:
         return False
     if any(have_a_name_in_common(this, that) for this in mine for that in theirs):
         return True
-    return bool(mine and grid.outside_of(other)) or bool(theirs and grid.outside_of(one))
+    # A name opens no node, whatever it leads to, and nothing else that is never outside.
+    nodes = (address for node in grid.policies.snapshot.nodes.values() for address in node.addresses)
+    never = NEVER_NAMED | AddressSet.of(nodes)
+    return bool(mine and grid.outside_of(other) - never) or bool(theirs and grid.outside_of(one) - never)
 
 
 def patterns(rule: Rule) -> tuple[Pattern, ...]:
