@@ -39,6 +39,7 @@ def test_a_denial_behind_what_accepts() -> None:
         "before, by ClusterNetworkPolicy p egress[0]"
     )
     assert found.place.path == "spec.egress[1]"
+    assert found.help == "put it before, or make the other narrower"
     assert find(cluster_policy("p", egress=[net("Deny", NARROW), net("Accept", WIDE)])) == []
 
 
@@ -53,6 +54,7 @@ def test_an_allowance_behind_a_denial_of_ciliums() -> None:
     spec = {"endpointSelector": {}, "egress": [{"toCIDR": [NARROW]}], "egressDeny": [{"toCIDR": [WIDE]}]}
     (found,) = find(cilium_policy("shop/p", spec))
     assert found.message.startswith("shop/p egress[0] never has a say for shop/db, shop/web")
+    assert found.help == "a denial counts wherever it stands: make it narrower, or take this away"
     both = {"endpointSelector": {}, "egressDeny": [{"toCIDR": [WIDE]}, {"toCIDR": [NARROW]}]}
     assert find(cilium_policy("shop/p", both)) == []
     (found,) = find(cilium_policy("shop/p", both), egress("shop/q", to({"ipBlock": {"cidr": NARROW}})))
@@ -66,6 +68,7 @@ def test_the_baseline_behind_isolation() -> None:
     assert find(tier, egress("shop/q", to({"ipBlock": {"cidr": WIDE}}), app="web")) == []
     (found,) = find(tier, egress("shop/q", to({"ipBlock": {"cidr": WIDE}})))
     assert found.message.endswith("is decided before, by shop/q egress[0]")
+    assert found.help.startswith("the Baseline tier is for pods that no policy isolates")
 
 
 def test_a_rule_that_speaks_for_some_pods() -> None:

@@ -166,3 +166,13 @@ def test_conditions_of_some_addresses() -> None:
     document = reach_json(ask(asking(), "shop/a", "192.0.2.0/24"))
     assert complaints(document) == []
     assert [one["between"][0]["cidrs"] for one in document["ports"]["onlyIf"]] == [["192.0.2.0/25"]]
+
+
+def test_policies_of_one_name_are_told_apart() -> None:
+    """By their kinds; where a name is one policy's alone, it is enough."""
+    spec = {"podSelector": {}, "policyTypes": ["Egress"]}
+    theirs = cilium_policy("shop/p", {"endpointSelector": {}, "egress": [{}]})
+    said = lines("shop/web-1", "203.0.113.9:80", policy("shop/p", spec), policy("shop/q", spec), theirs)[1]
+    assert said.startswith(
+        "  egress   denied: isolated by NetworkPolicy p, q, CiliumNetworkPolicy p; no rule allows it"
+    )

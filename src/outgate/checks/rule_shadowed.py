@@ -111,8 +111,19 @@ def _finding(survey: Survey, origin: Origin, heard: _Heard) -> Finding:
         subject_of(policy_of(survey, origin)),
         origin.place,
         tuple(Related(one.origin.place, f"{one.origin} says {one.action.value} before") for one in before[:3]),
-        help="take it away" if alike else "put it before, or make the other narrower",
+        help="take it away" if alike else _advice(heard.rule, before),
     )
+
+
+def _advice(rule: Rule, before: list[Rule]) -> str:
+    """What can be done: rules have an order within their tier alone, and denials of Cilium's stand in none."""
+    if any(one.tier is rule.tier for one in before):
+        denied = rule.tier is Tier.NETWORK_POLICY
+        order = "a denial counts wherever it stands: make it narrower, or take this away"
+        return order if denied else "put it before, or make the other narrower"
+    if all(one.tier is Tier.NETWORK_POLICY for one in before):
+        return "the Baseline tier is for pods that no policy isolates: say it in the Admin tier, or take it away"
+    return "say it in the Admin tier before that, or make the other narrower"
 
 
 def _heard(survey: Survey, direction: Direction) -> dict[Origin, _Heard]:

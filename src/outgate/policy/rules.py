@@ -8,7 +8,7 @@ Verdicts are what evaluation yields (Allow, Deny); actions are what rules say (A
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 
 from outgate.model import NOWHERE, BlockPeer, CiliumPolicy, Direction, NetworkPolicy, Place, PodPeer, Policy, PolicyPort
@@ -33,6 +33,7 @@ __all__ = [
     "Rule",
     "Tier",
     "Verdict",
+    "named_apart",
     "origin_of",
     "peer_match",
     "ports_match",
@@ -242,6 +243,14 @@ class Rule:
     def says_what_may_be_asked(self) -> bool:
         """Whether it has ``rules.dns``: names for which the pods may ask those that it is about."""
         return self.conditions is not None and bool(self.conditions.dns)
+
+
+def named_apart(origins: Sequence[Origin]) -> list[str]:
+    """The names of policies, each once; with its kind where policies of several kinds have it."""
+    kinds: dict[str, set[str]] = {}
+    for one in origins:
+        kinds.setdefault(one.name, set()).add(one.kind)
+    return list(dict.fromkeys(one.name if len(kinds[one.name]) == 1 else f"{one.kind} {one.name}" for one in origins))
 
 
 def origin_of(policy: Policy, direction: Direction, rule: int | None = None) -> Origin:

@@ -16,7 +16,7 @@ from outgate.policy.decide import Policies
 from outgate.policy.endpoints import LOOPBACK, TO_MANY, Endpoint
 from outgate.policy.meeting import About, met
 from outgate.policy.profile import PASSING_ICMP, REASONS, Profile
-from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict
+from outgate.policy.rules import Action, BlockMatch, NamedPort, Origin, PeerMatch, PodMatch, Rule, Verdict, named_apart
 from outgate.policy.selection import resolve
 from outgate.policy.tiers import Outcome, first
 from outgate.records import dataclass
@@ -435,5 +435,6 @@ def _cite(origin: Origin) -> str:
 
 
 def _refusal(subject: object, isolating: tuple[Origin, ...], word: str) -> str:
-    names = ", ".join(origin.name for origin in isolating[:4]) + (", …" if len(isolating) > 4 else "")
+    every = named_apart(isolating)
+    names = ", ".join(every[:4]) + (", …" if len(every) > 4 else "")
     return f"{subject} is isolated for {word} by {names}, and no rule there allows it"

@@ -15,6 +15,7 @@ from outgate.analysis.reachability import Judged, Reachability, Split, by_addres
 from outgate.analysis.spelling import spell_addresses, spell_protocol, spell_transports
 from outgate.packets import AddressSet, TransportSet
 from outgate.policy import OUTGATE, Rule, Side, Verdict
+from outgate.policy.rules import named_apart
 from outgate.report.conditions import conditions_text
 from outgate.report.terms import place_text
 
@@ -164,8 +165,7 @@ def _decided(side: Side) -> str:
     if side.verdict is Verdict.DENY and side.decided_by is not None and side.decided_by.rule is not None:
         return f"denied by {side.decided_by}"
     if side.verdict is Verdict.DENY and side.isolated:
-        names = ", ".join(dict.fromkeys(origin.name for origin in side.isolated_by))
-        return f"denied: isolated by {names}; no rule allows it"
+        return f"denied: isolated by {', '.join(named_apart(side.isolated_by))}; no rule allows it"
     if side.verdict is Verdict.DENY:
         return f"denied: {side.reason}"
     if side.decided_by is not None:
