@@ -304,6 +304,19 @@ def test_values_of_the_wrong_type() -> None:
     ]
 
 
+def test_one_value_of_the_wrong_type_hides_its_own_rule_alone() -> None:
+    """Or the next mistake is found when this one is mended; of the rule itself nobody can say what else is wrong."""
+    number = {"toPorts": [{"ports": [{"port": 8081, "protocol": "TCP"}]}]}
+    both = {"toCIDR": ["10.0.0.0/8"], "toEntities": ["world"]}
+    over_udp = {"toPorts": [{"ports": [{"port": "80", "protocol": "UDP"}], "rules": {"http": [{"method": "GET"}]}}]}
+    said = refusals(cnp(both, number | both, over_udp))
+    assert [line.partition(":")[0] for line in said] == [
+        "spec.egress[1].toPorts[0].ports[0].port",
+        "spec.egress[0]",
+        "spec.egress[2].toPorts[0].ports[0]",
+    ]
+
+
 def test_metadata_of_the_wrong_type() -> None:
     """In the words of every object."""
     value = cnp(ANYBODY)

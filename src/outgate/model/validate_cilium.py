@@ -11,6 +11,7 @@ Objects of a server have passed the schema of whichever version it had, so only 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -99,9 +100,29 @@ def check_cilium(
     value = with_defaults(without_nulls({**known, "metadata": metadata}, definition), definition)
     found = list(schema_flaws(value, definition))
     flaws = list(unreadable(found)) if stored else [*metadata_flaws(metadata, custom=True), *found]
-    if not any(map(is_of_wrong_type, found)) and not (stored and flaws):
-        flaws += _agent(value, kind)
+    if not (stored and flaws):
+        flaws += _beside(value, kind, [one.path for one in found if is_of_wrong_type(one)])
     return CheckedCilium(value, tuple(flaws), () if flaws else tuple(_warnings(value, kind)))
+
+
+def _beside(value: dict[str, Any], kind: str, wrong: Iterable[Path]) -> Iterator[Flaw]:
+    """What the agent says of all rules but those with a value of the wrong type, of which nobody can say more."""
+    holes = {_rule_of(path) for path in wrong}
+    if () in holes:
+        return
+    readable = copy.deepcopy(value) if holes else value
+    for hole in holes:
+        where: Any = readable
+        for step in hole[:-1]:
+            where = where[step]
+        where[hole[-1]] = {}
+    yield from (one for one in _agent(readable, kind) if not any(one.path[: len(hole)] == hole for hole in holes))
+
+
+def _rule_of(path: Path) -> Path:
+    """The way to the rule that something stands in; empty where it stands in none."""
+    sections = (at for at, step in enumerate(path[:-1]) if step in _SECTIONS and isinstance(path[at + 1], int))
+    return next((path[: at + 2] for at in sections), ())
 
 
 def _agent(value: Mapping[str, Any], kind: str) -> Iterator[Flaw]:
