@@ -184,6 +184,18 @@ def test_a_pod_has_so_many_addresses_and_its_oldest_name_goes() -> None:
     assert not teach(learned, its, "api/1", "b.io", ADDRESSES[:3], 60).new
 
 
+def test_what_the_kernel_took_late_ends_late_there() -> None:
+    """It counts from when it took it: what is forgotten before stayed open for the next pod with the address."""
+    learned, its, clock = learner(API)
+    pod = its.by_key["api/1"]
+    lesson = learned.learn(pod, "b.io", its.grants(pod, "b.io", ADDRESSES[:1]), 60)
+    clock.now += 20
+    learned.hold(lesson)
+    clock.now += lesson.seconds - 1
+    learned.expire()
+    assert [one for each in learned.follow(plan()) for one in each.gone] == list(lesson.new)
+
+
 def test_a_pod_that_is_gone_leaves_nothing() -> None:
     """The next with its address is another pod; what was under way for it meanwhile is taken out as well."""
     learned, its, _ = learner(API)

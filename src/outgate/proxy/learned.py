@@ -156,6 +156,8 @@ class Learned:
         """The orders with which the table came."""
         self._found: dict[bytes, dict[Element, float]] = {}
         """What the kernel was found to hold, by its source, until the first orders say whose it is."""
+        self._lateness = 0.0
+        """Seconds for which the kernel has let a lesson wait, at the most: so much later its elements may end there."""
         self.evicted = 0
         """Addresses that had to go for want of room, since the beginning."""
         self.changed = False
@@ -210,6 +212,8 @@ class Learned:
         if memory is None or lesson.orders < self._table_since:
             return Lesson(gone=undo)
         self.changed = True
+        if lesson.new:
+            self._lateness = max(self._lateness, self._clock() - (lesson.until - lesson.seconds))
         for one in lesson.new:
             memory.held[one] = lesson.until
         # Also what was renewed on its way: that has been held before this.
@@ -345,7 +349,8 @@ class Learned:
                     self.changed = True
                 if not known.addresses:
                     del memory.names[name]
-            for element in [one for one, until in memory.held.items() if until <= now]:
+            # Not before the kernel has: what is forgotten is not taken out when the pod goes.
+            for element in [one for one, until in memory.held.items() if until + self._lateness <= now]:
                 del memory.held[element]
 
     # ---- across a restart ------------------------------------------------------------------------------------------
