@@ -287,3 +287,16 @@ def test_names_of_services(said: str, holds: bool) -> None:
         str(each.destination) for each in connections(judge.policies.snapshot) if isinstance(each.destination, Named)
     ]
     assert named == ["redis.data.svc.cluster.local"]
+
+
+def test_an_address_that_is_open_on_a_condition() -> None:
+    """It counts as allowed, and a note says for what: of one address and of a block."""
+    rule = {"toCIDR": ["203.0.113.0/24"], "toPorts": on(443, rules={"http": [{"method": "GET"}]})}
+    judge = Judge(Policies(snapshot_of([*SHOP, of_web(rule)])))
+    entries = ({"to": end, "port": 443} for end in ("203.0.113.9", "203.0.113.0/25"))
+    value: Any = {"apiVersion": "outgate.dev/v1", "kind": "ReachabilityTest"}
+    value["assertions"] = [{"from": "shop/web", "allow": one} for one in entries]
+    for one in evaluate(judge, read([Document("t.yaml", value)])):
+        assert one.holds
+        (said,) = one.notes
+        assert "TCP 443 is allowed only for requests of HTTP GET *, by shop/p egress[0]" in said
