@@ -107,8 +107,9 @@ class Kept:
     looked_into: bool
     socket: socket.socket
 
-    def ask(self, method: str) -> int:
+    def ask(self, method: str, patience: float = 5.0) -> int:
         """The status of the answer; 0 where there is none."""
+        self.socket.settimeout(patience)
         try:
             self.socket.sendall(f"{method} /x HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             return read_reply(self.socket).status
@@ -231,7 +232,7 @@ class Walk:
             assert [one.ask(method) for method in METHODS] == [200, 200], (one, self.policies)
             return True
         # Nothing gets through: it is cut, or each request is refused.
-        answers = {one.ask(method) for method in METHODS}
+        answers = {one.ask(method, 1.0) for method in METHODS}
         assert 200 not in answers, (one, self.policies)
         if one.looked_into and answers == {403}:
             return True
@@ -251,13 +252,12 @@ class Walk:
             raise AssertionError(f"{what}: wanted {wanted}, saw {seen[-3:]}; {self.policies}") from None
 
     def _connected(self, pod: str, door: Door, patience: float) -> socket.socket:
-        """A connection. Where nothing comes in a second, nothing will: it is dropped."""
+        """A connection, if one comes about in so many seconds: what is closed is dropped."""
         family = next(self._families)
         with self.farm.stage.enter(self.farm.box(f"a/{pod}")):
             one = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
         one.settimeout(patience)
         one.connect((self.farm.address(door[0], family), door[1]))
-        one.settimeout(1)
         return one
 
 
