@@ -34,7 +34,7 @@ from outgate.analysis.targets import TransportAsked
 from outgate.errors import InputError, UnknownName, UsageError
 from outgate.model import ContainerPort, Pod, Service, ServicePort, Snapshot
 from outgate.model.place import complaint
-from outgate.model.services import endpoints
+from outgate.model.services import endpoint_addresses
 from outgate.model.snapshot import NAME_LABEL
 from outgate.packets import Address, AddressSet, IntervalSet, Protocol, TransportSet
 from outgate.packets.addresses import FAMILIES, Network
@@ -308,8 +308,7 @@ class Places:
         patterns = (one for one in self.lookup.patterns if one.dialect is Dialect.NETWORK_POLICY)
         if not any(one.matches(service.dns_name) for one in patterns):
             return None
-        behind = (end.addresses for end in endpoints(self.snapshot, service))
-        return NameMeant(service.dns_name, tuple(address for many in behind for address in many))
+        return NameMeant(service.dns_name, endpoint_addresses(self.snapshot, service))
 
     def _name(self, asked: EndAsked) -> NameMeant | None:
         """The name that is meant, where rules open names that it is among, and its addresses are nobody's here."""

@@ -23,7 +23,7 @@ from outgate.analysis.routes import routes_of
 from outgate.analysis.targets import TransportAsked
 from outgate.errors import UnknownName, UsageError
 from outgate.model import Pod, Service, Snapshot
-from outgate.model.services import ServiceRoute, endpoints, resolve, translate
+from outgate.model.services import ServiceRoute, endpoint_addresses, resolve, translate
 from outgate.packets import Address, Protocol
 from outgate.packets.addresses import FAMILIES, Family
 from outgate.policy import Endpoint, Flow
@@ -204,7 +204,7 @@ def _no_such_port(service: Service, asked: TransportAsked) -> Aims:
 
 def _headless_aims(snapshot: Snapshot, service: Service, asked: TransportAsked, family: Family) -> Aims:
     """A headless name stands for the endpoints' own addresses: nothing is translated, the port stays as dialled."""
-    found = [one for end in endpoints(snapshot, service) for one in end.addresses if one.version == family]
+    found = [one for one in endpoint_addresses(snapshot, service) if one.version == family]
     if not found:
         return Aims(failure=f"Service {service} has no ready endpoint of IPv{family}: its name resolves to nothing")
     protocol = asked.protocol if asked.protocol is not None else int(Protocol.TCP)

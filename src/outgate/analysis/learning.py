@@ -21,7 +21,7 @@ any pod of the node has learned.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -53,9 +53,13 @@ class Way(enum.Enum):
 
 
 class Learning:
-    """For the pods of one judge. With a `grid` of the same policies, servers that are treated alike are asked once."""
+    """For the pods of one judge. With a `grid` of the same policies, servers that are treated alike are asked once.
 
-    def __init__(self, judge: Judge, grid: Grid | None = None) -> None:
+    `heard_alone`: whether questions teach only where a rule with ``rules.dns`` is about them; None: as the profile has
+    it.
+    """
+
+    def __init__(self, judge: Judge, grid: Grid | None = None, *, heard_alone: bool | None = None) -> None:
         self.judge = judge
         self._grid = grid
         self._kinds: dict[tuple[str, str], object] = {}
@@ -64,8 +68,7 @@ class Learning:
         self._found: dict[object, Way] = {}
         self._taught: dict[tuple[Pattern, ...], Pod | None] = {}
         self._teachers: dict[tuple[int, tuple[bool, ...]], Pod | None] = {}
-        self._heard_alone = judge.policies.profile.names_need_dns_rules
-        """Whether questions are heard only where a rule with ``rules.dns`` is about them."""
+        self.heard_alone = judge.policies.profile.names_need_dns_rules if heard_alone is None else heard_alone
 
     @cached_property
     def servers(self) -> tuple[Door, ...]:
@@ -98,12 +101,13 @@ class Learning:
         own = self._by_itself(pod, tuple(patterns))
         return Way.BESIDE if own is Way.NOWHERE and self.teacher(patterns) is not None else own
 
-    def leads(self, patterns: Sequence[Pattern]) -> bool:
-        """Whether such names may lead to anything that a rule about names opens.
+    def opens(self, pod: Pod, patterns: Sequence[Pattern]) -> bool:
+        """Whether a rule about such names may open anything to a pod: it may learn one that leads anywhere.
 
         That of a Service with an address of its own does not: no packet is judged by that address.
         """
-        return not any(one.text in self._translated for one in map(plain, patterns))
+        leads = not any(one.text in self._translated for one in map(plain, patterns))
+        return leads and self.some(pod, patterns) is not Way.NOWHERE
 
     @cached_property
     def _translated(self) -> frozenset[str]:
@@ -115,7 +119,7 @@ class Learning:
 
         Pods move, so which nodes they are on now does not count.
         """
-        if not self._heard_alone:
+        if not self.heard_alone:
             return None
         key = tuple(patterns)
         if key not in self._taught:
@@ -189,12 +193,11 @@ class Learning:
         found = self._ways.get(kind)
         if found is None:
             passing = [way for way in passage(self.judge, pod, self._told_apart) if way[1].verdict.allows]
-            if self._heard_alone:
-                passing = list(self._heard_of(pod, passing))
-            found = self._ways[kind] = [trace for _, trace in passing]
+            traces = self._heard_of(pod, passing) if self.heard_alone else [trace for _, trace in passing]
+            found = self._ways[kind] = traces
         return found
 
-    def _heard_of(self, pod: Pod, ways: list[tuple[Door, Trace]]) -> Iterator[tuple[Door, Trace]]:
+    def _heard_of(self, pod: Pod, ways: Iterable[tuple[Door, Trace]]) -> list[Trace]:
         """Those on which a question is heard.
 
         None is where no policy judges it: a pod asks itself. And who may ask over UDP unheard asks over TCP only what
@@ -203,16 +206,17 @@ class Learning:
         rules = [
             one for one in self.judge.policies.isolation(pod, Direction.EGRESS).rules if one.says_what_may_be_asked
         ]
-        heard = [
-            (door, trace)
-            for door, trace in ways
-            if trace.egress.outcome is not None and any(speaks_of(self.judge, rule, door.end, door) for rule in rules)
-        ]
-        listening = {(door.end.address, door.protocol) for door, _ in heard}
-        deaf = {door.end.address for door, _ in ways if door.protocol is Protocol.UDP} - {
-            address for address, protocol in listening if protocol is Protocol.UDP
-        }
-        return ((door, trace) for door, trace in heard if door.end.address not in deaf)
+        heard: list[tuple[Door, Trace]] = []
+        unheard: list[Door] = []
+        for door, trace in ways:
+            judged = trace.egress.outcome is not None
+            if judged and any(speaks_of(self.judge, rule, door.end, door) for rule in rules):
+                heard.append((door, trace))
+            else:
+                unheard.append(door)
+        over_udp = {door.end.address for door, _ in heard if door.protocol is Protocol.UDP}
+        deaf = {door.end.address for door in unheard if door.protocol is Protocol.UDP} - over_udp
+        return [trace for door, trace in heard if door.end.address not in deaf]
 
     def _asks_somebody(self, pod: Pod, patterns: tuple[Pattern, ...]) -> bool:
         """Whether a question passes to anybody else than the cluster's DNS, and is heard.
@@ -226,7 +230,7 @@ class Learning:
             return asks_some(rule.conditions, *patterns)
 
         ordered = replace(isolation, rules=tuple(sorted(isolation.rules, key=asks, reverse=True)))
-        heard = self._heard_elsewhere(isolation.rules) if self._heard_alone else self._questions
+        heard = self._heard_elsewhere(isolation.rules) if self.heard_alone else self._questions
         parts = partition(ordered, heard, lambda rule: policies.packets_of(rule) & heard)
         return any(verdict.allows and (rule is None or asks(rule)) for _, verdict, rule in parts)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from outgate.analysis.demand import Demand
 from outgate.analysis.ends import NameMeant, Reached
 from outgate.analysis.kinds import Kind
-from outgate.analysis.learning import Learning, Way, exactly
+from outgate.analysis.learning import Learning, exactly
 from outgate.analysis.names import told
 from outgate.analysis.opened import names_of, together_opened
 from outgate.analysis.ports import pair_ports
@@ -94,10 +94,7 @@ class NameDemands:
         for such a name has not been told.
         """
         standing: Standing = {one: AddressSet.of((one,)) for one in given} or parts(self.judge, pods, FAMILIES)
-        learning = self._learning
-        hearing = dict.fromkeys(
-            pod.key for pod in pods if learning.leads(patterns) and learning.some(pod, patterns) is not Way.NOWHERE
-        )
+        hearing = dict.fromkeys(pod.key for pod in pods if self._learning.opens(pod, patterns))
         return told(self.judge, dict.fromkeys(hearing, tuple(standing)), *map(_meant_by, patterns)), standing
 
 

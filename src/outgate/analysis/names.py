@@ -16,7 +16,7 @@ from outgate.analysis.opened import names_of
 from outgate.model import Direction, Learned, NamePeer, Pod, Snapshot
 from outgate.model.cilium import NameMatch
 from outgate.model.objects import CLUSTER_DOMAIN
-from outgate.model.services import endpoints
+from outgate.model.services import endpoint_addresses
 from outgate.packets import Address
 from outgate.packets.special import NEVER_NAMED
 from outgate.policy import Judge, Policies, Trace
@@ -69,8 +69,7 @@ def _answered(snapshot: Snapshot, destination: Target) -> tuple[str, tuple[Addre
         case PodsTarget(asked=name, pods=pods) if name:
             return name, tuple(address for pod in pods for address in pod.addresses)
         case ServiceTarget(service=service) if service.headless:
-            ends = (end.addresses for end in endpoints(snapshot, service))
-            return destination.name, tuple(address for many in ends for address in many)
+            return destination.name, endpoint_addresses(snapshot, service)
     # The name of any other Service leads to an address that no packet is judged by: another takes its place.
     return "", ()
 
@@ -144,9 +143,7 @@ def cannot_ask(learning: Learning, trace: Trace, name: str) -> Iterator[str]:
 def cannot_resolve(judge: Judge, trace: Trace, name: str) -> Iterator[str]:
     """That a pod reaches a Service by its address alone, since it may ask nobody for the name."""
     pod = trace.flow.source.pod
-    profile = dataclasses.replace(judge.policies.profile, names_need_dns_rules=False)
-    asking = judge if judge.policies.profile == profile else Judge(Policies(judge.policies.snapshot, profile))
-    if pod is not None and Learning(asking).of(pod, name) is Way.NOWHERE:
+    if pod is not None and Learning(judge, heard_alone=False).of(pod, name) is Way.NOWHERE:
         yield f"{pod} may not ask any DNS server for {name}: it reaches that by its address alone"
 
 
@@ -164,7 +161,7 @@ def who_cannot_ask(learning: Learning, source: Target, name: str) -> Iterator[st
 def _hindrance(learning: Learning, pod: Pod, name: str, rule: Rule | None) -> Iterator[str]:
     if rule is None:
         return
-    heard = learning.judge.policies.profile.names_need_dns_rules
+    heard = learning.heard_alone
     by = " by a rule with rules.dns" if heard else ""
     match learning.of(pod, name):
         case Way.UNKNOWN:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from outgate.analysis.learning import Learning, Way
+from outgate.analysis.learning import Learning
 from outgate.analysis.on_condition import Conditional, apart, by_rules
 from outgate.errors import TooComplex
 from outgate.model import Direction, Pod
@@ -129,11 +129,7 @@ def openings(grid: Grid, number: int) -> tuple[Opening, ...]:
 
 def learnable(learning: Learning, pod: Pod, opened: tuple[Opening, ...]) -> tuple[Opening, ...]:
     """Those of some openings whose names lead anywhere, and that a pod may ask for: the rest opens nothing."""
-    return tuple(
-        one
-        for one in opened
-        if learning.leads(one.named.patterns) and learning.some(pod, one.named.patterns) is not Way.NOWHERE
-    )
+    return tuple(one for one in opened if learning.opens(pod, one.named.patterns))
 
 
 def _patterns(standing: Isolation) -> tuple[Pattern, ...]:

@@ -70,7 +70,6 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cached_property
 
 from outgate.analysis.exposure_places import passage
@@ -85,7 +84,7 @@ from outgate.checks.resolvers import Resolvers, cilium_dns_rule, may_be_dns
 from outgate.checks.survey import Survey, some, subject_of
 from outgate.model import CiliumPolicy, Direction
 from outgate.packets import Protocol
-from outgate.policy import Action, Judge, Policies, Rule, Trace
+from outgate.policy import Action, Rule, Trace
 from outgate.policy.name_overlap import asks_some, may_ask_some
 from outgate.policy.names import Pattern
 
@@ -207,11 +206,7 @@ class _Ways:
     @cached_property
     def _learning(self) -> Learning:
         """What Cilium learns, whichever profile is asked for."""
-        policies = self._survey.policies
-        if _as_cilium(self._survey):
-            return Learning(self._survey.judge, self._survey.grid)
-        profile = replace(policies.profile, names_need_dns_rules=True)
-        return Learning(Judge(Policies(policies.snapshot, profile)), self._survey.grid)
+        return Learning(self._survey.judge, self._survey.grid, heard_alone=True)
 
     def cannot_ask(self, group: Group, pattern: Pattern) -> bool:
         """Whether no question for any name of a pattern passes."""

@@ -190,13 +190,14 @@ def _of_others(survey: Survey, meant: _Meant) -> Iterator[Finding]:
                 yield Finding(CHECK.name, CHECK.severity, words, subject_of(policy), at, help=why[1])
     for clause in clauses(survey):
         for peer in clause.peers if clause.understood else ():
-            why = why_absent(survey.snapshot, peer)
-            labelled = isinstance(peer, EndpointPeer | PodPeer)
-            if isinstance(peer, EndpointPeer | PodPeer):
-                why = _why_nobody(meant, peer)
+            why = (
+                _why_nobody(meant, peer)
+                if isinstance(peer, EndpointPeer | PodPeer)
+                else why_absent(survey.snapshot, peer)
+            )
             if why is not None:
                 # To deny whom there is not (yet) may be foresight; a name that nobody has is hardly.
-                foresight = clause.action is not Action.ACCEPT and labelled
+                foresight = clause.action is not Action.ACCEPT and isinstance(peer, EndpointPeer | PodPeer)
                 severity = Severity.INFO if foresight else CHECK.severity
                 words = f"{clause} has a peer that selects nobody: {why[0]}"
                 yield Finding(CHECK.name, severity, words, subject_of(clause.policy), peer.place, help=why[1])

@@ -19,7 +19,7 @@ from outgate.model.objects import Address, EndpointSlice, Pod, Service, ServiceP
 from outgate.model.snapshot import Snapshot
 from outgate.records import dataclass
 
-__all__ = ["Backend", "ServiceRoute", "endpoints", "resolve", "translate"]
+__all__ = ["Backend", "ServiceRoute", "endpoint_addresses", "endpoints", "resolve", "translate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,11 @@ def endpoints(snapshot: Snapshot, service: Service) -> tuple[SliceEndpoint, ...]
         for pod in snapshot.backends(service)
         for address in _by_family(pod)
     )
+
+
+def endpoint_addresses(snapshot: Snapshot, service: Service) -> tuple[Address, ...]:
+    """The addresses of these endpoints, of both families: what is answered for a headless name."""
+    return tuple(address for end in endpoints(snapshot, service) for address in end.addresses)
 
 
 def _routes(snapshot: Snapshot, service: Service) -> Iterator[ServiceRoute]:
