@@ -72,6 +72,8 @@ class World:
     def __init__(self, farm: Farm, names: Names = by_name) -> None:
         self.farm = farm
         self.names = names
+        self.tries = 0
+        """How often the last answer was asked for."""
         town = cast("Town", SimpleNamespace(outside=farm.stage.world, socket=self.socket))
         with farm.stage.enter(farm.stage.world):
             for one in DNS.values():
@@ -99,8 +101,10 @@ class World:
     def asks(self, path: str, name: str = NAME, family: int = 4, server: str = "") -> Message:
         """The answer to a pod's question, which it asks until there is one: a proxy that is started takes a moment."""
         found: list[Message] = []
+        self.tries = 0
 
         def answered() -> bool:
+            self.tries += 1
             with self.socket(self.farm.box(path), family) as client:
                 try:
                     found.append(ask(client, server or DNS[family], question(name, TYPES[family])))
@@ -328,6 +332,7 @@ def test_names_that_may_be_asked_for() -> None:
         assert world.asks("a/one").answers
         assert farm.passes("a/one", ADDRESSES[4], PORT)
         refused = world.asks("a/one", "other.example.net")
+        tries = world.tries
         assert (refused.code, refused.answers) == (dns.ResponseCode.REFUSED, ())
         with world.socket(farm.box("a/one"), 4, socket.SOCK_STREAM) as client:
             client.settimeout(10)
@@ -339,7 +344,12 @@ def test_names_that_may_be_asked_for() -> None:
         (line, *others) = (msgspec.json.decode(one, type=LogRecord) for one in file.read_bytes().splitlines())
         assert (str(line.pod), line.policy, line.node) == ("a/one", "a/names", "n1")
         assert line.question == QuestionSaid("other.example.net", "A", ("a/names egress[1]",))
-        assert [(one.protocol, one.rule == line.rule) for one in others] == [("TCP", True), ("TCP", False)]
+        # A question that was asked again, since the machine was too busy to answer in time, has its line as well.
+        again = [one for one in others if one.protocol == "UDP"]
+        assert len(again) < tries
+        assert all((one.question, one.rule) == (line.question, line.rule) for one in again)
+        over_tcp = [one for one in others if one not in again]
+        assert [(one.protocol, one.rule == line.rule) for one in over_tcp] == [("TCP", True), ("TCP", False)]
         farm.server.put(listed("*"))
         farm.settle()
         farm.until(lambda: bool(world.asks("a/one", "other.example.net").answers))
